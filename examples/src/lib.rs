@@ -1,0 +1,1 @@
+//! Examples; each program is one file in this folder.

@@ -1,0 +1,90 @@
+//! How a cache is built.
+
+use std::sync::Arc;
+
+use crate::{Cache, Clock, ConfigError, SystemClock};
+
+/// Builds a [`Cache`].
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::builder(64 << 20).max_item_size(4 << 20).build()?;
+/// cache.set(b"key", b"value", memcore::Attrs::default())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) limit: usize,
+    pub(crate) max_item_size: usize,
+    pub(crate) evictions: bool,
+    pub(crate) pin_limit: Option<usize>,
+    pub(crate) huge_pages: bool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) seed: Option<u64>,
+}
+
+impl Builder {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            max_item_size: 1 << 20,
+            evictions: true,
+            pin_limit: None,
+            huge_pages: false,
+            clock: Arc::new(SystemClock::new()),
+            seed: None,
+        }
+    }
+
+    /// The largest item in bytes, header and key included. Default 1 MiB, at most 1 GiB and half of
+    /// the limit.
+    #[must_use]
+    pub fn max_item_size(mut self, bytes: usize) -> Self {
+        self.max_item_size = bytes;
+        self
+    }
+
+    /// Whether items may be evicted to make room. Default yes.
+    #[must_use]
+    pub fn evictions(mut self, on: bool) -> Self {
+        self.evictions = on;
+        self
+    }
+
+    /// Bytes that handles and open reservations may keep from being reclaimed. Default an eighth of
+    /// the limit.
+    #[must_use]
+    pub fn pin_limit(mut self, bytes: usize) -> Self {
+        self.pin_limit = Some(bytes);
+        self
+    }
+
+    /// Ask the system for huge pages. Default no.
+    #[must_use]
+    pub fn huge_pages(mut self, on: bool) -> Self {
+        self.huge_pages = on;
+        self
+    }
+
+    /// Where the time comes from. Default [`SystemClock`].
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Fixes the hash seed, for repeatable measurements. Default random.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Builds the cache. No memory of the limit is touched yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the sizes don't fit or the system refuses address space.
+    pub fn build(self) -> Result<Cache, ConfigError> {
+        Cache::from_builder(self)
+    }
+}

@@ -1,0 +1,66 @@
+//! What can go wrong, by operation.
+
+/// A cache can't be built or resized as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The limit leaves no room for the cache's own tables.
+    #[error("a limit of {limit} bytes is too small, the least is {least}")]
+    LimitTooSmall {
+        /// What was asked for.
+        limit: usize,
+        /// The smallest limit that works.
+        least: usize,
+    },
+    /// The largest item must fit into half of the limit, and be at most 1 GiB.
+    #[error("items of {max} bytes don't fit, the most is {most}")]
+    ItemTooLarge {
+        /// What was asked for.
+        max: usize,
+        /// The largest size that works under this limit.
+        most: usize,
+    },
+    /// The limit is beyond what this cache reserved address space for.
+    #[error("a limit of {limit} bytes is beyond the {most} that this cache can grow to")]
+    LimitTooLarge {
+        /// What was asked for.
+        limit: usize,
+        /// The most that it can grow to.
+        most: usize,
+    },
+    /// The system refused the address space or the random seed.
+    #[error("the system refused {what}: {reason}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// The system's words.
+        reason: String,
+    },
+}
+
+/// A value can't be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The item is larger than the cache's `max_item_size`. An older value of the key is untouched.
+    #[error("item too large")]
+    TooLarge,
+    /// Nothing can be evicted: evictions are switched off, or everything is pinned.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// Keys have 1 to 250 bytes.
+    #[error("a key has 1 to 250 bytes")]
+    BadKey,
+}
+
+/// A number can't be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CountError {
+    /// The value is not a decimal number below 2^64.
+    #[error("not a number")]
+    NotANumber,
+    /// The new number could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

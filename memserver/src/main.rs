@@ -1,0 +1,3 @@
+//! The `memserver` binary.
+
+fn main() {}
