@@ -1,1 +1,56 @@
-//! memproto
+//! The memcached wire protocols over byte slices: classic text, meta and binary.
+//!
+//! Bytes in, borrowed requests out; primitive arguments in, bytes appended to the caller's
+//! `Vec<u8>` out. The crate does no I/O, reads no clock, knows no cache and allocates for no
+//! request. What is answered where the protocol leaves a choice follows memcached 1.6.45.
+//!
+//! ```text
+//!            +--------------------- memproto ---------------------+
+//!   bytes -> | detect -> text::parse (classic, meta) -> Request   | -> the caller executes
+//!            |        -> binary::parse               -> Request   |
+//!   bytes <- | text::write, meta::write, binary::write (Vec<u8>)  | <- primitive results
+//!            +-----------------------------------------------------+
+//! ```
+//!
+//! # Incremental use
+//!
+//! The caller keeps unread bytes in one contiguous buffer and a [`Scan`] beside it. Each call
+//! looks at the front of the buffer and returns a step: not enough yet, a request and how many
+//! bytes it used, or a rejection and the line to answer. A storage request is returned as soon
+//! as its header is complete; its data block is never shown to the parser, so a value of any
+//! size can go straight from a socket into its final place.
+//!
+//! ```
+//! use memproto::{Limits, Request, Scan, Step, text};
+//!
+//! let (mut scan, limits) = (Scan::new(), Limits::default());
+//! assert_eq!(text::parse(b"get ap", &mut scan, &limits), Step::Partial);
+//! let step = text::parse(b"get apple\r\nget pear", &mut scan, &limits);
+//! let Step::Request { consumed: 11, request: Request::Get { keys, .. } } = step else {
+//!     panic!("one whole line was there");
+//! };
+//! assert_eq!(keys.single(), Some(&b"apple"[..]));
+//! ```
+#![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
+
+pub mod base64;
+pub mod binary;
+mod detect;
+mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod limits;
+pub mod meta;
+pub mod number;
+mod request;
+mod scan;
+mod status;
+pub mod text;
+
+pub use detect::{Protocol, detect};
+pub use error::{CloseReason, ParseError};
+pub use limits::Limits;
+pub use request::{Admin, Args, ArithVerb, GetVerb, KeyTooLong, Keys, Request, Store, StoreVerb};
+pub use scan::Scan;
+pub use status::Step;

@@ -1,0 +1,149 @@
+//! A meta request as values borrowed from its line.
+
+use super::flags::{FlagSet, Flags};
+use crate::limits::MAX_KEY;
+
+/// The meta commands that carry a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetaCommand {
+    /// mg.
+    Get,
+    /// ms: a data block of [`MetaRequest::len`] bytes and CRLF follows.
+    Set,
+    /// md.
+    Delete,
+    /// ma.
+    Arith,
+    /// me.
+    Debug,
+}
+
+/// What `ms` does, flag M.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SetMode {
+    /// Store when absent.
+    Add,
+    /// Put behind the present value.
+    Append,
+    /// Put in front of the present value.
+    Prepend,
+    /// Store when present.
+    Replace,
+    /// Store always.
+    #[default]
+    Set,
+}
+
+/// What `ma` does, flag M.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ArithMode {
+    /// Down, stops at 0.
+    Decr,
+    /// Up, wraps at 2^64.
+    #[default]
+    Incr,
+}
+
+/// A key as it stands on the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetaKey<'a> {
+    /// The word on the line: the key itself, or its base64 form. Replies echo it as it is.
+    pub raw: &'a [u8],
+    /// Flag b: `raw` is base64.
+    pub base64: bool,
+}
+
+impl<'a> MetaKey<'a> {
+    /// The key's own bytes; `scratch` is used when they have to be decoded.
+    #[must_use]
+    #[inline]
+    pub fn bytes<'s>(&self, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        if self.base64 {
+            // The parser has decoded it once to prove that this succeeds.
+            crate::base64::decode(self.raw, scratch).unwrap_or_default()
+        } else {
+            self.raw
+        }
+    }
+}
+
+/// mg, ms, md, ma or me. Numbers of absent flags have their default; ask [`MetaRequest::set`]
+/// or the `Option` accessors whether a flag was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetaRequest<'a> {
+    /// Which of the five.
+    pub command: MetaCommand,
+    /// The key.
+    pub key: MetaKey<'a>,
+    /// The letters present.
+    pub set: FlagSet,
+    /// The flags in request order.
+    pub flags: Flags<'a>,
+    /// `O`: bytes to echo, without the letter; empty when absent.
+    pub opaque: &'a [u8],
+    /// ms: bytes of the data block without its CRLF.
+    pub len: u32,
+    /// `F`: client flags, 0 by default.
+    pub client_flags: u32,
+    /// `M` of ms.
+    pub set_mode: SetMode,
+    /// `M` of ma.
+    pub arith_mode: ArithMode,
+    /// `D`: delta, 1 by default.
+    pub delta: u64,
+    /// `J`: initial value, 0 by default.
+    pub initial: u64,
+    pub(crate) ttl: i32,
+    pub(crate) vivify: i32,
+    pub(crate) recache: i32,
+    pub(crate) compare: u64,
+    pub(crate) version: u64,
+}
+
+impl MetaRequest<'_> {
+    /// Whether flag `letter` was given.
+    #[must_use]
+    #[inline]
+    pub const fn has(&self, letter: u8) -> bool {
+        self.set.has(letter)
+    }
+
+    /// `q`: leave out the uninteresting reply.
+    #[must_use]
+    pub const fn quiet(&self) -> bool {
+        self.set.has(b'q')
+    }
+
+    /// `T`: new expiry as sent.
+    #[must_use]
+    pub const fn ttl(&self) -> Option<i64> {
+        if self.set.has(b'T') { Some(self.ttl as i64) } else { None }
+    }
+
+    /// `N`: create on a miss, with this expiry.
+    #[must_use]
+    pub const fn vivify(&self) -> Option<i64> {
+        if self.set.has(b'N') { Some(self.vivify as i64) } else { None }
+    }
+
+    /// `R`: the winner may recache when fewer seconds are left.
+    #[must_use]
+    pub const fn recache(&self) -> Option<i64> {
+        if self.set.has(b'R') { Some(self.recache as i64) } else { None }
+    }
+
+    /// `C`: the version to compare.
+    #[must_use]
+    pub const fn compare(&self) -> Option<u64> {
+        if self.set.has(b'C') { Some(self.compare) } else { None }
+    }
+
+    /// `E`: the version to give the item.
+    #[must_use]
+    pub const fn version(&self) -> Option<u64> {
+        if self.set.has(b'E') { Some(self.version) } else { None }
+    }
+}

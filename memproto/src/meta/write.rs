@@ -1,0 +1,52 @@
+//! Replies of the meta commands, appended to the caller's buffer. A reply is its head, then the
+//! returned flags in request order, each behind a space, then [`end`]. It must never know which
+//! flags a command returns.
+
+use crate::number::{push_i64, push_u64};
+
+/// mg miss, me miss.
+pub const EN: &[u8] = b"EN\r\n";
+/// mn.
+pub const MN: &[u8] = b"MN\r\n";
+/// Done, or a hit without its value.
+pub const HD: &[u8] = b"HD";
+/// Not stored.
+pub const NS: &[u8] = b"NS";
+/// The version differs.
+pub const EX: &[u8] = b"EX";
+/// No such key.
+pub const NF: &[u8] = b"NF";
+
+/// `VA <len>`: the returned flags, [`end`], the data and CRLF follow.
+pub fn va(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(b"VA ");
+    push_u64(out, len as u64);
+}
+
+/// Ends the line.
+pub fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// ` <letter>`: W, X, Z, b.
+pub fn flag(out: &mut Vec<u8>, letter: u8) {
+    out.extend_from_slice(&[b' ', letter]);
+}
+
+/// ` <letter><bytes>`: k, O.
+pub fn flag_bytes(out: &mut Vec<u8>, letter: u8, bytes: &[u8]) {
+    flag(out, letter);
+    out.extend_from_slice(bytes);
+}
+
+/// ` <letter><number>`: c, f, h, l, s.
+pub fn flag_u64(out: &mut Vec<u8>, letter: u8, value: u64) {
+    flag(out, letter);
+    push_u64(out, value);
+}
+
+/// ` <letter><number>`: t, where -1 means no expiry.
+pub fn flag_i64(out: &mut Vec<u8>, letter: u8, value: i64) {
+    flag(out, letter);
+    push_i64(out, value);
+}

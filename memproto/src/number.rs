@@ -1,0 +1,131 @@
+//! Strict decimal numbers from and to bytes, without allocation. It must never accept what a
+//! command would have to refuse: no sign on unsigned numbers, no blanks, no partial parse.
+
+const PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut table = [[0; 2]; 100];
+    let mut rest: &mut [[u8; 2]] = &mut table;
+    let mut value = 0;
+    while let Some((pair, tail)) = rest.split_first_mut() {
+        *pair = [b'0' + value / 10, b'0' + value % 10];
+        value += 1;
+        rest = tail;
+    }
+    table
+}
+
+/// Digits only, at least one, at most 2^64 - 1.
+#[must_use]
+#[inline]
+pub fn parse_u64(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value = 0_u64;
+    if digits.len() < 20 {
+        // 19 digits cannot overflow, so the common case needs no check per digit.
+        for &byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        }
+        return Some(value);
+    }
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(value)
+}
+
+/// Digits only, at most 2^32 - 1.
+#[must_use]
+#[inline]
+pub fn parse_u32(digits: &[u8]) -> Option<u32> {
+    u32::try_from(parse_u64(digits)?).ok()
+}
+
+/// Digits with an optional minus sign, in the range of i32.
+#[must_use]
+#[inline]
+pub fn parse_i32(bytes: &[u8]) -> Option<i32> {
+    match bytes.split_first() {
+        Some((b'-', digits)) => {
+            let magnitude = i64::try_from(parse_u64(digits)?).ok()?;
+            i32::try_from(-magnitude).ok()
+        }
+        _ => i32::try_from(parse_u64(bytes)?).ok(),
+    }
+}
+
+/// Digits with an optional minus sign, in the range of i64.
+#[must_use]
+pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
+    match bytes.split_first() {
+        Some((b'-', digits)) => 0_i64.checked_sub_unsigned(parse_u64(digits)?),
+        _ => i64::try_from(parse_u64(bytes)?).ok(),
+    }
+}
+
+/// A number as decimal digits on the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    /// The digits of `value`.
+    #[must_use]
+    #[inline]
+    pub fn new(mut value: u64) -> Self {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        while value >= 10 {
+            let pair = PAIRS.get((value % 100) as usize).copied().unwrap_or_default();
+            value /= 100;
+            start -= 2;
+            if let Some(slot) = digits.get_mut(start..start + 2) {
+                slot.copy_from_slice(&pair);
+            }
+        }
+        if value > 0 || start == digits.len() {
+            start -= 1;
+            if let Some(slot) = digits.get_mut(start) {
+                *slot = b'0' + value as u8;
+            }
+        }
+        Self { digits, start }
+    }
+
+    /// The digits, most significant first.
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// Appends `value` in decimal.
+#[inline]
+pub fn push_u64(out: &mut Vec<u8>, value: u64) {
+    if value < 10 {
+        out.push(b'0' + value as u8);
+    } else {
+        out.extend_from_slice(Decimal::new(value).as_bytes());
+    }
+}
+
+/// Appends `value` in decimal, with a minus sign when negative.
+pub fn push_i64(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    push_u64(out, value.unsigned_abs());
+}

@@ -1,0 +1,252 @@
+//! Requests as values borrowed from the read buffer. It must never know how a request was
+//! found in the bytes, nor what executes it.
+
+use crate::limits::MAX_KEY;
+use crate::meta::MetaRequest;
+use crate::scan::split_token;
+
+/// One command of the text framing, classic or meta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// get, gets, gat, gats.
+    Get {
+        /// Which of the four.
+        verb: GetVerb,
+        /// The new expiry of gat and gats, 0 for the others.
+        exptime: i64,
+        /// At least one key.
+        keys: Keys<'a>,
+    },
+    /// set, add, replace, append, prepend, cas. The data block follows.
+    Store(Store<'a>),
+    /// incr, decr.
+    Arith {
+        /// Up or down.
+        verb: ArithVerb,
+        /// The key.
+        key: &'a [u8],
+        /// How far.
+        delta: u64,
+        /// No reply, not even an error.
+        noreply: bool,
+    },
+    /// touch.
+    Touch {
+        /// The key.
+        key: &'a [u8],
+        /// The new expiry as sent.
+        exptime: i64,
+        /// No reply, not even an error.
+        noreply: bool,
+    },
+    /// delete.
+    Delete {
+        /// The key.
+        key: &'a [u8],
+        /// No reply, not even an error.
+        noreply: bool,
+    },
+    /// flush_all.
+    FlushAll {
+        /// Seconds from now or absolute time as sent; 0 when absent.
+        delay: i64,
+        /// No reply, not even an error.
+        noreply: bool,
+    },
+    /// version.
+    Version,
+    /// verbosity.
+    Verbosity {
+        /// The level as sent, not capped.
+        level: u32,
+        /// No reply, not even an error.
+        noreply: bool,
+    },
+    /// quit: close without a reply.
+    Quit,
+    /// shutdown.
+    Shutdown {
+        /// `shutdown graceful`: keep the items for a restart.
+        graceful: bool,
+    },
+    /// stats with its raw words.
+    Stats {
+        /// The words behind `stats`.
+        args: Args<'a>,
+    },
+    /// An administrative command with its raw words.
+    Admin {
+        /// Which one.
+        command: Admin,
+        /// The words behind the command, a last `noreply` excluded.
+        args: Args<'a>,
+        /// No reply, not even an error.
+        noreply: bool,
+    },
+    /// mg, ms, md, ma, me. The data block of ms follows.
+    Meta(MetaRequest<'a>),
+    /// mn: answer `MN` and send everything before it.
+    MetaNoop,
+}
+
+/// The retrieval commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GetVerb {
+    /// Value and client flags.
+    Get,
+    /// As get, with the version.
+    Gets,
+    /// As get, and the expiry is replaced.
+    Gat,
+    /// As gets, and the expiry is replaced.
+    Gats,
+}
+
+impl GetVerb {
+    /// The reply lines carry the version.
+    #[must_use]
+    pub const fn with_cas(self) -> bool {
+        matches!(self, Self::Gets | Self::Gats)
+    }
+
+    /// The expiry is replaced.
+    #[must_use]
+    pub const fn touches(self) -> bool {
+        matches!(self, Self::Gat | Self::Gats)
+    }
+}
+
+/// The storage commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreVerb {
+    /// Store always.
+    Set,
+    /// Store when absent.
+    Add,
+    /// Store when present.
+    Replace,
+    /// Put behind the present value.
+    Append,
+    /// Put in front of the present value.
+    Prepend,
+    /// Store when the version matches.
+    Cas,
+}
+
+/// The header of a storage command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Store<'a> {
+    /// Which of the six.
+    pub verb: StoreVerb,
+    /// 1 to 250 bytes.
+    pub key: &'a [u8],
+    /// Client flags.
+    pub flags: u32,
+    /// The expiry as sent.
+    pub exptime: i64,
+    /// Bytes of the data block without its CRLF.
+    pub len: u32,
+    /// The version to compare; 0 for every verb but cas.
+    pub cas: u64,
+    /// No reply, not even an error.
+    pub noreply: bool,
+}
+
+/// The arithmetic commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ArithVerb {
+    /// Wraps at 2^64.
+    Incr,
+    /// Stops at 0.
+    Decr,
+}
+
+/// The administrative commands whose words the server interprets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Admin {
+    /// `cache_memlimit <megabytes>`.
+    CacheMemlimit,
+    /// `debugtime p|r|<n>`: moves the clock of a test build, otherwise unknown.
+    Debugtime,
+    /// `extstore ...`: never built in.
+    Extstore,
+    /// `lru tune|mode|temp_ttl ...`.
+    Lru,
+    /// `lru_crawler enable|disable|sleep|tocrawl|crawl|metadump|mgdump ...`.
+    LruCrawler,
+    /// `refresh_certs`.
+    RefreshCerts,
+    /// `slabs reassign|automove ...`.
+    Slabs,
+    /// `watch [words]`.
+    Watch,
+}
+
+/// The words behind a command: a cheap iterator over the rest of its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Args<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Args<'a> {
+    pub(crate) const fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    /// The words not yet taken, as they were sent.
+    #[must_use]
+    pub const fn raw(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Args<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (token, rest) = split_token(self.rest)?;
+        self.rest = rest;
+        Some(token)
+    }
+}
+
+/// A key of a retrieval exceeds 250 bytes. The whole request is answered with
+/// [`crate::ParseError::BadLineFormat`] and nothing else, also when keys before it were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the key is longer than 250 bytes")]
+pub struct KeyTooLong;
+
+/// The keys of a retrieval: a cheap iterator that finds each key when it is asked for, so
+/// the number of keys is unbounded and the first one costs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys<'a> {
+    first: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) const fn new(first: &'a [u8], rest: &'a [u8]) -> Self {
+        Self { first, rest }
+    }
+
+    /// The key, when there is exactly one and it is short enough: the hot path.
+    #[must_use]
+    pub const fn single(&self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() && self.first.len() <= MAX_KEY { Some(self.first) } else { None }
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = Result<&'a [u8], KeyTooLong>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = if self.first.is_empty() {
+            let (token, rest) = split_token(self.rest)?;
+            self.rest = rest;
+            token
+        } else {
+            std::mem::take(&mut self.first)
+        };
+        Some(if key.len() <= MAX_KEY { Ok(key) } else { Err(KeyTooLong) })
+    }
+}

@@ -1,0 +1,13 @@
+//! Classic text commands and the framing that meta commands share. It must never know how a
+//! request is executed; [`write`](mod@write) takes primitive results.
+
+mod auth;
+mod parse;
+pub mod write;
+
+pub use auth::{AuthStep, parse_auth, parse_credentials};
+pub use parse::parse;
+
+/// What ends every data block. Anything else in its place is answered with
+/// [`crate::ParseError::BadDataChunk`].
+pub const BLOCK_END: [u8; 2] = *b"\r\n";
