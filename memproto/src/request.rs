@@ -3,7 +3,7 @@
 
 use crate::limits::MAX_KEY;
 use crate::meta::MetaRequest;
-use crate::scan::split_token;
+use crate::scan::split_word;
 
 /// One command of the text framing, classic or meta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +204,7 @@ impl<'a> Iterator for Args<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (token, rest) = split_token(self.rest)?;
+        let (token, rest) = split_word(self.rest)?;
         self.rest = rest;
         Some(token)
     }
@@ -241,7 +241,7 @@ impl<'a> Iterator for Keys<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let key = if self.first.is_empty() {
-            let (token, rest) = split_token(self.rest)?;
+            let (token, rest) = split_word(self.rest)?;
             self.rest = rest;
             token
         } else {

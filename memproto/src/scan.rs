@@ -1,5 +1,5 @@
 //! Finding the ends of lines and words, and the memory of how far that search has come. The
-//! only file that knows byte positions; it must never know a command.
+//! only file that searches bytes; it must never know a command.
 
 /// How far the front of a buffer has been searched without success, so that no byte is searched
 /// twice while a line or frame arrives in pieces.
@@ -20,17 +20,206 @@ impl Scan {
     }
 }
 
-/// Splits the next word off `line`: its bytes, and what follows the spaces behind it.
-pub(crate) fn split_token(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = line.iter().position(|&b| b != b' ')?;
-    let line = line.get(start..)?;
-    let end = line.iter().position(|&b| b == b' ').unwrap_or(line.len());
-    let (token, rest) = line.split_at_checked(end)?;
-    Some((token, trim_start(rest)))
+const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
+const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+const LINE_FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
+const ABOVE_SPACE: u64 = u64::from_ne_bytes([b' ' + 1; 8]);
+
+/// Index of the first line feed at or behind `from`.
+#[inline]
+pub(crate) fn find_line_feed(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut rest = bytes.get(from..)?;
+    let mut at = from;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        // A byte equal to the needle becomes zero, and only the lowest zero byte is certain to
+        // be flagged rightly: it is the one that is asked for.
+        let word = u64::from_le_bytes(*chunk) ^ LINE_FEEDS;
+        let hits = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
+        if hits != 0 {
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
+        }
+        rest = tail;
+        at += 8;
+    }
+    rest.iter().position(|&b| b == b'\n').map(|i| at + i)
+}
+
+/// Index of the first byte that is a space or a control byte.
+#[inline]
+pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    let mut at = 0;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let hits = word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS;
+        if hits != 0 {
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
+        }
+        rest = tail;
+        at += 8;
+    }
+    rest.iter().position(|&b| b <= b' ').map(|i| at + i)
+}
+
+/// Splits the next word off `line`: its bytes, and what follows the spaces behind it. A NUL
+/// ends the last word of a line; what stands behind it is never looked at.
+#[inline]
+pub(crate) fn split_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = trim_start(line);
+    let mut end = 0;
+    loop {
+        let tail = line.get(end..)?;
+        end += find_blank(tail).unwrap_or(tail.len());
+        match line.get(end) {
+            Some(b' ' | 0) | None => break,
+            Some(_) => end += 1,
+        }
+    }
+    let (word, rest) = line.split_at_checked(end)?;
+    if word.is_empty() { None } else { Some((word, trim_start(rest))) }
 }
 
 /// `bytes` without the spaces in front.
-pub(crate) fn trim_start(bytes: &[u8]) -> &[u8] {
-    let start = bytes.iter().position(|&b| b != b' ').unwrap_or(bytes.len());
-    bytes.get(start..).unwrap_or_default()
+#[inline]
+pub(crate) fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let Some((b' ', rest)) = bytes.split_first() {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether the last word of `args` is `noreply`.
+#[inline]
+pub(crate) fn ends_in_noreply(args: &[u8]) -> bool {
+    let mut args = args;
+    while let Some((b' ', rest)) = args.split_last() {
+        args = rest;
+    }
+    args.strip_suffix(b"noreply").is_some_and(|rest| matches!(rest.last(), None | Some(b' ')))
+}
+
+/// A cursor over the front of a buffer that may end anywhere. Each step either advances, finds
+/// something else, or finds that the bytes do not reach that far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+/// The outcome of a [`Cursor`] step that did not advance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The bytes end before the answer, and none of them was a line feed.
+    End,
+    /// Something else stands there.
+    Other,
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    pub(crate) const fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    #[inline]
+    pub(crate) const fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Exactly `literal`.
+    #[inline]
+    pub(crate) fn literal(&mut self, literal: &[u8]) -> Result<(), Stop> {
+        match self.rest.strip_prefix(literal) {
+            Some(rest) => self.rest = rest,
+            None if literal.starts_with(self.rest) => return Err(Stop::End),
+            None => return Err(Stop::Other),
+        }
+        Ok(())
+    }
+
+    /// A word of printable bytes and the one space behind it.
+    #[inline]
+    pub(crate) fn word(&mut self) -> Result<&'a [u8], Stop> {
+        let end = find_blank(self.rest).ok_or(Stop::End)?;
+        let (word, rest) = self.rest.split_at_checked(end).ok_or(Stop::End)?;
+        match rest.split_first() {
+            Some((b' ', rest)) if !word.is_empty() => self.rest = rest,
+            _ => return Err(Stop::Other),
+        }
+        Ok(word)
+    }
+
+    /// One to nine digits; the byte behind them is left.
+    #[inline]
+    pub(crate) fn number(&mut self) -> Result<u32, Stop> {
+        let mut value = 0_u32;
+        for (at, &byte) in self.rest.iter().take(10).enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                if at == 0 {
+                    return Err(Stop::Other);
+                }
+                self.rest = self.rest.get(at..).unwrap_or_default();
+                return Ok(value);
+            }
+            if at == 9 {
+                return Err(Stop::Other);
+            }
+            value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
+        }
+        Err(Stop::End)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_feeds_are_found_at_every_distance() {
+        for length in 0..40 {
+            let mut bytes = vec![b'x'; length];
+            assert_eq!(find_line_feed(&bytes, 0), None);
+            assert_eq!(find_line_feed(&bytes, length + 1), None);
+            bytes.push(b'\n');
+            bytes.extend_from_slice(b"\x0b\x09\n\n.........");
+            for from in 0..=length {
+                assert_eq!(find_line_feed(&bytes, from), Some(length));
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_value_is_classified() {
+        for byte in 0..=255_u8 {
+            for at in 0..20 {
+                let mut bytes = [b'a'; 20];
+                if let Some(slot) = bytes.get_mut(at) {
+                    *slot = byte;
+                }
+                assert_eq!(find_blank(&bytes), (byte <= b' ').then_some(at), "{byte} at {at}");
+                let expected = (byte == b'\n').then_some(at);
+                assert_eq!(find_line_feed(&bytes, 0), expected, "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_end_at_spaces_and_nul_only() {
+        assert_eq!(split_word(b"  ab  c "), Some((&b"ab"[..], &b"c "[..])));
+        assert_eq!(split_word(b"a\tb\rc d"), Some((&b"a\tb\rc"[..], &b"d"[..])));
+        assert_eq!(split_word(b"ab\0cd"), Some((&b"ab"[..], &b"\0cd"[..])));
+        assert_eq!(split_word(b"\0cd"), None);
+        assert_eq!(split_word(b"   "), None);
+        assert_eq!(split_word(b""), None);
+    }
+
+    #[test]
+    fn noreply_is_the_last_word_or_nothing() {
+        for yes in [&b"noreply"[..], b"k noreply", b"k noreply  "] {
+            assert!(ends_in_noreply(yes));
+        }
+        for no in [&b""[..], b"k", b"k noreply x", b"knoreply", b"k NOREPLY", b"k noreply\0"] {
+            assert!(!ends_in_noreply(no));
+        }
+    }
 }

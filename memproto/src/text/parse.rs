@@ -1,10 +1,156 @@
-//! One line of text to one request.
+//! From the front of a buffer to one line, and from its first word to the command. It must
+//! never know what the words of a single command mean.
 
-use crate::{Limits, Scan, Step};
+use super::{command, retrieve, store};
+use crate::error::{CloseReason, ParseError};
+use crate::limits::{Limits, MAX_LEADING_SPACES, MIN_LINE};
+use crate::request::{Admin, ArithVerb, GetVerb, Request, StoreVerb};
+use crate::scan::{Scan, ends_in_noreply, find_line_feed, trim_start};
+use crate::status::Step;
 
 /// Looks at the front of `buf` for one request. See [`Step`] for what the caller does next.
 #[must_use]
+#[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    let _ = (buf, scan, limits);
-    todo!()
+    if scan.seen == 0 {
+        // The two commands that make up nearly all traffic are read without looking for the
+        // end of the line first; whatever is unusual about them is left to the general way.
+        match buf.first_chunk::<4>() {
+            Some(b"get ") => return retrieve::parse_get(buf, scan, limits),
+            Some(b"set ") => return store::parse_set(buf, scan, limits),
+            _ => {}
+        }
+    }
+    parse_line(buf, scan, limits)
+}
+
+/// The general way: find the line, then split it.
+pub(super) fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    let Some(end) = find_line_feed(buf, scan.seen) else {
+        return partial(buf, scan, limits);
+    };
+    scan.seen = 0;
+    let consumed = end + 1;
+    if consumed > limits.line && consumed > line_limit(buf, limits) {
+        return Step::Close(CloseReason::LineTooLong);
+    }
+    let line = buf.get(..end).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if consumed < MIN_LINE && line != b"mn" {
+        return Line { consumed, args: line }.reject(ParseError::BadLineFormat);
+    }
+    dispatch(line, consumed)
+}
+
+/// No line feed in the whole of `buf`: wait, unless the line is too long already.
+#[cold]
+pub(super) fn partial<'a>(buf: &[u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    if buf.len() >= limits.line && buf.len() >= line_limit(buf, limits) {
+        scan.seen = 0;
+        return Step::Close(CloseReason::LineTooLong);
+    }
+    scan.seen = buf.len();
+    Step::Partial
+}
+
+/// The longest line that may begin like `buf`.
+#[cold]
+fn line_limit(buf: &[u8], limits: &Limits) -> usize {
+    let spaces = buf.iter().take(MAX_LEADING_SPACES).take_while(|&&b| b == b' ').count();
+    let line = buf.get(spaces..).unwrap_or_default();
+    let retrieval = [&b"get "[..], b"gets ", b"gat ", b"gats "].iter().any(|w| line.starts_with(w));
+    if retrieval { limits.get_line.max(limits.line) } else { limits.line }
+}
+
+/// One whole line behind its command word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    /// Bytes of the line with its terminator.
+    pub(crate) consumed: usize,
+    /// The bytes behind the command word, no space in front.
+    pub(crate) args: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    #[inline]
+    pub(crate) const fn accept(self, request: Request<'a>) -> Step<'a> {
+        Step::Request { consumed: self.consumed, request }
+    }
+
+    pub(crate) const fn reject(self, error: ParseError) -> Step<'a> {
+        self.reject_block(error, 0, false)
+    }
+
+    pub(crate) const fn reject_block(
+        self,
+        error: ParseError,
+        swallow: u32,
+        noreply: bool,
+    ) -> Step<'a> {
+        Step::Reject { consumed: self.consumed, error, swallow, noreply }
+    }
+
+    /// Whether the line ends in `noreply`, for commands that have no key in front of it.
+    pub(crate) fn noreply(self) -> bool {
+        ends_in_noreply(self.args)
+    }
+}
+
+fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
+    let end = text.iter().position(|&b| b == b' ' || b == 0).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(end).unwrap_or_default();
+    let line = Line { consumed, args: trim_start(rest) };
+    match word {
+        b"get" => retrieve::get(line, GetVerb::Get),
+        b"mg" | b"ms" | b"md" | b"ma" | b"me" => crate::meta::parse(word, line),
+        b"set" => store::store(line, StoreVerb::Set),
+        b"gets" => retrieve::get(line, GetVerb::Gets),
+        b"mn" => line.accept(Request::MetaNoop),
+        b"add" => store::store(line, StoreVerb::Add),
+        b"cas" => store::store(line, StoreVerb::Cas),
+        b"gat" => retrieve::gat(line, GetVerb::Gat),
+        b"gats" => retrieve::gat(line, GetVerb::Gats),
+        b"incr" => command::arith(line, ArithVerb::Incr),
+        b"decr" => command::arith(line, ArithVerb::Decr),
+        b"touch" => command::touch(line),
+        b"delete" => command::delete(line),
+        b"append" => store::store(line, StoreVerb::Append),
+        b"prepend" => store::store(line, StoreVerb::Prepend),
+        b"replace" => store::store(line, StoreVerb::Replace),
+        b"quit" => line.accept(Request::Quit),
+        b"stats" => command::stats(line),
+        b"version" => line.accept(Request::Version),
+        b"flush_all" => command::flush_all(line),
+        b"verbosity" => command::verbosity(line),
+        b"shutdown" => command::shutdown(line),
+        _ => match admin(word) {
+            Some(admin) => command::admin(line, admin),
+            None => unknown(line),
+        },
+    }
+}
+
+fn admin(word: &[u8]) -> Option<Admin> {
+    Some(match word {
+        b"cache_memlimit" => Admin::CacheMemlimit,
+        b"debugtime" => Admin::Debugtime,
+        b"extstore" => Admin::Extstore,
+        b"lru" => Admin::Lru,
+        b"lru_crawler" => Admin::LruCrawler,
+        b"refresh_certs" => Admin::RefreshCerts,
+        b"slabs" => Admin::Slabs,
+        b"watch" => Admin::Watch,
+        _ => return None,
+    })
+}
+
+/// An unknown command is answered, unless a browser has sent it: then the next lines would be
+/// headers under somebody else's control.
+#[cold]
+fn unknown(line: Line<'_>) -> Step<'_> {
+    let last = line.args.rsplit(|&b| b == b' ').find(|word| !word.is_empty());
+    if last.is_some_and(|word| word.starts_with(b"HTTP/")) {
+        return Step::Close(CloseReason::Http);
+    }
+    line.reject(ParseError::UnknownCommand)
 }

@@ -1,0 +1,95 @@
+//! The classic commands that are neither retrieval nor storage. It must never interpret the
+//! words of statistics and administration: they are the server's.
+
+use super::parse::Line;
+use crate::error::ParseError;
+use crate::limits::MAX_KEY;
+use crate::number::{parse_i32, parse_u32, parse_u64};
+use crate::request::{Admin, Args, ArithVerb, Request};
+use crate::scan::{ends_in_noreply, split_word};
+use crate::status::Step;
+
+pub(super) fn arith(line: Line<'_>, verb: ArithVerb) -> Step<'_> {
+    let (words, noreply) = key_and_word(line.args);
+    let Some((key, delta)) = words else {
+        return line.reject_block(ParseError::BadLineFormat, 0, noreply);
+    };
+    match parse_u64(delta) {
+        Some(delta) => line.accept(Request::Arith { verb, key, delta, noreply }),
+        None => line.reject_block(ParseError::InvalidDelta, 0, noreply),
+    }
+}
+
+pub(super) fn touch(line: Line<'_>) -> Step<'_> {
+    let (words, noreply) = key_and_word(line.args);
+    let Some((key, exptime)) = words else {
+        return line.reject_block(ParseError::BadLineFormat, 0, noreply);
+    };
+    match parse_i32(exptime) {
+        Some(exptime) => line.accept(Request::Touch { key, exptime: exptime.into(), noreply }),
+        None => line.reject_block(ParseError::InvalidExptime, 0, noreply),
+    }
+}
+
+/// A key of legal length with the word behind it, and whether the line ends in `noreply`.
+fn key_and_word(args: &[u8]) -> (Option<(&[u8], &[u8])>, bool) {
+    let mut words = Args::new(args);
+    let key = words.next().filter(|key| key.len() <= MAX_KEY);
+    let noreply = ends_in_noreply(words.raw());
+    (key.zip(words.next()), noreply)
+}
+
+/// Words between the key and `noreply` are ignored: old clients send a time there.
+pub(super) fn delete(line: Line<'_>) -> Step<'_> {
+    let Some((key, rest)) = split_word(line.args) else {
+        return line.reject(ParseError::BadLineFormat);
+    };
+    let noreply = ends_in_noreply(rest);
+    if key.len() > MAX_KEY {
+        return line.reject_block(ParseError::BadLineFormat, 0, noreply);
+    }
+    line.accept(Request::Delete { key, noreply })
+}
+
+pub(super) fn flush_all(line: Line<'_>) -> Step<'_> {
+    let noreply = line.noreply();
+    let delay = match split_word(line.args) {
+        Some((word, rest)) if !(noreply && rest.is_empty()) => parse_i32(word),
+        _ => Some(0),
+    };
+    match delay {
+        Some(delay) => line.accept(Request::FlushAll { delay: delay.into(), noreply }),
+        None => line.reject_block(ParseError::InvalidExptime, 0, noreply),
+    }
+}
+
+pub(super) fn verbosity(line: Line<'_>) -> Step<'_> {
+    let noreply = line.noreply();
+    match split_word(line.args).and_then(|(word, _)| parse_u32(word)) {
+        Some(level) => line.accept(Request::Verbosity { level, noreply }),
+        None => line.reject_block(ParseError::BadLineFormat, 0, noreply),
+    }
+}
+
+pub(super) fn shutdown(line: Line<'_>) -> Step<'_> {
+    match split_word(line.args) {
+        None => line.accept(Request::Shutdown { graceful: false }),
+        Some((b"graceful", _)) => line.accept(Request::Shutdown { graceful: true }),
+        Some(_) => line.reject(ParseError::InvalidShutdownMode),
+    }
+}
+
+pub(super) fn stats(line: Line<'_>) -> Step<'_> {
+    line.accept(Request::Stats { args: Args::new(line.args) })
+}
+
+pub(super) fn admin(line: Line<'_>, command: Admin) -> Step<'_> {
+    let noreply = line.noreply();
+    let args = if noreply { without_last_word(line.args) } else { line.args };
+    line.accept(Request::Admin { command, args: Args::new(args), noreply })
+}
+
+fn without_last_word(args: &[u8]) -> &[u8] {
+    let args = args.trim_ascii_end();
+    args.strip_suffix(b"noreply").unwrap_or(args)
+}

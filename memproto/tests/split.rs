@@ -1,0 +1,41 @@
+//! The same bytes give the same steps, however they are cut into pieces.
+
+mod common;
+
+use common::steps;
+
+const STREAM: &[u8] = b"get apple\r\nget a b c\r\nset key 1 2 5\r\nhello\r\ngets x\r\n\
+    set key 0 0 5 noreply\r\nget a\r\nset key x 0 4\r\nabcd\r\ncas k 0 0 0 77\r\n\r\n\
+    incr n 5\r\ndecr n 5 noreply\n\r\nfoo\r\ngat 10 a b\r\ntouch k 3\r\ndelete k\r\n\
+    mg key v f t\r\nms key 3 T0 F5\r\nabc\r\nms key 3 T0 T0\r\nabc\r\nmn\r\nmn\nma n N0 J5\r\n\
+    md k q O123\r\nmg Zm9v b k v\r\nflush_all 1\r\nstats items\r\nset k 0 -1 1\r\nx\r\n\
+    add kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk 4294967295 0 1\r\nx\r\nversion\r\nquit\r\n";
+
+#[test]
+fn cut_at_every_byte() {
+    let whole = steps(STREAM, &[]);
+    assert_eq!(whole.len(), 30, "{whole:#?}");
+    for cut in 1..STREAM.len() {
+        assert_eq!(steps(STREAM, &[cut]), whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn every_byte_alone_and_pieces_of_every_size() {
+    let whole = steps(STREAM, &[]);
+    for size in 1..100 {
+        let cuts: Vec<usize> = (size..STREAM.len()).step_by(size).collect();
+        assert_eq!(steps(STREAM, &cuts), whole, "pieces of {size}");
+    }
+}
+
+#[test]
+fn a_closing_line_closes_in_any_segmentation() {
+    let stream = [b"get a\r\nset ", &vec![b'k'; 2100][..], b" 0 0 1\r\nx\r\n"].concat();
+    let whole = steps(&stream, &[]);
+    assert!(whole.last().is_some_and(|last| last.contains("LineTooLong")));
+    for size in [1, 7, 100, 2000, 2048, 2060] {
+        let cuts: Vec<usize> = (size..stream.len()).step_by(size).collect();
+        assert_eq!(steps(&stream, &cuts), whole, "pieces of {size}");
+    }
+}
