@@ -25,7 +25,7 @@ pub enum ParseError {
     /// A meta flag letter given twice: `CLIENT_ERROR duplicate flag`.
     #[error("CLIENT_ERROR duplicate flag")]
     DuplicateFlag,
-    /// A mode of `ma` outside I + D - and their lower case:
+    /// A mode of `ma` outside I + D -:
     /// `CLIENT_ERROR invalid mode for ma M token`.
     #[error("CLIENT_ERROR invalid mode for ma M token")]
     InvalidArithMode,

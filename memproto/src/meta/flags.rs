@@ -1,18 +1,57 @@
-//! Meta flags as they were sent, and the set of letters present.
+//! Meta flags: the letters that exist, the set of those present, and their tokens in order. It
+//! must never know what a flag does.
 
-use crate::request::Args;
+use crate::scan::split_word;
 
 /// The letters present on a meta line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlagSet(u64);
 
+/// Every letter that some command knows; P and L are reserved for proxies and ignored.
+const KNOWN: FlagSet = FlagSet::of(b"CDEFIJLMNOPRTbcfhklqstuvx");
+
 impl FlagSet {
-    /// Whether `letter` (A-Z, a-z) was given.
+    const fn of(letters: &[u8]) -> Self {
+        let mut set = Self(0);
+        let mut rest = letters;
+        while let Some((&letter, tail)) = rest.split_first() {
+            set.0 |= Self::bit(letter);
+            rest = tail;
+        }
+        set
+    }
+
+    const fn bit(letter: u8) -> u64 {
+        if letter.is_ascii_alphabetic() { 1 << (letter - b'A') } else { 0 }
+    }
+
+    /// Whether `letter` was given.
     #[must_use]
     #[inline]
     pub const fn has(self, letter: u8) -> bool {
-        letter.is_ascii_alphabetic() && self.0 >> (letter - b'A') & 1 == 1
+        self.0 & Self::bit(letter) != 0
     }
+
+    /// Adds a letter.
+    #[inline]
+    pub(super) fn insert(&mut self, letter: u8) -> Result<(), Refusal> {
+        let bit = Self::bit(letter);
+        if bit & KNOWN.0 & !self.0 == 0 {
+            let duplicate = letter >= 127 || self.0 & bit != 0;
+            return Err(if duplicate { Refusal::Duplicate } else { Refusal::Unknown });
+        }
+        self.0 |= bit;
+        Ok(())
+    }
+}
+
+/// Why a letter cannot be added to a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is there already (or it is no ASCII printable, which is reported alike).
+    Duplicate,
+    /// No command knows it.
+    Unknown,
 }
 
 /// One flag: its letter and the rest of its token.
@@ -27,15 +66,68 @@ pub struct Flag<'a> {
 /// The flags in request order, for the flags that a reply returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flags<'a> {
-    args: Args<'a>,
+    rest: &'a [u8],
+}
+
+impl<'a> Flags<'a> {
+    pub(super) const fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
 }
 
 impl<'a> Iterator for Flags<'a> {
     type Item = Flag<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let token = self.args.next()?;
-        let (&letter, arg) = token.split_first()?;
-        Some(Flag { letter, arg })
+        loop {
+            let (&letter, tail) = self.rest.split_first()?;
+            // Most flags are a single letter, so the next space is looked for nearby first.
+            let (arg, rest) = match tail.first() {
+                _ if letter == b' ' => {
+                    self.rest = tail;
+                    continue;
+                }
+                _ if letter == 0 => return None,
+                None | Some(b' ') => (&[][..], tail),
+                Some(_) => split_word(tail).unwrap_or((&[], &[])),
+            };
+            self.rest = rest;
+            return Some(Flag { letter, arg });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_added_once() {
+        for byte in 0..=255_u8 {
+            let mut set = FlagSet::default();
+            let known = b"CDEFIJLMNOPRTbcfhklqstuvx".contains(&byte);
+            assert!(!set.has(byte));
+            let expected = match byte {
+                127.. => Err(Refusal::Duplicate),
+                _ if known => Ok(()),
+                _ => Err(Refusal::Unknown),
+            };
+            assert_eq!(set.insert(byte), expected, "{byte}");
+            assert_eq!(set.has(byte), known);
+            if known {
+                assert_eq!(set.insert(byte), Err(Refusal::Duplicate));
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_come_in_order_with_their_arguments() {
+        let flags: Vec<_> = Flags::new(b"v  O12 t Fx  ").map(|f| (f.letter, f.arg)).collect();
+        let expected: [(u8, &[u8]); 4] = [(b'v', b""), (b'O', b"12"), (b't', b""), (b'F', b"x")];
+        assert_eq!(flags, expected);
+        assert_eq!(Flags::new(b"v\0t").count(), 1);
+        assert_eq!(Flags::new(b"").count(), 0);
+        assert_eq!(Flags::new(b" \0t").count(), 0);
     }
 }

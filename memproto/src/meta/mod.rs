@@ -9,4 +9,4 @@ pub mod write;
 pub use flags::{Flag, FlagSet, Flags};
 pub use request::{ArithMode, MetaCommand, MetaKey, MetaRequest, SetMode};
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{command, parse};

@@ -1,10 +1,171 @@
-//! One meta line to one request.
+//! One meta line to one request. It must never know what the server does with a flag: every
+//! known flag is accepted by every command, and its number is checked even where it is ignored.
 
+use super::flags::{Flag, FlagSet, Flags, Refusal};
+use super::request::{ArithMode, MetaCommand, MetaKey, MetaRequest, SetMode};
+use crate::base64;
+use crate::error::ParseError;
+use crate::limits::{MAX_KEY, MAX_META_TOKENS, MAX_OPAQUE};
+use crate::number::{parse_i32, parse_u32, parse_u64};
+use crate::request::Request;
+use crate::scan::split_word;
 use crate::status::Step;
-use crate::text::Line;
+use crate::text::{Line, block_len, parse_len};
 
-/// Parses the words behind `word`, one of mg ms md ma me.
-pub(crate) fn parse<'a>(word: &[u8], line: Line<'a>) -> Step<'a> {
-    let _ = word;
-    line.reject(crate::error::ParseError::UnknownCommand)
+/// The command of a word such as `mg`.
+pub(crate) const fn command(word: &[u8]) -> Option<MetaCommand> {
+    Some(match word {
+        b"mg" => MetaCommand::Get,
+        b"ms" => MetaCommand::Set,
+        b"md" => MetaCommand::Delete,
+        b"ma" => MetaCommand::Arith,
+        b"me" => MetaCommand::Debug,
+        _ => return None,
+    })
+}
+
+/// Parses the words behind the command.
+pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
+    let Some((key, mut rest)) = split_word(line.args) else {
+        return line.reject(ParseError::BadLineFormat);
+    };
+    let (mut len, mut swallow) = (0, 0);
+    if command == MetaCommand::Set {
+        let Some((word, flags)) = split_word(rest) else {
+            return line.reject(ParseError::BadLineFormat);
+        };
+        let Some(announced) = parse_len(word) else {
+            return line.reject(ParseError::BadLineFormat);
+        };
+        (len, swallow, rest) = (announced, block_len(announced), flags);
+    }
+    let mut request = new_request(command, key, len, Flags::new(rest));
+    match read_flags(&mut request).and_then(|()| check_key(&request)) {
+        Ok(()) => line.accept(Request::Meta(request)),
+        Err(error) => line.reject_block(reported(&request, error), swallow, false),
+    }
+}
+
+fn new_request<'a>(
+    command: MetaCommand,
+    key: &'a [u8],
+    len: u32,
+    flags: Flags<'a>,
+) -> MetaRequest<'a> {
+    MetaRequest {
+        command,
+        key: MetaKey { raw: key, base64: false },
+        set: FlagSet::default(),
+        flags,
+        opaque: &[],
+        len,
+        client_flags: 0,
+        set_mode: SetMode::default(),
+        arith_mode: ArithMode::default(),
+        delta: 1,
+        initial: 0,
+        ttl: 0,
+        vivify: 0,
+        recache: 0,
+        compare: 0,
+        version: 0,
+    }
+}
+
+fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
+    let mut left = max_flags(request.command);
+    for flag in request.flags {
+        if left == 0 {
+            return Err(ParseError::TooManyFlags);
+        }
+        left -= 1;
+        // me has never looked at its flags, except for the one that decodes the key.
+        if request.command == MetaCommand::Debug && flag.letter != b'b' {
+            continue;
+        }
+        request.set.insert(flag.letter).map_err(|refusal| match refusal {
+            Refusal::Duplicate => ParseError::DuplicateFlag,
+            Refusal::Unknown => ParseError::InvalidFlag,
+        })?;
+        read_flag(request, flag)?;
+    }
+    Ok(())
+}
+
+/// Flags on a line of the most tokens: the command, the key and the length of ms count as well.
+const fn max_flags(command: MetaCommand) -> usize {
+    MAX_META_TOKENS - if matches!(command, MetaCommand::Set) { 3 } else { 2 }
+}
+
+#[inline]
+fn read_flag<'a>(request: &mut MetaRequest<'a>, flag: Flag<'a>) -> Result<(), ParseError> {
+    const BAD: ParseError = ParseError::BadToken;
+    match flag.letter {
+        b'b' => request.key.base64 = true,
+        b'O' if flag.arg.len() < MAX_OPAQUE => request.opaque = flag.arg,
+        b'O' => return Err(ParseError::OpaqueTooLong),
+        b'T' => request.ttl = parse_i32(flag.arg).ok_or(BAD)?,
+        b'N' => request.vivify = parse_i32(flag.arg).ok_or(BAD)?,
+        b'R' => request.recache = parse_i32(flag.arg).ok_or(BAD)?,
+        b'C' => request.compare = parse_u64(flag.arg).ok_or(BAD)?,
+        b'E' => request.version = parse_u64(flag.arg).ok_or(BAD)?,
+        b'D' => request.delta = parse_u64(flag.arg).ok_or(BAD)?,
+        b'J' => request.initial = parse_u64(flag.arg).ok_or(BAD)?,
+        b'F' => request.client_flags = parse_u32(flag.arg).ok_or(ParseError::BadLineFormat)?,
+        b'M' => read_mode(request, flag.arg)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Only the first byte of a mode is looked at, so `MSet` is `MS`; commands without modes ignore it.
+fn read_mode(request: &mut MetaRequest<'_>, arg: &[u8]) -> Result<(), ParseError> {
+    match request.command {
+        MetaCommand::Set => {
+            request.set_mode = match arg.first() {
+                Some(b'A') => SetMode::Append,
+                Some(b'E') => SetMode::Add,
+                Some(b'P') => SetMode::Prepend,
+                Some(b'R') => SetMode::Replace,
+                Some(b'S') => SetMode::Set,
+                _ => return Err(ParseError::InvalidSetMode),
+            };
+        }
+        MetaCommand::Arith => {
+            request.arith_mode = match arg.first() {
+                Some(b'I' | b'+') => ArithMode::Incr,
+                Some(b'D' | b'-') => ArithMode::Decr,
+                _ => return Err(ParseError::InvalidArithMode),
+            };
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_key(request: &MetaRequest<'_>) -> Result<(), ParseError> {
+    let key = request.key;
+    if key.base64 {
+        // Decoded here to prove it possible; the server decodes it again where it needs the key.
+        let decoded = base64::decode(key.raw, &mut [0; MAX_KEY]).is_some();
+        return if decoded { Ok(()) } else { Err(ParseError::BadKeyEncoding) };
+    }
+    if key.raw.len() <= MAX_KEY { Ok(()) } else { Err(ParseError::BadLineFormat) }
+}
+
+/// What a peer is told: a line with too many flags is that and nothing else, and ma has one
+/// answer for all that can be wrong with a flag.
+#[cold]
+fn reported(request: &MetaRequest<'_>, error: ParseError) -> ParseError {
+    if request.flags.count() > max_flags(request.command) {
+        return ParseError::TooManyFlags;
+    }
+    match error {
+        ParseError::DuplicateFlag | ParseError::InvalidFlag | ParseError::BadToken
+            if request.command == MetaCommand::Arith =>
+        {
+            ParseError::InvalidOrDuplicateFlag
+        }
+        other => other,
+    }
 }

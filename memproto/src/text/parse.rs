@@ -4,6 +4,7 @@
 use super::{command, retrieve, store};
 use crate::error::{CloseReason, ParseError};
 use crate::limits::{Limits, MAX_LEADING_SPACES, MIN_LINE};
+use crate::meta;
 use crate::request::{Admin, ArithVerb, GetVerb, Request, StoreVerb};
 use crate::scan::{Scan, ends_in_noreply, find_line_feed, trim_start};
 use crate::status::Step;
@@ -100,9 +101,11 @@ fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
     let end = text.iter().position(|&b| b == b' ' || b == 0).unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end).unwrap_or_default();
     let line = Line { consumed, args: trim_start(rest) };
+    if let Some(command) = meta::command(word) {
+        return meta::parse(command, line);
+    }
     match word {
         b"get" => retrieve::get(line, GetVerb::Get),
-        b"mg" | b"ms" | b"md" | b"ma" | b"me" => crate::meta::parse(word, line),
         b"set" => store::store(line, StoreVerb::Set),
         b"gets" => retrieve::get(line, GetVerb::Gets),
         b"mn" => line.accept(Request::MetaNoop),

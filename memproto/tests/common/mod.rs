@@ -3,7 +3,7 @@
 use memproto::{Limits, Request, Scan, Step, text};
 
 /// A step in a form that outlives its buffer.
-pub fn describe(step: &Step<'_>) -> String {
+pub(crate) fn describe(step: &Step<'_>) -> String {
     match step {
         Step::Request { request: Request::Get { verb, exptime, keys }, .. } => {
             let keys: Vec<_> =
@@ -15,7 +15,7 @@ pub fn describe(step: &Step<'_>) -> String {
 }
 
 /// Bytes of a data block, its terminator included, that follow the consumed ones.
-pub fn block(request: &Request<'_>) -> usize {
+pub(crate) fn block(request: &Request<'_>) -> usize {
     match request {
         Request::Store(store) => store.len as usize + 2,
         Request::Meta(meta) if meta.command == memproto::meta::MetaCommand::Set => {
@@ -26,7 +26,7 @@ pub fn block(request: &Request<'_>) -> usize {
 }
 
 /// The steps of a stream whose bytes arrive in pieces that end at `cuts`.
-pub fn steps(stream: &[u8], cuts: &[usize]) -> Vec<String> {
+pub(crate) fn steps(stream: &[u8], cuts: &[usize]) -> Vec<String> {
     let (mut scan, limits) = (Scan::new(), Limits::default());
     let (mut start, mut out) = (0, Vec::new());
     for &end in cuts.iter().chain([&stream.len()]) {
