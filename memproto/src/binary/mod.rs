@@ -10,7 +10,7 @@ pub mod write;
 pub use header::Header;
 pub use opcode::Opcode;
 pub use parse::parse;
-pub use request::{Command, Request, Status, Step};
+pub use request::{Command, ReplyTo, Request, Status, Step};
 
 /// First byte of every request.
 pub const REQUEST_MAGIC: u8 = 0x80;

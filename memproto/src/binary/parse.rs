@@ -1,11 +1,155 @@
-//! One frame to one request.
+//! One frame to one request. Lengths are checked as soon as the header is there and before
+//! anything else of the frame is waited for. It must never look at a value.
 
-use super::request::Step;
+use super::REQUEST_MAGIC;
+use super::header::Header;
+use super::opcode::Opcode;
+use super::request::{Command, ReplyTo, Request, Status, Step};
+use crate::limits::{BINARY_HEADER, MAX_KEY, MAX_SASL_MECHANISM};
+use crate::request::{ArithVerb, StoreVerb};
 use crate::{Limits, Scan};
 
 /// Looks at the front of `buf` for one request. See [`Step`] for what the caller does next.
+///
+/// While extras and key are incomplete another call costs one comparison.
 #[must_use]
+#[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    let _ = (buf, scan, limits);
-    todo!()
+    if buf.len() < scan.seen {
+        return Step::Partial;
+    }
+    let Some((head, body)) = buf.split_first_chunk::<BINARY_HEADER>() else {
+        return Step::Partial;
+    };
+    let header = Header::decode(head);
+    let to = ReplyTo { opcode: header.opcode, opaque: header.opaque };
+    let (opcode, value_len) = match check(&header, limits) {
+        Ok(checked) => checked,
+        Err((status, swallow)) => {
+            scan.seen = 0;
+            let close = swallow.is_none();
+            let swallow = swallow.unwrap_or(0);
+            return Step::Reject { consumed: BINARY_HEADER, to, status, swallow, close };
+        }
+    };
+    let consumed = BINARY_HEADER + usize::from(header.extras_len) + usize::from(header.key_len);
+    let Some((extras, key)) = split_front(&header, body) else {
+        scan.seen = consumed;
+        return Step::Partial;
+    };
+    scan.seen = 0;
+    let command = command(opcode, extras, key, value_len);
+    let request = Request { to, quiet: opcode.is_quiet(), cas: header.cas, command };
+    Step::Request { consumed, request }
+}
+
+/// Extras and key, which have to be there before a request can be told.
+#[inline]
+fn split_front<'a>(header: &Header, body: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (extras, rest) = body.split_at_checked(usize::from(header.extras_len))?;
+    Some((extras, rest.get(..usize::from(header.key_len))?))
+}
+
+/// The command and the length of its value, or the status to answer and, unless the connection
+/// has to close, the bytes to drop.
+#[inline]
+fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Option<u32>)> {
+    let front = u32::from(header.extras_len) + u32::from(header.key_len);
+    if header.magic != REQUEST_MAGIC || front > header.body_len {
+        return Err((Status::UnknownCommand, None));
+    }
+    if usize::from(header.key_len) > MAX_KEY || header.body_len > limits.binary_body {
+        return Err((Status::InvalidArguments, None));
+    }
+    let Some(opcode) = Opcode::from_byte(header.opcode) else {
+        return Err((Status::UnknownCommand, Some(header.body_len)));
+    };
+    let value_len = header.body_len - front;
+    if shape_is_legal(opcode, header.extras_len, header.key_len, value_len) {
+        Ok((opcode, value_len))
+    } else {
+        Err((Status::InvalidArguments, None))
+    }
+}
+
+/// Which extras, key and value a command takes.
+#[inline]
+fn shape_is_legal(opcode: Opcode, extras_len: u8, key_len: u16, value_len: u32) -> bool {
+    use Opcode as Op;
+    let (has_key, has_value) = (key_len > 0, value_len > 0);
+    match opcode {
+        Op::Get | Op::GetQ | Op::GetK | Op::GetKQ | Op::Delete | Op::DeleteQ => {
+            extras_len == 0 && has_key && !has_value
+        }
+        Op::Set | Op::SetQ | Op::Add | Op::AddQ | Op::Replace | Op::ReplaceQ => {
+            extras_len == 8 && has_key
+        }
+        Op::Append | Op::AppendQ | Op::Prepend | Op::PrependQ => extras_len == 0 && has_key,
+        Op::Increment | Op::IncrementQ | Op::Decrement | Op::DecrementQ => {
+            extras_len == 20 && has_key && !has_value
+        }
+        Op::Touch | Op::Gat | Op::GatQ | Op::GatK | Op::GatKQ => {
+            extras_len == 4 && has_key && !has_value
+        }
+        Op::Flush | Op::FlushQ => matches!(extras_len, 0 | 4) && !has_key && !has_value,
+        Op::Stat => extras_len == 0 && !has_value,
+        Op::Noop | Op::Version | Op::Quit | Op::QuitQ | Op::SaslList => {
+            extras_len == 0 && !has_key && !has_value
+        }
+        Op::SaslAuth | Op::SaslStep => {
+            extras_len == 0 && has_key && usize::from(key_len) <= MAX_SASL_MECHANISM
+        }
+    }
+}
+
+#[inline]
+fn command<'a>(opcode: Opcode, extras: &[u8], key: &'a [u8], value_len: u32) -> Command<'a> {
+    use Opcode as Op;
+    let get = |touch, with_key| Command::Get { key, touch, with_key };
+    let store = |verb| {
+        let (flags, exptime) = (be32(extras, 0), be32(extras, 4));
+        Command::Store { verb, key, flags, exptime, value_len }
+    };
+    match opcode {
+        Op::Get | Op::GetQ => get(None, false),
+        Op::GetK | Op::GetKQ => get(None, true),
+        Op::Gat | Op::GatQ => get(Some(be32(extras, 0)), false),
+        Op::GatK | Op::GatKQ => get(Some(be32(extras, 0)), true),
+        Op::Set | Op::SetQ => store(StoreVerb::Set),
+        Op::Add | Op::AddQ => store(StoreVerb::Add),
+        Op::Replace | Op::ReplaceQ => store(StoreVerb::Replace),
+        Op::Append | Op::AppendQ => Command::Extend { verb: StoreVerb::Append, key, value_len },
+        Op::Prepend | Op::PrependQ => Command::Extend { verb: StoreVerb::Prepend, key, value_len },
+        Op::Delete | Op::DeleteQ => Command::Delete { key },
+        Op::Increment | Op::IncrementQ => arith(ArithVerb::Incr, extras, key),
+        Op::Decrement | Op::DecrementQ => arith(ArithVerb::Decr, extras, key),
+        Op::Touch => Command::Touch { key, exptime: be32(extras, 0) },
+        Op::Flush | Op::FlushQ => Command::Flush { delay: be32(extras, 0) },
+        Op::Stat => Command::Stat { key },
+        Op::Noop => Command::Noop,
+        Op::Version => Command::Version,
+        Op::Quit | Op::QuitQ => Command::Quit,
+        Op::SaslList => Command::SaslList,
+        Op::SaslAuth => Command::SaslAuth { mechanism: key, data_len: value_len, step: false },
+        Op::SaslStep => Command::SaslAuth { mechanism: key, data_len: value_len, step: true },
+    }
+}
+
+fn arith<'a>(verb: ArithVerb, extras: &[u8], key: &'a [u8]) -> Command<'a> {
+    // All ones in the place of the expiry mean: answer "not found" instead of creating.
+    let exptime = Some(be32(extras, 16)).filter(|&exptime| exptime != u32::MAX);
+    Command::Arith { verb, key, delta: be64(extras, 0), initial: be64(extras, 8), exptime }
+}
+
+/// The number at `at`, 0 when the extras are absent (only flush may leave them out).
+#[inline]
+fn be32(extras: &[u8], at: usize) -> u32 {
+    let bytes = extras.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.map_or(0, |&bytes| u32::from_be_bytes(bytes))
+}
+
+#[inline]
+fn be64(extras: &[u8], at: usize) -> u64 {
+    let bytes = extras.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.map_or(0, |&bytes| u64::from_be_bytes(bytes))
 }

@@ -2,15 +2,22 @@
 
 use crate::request::{ArithVerb, StoreVerb};
 
+/// What a reply repeats from its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReplyTo {
+    /// The command byte as sent, quiet variants included.
+    pub opcode: u8,
+    /// Chosen by the client to match replies with requests.
+    pub opaque: u32,
+}
+
 /// One frame: what it asks for, and what its reply has to repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The command byte as sent; replies repeat it, quiet variants included.
-    pub opcode: u8,
+    /// What the reply repeats.
+    pub to: ReplyTo,
     /// Success is not answered (and for the get family, neither is a miss).
     pub quiet: bool,
-    /// Repeated by the reply.
-    pub opaque: u32,
     /// The version to compare, 0 for none.
     pub cas: u64,
     /// The command.
@@ -133,6 +140,25 @@ pub enum Status {
     OutOfMemory = 0x82,
 }
 
+impl Status {
+    /// The text that an error reply carries as its body, empty for the rest.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Ok | Self::AuthContinue => "",
+            Self::NotFound => "Not found",
+            Self::Exists => "Data exists for key.",
+            Self::TooLarge => "Too large.",
+            Self::InvalidArguments => "Invalid arguments",
+            Self::NotStored => "Not stored.",
+            Self::NonNumeric => "Non-numeric server-side value for incr or decr",
+            Self::AuthError => "Auth failure.",
+            Self::UnknownCommand => "Unknown command",
+            Self::OutOfMemory => "Out of memory",
+        }
+    }
+}
+
 /// The result of [`super::parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
@@ -149,10 +175,8 @@ pub enum Step<'a> {
     Reject {
         /// Bytes used.
         consumed: usize,
-        /// The command byte to repeat.
-        opcode: u8,
-        /// The opaque to repeat.
-        opaque: u32,
+        /// What the reply repeats.
+        to: ReplyTo,
         /// The error.
         status: Status,
         /// Bytes of the body that follow the consumed ones and have to be dropped unread.

@@ -11,7 +11,7 @@ use crate::status::Step;
 
 pub(super) fn arith(line: Line<'_>, verb: ArithVerb) -> Step<'_> {
     let (words, noreply) = key_and_word(line.args);
-    let Some((key, delta)) = words else {
+    let Some([key, delta]) = words else {
         return line.reject_block(ParseError::BadLineFormat, 0, noreply);
     };
     match parse_u64(delta) {
@@ -22,7 +22,7 @@ pub(super) fn arith(line: Line<'_>, verb: ArithVerb) -> Step<'_> {
 
 pub(super) fn touch(line: Line<'_>) -> Step<'_> {
     let (words, noreply) = key_and_word(line.args);
-    let Some((key, exptime)) = words else {
+    let Some([key, exptime]) = words else {
         return line.reject_block(ParseError::BadLineFormat, 0, noreply);
     };
     match parse_i32(exptime) {
@@ -32,11 +32,11 @@ pub(super) fn touch(line: Line<'_>) -> Step<'_> {
 }
 
 /// A key of legal length with the word behind it, and whether the line ends in `noreply`.
-fn key_and_word(args: &[u8]) -> (Option<(&[u8], &[u8])>, bool) {
+fn key_and_word(args: &[u8]) -> (Option<[&[u8]; 2]>, bool) {
     let mut words = Args::new(args);
     let key = words.next().filter(|key| key.len() <= MAX_KEY);
     let noreply = ends_in_noreply(words.raw());
-    (key.zip(words.next()), noreply)
+    (key.zip(words.next()).map(|(key, word)| [key, word]), noreply)
 }
 
 /// Words between the key and `noreply` are ignored: old clients send a time there.
