@@ -203,6 +203,7 @@ impl<'a> Args<'a> {
 impl<'a> Iterator for Args<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (token, rest) = split_word(self.rest)?;
         self.rest = rest;
@@ -239,8 +240,12 @@ impl<'a> Keys<'a> {
 impl<'a> Iterator for Keys<'a> {
     type Item = Result<&'a [u8], KeyTooLong>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let key = if self.first.is_empty() {
+            if self.rest.is_empty() {
+                return None;
+            }
             let (token, rest) = split_word(self.rest)?;
             self.rest = rest;
             token

@@ -28,37 +28,59 @@ const ABOVE_SPACE: u64 = u64::from_ne_bytes([b' ' + 1; 8]);
 /// Index of the first line feed at or behind `from`.
 #[inline]
 pub(crate) fn find_line_feed(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut rest = bytes.get(from..)?;
-    let mut at = from;
-    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        // A byte equal to the needle becomes zero, and only the lowest zero byte is certain to
-        // be flagged rightly: it is the one that is asked for.
-        let word = u64::from_le_bytes(*chunk) ^ LINE_FEEDS;
-        let hits = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
-        if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
-        }
-        rest = tail;
-        at += 8;
-    }
-    rest.iter().position(|&b| b == b'\n').map(|i| at + i)
+    let found = find(
+        bytes.get(from..)?,
+        |byte| byte == b'\n',
+        |word| {
+            let word = word ^ LINE_FEEDS;
+            word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
+        },
+    );
+    found.map(|at| from + at)
 }
 
 /// Index of the first byte that is a space or a control byte.
 #[inline]
 pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
+    find(bytes, |byte| byte <= b' ', blanks)
+}
+
+/// The high bits of bytes that are a space or a control byte, right up to the first.
+#[inline]
+const fn blanks(word: u64) -> u64 {
+    word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS
+}
+
+/// Index of the first byte for which `is_hit`. Bytes are searched sixteen at a time (the test
+/// without position becomes a few vector instructions), then eight at a time: `hits` sets the
+/// high bit of hits in a little-endian word, and has to be right only up to the first of them,
+/// so that the borrow of a subtraction does no harm.
+#[inline]
+fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) -> Option<usize> {
     let mut rest = bytes;
-    let mut at = 0;
-    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let hits = word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS;
-        if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
+    while let Some((chunk, tail)) = rest.split_first_chunk::<16>() {
+        if chunk.iter().fold(false, |any, &byte| any | is_hit(byte)) {
+            break;
         }
         rest = tail;
-        at += 8;
     }
-    rest.iter().position(|&b| b <= b' ').map(|i| at + i)
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        let found = hits(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return Some(bytes.len() - rest.len() + first_hit(found));
+        }
+        rest = tail;
+    }
+    // The last eight bytes overlap some that hold no hit, which is cheaper than single bytes.
+    if let Some(chunk) = bytes.last_chunk::<8>() {
+        let found = hits(u64::from_le_bytes(*chunk));
+        return (found != 0).then(|| bytes.len() - 8 + first_hit(found));
+    }
+    rest.iter().position(|&byte| is_hit(byte)).map(|at| bytes.len() - rest.len() + at)
+}
+
+const fn first_hit(hits: u64) -> usize {
+    (hits.trailing_zeros() / 8) as usize
 }
 
 /// Splits the next word off `line`: its bytes, and what follows the spaces behind it. A NUL
@@ -66,17 +88,31 @@ pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
 #[inline]
 pub(crate) fn split_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = trim_start(line);
+    let (word, rest) = line.split_at_checked(word_end(line))?;
+    if word.is_empty() { None } else { Some((word, trim_start(rest))) }
+}
+
+/// Index of the first space or NUL, or the length.
+#[inline]
+pub(crate) fn word_end(line: &[u8]) -> usize {
+    // Most words are short, so the next eight bytes are tried before the search warms up.
+    if let Some(chunk) = line.first_chunk::<8>() {
+        let hits = blanks(u64::from_le_bytes(*chunk));
+        let end = first_hit(hits);
+        if hits != 0 && matches!(chunk.get(end), Some(b' ' | 0)) {
+            return end;
+        }
+    }
     let mut end = 0;
-    loop {
-        let tail = line.get(end..)?;
-        end += find_blank(tail).unwrap_or(tail.len());
+    while let Some(rest) = line.get(end..) {
+        end += find_blank(rest).unwrap_or(rest.len());
         match line.get(end) {
-            Some(b' ' | 0) | None => break,
+            Some(b' ' | 0) | None => return end,
+            // Any other control byte is part of the word.
             Some(_) => end += 1,
         }
     }
-    let (word, rest) = line.split_at_checked(end)?;
-    if word.is_empty() { None } else { Some((word, trim_start(rest))) }
+    end
 }
 
 /// `bytes` without the spaces in front.
@@ -152,21 +188,22 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn number(&mut self) -> Result<u32, Stop> {
         let mut value = 0_u32;
-        for (at, &byte) in self.rest.iter().take(10).enumerate() {
+        let mut rest = self.rest;
+        loop {
+            let (&byte, tail) = rest.split_first().ok_or(Stop::End)?;
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
-                if at == 0 {
-                    return Err(Stop::Other);
-                }
-                self.rest = self.rest.get(at..).unwrap_or_default();
-                return Ok(value);
-            }
-            if at == 9 {
-                return Err(Stop::Other);
+                break;
             }
             value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
+            rest = tail;
         }
-        Err(Stop::End)
+        let digits = self.rest.len() - rest.len();
+        if !(1..=9).contains(&digits) {
+            return Err(Stop::Other);
+        }
+        self.rest = rest;
+        Ok(value)
     }
 }
 

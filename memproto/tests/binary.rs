@@ -38,8 +38,10 @@ fn rejects(bytes: &[u8], status: Status, swallow: u32, close: bool) {
     assert_eq!(step(bytes), expected, "{}", bytes.escape_ascii());
 }
 
+type Legal = (&'static [u8], [&'static [u8]; 3], Command<'static>);
+
 /// Opcodes with their extras, key, value and command; quiet variants share the row.
-fn legal() -> Vec<(&'static [u8], [&'static [u8]; 3], Command<'static>)> {
+fn legal() -> Vec<Legal> {
     let key = b"key";
     let get = |touch, with_key| Command::Get { key, touch, with_key };
     let store =

@@ -12,14 +12,15 @@ use crate::scan::split_word;
 use crate::status::Step;
 use crate::text::{Line, block_len, parse_len};
 
-/// The command of a word such as `mg`.
-pub(crate) const fn command(word: &[u8]) -> Option<MetaCommand> {
-    Some(match word {
-        b"mg" => MetaCommand::Get,
-        b"ms" => MetaCommand::Set,
-        b"md" => MetaCommand::Delete,
-        b"ma" => MetaCommand::Arith,
-        b"me" => MetaCommand::Debug,
+/// The command of the letter behind `m`.
+#[inline]
+pub(crate) const fn command(letter: u8) -> Option<MetaCommand> {
+    Some(match letter {
+        b'g' => MetaCommand::Get,
+        b's' => MetaCommand::Set,
+        b'd' => MetaCommand::Delete,
+        b'a' => MetaCommand::Arith,
+        b'e' => MetaCommand::Debug,
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@ use crate::error::{CloseReason, ParseError};
 use crate::limits::{Limits, MAX_LEADING_SPACES, MIN_LINE};
 use crate::meta;
 use crate::request::{Admin, ArithVerb, GetVerb, Request, StoreVerb};
-use crate::scan::{Scan, ends_in_noreply, find_line_feed, trim_start};
+use crate::scan::{Scan, ends_in_noreply, find_line_feed, trim_start, word_end};
 use crate::status::Step;
 
 /// Looks at the front of `buf` for one request. See [`Step`] for what the caller does next.
@@ -98,10 +98,11 @@ impl<'a> Line<'a> {
 }
 
 fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
-    let end = text.iter().position(|&b| b == b' ' || b == 0).unwrap_or(text.len());
-    let (word, rest) = text.split_at_checked(end).unwrap_or_default();
+    let (word, rest) = text.split_at_checked(word_end(text)).unwrap_or_default();
     let line = Line { consumed, args: trim_start(rest) };
-    if let Some(command) = meta::command(word) {
+    if let [b'm', letter] = *word
+        && let Some(command) = meta::command(letter)
+    {
         return meta::parse(command, line);
     }
     match word {
