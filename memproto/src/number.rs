@@ -129,3 +129,52 @@ pub fn push_i64(out: &mut Vec<u8>, value: i64) {
     }
     push_u64(out, value.unsigned_abs());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_numbers_read_back() {
+        let mut numbers = vec![0, 9, 10, 99, 100, 12_345, u64::MAX];
+        numbers.extend((0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]));
+        numbers.extend((0..20).flat_map(|power| [10_u64.pow(power) - 1, 10_u64.pow(power)]));
+        for number in numbers {
+            let mut out = Vec::new();
+            push_u64(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+            assert_eq!(Decimal::new(number).as_bytes(), out);
+            assert_eq!(parse_u64(&out), Some(number));
+            assert_eq!(parse_u32(&out), u32::try_from(number).ok());
+            for signed in [number as i64, (number as i64).wrapping_neg()] {
+                out.clear();
+                push_i64(&mut out, signed);
+                assert_eq!(out, signed.to_string().as_bytes());
+                assert_eq!(parse_i64(&out), Some(signed));
+                assert_eq!(parse_i32(&out), i32::try_from(signed).ok());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number() {
+        for text in
+            ["", "-", "+1", " 1", "1 ", "1x", "x1", "--1", "1-", "0x10", "1.0", "\0", "/", ":"]
+        {
+            assert_eq!(parse_u64(text.as_bytes()), None, "{text}");
+            assert_eq!(parse_i32(text.as_bytes()), None, "{text}");
+            assert_eq!(parse_i64(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(parse_u64(b"-1"), None);
+        assert_eq!(parse_u64(b"18446744073709551616"), None);
+        assert_eq!(parse_u64(b"99999999999999999999999999"), None);
+        assert_eq!(parse_u64(b"00000000000000000000000000000000000001"), Some(1));
+        assert_eq!(parse_u32(b"4294967296"), None);
+        assert_eq!(parse_i32(b"2147483648"), None);
+        assert_eq!(parse_i32(b"-2147483649"), None);
+        assert_eq!(parse_i32(b"-18446744073709551615"), None);
+        assert_eq!(parse_i64(b"9223372036854775808"), None);
+        assert_eq!(parse_i64(b"-9223372036854775809"), None);
+        assert_eq!(parse_i32(b"-0"), Some(0));
+    }
+}

@@ -1,0 +1,62 @@
+//! Bodies of the fuzz targets, each with its oracle. They live here to be replayed on the
+//! committed corpus by an ordinary test; they are no part of the API.
+//!
+//! The oracles: a stream gives the same steps however it is cut; nothing is consumed beyond the
+//! buffer; what a request borrows, written out in its plainest form, is read back as a request
+//! with the same plainest form.
+
+mod binary;
+mod meta;
+mod text;
+
+use crate::limits::Limits;
+
+pub use binary::binary_frame;
+pub use meta::meta_flags;
+pub use text::text_line;
+
+/// Small enough for a fuzzer to reach.
+const LIMITS: Limits = Limits { line: 512, get_line: 1024, binary_body: 1 << 20 };
+
+/// Steps looked at per stream, so that a long input of tiny requests stays fast.
+const MAX_STEPS: usize = 64;
+
+/// What one look at the front of a stream has used up.
+enum Used {
+    /// Nothing: more bytes are needed.
+    Nothing,
+    /// So many bytes, perhaps more than there are yet.
+    Bytes(usize),
+    /// The connection.
+    All,
+}
+
+/// Every step of `stream`, which arrives in pieces of `size` bytes.
+fn steps(stream: &[u8], size: usize, mut look: impl FnMut(&[u8]) -> (Used, String)) -> Vec<String> {
+    let (mut start, mut end) = (0_usize, 0);
+    let mut steps = Vec::new();
+    while end < stream.len() {
+        end = (end + size).min(stream.len());
+        while let Some(buf) = stream.get(start..end).filter(|buf| !buf.is_empty()) {
+            let (used, step) = look(buf);
+            match used {
+                Used::Nothing => break,
+                Used::Bytes(bytes) => start = start.saturating_add(bytes),
+                Used::All => start = usize::MAX,
+            }
+            steps.push(step);
+            if steps.len() == MAX_STEPS {
+                return steps;
+            }
+        }
+    }
+    steps
+}
+
+/// The first byte chooses the size of the pieces, the rest is the stream.
+fn split_anywhere(input: &[u8], run: impl Fn(&[u8], usize) -> Vec<String>) {
+    let Some((&size, stream)) = input.split_first() else { return };
+    let whole = run(stream, stream.len().max(1));
+    let pieces = run(stream, usize::from(size % 64) + 1);
+    assert_eq!(whole, pieces, "the steps depend on the segmentation");
+}
