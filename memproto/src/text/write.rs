@@ -36,7 +36,7 @@ pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 /// The connection limit is reached; the connection is closed behind it.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
 
-/// `VALUE <key> <flags> <len>`; the data and [`struct@crate::text`]'s CRLF follow.
+/// `VALUE <key> <flags> <len>`; the data and CRLF follow.
 #[inline]
 pub fn value(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
     value_head(out, key, flags, len);
