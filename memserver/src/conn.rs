@@ -1,0 +1,172 @@
+//! One client's connection: it moves bytes between a socket and a session and remembers what is
+//! left over. It must never know what the bytes mean.
+
+use std::io::{self, ErrorKind};
+
+use crate::config::Binding;
+use crate::counters::Counters;
+use crate::output::Output;
+use crate::session::Session;
+use crate::socket::Socket;
+
+/// Bytes that a read asks for, unless a larger value is known to be on its way.
+pub(crate) const READ_MIN: usize = 16 << 10;
+/// Bytes that a read asks for at most.
+const READ_MAX: usize = 128 << 10;
+/// A left-over buffer that holds much less than this shrinks.
+const SHRINK_MIN: usize = 64 << 10;
+
+/// One client. An idle one owns no buffer.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    /// Where its bytes come from and go.
+    pub(crate) socket: Socket,
+    /// What they mean.
+    pub(crate) session: Session,
+    /// Bytes received that the session has not used.
+    pub(crate) input: Vec<u8>,
+    /// Replies that the socket did not take. While there are any, nothing is read or executed.
+    pub(crate) backlog: Option<Box<Output>>,
+    /// The socket may have bytes that were not read.
+    pub(crate) readable: bool,
+    /// The peer has said that it will send no more; what it sent before may still be unread.
+    pub(crate) half_closed: bool,
+    /// Everything that the peer sent has been read.
+    pub(crate) ended: bool,
+    /// It waits for its turn.
+    pub(crate) queued: bool,
+    /// The unused input holds whole requests that did not get their turn.
+    pub(crate) has_work: bool,
+    /// Second of the last bytes received.
+    pub(crate) last_active: u32,
+}
+
+/// Where a read put its bytes.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// In the worker's arena.
+    Arena { start: usize, len: usize },
+    /// In a buffer of their own, behind what was left over before.
+    Own(Vec<u8>),
+}
+
+impl Conn {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(socket: Socket, binding: Binding, now: u32) -> Self {
+        Self {
+            socket,
+            session: Session::new(binding),
+            input: Vec::new(),
+            backlog: None,
+            readable: false,
+            half_closed: false,
+            ended: false,
+            queued: false,
+            has_work: false,
+            last_active: now,
+        }
+    }
+
+    /// Reads once, into `arena` if nothing is left over from before; `None` if there is nothing
+    /// to look at.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn fill(
+        &mut self,
+        arena: &mut [u8],
+        start: usize,
+        counters: &Counters,
+    ) -> io::Result<Option<Input>> {
+        let wants_more = self.readable && !self.has_work;
+        if self.input.is_empty() {
+            if !wants_more {
+                return Ok(None);
+            }
+            let room = self.session.expected().clamp(READ_MIN, READ_MAX);
+            let end = arena.len().min(start + room);
+            let len =
+                self.receive(end - start, counters, |socket| socket.read(&mut arena[start..end]))?;
+            return Ok((len > 0 || self.ended).then_some(Input::Arena { start, len }));
+        }
+        let mut input = std::mem::take(&mut self.input);
+        if wants_more {
+            input.reserve(self.session.expected().clamp(READ_MIN, READ_MAX));
+            let room = input.capacity() - input.len();
+            self.receive(room, counters, |socket| socket.read_spare(&mut input))?;
+        }
+        Ok(Some(Input::Own(input)))
+    }
+
+    /// Takes back the input from `pos` on.
+    pub(crate) fn keep(&mut self, arena: &[u8], input: Input, pos: usize) {
+        match input {
+            Input::Arena { start, len } => {
+                if pos < len {
+                    self.input = arena[start + pos..start + len].to_vec();
+                }
+            }
+            Input::Own(mut bytes) => {
+                if pos < bytes.len() {
+                    bytes.drain(..pos);
+                    if bytes.capacity() > SHRINK_MIN && bytes.len() < bytes.capacity() / 4 {
+                        bytes.shrink_to_fit();
+                    }
+                    self.input = bytes;
+                }
+            }
+        }
+    }
+
+    /// Sends as much of `out` as the socket takes; false if some is left.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn send(&self, out: &mut Output, counters: &Counters) -> io::Result<bool> {
+        while !out.is_empty() {
+            let sent = match out.plain() {
+                Some(bytes) => self.socket.write(bytes),
+                None => out.with_pieces(|pieces| self.socket.write_vectored(pieces)),
+            };
+            match sent {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    counters.bytes_written.add(count as u64);
+                    out.advance(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        out.clear();
+        Ok(true)
+    }
+
+    /// Reads with `read`, and learns from the count whether the socket is drained.
+    #[inline]
+    fn receive(
+        &mut self,
+        room: usize,
+        counters: &Counters,
+        read: impl FnOnce(&Socket) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        match read(&self.socket) {
+            Ok(count) => {
+                counters.bytes_read.add(count as u64);
+                self.readable = count == room;
+                // A short read means drained: what comes later makes a new event.
+                self.ended = count == 0 || (self.half_closed && count < room);
+                Ok(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(0)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! incr and decr.
+
+use memcore::{Count, CountError, Counted, Key};
+use memproto::ArithVerb;
+use memproto::text::write;
+
+use super::{Exec, say};
+use crate::output::Output;
+
+/// The new number did not fit into memory.
+const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory in incr\r\n";
+
+impl Exec<'_> {
+    /// incr and decr.
+    pub(super) fn arith(
+        &self,
+        key: Key<'_>,
+        verb: ArithVerb,
+        delta: u64,
+        out: Option<&mut Output>,
+    ) {
+        let down = verb == ArithVerb::Decr;
+        let how = Count { delta, down, expected: None, version: None, touch: None, create: None };
+        let counted = self.shared.cache.count(key, &how);
+        self.count_arith(down, &counted);
+        match counted {
+            Ok(Counted::Done { value, .. }) => {
+                if let Some(out) = out {
+                    write::number(out.bytes(), value);
+                }
+            }
+            Ok(Counted::NotFound) => say(out, write::NOT_FOUND),
+            Ok(Counted::Exists) => say(out, write::EXISTS),
+            Err(CountError::NotANumber) => say(out, write::NON_NUMERIC),
+            Err(_) => say(out, OUT_OF_MEMORY),
+        }
+    }
+
+    /// Books a change of a number.
+    pub(super) fn count_arith(&self, down: bool, counted: &Result<Counted, CountError>) {
+        let counters = self.counters;
+        match counted {
+            Ok(Counted::Done { .. }) if down => counters.decr_hits.add(1),
+            Ok(Counted::Done { .. }) => counters.incr_hits.add(1),
+            Ok(Counted::NotFound) if down => counters.decr_misses.add(1),
+            Ok(Counted::NotFound) => counters.incr_misses.add(1),
+            _ => {}
+        }
+    }
+}

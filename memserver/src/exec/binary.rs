@@ -1,0 +1,197 @@
+//! The binary protocol's requests. Storage itself is shared with the other protocols.
+
+use memcore::{
+    Attrs, Count, CountError, Counted, Fetch, Key, Mode, Remove, Removed, StoreError, Stored, Write,
+};
+use memproto::binary::write::{self, ReplyTo};
+use memproto::binary::{Command, Request, Status};
+use memproto::{ArithVerb, StoreVerb};
+
+use super::get::Delivered;
+use super::store::{Outcome, Terms, mode};
+use super::{Exec, INLINE_MAX};
+use crate::output::Output;
+use crate::stats;
+
+/// The numbers of `version`.
+const VERSION: &[u8] = b"1.6.45";
+
+impl Exec<'_> {
+    /// A request without a value.
+    pub(super) fn binary(&self, request: &Request<'_>, key: Option<Key<'_>>, out: &mut Output) {
+        match (request.command, key) {
+            (Command::Get { key: name, touch, with_key }, Some(key)) => {
+                let name = if with_key { name } else { &[] };
+                self.binary_get(request, (key, name), touch, out);
+            }
+            (Command::Delete { .. }, Some(key)) => self.binary_delete(request, key, out),
+            (Command::Arith { .. }, Some(key)) => self.binary_arith(request, key, out),
+            (Command::Touch { exptime, .. }, Some(key)) => {
+                self.binary_touch(request, key, exptime, out);
+            }
+            (Command::Flush { delay }, _) => self.binary_flush(request, delay, out),
+            (Command::Stat { key }, _) => self.binary_stat(request.to, key, out),
+            (Command::Version, _) => write::message(out.bytes(), request.to, Status::Ok, VERSION),
+            (Command::Noop | Command::Quit, _) => write::done(out.bytes(), request.to, 0),
+            // SASL is off; storage became a job of its own, and every other request with a key
+            // came with it hashed.
+            _ => refuse(request.to, Status::UnknownCommand, out),
+        }
+    }
+
+    fn binary_get(
+        &self,
+        request: &Request<'_>,
+        (key, name): (Key<'_>, &[u8]),
+        touch: Option<u32>,
+        out: &mut Output,
+    ) {
+        let touch = touch.map(|exptime| self.expiry(i64::from(exptime)));
+        let how = Fetch { inline_max: INLINE_MAX, touch, ..Fetch::default() };
+        let delivered = self.deliver(
+            key,
+            &how,
+            out,
+            |hit, out| {
+                let version = self.version(hit.meta.version);
+                let len = hit.meta.value_len as u32;
+                write::value(out, request.to, name, hit.meta.flags, len, version);
+            },
+            |_| true,
+        );
+        self.count_get(&delivered, touch.is_some());
+        match delivered {
+            Delivered::Value(_) => {}
+            Delivered::NoRoom => refuse(request.to, Status::OutOfMemory, out),
+            Delivered::Miss(_) if request.quiet => {}
+            Delivered::Miss(_) if name.is_empty() => refuse(request.to, Status::NotFound, out),
+            Delivered::Miss(_) => write::miss_with_key(out.bytes(), request.to, name),
+        }
+    }
+
+    fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
+        let how = Remove { expected: expected(request), ..Remove::default() };
+        let removed = self.shared.cache.remove(key, &how);
+        self.count_removal(&removed);
+        match removed {
+            Ok(Removed::Done(_)) if request.quiet => {}
+            Ok(Removed::Done(_)) => write::done(out.bytes(), request.to, 0),
+            Ok(Removed::NotFound) => refuse(request.to, Status::NotFound, out),
+            Ok(Removed::Exists) => refuse(request.to, Status::Exists, out),
+            Err(error) => refuse(request.to, status(error), out),
+        }
+    }
+
+    fn binary_arith(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
+        let Command::Arith { verb, delta, initial, exptime, .. } = request.command else { return };
+        let create = exptime.map(|exptime| {
+            let expiry = self.expiry(i64::from(exptime));
+            (initial, Attrs { flags: 0, expiry, marked: false })
+        });
+        let how = Count {
+            delta,
+            down: verb == ArithVerb::Decr,
+            expected: expected(request),
+            version: None,
+            touch: None,
+            create,
+        };
+        let counted = self.shared.cache.count(key, &how);
+        self.count_arith(how.down, &counted);
+        match counted {
+            Ok(Counted::Done { .. }) if request.quiet => {}
+            Ok(Counted::Done { value, meta }) => {
+                write::number(out.bytes(), request.to, value, self.version(meta.version));
+            }
+            Ok(Counted::NotFound) => refuse(request.to, Status::NotFound, out),
+            Ok(Counted::Exists) => refuse(request.to, Status::Exists, out),
+            Err(CountError::NotANumber) => refuse(request.to, Status::NonNumeric, out),
+            Err(_) => refuse(request.to, Status::OutOfMemory, out),
+        }
+    }
+
+    fn binary_touch(&self, request: &Request<'_>, key: Key<'_>, exptime: u32, out: &mut Output) {
+        let touched = self.shared.cache.touch(key, self.expiry(i64::from(exptime)));
+        self.count_touch(touched.is_some());
+        match touched {
+            Some(meta) => {
+                write::touched(out.bytes(), request.to, meta.flags, self.version(meta.version));
+            }
+            None => refuse(request.to, Status::NotFound, out),
+        }
+    }
+
+    fn binary_flush(&self, request: &Request<'_>, delay: u32, out: &mut Output) {
+        if !self.shared.config.flush_enabled {
+            return refuse(request.to, Status::AuthError, out);
+        }
+        self.flush_after(i64::from(delay));
+        if !request.quiet {
+            write::done(out.bytes(), request.to, 0);
+        }
+    }
+
+    fn binary_stat(&self, to: ReplyTo, key: &[u8], out: &mut Output) {
+        let bytes = out.bytes();
+        let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, to, name, value);
+        let answer = stats::report(self.shared, key, &mut sink);
+        match answer {
+            stats::Answer::Listed | stats::Answer::Reset => write::done(out.bytes(), to, 0),
+            stats::Answer::Unknown => refuse(to, Status::NotFound, out),
+        }
+    }
+
+    /// What a storage frame asks of the cache.
+    pub(super) fn binary_terms(&self, request: &Request<'_>) -> Terms {
+        let (verb, attrs) = match request.command {
+            Command::Store { verb, flags, exptime, .. } => {
+                let expiry = self.expiry(i64::from(exptime));
+                (verb, Attrs { flags, expiry, marked: false })
+            }
+            Command::Extend { verb, .. } => (verb, Attrs::default()),
+            _ => (StoreVerb::Set, Attrs::default()),
+        };
+        let mode = mode(verb);
+        let expected = expected(request).filter(|_| mode != Mode::Add);
+        let write = Write { mode, expected, ..Write::default() };
+        Terms { attrs, write, replaces: mode == Mode::Set }
+    }
+}
+
+/// Answers a storage frame.
+pub(super) fn stored(exec: &Exec<'_>, request: &Request<'_>, outcome: &Outcome, out: &mut Output) {
+    let status = match outcome {
+        Ok(Stored::Done { version, .. }) => {
+            if !request.quiet {
+                write::done(out.bytes(), request.to, exec.version(*version));
+            }
+            return;
+        }
+        Ok(Stored::Exists) => Status::Exists,
+        Ok(Stored::NotFound) => Status::NotFound,
+        Ok(Stored::NotStored) => match request.command {
+            Command::Store { verb: StoreVerb::Add, .. } => Status::Exists,
+            Command::Store { .. } => Status::NotFound,
+            _ => Status::NotStored,
+        },
+        Err(error) => status(*error),
+    };
+    refuse(request.to, status, out);
+}
+
+/// Answers with an error.
+pub(super) fn refuse(to: ReplyTo, status: Status, out: &mut Output) {
+    write::error(out.bytes(), to, status);
+}
+
+fn status(error: StoreError) -> Status {
+    match error {
+        StoreError::TooLarge => Status::TooLarge,
+        StoreError::BadKey => Status::InvalidArguments,
+        _ => Status::OutOfMemory,
+    }
+}
+
+fn expected(request: &Request<'_>) -> Option<u64> {
+    (request.cas != 0).then_some(request.cas)
+}

@@ -1,0 +1,152 @@
+//! Retrieval: get, gets, gat, gats, and the copying or pinning of values that all protocols share.
+
+use memcore::{Fetch, Fetched, Hit, Key, Miss};
+use memproto::text::write;
+
+use super::{Exec, Flow, INLINE_MAX};
+use crate::batch::{Batch, Retrieval};
+use crate::output::Output;
+
+/// The reply has no room.
+pub(super) const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory writing get response\r\n";
+
+/// What became of a value that was asked for.
+pub(super) enum Delivered {
+    /// Head and value are in the output.
+    Value(Hit),
+    /// There is none.
+    Miss(Miss),
+    /// There is one, but no memory to send it.
+    NoRoom,
+}
+
+impl Exec<'_> {
+    /// Looks up the keys of `run`.
+    #[inline]
+    pub(super) fn retrieve(&self, run: &Retrieval, batch: &Batch<'_>, out: &mut Output) -> Flow {
+        let touch = run.verb.touches().then(|| self.expiry(run.exptime));
+        let how = Fetch { inline_max: INLINE_MAX, touch, ..Fetch::default() };
+        for index in run.first..run.end {
+            if index > run.first && out.is_full() {
+                return Flow::Full(index);
+            }
+            let (name, key) = (batch.names[index as usize], batch.keys[index as usize]);
+            let delivered = if run.verb.with_cas() {
+                self.deliver(
+                    key,
+                    &how,
+                    out,
+                    |hit, out| {
+                        let version = self.version(hit.meta.version);
+                        write::value_cas(out, name, hit.meta.flags, hit.meta.value_len, version);
+                    },
+                    |_| true,
+                )
+            } else {
+                self.deliver(
+                    key,
+                    &how,
+                    out,
+                    |hit, out| {
+                        write::value(out, name, hit.meta.flags, hit.meta.value_len);
+                    },
+                    |_| true,
+                )
+            };
+            self.count_get(&delivered, touch.is_some());
+            match delivered {
+                Delivered::Value(_) => out.put(b"\r\n"),
+                Delivered::Miss(_) => {}
+                Delivered::NoRoom => return give_up(run, out),
+            }
+        }
+        if run.last {
+            out.put(write::END);
+        }
+        Flow::Done
+    }
+
+    /// Appends the head of `key` to `out`, and its value, copied or pinned, if it is `wanted`.
+    #[inline]
+    pub(super) fn deliver(
+        &self,
+        key: Key<'_>,
+        how: &Fetch,
+        out: &mut Output,
+        mut head: impl FnMut(&Hit, &mut Vec<u8>),
+        wanted: impl Fn(&Hit) -> bool,
+    ) -> Delivered {
+        match self.shared.cache.fetch(key, how, out.bytes(), &mut head) {
+            Fetched::Copied(hit) => {
+                if !wanted(&hit) {
+                    let value = out.bytes().len() - hit.meta.value_len;
+                    out.bytes().truncate(value);
+                }
+                Delivered::Value(hit)
+            }
+            Fetched::Miss(miss) => Delivered::Miss(miss),
+            Fetched::Pinned(hit, value) => {
+                head(&hit, out.bytes());
+                if wanted(&hit) {
+                    out.pin(value);
+                }
+                Delivered::Value(hit)
+            }
+            Fetched::Busy(hit) if !wanted(&hit) => {
+                head(&hit, out.bytes());
+                Delivered::Value(hit)
+            }
+            Fetched::Busy(hit) => self.copy(key, hit.meta.value_len, out, head),
+        }
+    }
+
+    /// Copies a large value, since no more may be pinned.
+    #[cold]
+    fn copy(
+        &self,
+        key: Key<'_>,
+        len: usize,
+        out: &mut Output,
+        head: impl FnMut(&Hit, &mut Vec<u8>),
+    ) -> Delivered {
+        if !self.shared.copies.take(len) {
+            self.counters.response_oom.add(1);
+            return Delivered::NoRoom;
+        }
+        out.charge(self.shared, len);
+        // The first look has counted as a use already. A value that has grown since by more than
+        // its booking is refused like one that finds no room.
+        let how = Fetch { inline_max: len, peek: true, ..Fetch::default() };
+        match self.shared.cache.fetch(key, &how, out.bytes(), head) {
+            Fetched::Copied(hit) => Delivered::Value(hit),
+            Fetched::Miss(miss) => Delivered::Miss(miss),
+            Fetched::Pinned(..) | Fetched::Busy(_) => Delivered::NoRoom,
+        }
+    }
+
+    /// Books a lookup. One that renews the expiry counts as a touch instead of a hit or miss.
+    #[inline]
+    pub(super) fn count_get(&self, delivered: &Delivered, touched: bool) {
+        self.counters.cmd_get.add(1);
+        match delivered {
+            _ if touched => self.count_touch(!matches!(delivered, Delivered::Miss(_))),
+            Delivered::Value(_) | Delivered::NoRoom => self.counters.get_hits.add(1),
+            Delivered::Miss(miss) => {
+                self.counters.get_misses.add(1);
+                match miss {
+                    Miss::Absent => {}
+                    Miss::Expired => self.counters.get_expired.add(1),
+                    Miss::Flushed => self.counters.get_flushed.add(1),
+                }
+            }
+        }
+    }
+}
+
+/// Ends a reply that can't be completed. Only the reply to a single key can be replaced by an
+/// error; in others the client has seen values already, so the connection has to end as well.
+#[cold]
+fn give_up(run: &Retrieval, out: &mut Output) -> Flow {
+    out.put(NO_ROOM);
+    if run.single { Flow::Done } else { Flow::Close }
+}

@@ -1,0 +1,313 @@
+//! The meta commands. Storage itself is shared with the other protocols.
+
+use memcore::{
+    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Remove, Removed,
+    Stored, Write,
+};
+use memproto::limits::MAX_KEY;
+use memproto::meta::write::{self, EN, EX, HD, NF, NS};
+use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
+use memproto::number::{Decimal, push_i64, push_u64};
+use memproto::{base64, text};
+
+use super::get::{Delivered, NO_ROOM};
+use super::store::{Outcome, Terms, error_line};
+use super::{Exec, INLINE_MAX};
+use crate::output::Output;
+
+/// A miss, when flags follow.
+const EN_CODE: &[u8] = b"EN";
+
+/// A key in the two forms that meta commands need.
+#[derive(Clone, Copy, Debug)]
+struct Subject<'a> {
+    key: Key<'a>,
+    /// The key's own bytes.
+    name: &'a [u8],
+}
+
+impl Exec<'_> {
+    /// A meta request without a data block. Without a `key` the request's own must be decoded.
+    pub(super) fn meta(&self, request: &MetaRequest<'_>, key: Option<Key<'_>>, out: &mut Output) {
+        let mut scratch = [0; MAX_KEY];
+        let name = request.key.bytes(&mut scratch);
+        let key = key.unwrap_or_else(|| self.shared.cache.key(name));
+        let subject = Subject { key, name };
+        self.counters.cmd_meta.add(1);
+        match request.command {
+            MetaCommand::Get => self.meta_get(request, &subject, out),
+            MetaCommand::Delete => self.meta_delete(request, &subject, out),
+            MetaCommand::Arith => self.meta_arith(request, &subject, out),
+            MetaCommand::Debug => self.meta_debug(request, &subject, out),
+            // Storage became a job of its own.
+            MetaCommand::Set => {}
+        }
+    }
+
+    fn meta_get(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+        let how = Fetch {
+            inline_max: INLINE_MAX,
+            peek: request.has(b'u'),
+            touch: request.ttl().map(|ttl| self.expiry(ttl)),
+            lease: true,
+            renew_within: request.recache().map(|left| u32::try_from(left).unwrap_or(0)),
+            create: request.vivify().map(|ttl| self.expiry(ttl)),
+            marked: request.key.base64,
+        };
+        // A client that shows that it has this version already gets no value.
+        let wanted = |hit: &Hit| request.has(b'v') && request.compare() != Some(hit.meta.version);
+        let head = |hit: &Hit, out: &mut Vec<u8>| {
+            if wanted(hit) {
+                write::va(out, hit.meta.value_len);
+            } else {
+                out.extend_from_slice(HD);
+            }
+            self.meta_head(request, subject.name, hit, out);
+        };
+        let delivered = self.deliver(subject.key, &how, out, head, wanted);
+        let touched = how.touch.is_some() && !matches!(delivered, Delivered::Miss(_));
+        self.count_get(&delivered, touched);
+        match delivered {
+            Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
+            Delivered::Value(_) => {}
+            Delivered::NoRoom => out.put(NO_ROOM),
+            Delivered::Miss(_) if request.quiet() => {}
+            Delivered::Miss(_) => self.answer(EN_CODE, request, subject, out),
+        }
+    }
+
+    /// The flags of a hit, in request order, and the lease marks.
+    fn meta_head(&self, request: &MetaRequest<'_>, name: &[u8], hit: &Hit, out: &mut Vec<u8>) {
+        let meta = &hit.meta;
+        let now = self.shared.cache.now();
+        for flag in request.flags {
+            match flag.letter {
+                b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
+                b'f' => write::flag_u64(out, b'f', u64::from(meta.flags)),
+                b'h' => write::flag_u64(out, b'h', u64::from(meta.fetched)),
+                b'l' => {
+                    let idle = now.saturating_sub(meta.last_access);
+                    write::flag_u64(out, b'l', u64::from(idle));
+                }
+                b's' => write::flag_u64(out, b's', meta.value_len as u64),
+                b't' => write::flag_i64(out, b't', time_left(meta, now)),
+                b'k' => echo_key(name, meta.marked, out),
+                b'O' => write::flag_bytes(out, b'O', flag.arg),
+                _ => {}
+            }
+        }
+        if meta.lease.taken {
+            write::flag(out, b'Z');
+        }
+        if meta.lease.stale {
+            write::flag(out, b'X');
+        }
+        if hit.won {
+            write::flag(out, b'W');
+        }
+        write::end(out);
+    }
+
+    fn meta_delete(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+        let clear = request.has(b'x');
+        let ttl = request.ttl().map(|ttl| self.expiry(ttl));
+        let how = Remove {
+            expected: request.compare(),
+            invalidate: request.has(b'I'),
+            clear,
+            touch: if clear { Some(ttl.unwrap_or(Expiry::Never)) } else { ttl },
+            version: request.version(),
+        };
+        let removed = self.shared.cache.remove(subject.key, &how);
+        self.count_removal(&removed);
+        let code = match removed {
+            Ok(Removed::Done(_)) if request.quiet() => return,
+            Ok(Removed::Done(_)) => HD,
+            Ok(Removed::NotFound) => NF,
+            Ok(Removed::Exists) => EX,
+            Err(error) => return out.put(error_line(error)),
+        };
+        self.answer(code, request, subject, out);
+    }
+
+    fn meta_arith(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+        let create = request.vivify().map(|ttl| {
+            let expiry = self.expiry(ttl);
+            (request.initial, Attrs { flags: 0, expiry, marked: request.key.base64 })
+        });
+        let how = Count {
+            delta: request.delta,
+            down: request.arith_mode == ArithMode::Decr,
+            expected: request.compare(),
+            version: request.version(),
+            touch: request.ttl().map(|ttl| self.expiry(ttl)),
+            create,
+        };
+        let counted = self.shared.cache.count(subject.key, &how);
+        self.count_arith(how.down, &counted);
+        let code = match counted {
+            Ok(Counted::Done { .. }) if request.quiet() => return,
+            Ok(Counted::Done { value, meta }) => {
+                return self.number(request, subject.name, value, &meta, out.bytes());
+            }
+            Ok(Counted::NotFound) => NF,
+            Ok(Counted::Exists) => EX,
+            Err(CountError::NotANumber) => return out.put(text::write::NON_NUMERIC),
+            Err(CountError::Store(error)) => return out.put(error_line(error)),
+            Err(_) => NS,
+        };
+        self.answer(code, request, subject, out);
+    }
+
+    /// Answers `ma`.
+    fn number(
+        &self,
+        request: &MetaRequest<'_>,
+        name: &[u8],
+        value: u64,
+        meta: &Meta,
+        out: &mut Vec<u8>,
+    ) {
+        let digits = Decimal::new(value);
+        if request.has(b'v') {
+            write::va(out, digits.as_bytes().len());
+        } else {
+            out.extend_from_slice(HD);
+        }
+        for flag in request.flags {
+            match flag.letter {
+                b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
+                b't' => write::flag_i64(out, b't', time_left(meta, self.shared.cache.now())),
+                b'k' => echo_key(name, meta.marked, out),
+                b'O' => write::flag_bytes(out, b'O', flag.arg),
+                _ => {}
+            }
+        }
+        write::end(out);
+        if request.has(b'v') {
+            out.extend_from_slice(digits.as_bytes());
+            write::end(out);
+        }
+    }
+
+    fn meta_debug(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+        let Some(meta) = self.shared.cache.peek(subject.key) else { return out.put(EN) };
+        let now = self.shared.cache.now();
+        let out = out.bytes();
+        out.extend_from_slice(b"ME ");
+        if request.key.base64 || meta.marked {
+            base64::encode(out, subject.name);
+        } else {
+            out.extend_from_slice(subject.name);
+        }
+        out.extend_from_slice(b" exp=");
+        push_i64(out, time_left(&meta, now));
+        for (label, number) in [
+            (" la=", u64::from(now.saturating_sub(meta.last_access))),
+            (" cas=", self.version(meta.version)),
+        ] {
+            out.extend_from_slice(label.as_bytes());
+            push_u64(out, number);
+        }
+        out.extend_from_slice(if meta.fetched { b" fetch=yes" } else { b" fetch=no" });
+        for (label, number) in [(" cls=", u64::from(meta.class)), (" size=", meta.size as u64)] {
+            out.extend_from_slice(label.as_bytes());
+            push_u64(out, number);
+        }
+        write::end(out);
+    }
+
+    /// What a storage request asks of the cache.
+    pub(super) fn meta_terms(&self, request: &MetaRequest<'_>) -> Terms {
+        let mode = match request.set_mode {
+            SetMode::Set => Mode::Set,
+            SetMode::Add => Mode::Add,
+            SetMode::Replace => Mode::Replace,
+            SetMode::Append => Mode::Append,
+            SetMode::Prepend => Mode::Prepend,
+        };
+        let attrs = Attrs {
+            flags: request.client_flags,
+            expiry: request.ttl().map_or(Expiry::Never, |ttl| self.expiry(ttl)),
+            marked: request.key.base64,
+        };
+        let write = Write {
+            mode,
+            expected: request.compare().filter(|_| mode != Mode::Add),
+            version: request.version(),
+            allow_stale: request.has(b'I'),
+            create: request.vivify().map(|ttl| self.expiry(ttl)),
+        };
+        Terms { attrs, write, replaces: mode == Mode::Set }
+    }
+
+    /// Answers `ms`.
+    pub(super) fn meta_stored(
+        &self,
+        request: &MetaRequest<'_>,
+        name: &[u8],
+        outcome: &Outcome,
+        out: &mut Output,
+    ) {
+        self.counters.cmd_meta.add(1);
+        let (code, version, len) = match outcome {
+            Ok(Stored::Done { .. }) if request.quiet() => return,
+            Ok(Stored::Done { version, value_len }) => (HD, self.version(*version), *value_len),
+            Ok(Stored::NotStored) => (NS, 0, request.len as usize),
+            Ok(Stored::Exists) => (EX, 0, request.len as usize),
+            Ok(Stored::NotFound) => (NF, 0, request.len as usize),
+            Err(error) => return out.put(error_line(*error)),
+        };
+        let out = out.bytes();
+        out.extend_from_slice(code);
+        for flag in request.flags {
+            match flag.letter {
+                b'c' => write::flag_u64(out, b'c', version),
+                b's' => write::flag_u64(out, b's', len as u64),
+                b'k' => echo_key(name, request.key.base64, out),
+                b'O' => write::flag_bytes(out, b'O', flag.arg),
+                _ => {}
+            }
+        }
+        write::end(out);
+    }
+
+    /// Answers with `code` and the flags that every reply repeats.
+    fn answer(
+        &self,
+        code: &[u8],
+        request: &MetaRequest<'_>,
+        subject: &Subject<'_>,
+        out: &mut Output,
+    ) {
+        let out = out.bytes();
+        out.extend_from_slice(code);
+        for flag in request.flags {
+            match flag.letter {
+                b'k' => echo_key(subject.name, request.key.base64, out),
+                b'O' => write::flag_bytes(out, b'O', flag.arg),
+                _ => {}
+            }
+        }
+        write::end(out);
+    }
+}
+
+/// The key as the client spells it: a binary one in base64, and said so.
+fn echo_key(name: &[u8], encoded: bool, out: &mut Vec<u8>) {
+    write::flag(out, b'k');
+    if encoded {
+        base64::encode(out, name);
+        write::flag(out, b'b');
+    } else {
+        out.extend_from_slice(name);
+    }
+}
+
+/// Seconds to live, -1 for ever.
+fn time_left(meta: &Meta, now: u32) -> i64 {
+    match meta.expiry {
+        Expiry::Never => -1,
+        Expiry::At(moment) => i64::from(moment.saturating_sub(now)),
+    }
+}

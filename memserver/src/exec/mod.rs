@@ -1,0 +1,144 @@
+//! The only place where wire and engine meet: a job becomes a cache operation, its outcome a
+//! reply. It must never know a socket or where the bytes came from.
+
+mod arith;
+mod binary;
+mod control;
+mod get;
+mod meta;
+mod store;
+mod touch;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use memcore::{Expiry, Key};
+use memproto::Request;
+use memproto::text::write;
+
+use crate::batch::{Batch, Job, KeyIndex, Work};
+use crate::counters::Counters;
+use crate::output::Output;
+use crate::session::Session;
+use crate::shared::Shared;
+
+/// Values up to this size are copied into the reply; it costs less than to pin them.
+const INLINE_MAX: usize = 8 << 10;
+/// A longer time to live is a moment in Unix time.
+const RELATIVE_MAX: i64 = 60 * 60 * 24 * 30;
+
+/// Whether a job was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It was.
+    Done,
+    /// The output is full; the retrieval is to go on at this key.
+    Full(KeyIndex),
+    /// It was, and the connection must end behind its reply.
+    Close,
+}
+
+/// Executes jobs on behalf of one worker.
+#[derive(Debug)]
+pub(crate) struct Exec<'w> {
+    shared: &'w Arc<Shared>,
+    counters: &'w Counters,
+}
+
+impl<'w> Exec<'w> {
+    /// Executes jobs for worker number `index`.
+    pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
+        Self { shared, counters: &shared.workers[index] }
+    }
+
+    /// Executes `job` and appends what it answers to `out`.
+    #[inline]
+    pub(crate) fn run(
+        &self,
+        job: &Job<'_>,
+        batch: &Batch<'_>,
+        session: &mut Session,
+        out: &mut Output,
+    ) -> Flow {
+        match job.work {
+            Work::Get(run) => return self.retrieve(&run, batch, out),
+            Work::Put(head, key, value) => {
+                self.put(&head, key.map(|index| batch.keys[index as usize]), value, out);
+            }
+            Work::Text(request, key) => {
+                let key = key.map(|index| batch.keys[index as usize]);
+                return self.text(request, key, out);
+            }
+            Work::Binary(request, key) => {
+                let key = key.map(|index| batch.keys[index as usize]);
+                self.binary(&request, key, out);
+            }
+            Work::Begin(head, line, value) => self.begin(&head, line, value, session),
+            Work::Body(value, end) => self.upload(value, end, session, out),
+            Work::Reject(error) => out.put(error.reply()),
+            Work::RejectFrame(to, status) => binary::refuse(to, status, out),
+        }
+        Flow::Done
+    }
+
+    /// A request without a data block.
+    fn text(&self, request: Request<'_>, key: Option<Key<'_>>, out: &mut Output) -> Flow {
+        match (request, key) {
+            (Request::Arith { verb, delta, noreply, .. }, Some(key)) => {
+                self.arith(key, verb, delta, reply(out, noreply));
+            }
+            (Request::Touch { exptime, noreply, .. }, Some(key)) => {
+                self.touch(key, exptime, reply(out, noreply));
+            }
+            (Request::Delete { noreply, .. }, Some(key)) => self.delete(key, reply(out, noreply)),
+            (Request::Meta(meta), key) => self.meta(&meta, key, out),
+            (Request::MetaNoop, _) => out.put(memproto::meta::write::MN),
+            (Request::FlushAll { delay, noreply }, _) => self.flush(delay, reply(out, noreply)),
+            (Request::Version, _) => out.put(write::VERSION),
+            (Request::Verbosity { level, noreply }, _) => {
+                self.verbosity(level, reply(out, noreply));
+            }
+            (Request::Shutdown { graceful }, _) => return self.shutdown(graceful, out),
+            (Request::Stats { args }, _) => self.stats(args, out),
+            (Request::Admin { command, args, noreply }, _) => {
+                self.admin(command, args, reply(out, noreply));
+            }
+            // Storage and retrieval became jobs of their own, quit ended the session, and every
+            // request with a key came with it hashed.
+            _ => out.put(memproto::ParseError::UnknownCommand.reply()),
+        }
+        Flow::Done
+    }
+
+    /// When an item with expiry `exptime`, as sent, ends.
+    fn expiry(&self, exptime: i64) -> Expiry {
+        let now = self.shared.cache.now();
+        match exptime {
+            0 => Expiry::Never,
+            1..=RELATIVE_MAX => Expiry::At(now.saturating_add(exptime as u32)),
+            _ => Expiry::At(u32::try_from(exptime).map_or(now, |moment| moment.max(1))),
+        }
+    }
+
+    /// The version to show.
+    fn version(&self, version: u64) -> u64 {
+        if self.shared.config.cas_enabled { version } else { 0 }
+    }
+
+    /// How much is said on stderr.
+    pub(crate) fn verbose(&self) -> u8 {
+        self.shared.verbosity.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the answer goes, if one is wanted.
+fn reply(out: &mut Output, noreply: bool) -> Option<&mut Output> {
+    (!noreply).then_some(out)
+}
+
+/// Answers with `line`, if an answer is wanted.
+fn say(out: Option<&mut Output>, line: &[u8]) {
+    if let Some(out) = out {
+        out.put(line);
+    }
+}

@@ -1,0 +1,202 @@
+//! Storage in all protocols: at once when the value is at hand, else through a reservation that
+//! fills as bytes arrive.
+
+use memcore::{Attrs, Key, Mode, StoreError, Stored, Write};
+use memproto::limits::{MAX_BINARY_BODY, MAX_KEY, MAX_LINE};
+use memproto::text::write;
+use memproto::{Limits, ParseError, Request, Scan, Step, Store, StoreVerb, text};
+
+use super::{Exec, binary};
+use crate::batch::Head;
+use crate::output::Output;
+use crate::session::{Session, Upload};
+
+/// What a storage request asks of the cache.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// What goes with the value.
+    pub(super) attrs: Attrs,
+    /// Under which conditions.
+    pub(super) write: Write,
+    /// A refused value must not leave its predecessor behind.
+    pub(super) replaces: bool,
+}
+
+/// How the cache answered.
+pub(super) type Outcome = Result<Stored, StoreError>;
+
+impl Exec<'_> {
+    /// Stores a value that is at hand. Without a `key` the head's own must be decoded first.
+    #[inline]
+    pub(super) fn put(
+        &self,
+        head: &Head<'_>,
+        key: Option<Key<'_>>,
+        value: &[u8],
+        out: &mut Output,
+    ) {
+        let mut scratch = [0; MAX_KEY];
+        let name = name(head, &mut scratch);
+        let key = key.unwrap_or_else(|| self.shared.cache.key(name));
+        let terms = self.terms(head);
+        let outcome = self.shared.cache.store(key, value, terms.attrs, &terms.write);
+        self.finish(head, (key, name), &terms, outcome, out);
+    }
+
+    /// Finds a place for a value of which `value` is the beginning.
+    pub(super) fn begin(&self, head: &Head<'_>, line: &[u8], value: &[u8], session: &mut Session) {
+        let mut scratch = [0; MAX_KEY];
+        let key = self.shared.cache.key(name(head, &mut scratch));
+        let attrs = self.terms(head).attrs;
+        let mut place = self.shared.cache.reserve(key, head.value_len(), attrs);
+        if let Ok(reservation) = &mut place {
+            reservation.write(value);
+        }
+        session.upload = Some(Box::new(Upload { head: line.into(), place }));
+    }
+
+    /// Takes more of a value, and stores it when it is complete.
+    pub(super) fn upload(
+        &self,
+        value: &[u8],
+        end: Option<bool>,
+        session: &mut Session,
+        out: &mut Output,
+    ) {
+        if let Some(upload) = &mut session.upload
+            && let Ok(reservation) = &mut upload.place
+        {
+            reservation.write(value);
+        }
+        let Some(terminated) = end else { return };
+        let Some(upload) = session.upload.take() else { return };
+        let Some(head) = parse(&upload.head) else { return };
+        let mut scratch = [0; MAX_KEY];
+        let name = name(&head, &mut scratch);
+        let key = self.shared.cache.key(name);
+        let terms = self.terms(&head);
+        let outcome = match upload.place {
+            Ok(_) if !terminated => {
+                if !head.is_mute() {
+                    out.put(ParseError::BadDataChunk.reply());
+                }
+                return;
+            }
+            Ok(reservation) => reservation.commit(&terms.write),
+            Err(error) => Err(error),
+        };
+        self.finish(&head, (key, name), &terms, outcome, out);
+    }
+
+    fn terms(&self, head: &Head<'_>) -> Terms {
+        match head {
+            Head::Text(store) => self.text_terms(store),
+            Head::Meta(request) => self.meta_terms(request),
+            Head::Binary(request) => self.binary_terms(request),
+        }
+    }
+
+    fn text_terms(&self, store: &Store<'_>) -> Terms {
+        let attrs = Attrs { flags: store.flags, expiry: self.expiry(store.exptime), marked: false };
+        let expected = (store.verb == StoreVerb::Cas).then_some(store.cas);
+        let write = Write { mode: mode(store.verb), expected, ..Write::default() };
+        Terms { attrs, write, replaces: store.verb == StoreVerb::Set }
+    }
+
+    /// Books and answers what became of a value.
+    #[inline]
+    fn finish(
+        &self,
+        head: &Head<'_>,
+        (key, name): (Key<'_>, &[u8]),
+        terms: &Terms,
+        outcome: Outcome,
+        out: &mut Output,
+    ) {
+        self.count_store(terms, &outcome);
+        if outcome.is_err() && terms.replaces {
+            self.shared.cache.delete(key);
+        }
+        match head {
+            Head::Text(store) => {
+                if !store.noreply {
+                    out.put(line(&outcome));
+                }
+            }
+            Head::Meta(request) => self.meta_stored(request, name, &outcome, out),
+            Head::Binary(request) => binary::stored(self, request, &outcome, out),
+        }
+    }
+
+    fn count_store(&self, terms: &Terms, outcome: &Outcome) {
+        let counters = self.counters;
+        match outcome {
+            Err(StoreError::TooLarge) => counters.store_too_large.add(1),
+            Err(_) => counters.store_no_memory.add(1),
+            Ok(_) => counters.cmd_set.add(1),
+        }
+        if terms.write.expected.is_some() {
+            match outcome {
+                Ok(Stored::Done { .. }) => counters.cas_hits.add(1),
+                Ok(Stored::Exists) => counters.cas_badval.add(1),
+                Ok(Stored::NotFound) => counters.cas_misses.add(1),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// How the cache should treat what is there.
+pub(super) fn mode(verb: StoreVerb) -> Mode {
+    match verb {
+        StoreVerb::Set | StoreVerb::Cas => Mode::Set,
+        StoreVerb::Add => Mode::Add,
+        StoreVerb::Replace => Mode::Replace,
+        StoreVerb::Append => Mode::Append,
+        StoreVerb::Prepend => Mode::Prepend,
+    }
+}
+
+/// The text line that answers a failed write.
+pub(super) fn error_line(error: StoreError) -> &'static [u8] {
+    match error {
+        StoreError::TooLarge => write::TOO_LARGE,
+        StoreError::BadKey => ParseError::BadLineFormat.reply(),
+        _ => write::OUT_OF_MEMORY,
+    }
+}
+
+fn line(outcome: &Outcome) -> &'static [u8] {
+    match outcome {
+        Ok(Stored::Done { .. }) => write::STORED,
+        Ok(Stored::NotStored) => write::NOT_STORED,
+        Ok(Stored::Exists) => write::EXISTS,
+        Ok(Stored::NotFound) => write::NOT_FOUND,
+        Err(error) => error_line(*error),
+    }
+}
+
+/// The key of a storage request.
+fn name<'s>(head: &Head<'s>, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8] {
+    match head {
+        Head::Meta(request) => request.key.bytes(scratch),
+        _ => head.plain_key().unwrap_or_default(),
+    }
+}
+
+/// The header of a storage request whose bytes were kept while its value arrived.
+fn parse(head: &[u8]) -> Option<Head<'_>> {
+    let limits = Limits { line: MAX_LINE, get_line: MAX_LINE, binary_body: MAX_BINARY_BODY };
+    let mut scan = Scan::new();
+    if head.first() == Some(&memproto::binary::REQUEST_MAGIC) {
+        return match memproto::binary::parse(head, &mut scan, &limits) {
+            memproto::binary::Step::Request { request, .. } => Some(Head::Binary(request)),
+            _ => None,
+        };
+    }
+    match text::parse(head, &mut scan, &limits) {
+        Step::Request { request: Request::Store(store), .. } => Some(Head::Text(store)),
+        Step::Request { request: Request::Meta(request), .. } => Some(Head::Meta(request)),
+        _ => None,
+    }
+}

@@ -1,0 +1,44 @@
+//! touch and delete.
+
+use memcore::{Key, Removed, StoreError};
+use memproto::text::write;
+
+use super::{Exec, say};
+use crate::output::Output;
+
+impl Exec<'_> {
+    /// touch.
+    pub(super) fn touch(&self, key: Key<'_>, exptime: i64, out: Option<&mut Output>) {
+        let found = self.shared.cache.touch(key, self.expiry(exptime)).is_some();
+        self.count_touch(found);
+        say(out, if found { write::TOUCHED } else { write::NOT_FOUND });
+    }
+
+    /// delete.
+    pub(super) fn delete(&self, key: Key<'_>, out: Option<&mut Output>) {
+        let found = self.shared.cache.delete(key);
+        self.count_delete(found);
+        say(out, if found { write::DELETED } else { write::NOT_FOUND });
+    }
+
+    /// Books a touch.
+    pub(super) fn count_touch(&self, found: bool) {
+        self.counters.cmd_touch.add(1);
+        let hits = &self.counters.touch_hits;
+        if found { hits } else { &self.counters.touch_misses }.add(1);
+    }
+
+    /// Books a conditional removal.
+    pub(super) fn count_removal(&self, removed: &Result<Removed, StoreError>) {
+        match removed {
+            Ok(Removed::Done(_)) => self.count_delete(true),
+            Ok(Removed::NotFound) => self.count_delete(false),
+            _ => {}
+        }
+    }
+
+    fn count_delete(&self, found: bool) {
+        let hits = &self.counters.delete_hits;
+        if found { hits } else { &self.counters.delete_misses }.add(1);
+    }
+}

@@ -1,0 +1,141 @@
+//! What all threads of one server share: the cache, the settings, the counters. It must never
+//! know a socket.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use memcore::Cache;
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::counters::{Counters, Counts};
+
+/// Bytes that workers may copy for replies whose values can't be pinned any more.
+const COPY_BUDGET: usize = 16 << 20;
+
+type Hook<T> = OnceLock<Box<dyn Fn(T) + Send + Sync>>;
+
+/// One server's common ground.
+pub(crate) struct Shared {
+    /// The items.
+    pub(crate) cache: Cache,
+    /// The settings it was started with.
+    pub(crate) config: Arc<Config>,
+    /// How much is said on stderr; `verbosity` changes it.
+    pub(crate) verbosity: AtomicU8,
+    /// Who is connected.
+    pub(crate) connections: Connections,
+    /// One set per worker.
+    pub(crate) workers: Box<[Counters]>,
+    /// Room for copies of values that can't be pinned.
+    pub(crate) copies: Budget,
+    /// Second when the server started.
+    pub(crate) started: u32,
+    /// Stops the server; the argument asks for a graceful stop.
+    pub(crate) stop: Hook<bool>,
+    /// Runs after a connection is closed.
+    pub(crate) on_close: Hook<()>,
+    reset: Mutex<Counts>,
+}
+
+impl Shared {
+    /// The common ground of a server for `cache`.
+    pub(crate) fn new(cache: Cache, config: Arc<Config>) -> Arc<Self> {
+        Arc::new(Self {
+            verbosity: AtomicU8::new(config.verbosity),
+            connections: Connections::default(),
+            workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
+            copies: Budget { left: AtomicUsize::new(COPY_BUDGET) },
+            started: cache.now(),
+            stop: OnceLock::new(),
+            on_close: OnceLock::new(),
+            reset: Mutex::default(),
+            cache,
+            config,
+        })
+    }
+
+    /// What the workers counted since the last reset.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts_of_life().since(&self.reset.lock())
+    }
+
+    /// Starts all counters anew. The workers' own counters have one writer each, so they run on
+    /// and are remembered here instead.
+    pub(crate) fn reset_counts(&self) {
+        *self.reset.lock() = self.counts_of_life();
+        self.cache.reset_stats();
+        self.connections.total.store(0, Ordering::Relaxed);
+        self.connections.rejected.store(0, Ordering::Relaxed);
+    }
+
+    /// Books a closed connection.
+    pub(crate) fn connection_closed(&self) {
+        self.connections.current.fetch_sub(1, Ordering::AcqRel);
+        if let Some(hook) = self.on_close.get() {
+            hook(());
+        }
+    }
+
+    fn counts_of_life(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.workers.iter().for_each(|worker| sum.add(worker));
+        sum
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Counts of client connections, kept by the listener and the workers together.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    /// Open now.
+    pub(crate) current: AtomicUsize,
+    /// Opened since the start or the last reset.
+    pub(crate) total: AtomicU64,
+    /// Turned away because of the limit.
+    pub(crate) rejected: AtomicU64,
+    /// Whether new ones are taken from the backlog.
+    pub(crate) accepting: AtomicBool,
+    /// Times that the listener paused.
+    pub(crate) listen_disabled: AtomicU64,
+    /// Microseconds that it paused in all.
+    pub(crate) listen_disabled_us: AtomicU64,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            current: AtomicUsize::new(0),
+            total: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            accepting: AtomicBool::new(true),
+            listen_disabled: AtomicU64::new(0),
+            listen_disabled_us: AtomicU64::new(0),
+        }
+    }
+}
+
+/// A number of bytes that may be in use at once.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: AtomicUsize,
+}
+
+impl Budget {
+    /// Takes `bytes` if they are there.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let take = |left: usize| left.checked_sub(bytes);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Gives `bytes` back.
+    pub(crate) fn give(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

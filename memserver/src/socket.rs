@@ -1,0 +1,99 @@
+//! A connected stream of either family. It must never know what is said over it.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+
+/// A non-blocking connection to one client.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// The descriptor's number, for log lines.
+    pub(crate) fn number(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+
+    /// Reads once.
+    #[inline]
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).read(into),
+            Self::Unix(stream) => (&mut &*stream).read(into),
+        }
+    }
+
+    /// Reads once, behind what `into` holds, up to its capacity.
+    pub(crate) fn read_spare(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(rustix::io::read(self, rustix::buffer::spare_capacity(into))?)
+    }
+
+    /// Writes once.
+    #[inline]
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).write(bytes),
+            Self::Unix(stream) => (&mut &*stream).write(bytes),
+        }
+    }
+
+    /// Writes several pieces with one call.
+    pub(crate) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).write_vectored(pieces),
+            Self::Unix(stream) => (&mut &*stream).write_vectored(pieces),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl Source for Socket {
+    fn register(&mut self, registry: &Registry, token: Token, on: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.register(registry, token, on),
+            Self::Unix(stream) => stream.register(registry, token, on),
+        }
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, on: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.reregister(registry, token, on),
+            Self::Unix(stream) => stream.reregister(registry, token, on),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.deregister(registry),
+            Self::Unix(stream) => stream.deregister(registry),
+        }
+    }
+}

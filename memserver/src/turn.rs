@@ -1,0 +1,285 @@
+//! A staged turn: read every ready connection of a group, cut all their requests into jobs, have
+//! the cache bring all keys near, execute in order, and answer each connection with one write.
+//!
+//! ```text
+//!   fill   c1 c2 c3 ...   one read each, into one arena
+//!   round  parse c1 c2 c3 ... -> prefetch all keys -> execute c1, write; c2, write; c3 ...
+//!   round  those with requests left, ...
+//!   keep   what was not used or not sent goes back to the connection
+//! ```
+//!
+//! It must never know how connections become ready.
+
+use std::sync::Arc;
+
+use crate::batch::{Batch, Job, Spare, Work};
+use crate::conn::{Conn, Input, READ_MIN};
+use crate::counters::Counters;
+use crate::exec::{Exec, Flow};
+use crate::output::Output;
+use crate::session::{Framing, Pace, offset};
+use crate::shared::Shared;
+
+/// Connections served together.
+const GROUP_MAX: usize = 64;
+/// Bytes of the arena. Each read begins where the one before ended, so small requests of many
+/// connections lie close together.
+const ARENA_BYTES: usize = 256 << 10;
+/// Rounds before other connections get their turn.
+const ROUNDS_MAX: usize = 4;
+/// Requests per round of a connection that has nobody to wait for it.
+const ALONE_MAX: usize = 128;
+/// Reads begin at a multiple of this.
+const ALIGN: usize = 64;
+
+/// What a worker needs for its turns, reused from turn to turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    arena: Vec<u8>,
+    inputs: Vec<Input>,
+    seats: Vec<Seat>,
+    outputs: Vec<Output>,
+    spare: Spare,
+    used: usize,
+}
+
+/// One connection's part in a turn.
+#[derive(Debug)]
+struct Seat {
+    conn: usize,
+    pos: usize,
+    jobs: (usize, usize),
+    /// Whether it takes part in this round.
+    active: bool,
+    state: State,
+}
+
+/// How a connection leaves its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It has requests left.
+    More,
+    /// It needs more bytes.
+    Drained,
+    /// It has said goodbye, and everything is sent.
+    Closing,
+    /// The socket takes no more replies for now.
+    Blocked,
+    /// The connection is broken.
+    Broken,
+}
+
+impl Turn {
+    /// An empty turn.
+    pub(crate) fn new() -> Self {
+        Self {
+            arena: vec![0; ARENA_BYTES],
+            inputs: Vec::with_capacity(GROUP_MAX),
+            seats: Vec::with_capacity(GROUP_MAX),
+            outputs: std::iter::repeat_with(Output::default).take(GROUP_MAX).collect(),
+            spare: Spare::default(),
+            used: 0,
+        }
+    }
+
+    /// Whether another connection can take part.
+    pub(crate) fn has_room(&self) -> bool {
+        self.seats.len() < GROUP_MAX && self.arena.len() - self.used >= READ_MIN
+    }
+
+    /// Reads from connection number `index`, which then takes part if it has anything to say;
+    /// false if it is broken.
+    #[inline]
+    pub(crate) fn admit(&mut self, index: usize, conn: &mut Conn, counters: &Counters) -> bool {
+        match conn.fill(&mut self.arena, self.used, counters) {
+            Ok(None) => {}
+            Ok(Some(input)) => {
+                if let Input::Arena { start, len } = input {
+                    self.used = (start + len).next_multiple_of(ALIGN);
+                }
+                self.inputs.push(input);
+                let state = State::More;
+                self.seats.push(Seat { conn: index, pos: 0, jobs: (0, 0), active: true, state });
+            }
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Executes what the participants ask for and sends the replies. `crowded` says that other
+    /// connections wait for their turn.
+    pub(crate) fn serve(
+        &mut self,
+        conns: &mut [Option<Conn>],
+        shared: &Arc<Shared>,
+        worker: usize,
+        crowded: bool,
+    ) {
+        let Self { arena, inputs, seats, outputs, spare, .. } = self;
+        let inputs = Inputs { arena, list: inputs };
+        let mut batch = Batch::new(&shared.cache, std::mem::take(spare));
+        let exec = Exec::new(shared, worker);
+        let counters = &shared.workers[worker];
+        let share = shared.config.max_reqs_per_event.max(1);
+        for round in 1..=ROUNDS_MAX {
+            let active = seats.iter().filter(|seat| seat.state == State::More).count();
+            if active == 0 {
+                break;
+            }
+            let alone = active == 1 && !crowded;
+            let quota = if alone { share.max(ALONE_MAX) } else { share };
+            batch.clear();
+            seat_jobs(&inputs, seats, conns, quota, &mut batch);
+            batch.prefetch();
+            for (index, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.active) {
+                let Some(conn) = conns[seat.conn].as_mut() else { continue };
+                let out = &mut outputs[index];
+                let mut desk = Desk { exec: &exec, counters, conn, out };
+                desk.work(seat, inputs.of(index), &batch);
+                if seat.state == State::More && !alone {
+                    counters.conn_yields.add(1);
+                }
+                if seat.state != State::More || round == ROUNDS_MAX {
+                    desk.finish(seat);
+                }
+            }
+        }
+        *spare = batch.into_spare();
+    }
+
+    /// Gives each participant back what it did not use, and calls `left` with its number and how
+    /// it leaves.
+    pub(crate) fn dismiss(
+        &mut self,
+        conns: &mut [Option<Conn>],
+        mut left: impl FnMut(usize, &mut Conn, State),
+    ) {
+        for ((seat, input), out) in
+            self.seats.drain(..).zip(self.inputs.drain(..)).zip(&mut self.outputs)
+        {
+            let Some(conn) = conns[seat.conn].as_mut() else { continue };
+            if !conn.session.is_closed() {
+                conn.keep(&self.arena, input, seat.pos);
+            }
+            if seat.state == State::Blocked {
+                conn.backlog = Some(Box::new(std::mem::take(out)));
+            } else {
+                out.clear();
+            }
+            left(seat.conn, conn, seat.state);
+        }
+        self.used = 0;
+    }
+}
+
+/// Has every session that still has input cut its share of jobs.
+#[inline]
+fn seat_jobs<'a>(
+    inputs: &Inputs<'a>,
+    seats: &mut [Seat],
+    conns: &mut [Option<Conn>],
+    quota: usize,
+    batch: &mut Batch<'a>,
+) {
+    for (index, seat) in seats.iter_mut().enumerate() {
+        seat.active = seat.state == State::More;
+        let Some(conn) = conns[seat.conn].as_mut().filter(|_| seat.active) else { continue };
+        let first = batch.jobs.len();
+        let pace = conn.session.parse(inputs.of(index), &mut seat.pos, quota, batch);
+        seat.jobs = (first, batch.jobs.len());
+        seat.state = match pace {
+            Pace::Drained => State::Drained,
+            Pace::More => State::More,
+            Pace::Closing => State::Closing,
+        };
+    }
+}
+
+/// The input of every participant.
+struct Inputs<'a> {
+    arena: &'a [u8],
+    list: &'a [Input],
+}
+
+impl<'a> Inputs<'a> {
+    #[inline]
+    fn of(&self, index: usize) -> &'a [u8] {
+        match &self.list[index] {
+            Input::Arena { start, len } => &self.arena[*start..*start + *len],
+            Input::Own(bytes) => bytes,
+        }
+    }
+}
+
+/// Where the jobs of one connection are executed and its replies sent.
+struct Desk<'a> {
+    exec: &'a Exec<'a>,
+    counters: &'a Counters,
+    conn: &'a mut Conn,
+    out: &'a mut Output,
+}
+
+impl Desk<'_> {
+    /// Executes the jobs of `seat` until they are done or the socket takes no more.
+    #[inline]
+    fn work(&mut self, seat: &mut Seat, input: &[u8], batch: &Batch<'_>) {
+        for job in &batch.jobs[seat.jobs.0..seat.jobs.1] {
+            if !self.execute(seat, *job, input, batch) {
+                return;
+            }
+        }
+    }
+
+    /// Executes one job; false if the connection can't go on, in which case the session stands
+    /// where it has to continue later.
+    #[inline]
+    fn execute(
+        &mut self,
+        seat: &mut Seat,
+        mut job: Job<'_>,
+        input: &[u8],
+        batch: &Batch<'_>,
+    ) -> bool {
+        loop {
+            if self.out.is_full() && !self.flush(seat) {
+                self.conn.session.rewind(job.before);
+                seat.pos = job.start;
+                return false;
+            }
+            match self.exec.run(&job, batch, &mut self.conn.session, self.out) {
+                Flow::Done => return true,
+                Flow::Close => {
+                    self.conn.session.close();
+                    seat.state = State::Closing;
+                    return false;
+                }
+                Flow::Full(key) => {
+                    let Work::Get(run) = &mut job.work else { return true };
+                    run.first = key;
+                    job.start = offset(input, batch.names[key as usize]);
+                    let left = run.line_end - job.start;
+                    let (verb, exptime) = (run.verb, run.exptime);
+                    job.before = Framing::Keys { verb, exptime, left };
+                }
+            }
+        }
+    }
+
+    /// Sends what is there; false if not all of it went.
+    fn flush(&mut self, seat: &mut Seat) -> bool {
+        match self.conn.send(self.out, self.counters) {
+            Ok(true) => return true,
+            Ok(false) => seat.state = State::Blocked,
+            Err(_) => seat.state = State::Broken,
+        }
+        false
+    }
+
+    /// Sends the last replies of the turn.
+    #[inline]
+    fn finish(&mut self, seat: &mut Seat) {
+        if !matches!(seat.state, State::Blocked | State::Broken) {
+            self.flush(seat);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! One event loop with its connections: it finds out who is ready and keeps order among them. It
+//! must never know what is said.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
+use parking_lot::Mutex;
+
+use crate::config::Binding;
+use crate::conn::Conn;
+use crate::counters::Counters;
+use crate::shared::Shared;
+use crate::socket::Socket;
+use crate::turn::{State, Turn};
+
+/// The token of the inbox.
+const WAKE: Token = Token(usize::MAX);
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 1024;
+/// How often silent connections are looked for.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
+
+/// An event loop. It serves once [`Worker::run`] is called.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    index: usize,
+    shared: Arc<Shared>,
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    conns: Vec<Option<Conn>>,
+    /// Unused places in `conns`.
+    vacant: Vec<usize>,
+    /// Connections with something to do, in the order in which they get their turn.
+    ready: VecDeque<usize>,
+    /// Second of the last search for silent connections.
+    idle_checked: u32,
+}
+
+/// What others may ask of a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerHandle {
+    inbox: Arc<Inbox>,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    arrivals: Mutex<Vec<(Socket, Binding)>>,
+    stop: AtomicBool,
+    waker: Waker,
+}
+
+impl Worker {
+    /// Worker number `index` of the server.
+    ///
+    /// # Errors
+    /// The system refused a poll or an event descriptor.
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> io::Result<(Self, WorkerHandle)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let (arrivals, stop) = (Mutex::default(), AtomicBool::new(false));
+        let inbox = Arc::new(Inbox { arrivals, stop, waker });
+        let handle = WorkerHandle { inbox: Arc::clone(&inbox) };
+        let worker = Self {
+            index,
+            poll,
+            inbox,
+            conns: Vec::new(),
+            vacant: Vec::new(),
+            ready: VecDeque::new(),
+            idle_checked: shared.cache.now(),
+            shared,
+        };
+        Ok((worker, handle))
+    }
+
+    /// Serves until it is told to stop; then all its connections are closed.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut turn = Turn::new();
+        while !self.inbox.stop.load(Ordering::Acquire) {
+            // Only interruptions by signals fail here; the events of the last call are gone then.
+            if self.poll.poll(&mut events, self.patience()).is_err() {
+                events.clear();
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => self.welcome(),
+                    Token(index) => self.notice(index, event),
+                }
+            }
+            self.serve(&mut turn);
+            self.kick_idle();
+        }
+        for index in 0..self.conns.len() {
+            self.close(index);
+        }
+    }
+
+    /// How long it may sleep.
+    fn patience(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            Some(Duration::ZERO)
+        } else {
+            (self.shared.config.idle_timeout > 0).then_some(IDLE_CHECK)
+        }
+    }
+
+    /// Gives every connection that was ready at the beginning one turn.
+    fn serve(&mut self, turn: &mut Turn) {
+        let mut waiting = self.ready.len();
+        while waiting > 0 {
+            while waiting > 0 && turn.has_room() {
+                waiting -= 1;
+                let Some(index) = self.ready.pop_front() else { break };
+                let Some(conn) = self.conns[index].as_mut() else { continue };
+                conn.queued = false;
+                if conn.backlog.is_none()
+                    && !turn.admit(index, conn, &self.shared.workers[self.index])
+                {
+                    self.close(index);
+                }
+            }
+            let crowded = !self.ready.is_empty();
+            turn.serve(&mut self.conns, &self.shared, self.index, crowded);
+            let mut gone = Vec::new();
+            let Self { poll, ready, conns, shared, .. } = self;
+            let now = shared.cache.now();
+            turn.dismiss(conns, |index, conn, state| {
+                conn.last_active = now;
+                if !leave(poll, ready, index, conn, state) {
+                    gone.push(index);
+                }
+            });
+            gone.into_iter().for_each(|index| self.close(index));
+        }
+    }
+
+    /// Takes in the connections that were handed over.
+    fn welcome(&mut self) {
+        let arrivals = std::mem::take(&mut *self.inbox.arrivals.lock());
+        let now = self.shared.cache.now();
+        for (mut socket, binding) in arrivals {
+            let index = self.vacant.pop().unwrap_or_else(|| {
+                self.conns.push(None);
+                self.conns.len() - 1
+            });
+            let token = Token(index);
+            if self.poll.registry().register(&mut socket, token, Interest::READABLE).is_ok() {
+                self.conns[index] = Some(Conn::new(socket, binding, now));
+            } else {
+                self.vacant.push(index);
+                self.shared.connection_closed();
+            }
+        }
+    }
+
+    /// Notes what the system says about a connection.
+    #[inline]
+    fn notice(&mut self, index: usize, event: &Event) {
+        let Some(conn) = self.conns.get_mut(index).and_then(Option::as_mut) else { return };
+        conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        conn.half_closed |= event.is_read_closed();
+        let stuck = conn.backlog.is_some();
+        if stuck && (event.is_writable() || event.is_error()) {
+            let counters = &self.shared.workers[self.index];
+            match unblock(&self.poll, index, conn, counters) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => return self.close(index),
+            }
+        } else if stuck {
+            return;
+        }
+        if !conn.queued {
+            conn.queued = true;
+            self.ready.push_back(index);
+        }
+    }
+
+    fn close(&mut self, index: usize) {
+        // Closing the descriptor takes it out of the poll as well.
+        if self.conns[index].take().is_some() {
+            self.vacant.push(index);
+            self.shared.connection_closed();
+        }
+    }
+
+    /// Closes connections that have been silent for too long.
+    fn kick_idle(&mut self) {
+        let timeout = self.shared.config.idle_timeout;
+        let now = self.shared.cache.now();
+        if timeout == 0 || now == self.idle_checked {
+            return;
+        }
+        self.idle_checked = now;
+        for index in 0..self.conns.len() {
+            let silent = |conn: &Conn| now.saturating_sub(conn.last_active) > timeout;
+            if self.conns[index].as_ref().is_some_and(silent) {
+                self.shared.workers[self.index].idle_kicks.add(1);
+                self.close(index);
+            }
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Hands a connection over, which speaks as `binding` says. The caller has counted it.
+    pub(crate) fn assign(&self, socket: Socket, binding: Binding) {
+        self.inbox.arrivals.lock().push((socket, binding));
+        self.wake();
+    }
+
+    /// Makes the worker close its connections and return.
+    pub(crate) fn stop(&self) {
+        self.inbox.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // A wake-up that fails means that the event counter is full: the worker is awake anyway.
+        let _ = self.inbox.waker.wake();
+    }
+}
+
+/// Arranges what a connection waits for after its turn; false if it is to be closed.
+#[inline]
+fn leave(
+    poll: &Poll,
+    ready: &mut VecDeque<usize>,
+    index: usize,
+    conn: &mut Conn,
+    state: State,
+) -> bool {
+    conn.has_work = matches!(state, State::More | State::Blocked) && !conn.input.is_empty();
+    match state {
+        State::Broken | State::Closing => return false,
+        State::Blocked => {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            return poll.registry().reregister(&mut conn.socket, Token(index), both).is_ok();
+        }
+        State::Drained if conn.ended => return false,
+        State::Drained | State::More => {}
+    }
+    if (conn.has_work || conn.readable) && !conn.queued {
+        conn.queued = true;
+        ready.push_back(index);
+    }
+    true
+}
+
+/// Goes on sending to a client that had not read its replies; true if all is sent.
+fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> io::Result<bool> {
+    let Some(mut out) = conn.backlog.take() else { return Ok(true) };
+    if !conn.send(&mut out, counters)? {
+        conn.backlog = Some(out);
+        return Ok(false);
+    }
+    if conn.session.is_closed() || (conn.ended && conn.input.is_empty()) {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    poll.registry().reregister(&mut conn.socket, Token(index), Interest::READABLE)?;
+    conn.readable = true;
+    Ok(true)
+}
