@@ -13,32 +13,32 @@ pub fn binary_frame(input: &[u8]) {
     });
 }
 
-fn look(buf: &[u8], scan: &mut Scan) -> (Used, String) {
+fn look<'a>(buf: &'a [u8], scan: &mut Scan) -> Option<(Used, Step<'a>)> {
     let step = binary::parse(buf, scan, &LIMITS);
     let used = match &step {
         Step::Partial => {
             assert!(buf.len() < BINARY_HEADER || scan.seen > buf.len());
-            return (Used::Nothing, String::new());
+            return None;
         }
         Step::Request { consumed, request } => {
             assert!((BINARY_HEADER..=buf.len()).contains(consumed));
             let value = value_len(&request.command);
             assert!(value <= LIMITS.binary_body);
             check(request, value);
-            Used::Bytes(consumed + value as usize)
+            Some(consumed + value as usize)
         }
         Step::Reject { close: true, status, swallow, .. } => {
             assert!(matches!(status, Status::InvalidArguments | Status::UnknownCommand));
             assert_eq!(*swallow, 0);
-            Used::All
+            None
         }
         Step::Reject { consumed, swallow, .. } => {
             assert!(*swallow <= LIMITS.binary_body && *consumed == BINARY_HEADER);
-            Used::Bytes(consumed + *swallow as usize)
+            Some(consumed + *swallow as usize)
         }
     };
     assert_eq!(scan.seen, 0);
-    (used, format!("{step:?}"))
+    Some((used, step))
 }
 
 fn value_len(command: &Command<'_>) -> u32 {

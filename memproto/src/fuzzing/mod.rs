@@ -21,29 +21,24 @@ const LIMITS: Limits = Limits { line: 512, get_line: 1024, binary_body: 1 << 20 
 /// Steps looked at per stream, so that a long input of tiny requests stays fast.
 const MAX_STEPS: usize = 64;
 
-/// What one look at the front of a stream has used up.
-enum Used {
-    /// Nothing: more bytes are needed.
-    Nothing,
-    /// So many bytes, perhaps more than there are yet.
-    Bytes(usize),
-    /// The connection.
-    All,
-}
+/// How much of a stream a step has used up: bytes, perhaps more than there are yet, or with
+/// `None` the whole connection.
+type Used = Option<usize>;
 
-/// Every step of `stream`, which arrives in pieces of `size` bytes.
-fn steps(stream: &[u8], size: usize, mut look: impl FnMut(&[u8]) -> (Used, String)) -> Vec<String> {
+/// Every step of `stream`, which arrives in pieces of `size` bytes; `look` returns nothing when
+/// it needs more of them.
+fn steps<'a, S>(
+    stream: &'a [u8],
+    size: usize,
+    mut look: impl FnMut(&'a [u8]) -> Option<(Used, S)>,
+) -> Vec<S> {
     let (mut start, mut end) = (0_usize, 0);
     let mut steps = Vec::new();
     while end < stream.len() {
         end = (end + size).min(stream.len());
         while let Some(buf) = stream.get(start..end).filter(|buf| !buf.is_empty()) {
-            let (used, step) = look(buf);
-            match used {
-                Used::Nothing => break,
-                Used::Bytes(bytes) => start = start.saturating_add(bytes),
-                Used::All => start = usize::MAX,
-            }
+            let Some((used, step)) = look(buf) else { break };
+            start = used.map_or(usize::MAX, |bytes| start.saturating_add(bytes));
             steps.push(step);
             if steps.len() == MAX_STEPS {
                 return steps;
@@ -54,7 +49,10 @@ fn steps(stream: &[u8], size: usize, mut look: impl FnMut(&[u8]) -> (Used, Strin
 }
 
 /// The first byte chooses the size of the pieces, the rest is the stream.
-fn split_anywhere(input: &[u8], run: impl Fn(&[u8], usize) -> Vec<String>) {
+fn split_anywhere<'a, S: PartialEq + std::fmt::Debug>(
+    input: &'a [u8],
+    run: impl Fn(&'a [u8], usize) -> Vec<S>,
+) {
     let Some((&size, stream)) = input.split_first() else { return };
     let whole = run(stream, stream.len().max(1));
     let pieces = run(stream, usize::from(size % 64) + 1);

@@ -14,26 +14,26 @@ pub fn text_line(input: &[u8]) {
     });
 }
 
-fn look(buf: &[u8], scan: &mut Scan) -> (Used, String) {
+fn look<'a>(buf: &'a [u8], scan: &mut Scan) -> Option<(Used, Step<'a>)> {
     let step = text::parse(buf, scan, &LIMITS);
     let used = match &step {
         Step::Partial => {
             assert!(!buf.contains(&b'\n') && scan.seen == buf.len());
-            return (Used::Nothing, String::new());
+            return None;
         }
         Step::Request { consumed, request } => {
             assert!((1..=buf.len()).contains(consumed));
             check(request);
-            Used::Bytes(consumed + block(request))
+            Some(consumed + block(request))
         }
         Step::Reject { consumed, swallow, .. } => {
             assert!((1..=buf.len()).contains(consumed));
-            Used::Bytes(consumed + *swallow as usize)
+            Some(consumed + *swallow as usize)
         }
-        Step::Close(_) => Used::All,
+        Step::Close(_) => None,
     };
     assert_eq!(scan.seen, 0);
-    (used, format!("{step:?}"))
+    Some((used, step))
 }
 
 /// Bytes of a data block, its terminator included.
