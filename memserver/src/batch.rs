@@ -5,7 +5,7 @@ use memcore::{Cache, Key};
 use memproto::meta::MetaRequest;
 use memproto::{GetVerb, ParseError, Request, Store, binary};
 
-use crate::session::Framing;
+use crate::session::{Framing, offset};
 
 /// Requests that borrow from read buffers which live for `'a`.
 #[derive(Debug)]
@@ -90,6 +90,17 @@ pub(crate) enum Head<'a> {
     Meta(MetaRequest<'a>),
     /// A frame.
     Binary(binary::Request<'a>),
+}
+
+impl Job<'_> {
+    /// Turns a retrieval into what is left of it from `key` on.
+    pub(crate) fn resume_at(&mut self, key: KeyIndex, input: &[u8], batch: &Batch<'_>) {
+        let Work::Get(run) = &mut self.work else { return };
+        run.first = key;
+        self.start = offset(input, batch.names[key as usize]);
+        let left = run.line_end - self.start;
+        self.before = Framing::Keys { verb: run.verb, exptime: run.exptime, left };
+    }
 }
 
 impl<'a> Head<'a> {

@@ -12,12 +12,12 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Batch, Job, Spare, Work};
+use crate::batch::{Batch, Job, Spare};
 use crate::conn::{Conn, Input, READ_MIN};
 use crate::counters::Counters;
 use crate::exec::{Exec, Flow};
 use crate::output::Output;
-use crate::session::{Framing, Pace, offset};
+use crate::session::Pace;
 use crate::shared::Shared;
 
 /// Connections served together.
@@ -253,14 +253,7 @@ impl Desk<'_> {
                     seat.state = State::Closing;
                     return false;
                 }
-                Flow::Full(key) => {
-                    let Work::Get(run) = &mut job.work else { return true };
-                    run.first = key;
-                    job.start = offset(input, batch.names[key as usize]);
-                    let left = run.line_end - job.start;
-                    let (verb, exptime) = (run.verb, run.exptime);
-                    job.before = Framing::Keys { verb, exptime, left };
-                }
+                Flow::Full(key) => job.resume_at(key, input, batch),
             }
         }
     }

@@ -1,0 +1,157 @@
+//! A whole dialogue without sockets: bytes in, replies out. Fuzz targets and tests drive it.
+
+use std::sync::Arc;
+
+use memcore::{Cache, ManualClock};
+
+use crate::batch::{Batch, Job, Spare};
+use crate::config::Config;
+use crate::exec::{Exec, Flow};
+use crate::output::Output;
+use crate::session::{Pace, Session};
+use crate::shared::Shared;
+
+/// Requests taken at once. Small, so that many a cut falls into the middle of a batch.
+const QUOTA: usize = 3;
+/// A moment in 2023.
+const NOW: u32 = 1_700_000_000;
+
+/// One client and its server, without anything between them.
+#[derive(Debug)]
+pub struct Dialogue {
+    shared: Arc<Shared>,
+    session: Session,
+    input: Vec<u8>,
+    spare: Spare,
+}
+
+impl Dialogue {
+    /// A dialogue with a server for `cache`.
+    #[must_use]
+    pub fn new(cache: Cache, config: Config) -> Self {
+        let session = Session::new(config.protocol);
+        let shared = Shared::new(cache, Arc::new(config));
+        Self { shared, session, input: Vec::new(), spare: Spare::default() }
+    }
+
+    /// Receives `bytes` and returns what is answered at once.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(bytes);
+        let (mut pos, mut out, mut replies) = (0, Output::default(), Vec::new());
+        let shared = Arc::clone(&self.shared);
+        let mut batch = Batch::new(&shared.cache, std::mem::take(&mut self.spare));
+        let exec = Exec::new(&shared, 0);
+        loop {
+            batch.clear();
+            let pace = self.session.parse(&input, &mut pos, QUOTA, &mut batch);
+            batch.prefetch();
+            for index in 0..batch.jobs.len() {
+                let job = batch.jobs[index];
+                if !self.run(job, &batch, (&exec, &input), (&mut out, &mut replies)) {
+                    drain(&mut out, &mut replies);
+                    return replies;
+                }
+            }
+            if pace != Pace::More {
+                break;
+            }
+        }
+        drain(&mut out, &mut replies);
+        self.spare = batch.into_spare();
+        if !self.session.is_closed() {
+            self.input = input.split_off(pos);
+        }
+        replies
+    }
+
+    /// Whether the server has ended the dialogue.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.session.is_closed()
+    }
+
+    /// Bytes that wait for more.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.input.len()
+    }
+
+    fn run(
+        &mut self,
+        mut job: Job<'_>,
+        batch: &Batch<'_>,
+        (exec, input): (&Exec<'_>, &[u8]),
+        (out, replies): (&mut Output, &mut Vec<u8>),
+    ) -> bool {
+        loop {
+            if out.is_full() {
+                drain(out, replies);
+            }
+            match exec.run(&job, batch, &mut self.session, out) {
+                Flow::Done => return true,
+                Flow::Full(key) => job.resume_at(key, input, batch),
+                Flow::Close => {
+                    self.session.close();
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// Moves everything from `out` to `replies`, in odd steps.
+fn drain(out: &mut Output, replies: &mut Vec<u8>) {
+    while !out.is_empty() {
+        let count = out.with_pieces(|pieces| {
+            let mut count = 0;
+            for piece in pieces {
+                let part = &piece[..piece.len().min(60_007)];
+                replies.extend_from_slice(part);
+                count += part.len();
+                if part.len() < piece.len() {
+                    break;
+                }
+            }
+            count
+        });
+        out.advance(count);
+    }
+}
+
+/// Checks that a stream is answered the same whole and in pieces. The first byte of `data` seeds
+/// the sizes of the pieces.
+///
+/// # Panics
+/// If it is not, or if a buffer grows beyond what the protocol allows.
+pub fn mixed_stream(data: &[u8]) {
+    let Some((&seed, stream)) = data.split_first() else { return };
+    // Statistics tell the processor time, which is never the same twice.
+    if stream.windows(4).any(|word| word == b"stat") || stream.starts_with(&[0x80]) {
+        return;
+    }
+    let whole = Dialogue::for_test().feed(stream);
+    let mut dialogue = Dialogue::for_test();
+    let mut parts = Vec::new();
+    let mut state = u32::from(seed) | 1;
+    let mut rest = stream;
+    while !rest.is_empty() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let len = rest.len().min(1 + (state >> 24) as usize % 40);
+        let (now, later) = rest.split_at(len);
+        parts.extend(dialogue.feed(now));
+        rest = later;
+    }
+    assert_eq!(whole, parts, "the pieces made a difference");
+}
+
+impl Dialogue {
+    /// A dialogue with an empty cache whose clock stands still.
+    #[must_use]
+    pub fn for_test() -> Self {
+        let cache = Cache::builder(64 << 20).clock(ManualClock::new(NOW)).seed(1).build();
+        // The limit is far above the least that a cache needs.
+        let cache = cache.expect("a cache of this size can be built");
+        Self::new(cache, Config { threads: 1, ..Config::default() })
+    }
+}

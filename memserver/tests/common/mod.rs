@@ -1,0 +1,69 @@
+//! A server and its one client, without sockets in between.
+
+use memserver::fuzzing::Dialogue;
+
+/// A fresh server.
+pub struct Server(Dialogue);
+
+impl Server {
+    /// Starts it.
+    pub fn start() -> Self {
+        Self(Dialogue::for_test())
+    }
+
+    /// Sends `request` and expects exactly `reply`.
+    pub fn ask(&mut self, request: &str, reply: &str) {
+        let found = self.0.feed(request.as_bytes());
+        assert_eq!(show(&found), show(reply.as_bytes()), "asked: {}", show(request.as_bytes()));
+    }
+
+    /// The version that `gets` shows.
+    pub fn version_of(&mut self, key: &str) -> u64 {
+        let reply = self.0.feed(format!("gets {key}\r\n").as_bytes());
+        let reply = String::from_utf8(reply).unwrap();
+        reply.lines().next().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+/// Sends each request to one server and expects its reply; then once more, byte by byte.
+pub fn check(script: &[(&str, &str)]) {
+    let mut server = Server::start();
+    for (request, reply) in script {
+        server.ask(request, reply);
+    }
+    let mut server = Dialogue::for_test();
+    for (request, reply) in script {
+        let found: Vec<u8> = request.bytes().flat_map(|byte| server.feed(&[byte])).collect();
+        assert_eq!(show(&found), show(reply.as_bytes()), "by bytes: {request:?}");
+    }
+}
+
+/// Sends `script` cut in two at every place, and byte by byte.
+pub fn check_segmentation(script: &[u8]) {
+    let whole = Dialogue::for_test().feed(script);
+    for cut in (0..script.len()).filter(|cut| *cut < 400 || cut % 97 == 0) {
+        let mut dialogue = Dialogue::for_test();
+        let mut parts = dialogue.feed(&script[..cut]);
+        parts.extend(dialogue.feed(&script[cut..]));
+        assert_eq!(show(&parts), show(&whole), "cut at {cut}");
+        assert!(dialogue.is_closed());
+    }
+    let mut dialogue = Dialogue::for_test();
+    let parts: Vec<u8> = script.iter().flat_map(|byte| dialogue.feed(&[*byte])).collect();
+    assert_eq!(show(&parts), show(&whole), "byte by byte");
+}
+
+/// Text of `len` characters that no short period describes.
+pub fn noise(len: usize) -> String {
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'!' + (state >> 24) as u8 % 90)
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn show(bytes: &[u8]) -> String {
+    let text: String = bytes.escape_ascii().to_string();
+    if text.len() <= 4_000 { text } else { format!("{}... {} bytes", &text[..600], bytes.len()) }
+}
