@@ -28,21 +28,24 @@ const ABOVE_SPACE: u64 = u64::from_ne_bytes([b' ' + 1; 8]);
 /// Index of the first line feed at or behind `from`.
 #[inline]
 pub(crate) fn find_line_feed(bytes: &[u8], from: usize) -> Option<usize> {
-    let found = find(
-        bytes.get(from..)?,
-        |byte| byte == b'\n',
-        |word| {
-            let word = word ^ LINE_FEEDS;
-            word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
-        },
-    );
-    found.map(|at| from + at)
+    let bytes = bytes.get(from..)?;
+    let start = skip_sixteens(bytes, |byte| byte == b'\n');
+    find(bytes, start, |byte| byte == b'\n', line_feeds).map(|at| from + at)
 }
 
 /// Index of the first byte that is a space or a control byte.
 #[inline]
 pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
-    find(bytes, |byte| byte <= b' ', blanks)
+    let start = skip_sixteens(bytes, |byte| byte <= b' ');
+    find(bytes, start, |byte| byte <= b' ', blanks)
+}
+
+/// The high bits of line feeds, right up to the first: the borrow of the subtraction can only
+/// set bits above it.
+#[inline]
+const fn line_feeds(word: u64) -> u64 {
+    let word = word ^ LINE_FEEDS;
+    word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
 }
 
 /// The high bits of bytes that are a space or a control byte, right up to the first.
@@ -51,12 +54,10 @@ const fn blanks(word: u64) -> u64 {
     word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS
 }
 
-/// Index of the first byte for which `is_hit`. Bytes are searched sixteen at a time (the test
-/// without position becomes a few vector instructions), then eight at a time: `hits` sets the
-/// high bit of hits in a little-endian word, and has to be right only up to the first of them,
-/// so that the borrow of a subtraction does no harm.
+/// Bytes in front of the first sixteen with a hit; the test of sixteen becomes a few vector
+/// instructions, but it does not tell the position.
 #[inline]
-fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) -> Option<usize> {
+fn skip_sixteens(bytes: &[u8], is_hit: impl Fn(u8) -> bool) -> usize {
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<16>() {
         if chunk.iter().fold(false, |any, &byte| any | is_hit(byte)) {
@@ -64,6 +65,18 @@ fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) ->
         }
         rest = tail;
     }
+    bytes.len() - rest.len()
+}
+
+/// Index of the first hit, searched eight bytes at a time. There must be none before `from`.
+#[inline]
+fn find(
+    bytes: &[u8],
+    from: usize,
+    is_hit: impl Fn(u8) -> bool,
+    hits: impl Fn(u64) -> u64,
+) -> Option<usize> {
+    let mut rest = bytes.get(from..)?;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
         let found = hits(u64::from_le_bytes(*chunk));
         if found != 0 {
@@ -92,27 +105,20 @@ pub(crate) fn split_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
     if word.is_empty() { None } else { Some((word, trim_start(rest))) }
 }
 
-/// Index of the first space or NUL, or the length.
+/// Index of the first space or NUL, or the length. Any other control byte belongs to the word.
 #[inline]
 pub(crate) fn word_end(line: &[u8]) -> usize {
-    // Most words are short, so the next eight bytes are tried before the search warms up.
-    if let Some(chunk) = line.first_chunk::<8>() {
-        let hits = blanks(u64::from_le_bytes(*chunk));
-        let end = first_hit(hits);
-        if hits != 0 && matches!(chunk.get(end), Some(b' ' | 0)) {
-            return end;
+    let mut from = 0;
+    // Words are short, so the search does not warm up with sixteen bytes.
+    while let Some(rest) = line.get(from..)
+        && let Some(at) = find(rest, 0, |byte| byte <= b' ', blanks)
+    {
+        if matches!(rest.get(at), Some(b' ' | 0)) {
+            return from + at;
         }
+        from += at + 1;
     }
-    let mut end = 0;
-    while let Some(rest) = line.get(end..) {
-        end += find_blank(rest).unwrap_or(rest.len());
-        match line.get(end) {
-            Some(b' ' | 0) | None => return end,
-            // Any other control byte is part of the word.
-            Some(_) => end += 1,
-        }
-    }
-    end
+    line.len()
 }
 
 /// `bytes` without the spaces in front.

@@ -98,6 +98,15 @@ impl<'a> Line<'a> {
 }
 
 fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
+    if let Some((&[b'm', letter, b' '], args)) = text.split_first_chunk()
+        && let Some(command) = meta::command(letter)
+    {
+        return meta::parse(command, Line { consumed, args: trim_start(args) });
+    }
+    dispatch_word(text, consumed)
+}
+
+fn dispatch_word(text: &[u8], consumed: usize) -> Step<'_> {
     let (word, rest) = text.split_at_checked(word_end(text)).unwrap_or_default();
     let line = Line { consumed, args: trim_start(rest) };
     if let [b'm', letter] = *word
