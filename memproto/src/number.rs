@@ -73,42 +73,68 @@ pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
     }
 }
 
-/// A number as decimal digits on the stack.
+/// Bytes on the stack that are written from the last to the first, which is the order in which
+/// the digits of a number come. What exceeds the capacity is lost.
 #[derive(Debug, Clone, Copy)]
-pub struct Decimal {
-    digits: [u8; 20],
+pub(crate) struct Backward<const CAPACITY: usize> {
+    bytes: [u8; CAPACITY],
     start: usize,
 }
+
+impl<const CAPACITY: usize> Backward<CAPACITY> {
+    #[inline]
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; CAPACITY], start: CAPACITY }
+    }
+
+    /// Puts `bytes` in front.
+    #[inline]
+    pub(crate) fn push<const LENGTH: usize>(&mut self, bytes: [u8; LENGTH]) {
+        let front = self.bytes.get_mut(..self.start);
+        if let Some(slot) = front.and_then(<[u8]>::last_chunk_mut) {
+            *slot = bytes;
+            self.start -= LENGTH;
+        }
+    }
+
+    /// Puts a number in front.
+    #[inline]
+    pub(crate) fn push_u64(&mut self, mut value: u64) {
+        while value >= 10 {
+            self.push(PAIRS.get((value % 100) as usize).copied().unwrap_or_default());
+            value /= 100;
+            if value == 0 {
+                return;
+            }
+        }
+        self.push([b'0' + value as u8]);
+    }
+
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// A number as decimal digits on the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Decimal(Backward<20>);
 
 impl Decimal {
     /// The digits of `value`.
     #[must_use]
     #[inline]
-    pub fn new(mut value: u64) -> Self {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        while value >= 10 {
-            let pair = PAIRS.get((value % 100) as usize).copied().unwrap_or_default();
-            value /= 100;
-            start -= 2;
-            if let Some(slot) = digits.get_mut(start..start + 2) {
-                slot.copy_from_slice(&pair);
-            }
-        }
-        if value > 0 || start == digits.len() {
-            start -= 1;
-            if let Some(slot) = digits.get_mut(start) {
-                *slot = b'0' + value as u8;
-            }
-        }
-        Self { digits, start }
+    pub fn new(value: u64) -> Self {
+        let mut digits = Backward::new();
+        digits.push_u64(value);
+        Self(digits)
     }
 
     /// The digits, most significant first.
     #[must_use]
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.start..).unwrap_or_default()
+        self.0.as_bytes()
     }
 }
 
