@@ -37,6 +37,8 @@ pub(crate) struct Conn {
     pub(crate) queued: bool,
     /// The unused input holds whole requests that did not get their turn.
     pub(crate) has_work: bool,
+    /// Bytes of `input` that are booked because they are many.
+    pub(crate) long_line: usize,
     /// Second of the last bytes received.
     pub(crate) last_active: u32,
 }
@@ -63,6 +65,7 @@ impl Conn {
             ended: false,
             queued: false,
             has_work: false,
+            long_line: 0,
             last_active: now,
         }
     }

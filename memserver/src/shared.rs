@@ -14,6 +14,9 @@ use crate::counters::{Counters, Counts};
 /// Bytes that workers may copy for replies whose values can't be pinned any more.
 const COPY_BUDGET: usize = 16 << 20;
 
+/// Bytes that unfinished retrieval lines may hold, unless a setting says otherwise.
+const LINE_BUDGET: usize = 16 << 20;
+
 type Hook<T> = OnceLock<Box<dyn Fn(T) + Send + Sync>>;
 
 /// One server's common ground.
@@ -30,6 +33,10 @@ pub(crate) struct Shared {
     pub(crate) workers: Box<[Counters]>,
     /// Room for copies of values that can't be pinned.
     pub(crate) copies: Budget,
+    /// Room for the beginnings of very long retrieval lines.
+    pub(crate) long_lines: Budget,
+    /// Connections closed because that room was full.
+    pub(crate) long_lines_refused: AtomicU64,
     /// Second when the server started.
     pub(crate) started: u32,
     /// Stops the server; the argument asks for a graceful stop.
@@ -46,7 +53,12 @@ impl Shared {
             verbosity: AtomicU8::new(config.verbosity),
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
-            copies: Budget { left: AtomicUsize::new(COPY_BUDGET) },
+            copies: Budget::new(COPY_BUDGET),
+            long_lines: Budget::new(match config.read_buf_mem_limit {
+                0 => LINE_BUDGET,
+                limit => limit,
+            }),
+            long_lines_refused: AtomicU64::new(0),
             started: cache.now(),
             stop: OnceLock::new(),
             on_close: OnceLock::new(),
@@ -124,18 +136,46 @@ impl Default for Connections {
 /// A number of bytes that may be in use at once.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    left: AtomicUsize,
+    limit: usize,
+    used: AtomicUsize,
 }
 
 impl Budget {
-    /// Takes `bytes` if they are there.
+    fn new(limit: usize) -> Self {
+        Self { limit, used: AtomicUsize::new(0) }
+    }
+
+    /// Takes `bytes` if they are there. What is larger than the whole budget may have it when
+    /// nobody else has any, because it could never be served otherwise.
     pub(crate) fn take(&self, bytes: usize) -> bool {
-        let take = |left: usize| left.checked_sub(bytes);
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        let take = |used: usize| {
+            let sum = used.checked_add(bytes)?;
+            (used == 0 || sum <= self.limit).then_some(sum)
+        };
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     /// Gives `bytes` back.
     pub(crate) fn give(&self, bytes: usize) {
-        self.left.fetch_add(bytes, Ordering::Relaxed);
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_shared_and_serves_an_oversize_taker_alone() {
+        let budget = Budget::new(100);
+        assert!(budget.take(60));
+        assert!(!budget.take(41));
+        assert!(budget.take(40));
+        budget.give(100);
+        assert!(budget.take(1_000));
+        assert!(!budget.take(1));
+        budget.give(1_000);
+        assert!(budget.take(1));
+        assert!(!budget.take(1_000));
     }
 }

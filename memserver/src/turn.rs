@@ -19,9 +19,10 @@ use crate::exec::{Exec, Flow};
 use crate::output::Output;
 use crate::session::Pace;
 use crate::shared::Shared;
+use crate::trace;
 
 /// Connections served together.
-const GROUP_MAX: usize = 64;
+const GROUP_MAX: usize = 32;
 /// Bytes of the arena. Each read begins where the one before ended, so small requests of many
 /// connections lie close together.
 const ARENA_BYTES: usize = 256 << 10;
@@ -29,6 +30,8 @@ const ARENA_BYTES: usize = 256 << 10;
 const ROUNDS_MAX: usize = 4;
 /// Requests per round of a connection that has nobody to wait for it.
 const ALONE_MAX: usize = 128;
+/// From this verbosity on requests and replies are shown.
+pub(crate) const TRACED: u8 = 2;
 /// Reads begin at a multiple of this.
 const ALIGN: usize = 64;
 
@@ -120,6 +123,7 @@ impl Turn {
         let mut batch = Batch::new(&shared.cache, std::mem::take(spare));
         let exec = Exec::new(shared, worker);
         let counters = &shared.workers[worker];
+        let trace = exec.verbosity() >= TRACED;
         let share = shared.config.max_reqs_per_event.max(1);
         for round in 1..=ROUNDS_MAX {
             let active = seats.iter().filter(|seat| seat.state == State::More).count();
@@ -134,7 +138,7 @@ impl Turn {
             for (index, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.active) {
                 let Some(conn) = conns[seat.conn].as_mut() else { continue };
                 let out = &mut outputs[index];
-                let mut desk = Desk { exec: &exec, counters, conn, out };
+                let mut desk = Desk { exec: &exec, counters, conn, out, trace };
                 desk.work(seat, inputs.of(index), &batch);
                 if seat.state == State::More && !alone {
                     counters.conn_yields.add(1);
@@ -217,6 +221,8 @@ struct Desk<'a> {
     counters: &'a Counters,
     conn: &'a mut Conn,
     out: &'a mut Output,
+    /// Whether requests and replies are shown.
+    trace: bool,
 }
 
 impl Desk<'_> {
@@ -224,10 +230,33 @@ impl Desk<'_> {
     #[inline]
     fn work(&mut self, seat: &mut Seat, input: &[u8], batch: &Batch<'_>) {
         for job in &batch.jobs[seat.jobs.0..seat.jobs.1] {
-            if !self.execute(seat, *job, input, batch) {
+            let done = if self.trace {
+                self.execute_aloud(seat, *job, input, batch)
+            } else {
+                self.execute(seat, *job, input, batch)
+            };
+            if !done {
                 return;
             }
         }
+    }
+
+    /// Executes one job and says so.
+    #[cold]
+    fn execute_aloud(
+        &mut self,
+        seat: &mut Seat,
+        job: Job<'_>,
+        input: &[u8],
+        batch: &Batch<'_>,
+    ) -> bool {
+        let number = self.conn.socket.number();
+        trace::request(number, &input[job.start..]);
+        let before = self.out.copied().len();
+        let done = self.execute(seat, job, input, batch);
+        // What was sent in between is not there any more.
+        trace::reply(number, self.out.copied().get(before..).unwrap_or_default());
+        done
     }
 
     /// Executes one job; false if the connection can't go on, in which case the session stands

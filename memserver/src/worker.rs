@@ -16,12 +16,15 @@ use crate::conn::Conn;
 use crate::counters::Counters;
 use crate::shared::Shared;
 use crate::socket::Socket;
-use crate::turn::{State, Turn};
+use crate::trace;
+use crate::turn::{State, TRACED, Turn};
 
 /// The token of the inbox.
 const WAKE: Token = Token(usize::MAX);
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
+/// A larger input buffer, which only the beginning of a very long retrieval needs, counts.
+const LONG_LINE: usize = 256 << 10;
 /// How often silent connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -132,7 +135,7 @@ impl Worker {
             let now = shared.cache.now();
             turn.dismiss(conns, |index, conn, state| {
                 conn.last_active = now;
-                if !leave(poll, ready, index, conn, state) {
+                if !account(shared, conn) || !leave(poll, ready, index, conn, state) {
                     gone.push(index);
                 }
             });
@@ -184,7 +187,11 @@ impl Worker {
 
     fn close(&mut self, index: usize) {
         // Closing the descriptor takes it out of the poll as well.
-        if self.conns[index].take().is_some() {
+        if let Some(conn) = self.conns[index].take() {
+            if self.shared.verbosity.load(Ordering::Relaxed) >= TRACED {
+                trace::closed(conn.socket.number());
+            }
+            self.shared.long_lines.give(conn.long_line);
             self.vacant.push(index);
             self.shared.connection_closed();
         }
@@ -225,6 +232,23 @@ impl WorkerHandle {
         // A wake-up that fails means that the event counter is full: the worker is awake anyway.
         let _ = self.inbox.waker.wake();
     }
+}
+
+/// Books the memory of a line that does not end; false if there is too much of that kind.
+#[inline]
+fn account(shared: &Shared, conn: &mut Conn) -> bool {
+    let held = conn.input.capacity();
+    let long = if held > LONG_LINE { held } else { 0 };
+    if long == conn.long_line {
+        return true;
+    }
+    shared.long_lines.give(std::mem::take(&mut conn.long_line));
+    if long > 0 && !shared.long_lines.take(long) {
+        shared.long_lines_refused.fetch_add(1, Ordering::Relaxed);
+        return false;
+    }
+    conn.long_line = long;
+    true
 }
 
 /// Arranges what a connection waits for after its turn; false if it is to be closed.

@@ -40,7 +40,7 @@ impl Exec<'_> {
     }
 
     /// verbosity.
-    pub(super) fn verbosity(&self, level: u32, out: Option<&mut Output>) {
+    pub(super) fn set_verbosity(&self, level: u32, out: Option<&mut Output>) {
         self.shared.verbosity.store(level.min(VERBOSITY_MAX) as u8, Ordering::Relaxed);
         say(out, write::OK);
     }

@@ -51,7 +51,8 @@ impl Exec<'_> {
             touch: request.ttl().map(|ttl| self.expiry(ttl)),
             lease: true,
             renew_within: request.recache().map(|left| u32::try_from(left).unwrap_or(0)),
-            create: request.vivify().map(|ttl| self.expiry(ttl)),
+            // An explicit expiry counts for an item that is created just now as well.
+            create: request.vivify().map(|ttl| self.expiry(request.ttl().unwrap_or(ttl))),
             marked: request.key.base64,
         };
         // A client that shows that it has this version already gets no value.

@@ -96,7 +96,7 @@ impl<'w> Exec<'w> {
             (Request::FlushAll { delay, noreply }, _) => self.flush(delay, reply(out, noreply)),
             (Request::Version, _) => out.put(write::VERSION),
             (Request::Verbosity { level, noreply }, _) => {
-                self.verbosity(level, reply(out, noreply));
+                self.set_verbosity(level, reply(out, noreply));
             }
             (Request::Shutdown { graceful }, _) => return self.shutdown(graceful, out),
             (Request::Stats { args }, _) => self.stats(args, out),
@@ -126,7 +126,7 @@ impl<'w> Exec<'w> {
     }
 
     /// How much is said on stderr.
-    pub(crate) fn verbose(&self) -> u8 {
+    pub(crate) fn verbosity(&self) -> u8 {
         self.shared.verbosity.load(Ordering::Relaxed)
     }
 }

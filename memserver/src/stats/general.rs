@@ -48,7 +48,8 @@ fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
     list.add("connection_structures", current);
     list.add("response_obj_oom", counts.response_oom);
     list.zeros(&["response_obj_count", "response_obj_bytes", "read_buf_count"]);
-    list.zeros(&["read_buf_bytes", "read_buf_bytes_free", "read_buf_oom"]);
+    list.zeros(&["read_buf_bytes", "read_buf_bytes_free"]);
+    list.add("read_buf_oom", shared.long_lines_refused.load(Ordering::Relaxed));
     list.add("reserved_fds", RESERVED_FDS + shared.config.threads * 2);
 }
 
