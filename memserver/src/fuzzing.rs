@@ -27,8 +27,7 @@ pub struct Dialogue {
 
 impl Dialogue {
     /// A dialogue with a server for `cache`.
-    #[must_use]
-    pub fn new(cache: Cache, config: Config) -> Self {
+    pub(crate) fn new(cache: Cache, config: Config) -> Self {
         let session = Session::new(config.protocol);
         let shared = Shared::new(cache, Arc::new(config));
         Self { shared, session, input: Vec::new(), spare: Spare::default() }

@@ -1,5 +1,7 @@
 //! A server and its one client, without sockets in between.
 
+#![allow(dead_code, reason = "every test program uses its own part of this")]
+
 use memserver::fuzzing::Dialogue;
 
 /// A fresh server.
@@ -15,6 +17,19 @@ impl Server {
     pub fn ask(&mut self, request: &str, reply: &str) {
         let found = self.0.feed(request.as_bytes());
         assert_eq!(show(&found), show(reply.as_bytes()), "asked: {}", show(request.as_bytes()));
+    }
+
+    /// Sends `request` and returns the reply.
+    pub fn reply(&mut self, request: &str) -> String {
+        String::from_utf8(self.0.feed(request.as_bytes())).unwrap()
+    }
+
+    /// The number that `command` reports for `name`.
+    pub fn stat(&mut self, command: &str, name: &str) -> u64 {
+        let reply = self.reply(&format!("{command}\r\n"));
+        let prefix = format!("STAT {name} ");
+        let value = reply.lines().find_map(|line| line.strip_prefix(&prefix));
+        value.unwrap_or_else(|| panic!("no {name} in {reply}")).parse().unwrap()
     }
 
     /// The version that `gets` shows.

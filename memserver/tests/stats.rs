@@ -1,0 +1,148 @@
+//! Statistics: names, order, sizes and numbers that must be true.
+
+mod common;
+
+use common::Server;
+
+/// features.md 3.1: what other programs index by.
+const GENERAL: &str = "pid uptime time version libevent pointer_size rusage_user rusage_system \
+    max_connections curr_connections total_connections rejected_connections connection_structures \
+    response_obj_oom response_obj_count response_obj_bytes read_buf_count read_buf_bytes \
+    read_buf_bytes_free read_buf_oom reserved_fds cmd_get cmd_set cmd_flush cmd_touch cmd_meta \
+    get_hits get_misses get_expired get_flushed delete_misses delete_hits incr_misses incr_hits \
+    decr_misses decr_hits cas_misses cas_hits cas_badval touch_hits touch_misses store_too_large \
+    store_no_memory auth_cmds auth_errors bytes_read bytes_written limit_maxbytes accepting_conns \
+    listen_disabled_num time_in_listen_disabled_us threads conn_yields hash_power_level hash_bytes \
+    hash_is_expanding slab_reassign_rescues slab_reassign_chunk_rescues \
+    slab_reassign_inline_reclaim slab_reassign_busy_items slab_reassign_busy_deletes \
+    slab_reassign_busy_nomem slab_reassign_last_busy_status slab_reassign_running slabs_moved \
+    lru_crawler_running lru_crawler_starts lru_maintainer_juggles malloc_fails log_worker_dropped \
+    log_worker_written log_watcher_skipped log_watcher_sent log_watchers unexpected_napi_ids \
+    round_robin_fallback bytes curr_items total_items slab_global_page_pool expired_unfetched \
+    evicted_unfetched evicted_active evictions reclaimed crawler_reclaimed crawler_items_checked \
+    lrutail_reflocked moves_to_cold moves_to_warm moves_within_lru direct_reclaims \
+    lru_bumps_dropped";
+
+#[test]
+fn the_general_section_has_memcacheds_names_in_its_order() {
+    let reply = Server::start().reply("stats\r\n");
+    let names: Vec<&str> = reply.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(names, GENERAL.split_ascii_whitespace().collect::<Vec<_>>());
+    assert!(reply.ends_with("END\r\n"));
+}
+
+#[test]
+fn the_general_section_fits_the_smallest_reader() {
+    let mut server = Server::start();
+    for _ in 0..200 {
+        server.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
+    }
+    let reply = server.reply("stats\r\n");
+    assert!(reply.len() < 3_000, "{} bytes leave no room for large numbers", reply.len());
+    for line in reply.lines().filter(|line| *line != "END") {
+        assert_eq!(line.split(' ').count(), 3, "{line}");
+        assert!(line.starts_with("STAT "));
+    }
+}
+
+#[test]
+fn three_words_find_three_lines() {
+    let reply = Server::start().reply("stats\r\n");
+    let words = ["version", "limit_maxbytes", "max_connections"];
+    let found = reply.lines().filter(|line| words.iter().any(|word| line.contains(word)));
+    assert_eq!(found.count(), 3);
+    assert!(reply.contains("STAT version 1.6.45\r\n"));
+}
+
+#[test]
+fn every_command_is_counted_as_memcached_counts_it() {
+    let mut server = Server::start();
+    server.reply("set a 0 0 1\r\n1\r\nget a b a\r\ngat 0 a b\r\ntouch a 0\r\ntouch b 0\r\n");
+    server.reply("incr a 1\r\nincr b 1\r\ndecr a 1\r\ndecr b 1\r\ndelete b\r\n");
+    server.reply("cas b 0 0 1 1\r\nx\r\ncas a 0 0 1 18446744073709551615\r\nx\r\n");
+    server.reply("mg a v\r\nmg b v\r\nms c 1\r\nx\r\nmd c\r\nflush_all\r\n");
+    for (name, count) in [
+        ("cmd_get", 7),
+        ("get_hits", 3),
+        ("get_misses", 2),
+        ("cmd_touch", 4),
+        ("touch_hits", 2),
+        ("touch_misses", 2),
+        ("cmd_set", 4),
+        ("cmd_meta", 4),
+        ("incr_hits", 1),
+        ("incr_misses", 1),
+        ("decr_hits", 1),
+        ("decr_misses", 1),
+        ("delete_hits", 1),
+        ("delete_misses", 1),
+        ("cas_misses", 1),
+        ("cas_badval", 1),
+        ("cas_hits", 0),
+        ("cmd_flush", 1),
+    ] {
+        assert_eq!(server.stat("stats", name), count, "{name}");
+    }
+    server.ask("stats reset\r\n", "RESET\r\n");
+    for name in ["cmd_get", "get_hits", "cmd_set", "cmd_meta", "touch_hits", "cmd_flush"] {
+        assert_eq!(server.stat("stats", name), 0, "{name} after a reset");
+    }
+    server.reply("get a\r\n");
+    assert_eq!(server.stat("stats", "cmd_get"), 1);
+}
+
+#[test]
+fn misses_tell_their_cause() {
+    let mut server = Server::start();
+    server
+        .reply("set a 0 -1 1\r\n1\r\nget a\r\nset b 0 0 1\r\n1\r\nflush_all\r\nget b\r\nget c\r\n");
+    assert_eq!(server.stat("stats", "get_misses"), 3);
+    assert_eq!(server.stat("stats", "get_expired"), 1);
+    assert_eq!(server.stat("stats", "get_flushed"), 1);
+}
+
+#[test]
+fn settings_end_with_our_own_version() {
+    let reply = Server::start().reply("stats settings\r\n");
+    assert!(reply.starts_with("STAT maxbytes 67108864\r\nSTAT maxconns 1024\r\nSTAT tcpport "));
+    let own = concat!("STAT memserver_version ", env!("CARGO_PKG_VERSION"), "\r\nEND\r\n");
+    assert!(reply.ends_with(own));
+    for line in [
+        "item_size_max 1048576",
+        "evictions on",
+        "umask 700",
+        "cas_enabled yes",
+        "binding_protocol auto-negotiate",
+        "hot_lru_pct 20",
+        "warm_max_factor 2.00",
+    ] {
+        assert!(reply.contains(&format!("STAT {line}\r\n")), "{line}");
+    }
+}
+
+#[test]
+fn classes_are_shown_in_the_shape_that_tools_parse() {
+    let mut server = Server::start();
+    server.reply("set a 0 0 1\r\n1\r\nget a\r\nget a\r\n");
+    let items = server.reply("stats items\r\n");
+    let numbers: u64 = items
+        .lines()
+        .filter(|line| line.split(' ').nth(1).is_some_and(|name| name.ends_with(":number")))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(numbers, 1);
+    for line in items.lines().filter(|line| *line != "END") {
+        let name = line.split(' ').nth(1).unwrap();
+        let mut parts = name.split(':');
+        assert_eq!(parts.next(), Some("items"));
+        assert!(parts.next().unwrap().parse::<u8>().unwrap() >= 1);
+    }
+    let slabs = server.reply("stats slabs\r\n");
+    let general = ["active_slabs", "total_malloced"];
+    for line in slabs.lines().filter(|line| *line != "END") {
+        let name = line.split(' ').nth(1).unwrap();
+        assert!(name.contains(':') || general.contains(&name), "{line}");
+    }
+    assert!(server.stat("stats slabs", "active_slabs") >= 1);
+    assert!(server.stat("stats slabs", "total_malloced") > 0);
+}
