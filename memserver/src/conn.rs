@@ -39,7 +39,7 @@ pub(crate) struct Conn {
     pub(crate) has_work: bool,
     /// Bytes of `input` that are booked because they are many.
     pub(crate) long_line: usize,
-    /// Second of the last bytes received.
+    /// Second of the last bytes received, or sent by a connection that had been stuck.
     pub(crate) last_active: u32,
 }
 
@@ -154,22 +154,24 @@ impl Conn {
         &mut self,
         room: usize,
         counters: &Counters,
-        read: impl FnOnce(&Socket) -> io::Result<usize>,
+        mut read: impl FnMut(&Socket) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        match read(&self.socket) {
-            Ok(count) => {
-                counters.bytes_read.add(count as u64);
-                self.readable = count == room;
-                // A short read means drained: what comes later makes a new event.
-                self.ended = count == 0 || (self.half_closed && count < room);
-                Ok(count)
+        loop {
+            match read(&self.socket) {
+                Ok(count) => {
+                    counters.bytes_read.add(count as u64);
+                    self.readable = count == room;
+                    // A short read means drained: what comes later makes a new event.
+                    self.ended = count == 0 || (self.half_closed && count < room);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.readable = false;
-                Ok(0)
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
         }
     }
 }

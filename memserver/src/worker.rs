@@ -170,6 +170,7 @@ impl Worker {
         conn.half_closed |= event.is_read_closed();
         let stuck = conn.backlog.is_some();
         if stuck && (event.is_writable() || event.is_error()) {
+            conn.last_active = self.shared.cache.now();
             let counters = &self.shared.workers[self.index];
             match unblock(&self.poll, index, conn, counters) {
                 Ok(true) => {}

@@ -12,7 +12,7 @@ fn get_returns_flags_in_request_order() {
         ("mg a\r\nmg a v\r\n", "HD\r\nVA 3\r\nabc\r\n"),
         ("mg a s v f k t O9 q\r\n", "VA 3 s3 f5 ka t-1 O9\r\nabc\r\n"),
         ("mg a k s\r\n", "HD ka s3\r\n"),
-        ("mg a T30 t\r\n", "HD t30\r\n"),
+        ("mg a t T30\r\nmg a T40 t\r\n", "HD t-1\r\nHD t40\r\n"),
         ("mg a y\r\nmg a v v\r\n", "CLIENT_ERROR invalid flag\r\nCLIENT_ERROR duplicate flag\r\n"),
     ]);
 }

@@ -55,6 +55,7 @@ impl Exec<'_> {
             create: request.vivify().map(|ttl| self.expiry(request.ttl().unwrap_or(ttl))),
             marked: request.key.base64,
         };
+        let before = self.time_before(request, subject.key);
         // A client that shows that it has this version already gets no value.
         let wanted = |hit: &Hit| request.has(b'v') && request.compare() != Some(hit.meta.version);
         let head = |hit: &Hit, out: &mut Vec<u8>| {
@@ -63,7 +64,9 @@ impl Exec<'_> {
             } else {
                 out.extend_from_slice(HD);
             }
-            self.meta_head(request, subject.name, hit, out);
+            let mut meta = hit.meta;
+            meta.expiry = before.unwrap_or(meta.expiry);
+            self.meta_head(request, subject.name, &Hit { meta, ..*hit }, out);
         };
         let delivered = self.deliver(subject.key, &how, out, head, wanted);
         let touched = how.touch.is_some() && !matches!(delivered, Delivered::Miss(_));
@@ -75,6 +78,16 @@ impl Exec<'_> {
             Delivered::Miss(_) if request.quiet() => {}
             Delivered::Miss(_) => self.answer(EN_CODE, request, subject, out),
         }
+    }
+
+    /// The expiry to show if it is asked for in front of the new one: flags act in their order.
+    fn time_before(&self, request: &MetaRequest<'_>, key: Key<'_>) -> Option<Expiry> {
+        if !(request.has(b't') && request.has(b'T')) {
+            return None;
+        }
+        let first = request.flags.into_iter().find(|flag| matches!(flag.letter, b't' | b'T'));
+        first.filter(|flag| flag.letter == b't')?;
+        Some(self.shared.cache.peek(key)?.expiry)
     }
 
     /// The flags of a hit, in request order, and the lease marks.

@@ -72,7 +72,7 @@ fn lru(config: &Config, list: &mut List<'_, '_>) {
     list.add("tail_repair_time", config.tail_repair_time);
     list.add("flush_enabled", yes(config.flush_enabled));
     list.add("dump_enabled", yes(config.dump_enabled));
-    list.add("hash_algorithm", &config.hash_algorithm);
+    list.add("hash_algorithm", config.hash_algorithm);
     list.add("lru_maintainer_thread", yes(config.lru_maintainer));
     list.add("lru_segmented", yes(config.lru_segmented));
     list.add("hot_lru_pct", config.hot_lru_pct);

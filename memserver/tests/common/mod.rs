@@ -5,27 +5,27 @@
 use memserver::fuzzing::Dialogue;
 
 /// A fresh server.
-pub struct Server(Dialogue);
+pub(crate) struct Server(Dialogue);
 
 impl Server {
     /// Starts it.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Dialogue::for_test())
     }
 
     /// Sends `request` and expects exactly `reply`.
-    pub fn ask(&mut self, request: &str, reply: &str) {
+    pub(crate) fn ask(&mut self, request: &str, reply: &str) {
         let found = self.0.feed(request.as_bytes());
         assert_eq!(show(&found), show(reply.as_bytes()), "asked: {}", show(request.as_bytes()));
     }
 
     /// Sends `request` and returns the reply.
-    pub fn reply(&mut self, request: &str) -> String {
+    pub(crate) fn reply(&mut self, request: &str) -> String {
         String::from_utf8(self.0.feed(request.as_bytes())).unwrap()
     }
 
     /// The number that `command` reports for `name`.
-    pub fn stat(&mut self, command: &str, name: &str) -> u64 {
+    pub(crate) fn stat(&mut self, command: &str, name: &str) -> u64 {
         let reply = self.reply(&format!("{command}\r\n"));
         let prefix = format!("STAT {name} ");
         let value = reply.lines().find_map(|line| line.strip_prefix(&prefix));
@@ -33,7 +33,7 @@ impl Server {
     }
 
     /// The version that `gets` shows.
-    pub fn version_of(&mut self, key: &str) -> u64 {
+    pub(crate) fn version_of(&mut self, key: &str) -> u64 {
         let reply = self.0.feed(format!("gets {key}\r\n").as_bytes());
         let reply = String::from_utf8(reply).unwrap();
         reply.lines().next().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
@@ -41,7 +41,7 @@ impl Server {
 }
 
 /// Sends each request to one server and expects its reply; then once more, byte by byte.
-pub fn check(script: &[(&str, &str)]) {
+pub(crate) fn check(script: &[(&str, &str)]) {
     let mut server = Server::start();
     for (request, reply) in script {
         server.ask(request, reply);
@@ -54,7 +54,7 @@ pub fn check(script: &[(&str, &str)]) {
 }
 
 /// Sends `script` cut in two at every place, and byte by byte.
-pub fn check_segmentation(script: &[u8]) {
+pub(crate) fn check_segmentation(script: &[u8]) {
     let whole = Dialogue::for_test().feed(script);
     for cut in (0..script.len()).filter(|cut| *cut < 400 || cut % 97 == 0) {
         let mut dialogue = Dialogue::for_test();
@@ -69,7 +69,7 @@ pub fn check_segmentation(script: &[u8]) {
 }
 
 /// Text of `len` characters that no short period describes.
-pub fn noise(len: usize) -> String {
+pub(crate) fn noise(len: usize) -> String {
     let mut state = 7_u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
