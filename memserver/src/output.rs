@@ -87,6 +87,11 @@ impl Output {
         self.bytes.len() >= BYTES_MAX || self.pins.len() >= PINS_MAX || self.pinned >= PINNED_MAX
     }
 
+    /// Whether it keeps memory from others that is scarce.
+    pub(crate) fn is_burden(&self) -> bool {
+        !self.pins.is_empty() || self.copies.is_some()
+    }
+
     /// Whether everything is sent.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 //! know a socket.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use memcore::Cache;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Box<[Counters]>,
     /// Room for copies of values that can't be pinned.
     pub(crate) copies: Budget,
+    /// Second when there was no room for such a copy.
+    pub(crate) short_at: AtomicU32,
     /// Room for the beginnings of very long retrieval lines.
     pub(crate) long_lines: Budget,
     /// Connections closed because that room was full.
@@ -54,6 +56,7 @@ impl Shared {
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             copies: Budget::new(COPY_BUDGET),
+            short_at: AtomicU32::new(0),
             long_lines: Budget::new(match config.read_buf_mem_limit {
                 0 => LINE_BUDGET,
                 limit => limit,

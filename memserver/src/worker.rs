@@ -25,7 +25,10 @@ const WAKE: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 1024;
 /// A larger input buffer, which only the beginning of a very long retrieval needs, counts.
 const LONG_LINE: usize = 256 << 10;
-/// How often silent connections are looked for.
+/// A client that reads nothing for so many seconds has to go if others could not be served because
+/// of the values that wait for it.
+const STUCK_MAX: u32 = 10;
+/// How often silent or stuck connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// An event loop. It serves once [`Worker::run`] is called.
@@ -40,7 +43,9 @@ pub(crate) struct Worker {
     vacant: Vec<usize>,
     /// Connections with something to do, in the order in which they get their turn.
     ready: VecDeque<usize>,
-    /// Second of the last search for silent connections.
+    /// Connections whose client does not read.
+    stuck: usize,
+    /// Second of the last search for silent or stuck connections.
     idle_checked: u32,
 }
 
@@ -75,6 +80,7 @@ impl Worker {
             conns: Vec::new(),
             vacant: Vec::new(),
             ready: VecDeque::new(),
+            stuck: 0,
             idle_checked: shared.cache.now(),
             shared,
         };
@@ -109,7 +115,8 @@ impl Worker {
         if !self.ready.is_empty() {
             Some(Duration::ZERO)
         } else {
-            (self.shared.config.idle_timeout > 0).then_some(IDLE_CHECK)
+            let watchful = self.stuck > 0 || self.shared.config.idle_timeout > 0;
+            watchful.then_some(IDLE_CHECK)
         }
     }
 
@@ -131,10 +138,11 @@ impl Worker {
             let crowded = !self.ready.is_empty();
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
             let mut gone = Vec::new();
-            let Self { poll, ready, conns, shared, .. } = self;
+            let Self { poll, ready, conns, shared, stuck, .. } = self;
             let now = shared.cache.now();
             turn.dismiss(conns, |index, conn, state| {
                 conn.last_active = now;
+                *stuck += usize::from(state == State::Blocked);
                 if !account(shared, conn) || !leave(poll, ready, index, conn, state) {
                     gone.push(index);
                 }
@@ -168,17 +176,16 @@ impl Worker {
         let Some(conn) = self.conns.get_mut(index).and_then(Option::as_mut) else { return };
         conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         conn.half_closed |= event.is_read_closed();
-        let stuck = conn.backlog.is_some();
-        if stuck && (event.is_writable() || event.is_error()) {
+        if conn.backlog.is_some() {
+            if !(event.is_writable() || event.is_error()) {
+                return;
+            }
             conn.last_active = self.shared.cache.now();
-            let counters = &self.shared.workers[self.index];
-            match unblock(&self.poll, index, conn, counters) {
-                Ok(true) => {}
+            match unblock(&self.poll, index, conn, &self.shared.workers[self.index]) {
+                Ok(true) => self.stuck -= 1,
                 Ok(false) => return,
                 Err(_) => return self.close(index),
             }
-        } else if stuck {
-            return;
         }
         if !conn.queued {
             conn.queued = true;
@@ -193,22 +200,26 @@ impl Worker {
                 trace::closed(conn.socket.number());
             }
             self.shared.long_lines.give(conn.long_line);
+            self.stuck -= usize::from(conn.backlog.is_some());
             self.vacant.push(index);
             self.shared.connection_closed();
         }
     }
 
-    /// Closes connections that have been silent for too long.
+    /// Closes connections that have been silent for too long, or that stand in the way.
     fn kick_idle(&mut self) {
         let timeout = self.shared.config.idle_timeout;
         let now = self.shared.cache.now();
-        if timeout == 0 || now == self.idle_checked {
+        if now == self.idle_checked || (timeout == 0 && self.stuck == 0) {
             return;
         }
         self.idle_checked = now;
+        let short = now.saturating_sub(self.shared.short_at.load(Ordering::Relaxed)) < STUCK_MAX;
         for index in 0..self.conns.len() {
-            let silent = |conn: &Conn| now.saturating_sub(conn.last_active) > timeout;
-            if self.conns[index].as_ref().is_some_and(silent) {
+            let Some(conn) = &self.conns[index] else { continue };
+            let silent = now.saturating_sub(conn.last_active);
+            let burden = conn.backlog.as_ref().is_some_and(|out| out.is_burden());
+            if (timeout > 0 && silent > timeout) || (short && burden && silent >= STUCK_MAX) {
                 self.shared.workers[self.index].idle_kicks.add(1);
                 self.close(index);
             }
@@ -280,15 +291,18 @@ fn leave(
 
 /// Goes on sending to a client that had not read its replies; true if all is sent.
 fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> io::Result<bool> {
-    let Some(mut out) = conn.backlog.take() else { return Ok(true) };
-    if !conn.send(&mut out, counters)? {
-        conn.backlog = Some(out);
+    let Some(out) = &mut conn.backlog else { return Ok(true) };
+    let mut out = std::mem::take(&mut **out);
+    let sent = conn.send(&mut out, counters)?;
+    if !sent {
+        conn.backlog = Some(Box::new(out));
         return Ok(false);
     }
     if conn.session.is_closed() || (conn.ended && conn.input.is_empty()) {
         return Err(io::ErrorKind::NotConnected.into());
     }
     poll.registry().reregister(&mut conn.socket, Token(index), Interest::READABLE)?;
+    conn.backlog = None;
     conn.readable = true;
     Ok(true)
 }
