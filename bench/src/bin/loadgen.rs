@@ -1,0 +1,161 @@
+//! The load generator's command line; its result is one JSON object on standard output.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+use bench::json::Object;
+use bench::load::{self, Bound, Load, Outcome};
+use bench::value::{KEY_SIZE_MAX, KEY_SIZE_MIN, Sizes};
+
+/// Loads a memcached-compatible server, verifies every reply, prints JSON.
+#[derive(Debug, FromArgs)]
+struct Args {
+    /// address of the server (default 127.0.0.1:11211)
+    #[argh(option, default = "SocketAddr::from(([127, 0, 0, 1], 11211))")]
+    addr: SocketAddr,
+    /// connections in total (default 16)
+    #[argh(option, default = "16")]
+    connections: usize,
+    /// threads (default 1)
+    #[argh(option, default = "1")]
+    threads: usize,
+    /// requests on their way per connection (default 1)
+    #[argh(option, default = "1")]
+    depth: usize,
+    /// number of keys (default 100000)
+    #[argh(option, default = "100_000")]
+    keys: u32,
+    /// bytes of a key, 8 to 250 (default 20)
+    #[argh(option, default = "20")]
+    key_size: usize,
+    /// bytes of a value: `100`, `10-1000` or `etc` (default 100)
+    #[argh(option, default = "Sizes::Fixed(100)")]
+    sizes: Sizes,
+    /// exponent of the zipf distribution of keys, 0 for uniform (default 0.99)
+    #[argh(option, default = "0.99")]
+    zipf: f64,
+    /// share of gets among the requests, 0 to 1 (default 1)
+    #[argh(option, default = "1.0")]
+    gets: f64,
+    /// keys in a get (default 1)
+    #[argh(option, default = "1")]
+    width: usize,
+    /// store every key first
+    #[argh(switch)]
+    preload: bool,
+    /// accept any well-formed reply, for the floor server
+    #[argh(switch)]
+    no_verify: bool,
+    /// requests per second in total; latency then counts from when a request was due
+    #[argh(option)]
+    rate: Option<f64>,
+    /// seconds of load before the measurement (default 1)
+    #[argh(option, default = "1.0")]
+    warmup: f64,
+    /// seconds of measurement (default 5)
+    #[argh(option, default = "5.0")]
+    seconds: f64,
+    /// measure so many requests instead of a time
+    #[argh(option)]
+    requests: Option<u64>,
+    /// seed of every random choice (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+    /// process of the server, to report its processor time and memory
+    #[argh(option)]
+    server_pid: Option<u32>,
+}
+
+fn main() -> ExitCode {
+    let args: Args = argh::from_env();
+    let load = match checked(&args) {
+        Ok(load) => load,
+        Err(problem) => {
+            eprintln!("loadgen: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    match load::run(&load) {
+        Ok(outcome) => {
+            println!("{}", report(&load, &outcome));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("loadgen: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn checked(args: &Args) -> Result<Load, &'static str> {
+    let Args { connections, threads, depth, width, keys, .. } = *args;
+    if threads == 0 || connections < threads || depth == 0 || width == 0 || keys == 0 {
+        return Err("threads, depth, width and keys start at 1, connections at the threads");
+    }
+    if !(KEY_SIZE_MIN..=KEY_SIZE_MAX).contains(&args.key_size) {
+        return Err("a key has 8 to 250 bytes");
+    }
+    if !(0.0..=1.0).contains(&args.gets) || !(0.0..10.0).contains(&args.zipf) {
+        return Err("gets is a share, zipf an exponent below 10");
+    }
+    let duration = |seconds| Duration::try_from_secs_f64(seconds).map_err(|_| "not a duration");
+    let bound = match args.requests {
+        Some(requests) => Bound::Requests(requests),
+        None => Bound::Time(duration(args.seconds)?),
+    };
+    Ok(Load {
+        addr: args.addr,
+        connections,
+        threads,
+        depth,
+        keys,
+        key_size: args.key_size,
+        sizes: args.sizes,
+        zipf: args.zipf,
+        gets: args.gets,
+        width,
+        preload: args.preload,
+        verify: !args.no_verify,
+        rate: args.rate.filter(|&rate| rate > 0.0),
+        warmup: duration(args.warmup)?,
+        bound,
+        seed: args.seed,
+        server_pid: args.server_pid,
+    })
+}
+
+fn report(load: &Load, outcome: &Outcome) -> String {
+    let counts = &outcome.counts;
+    let seconds = outcome.elapsed.as_secs_f64();
+    let keys = counts.hits + counts.misses + counts.stored;
+    let us = |q| counts.latency.quantile(q) as f64 / 1e3;
+    let mut json = Object::default()
+        .number("seconds", seconds)
+        .integer("requests", counts.requests)
+        .integer("keys", keys)
+        .integer("hits", counts.hits)
+        .integer("misses", counts.misses)
+        .integer("stored", counts.stored)
+        .integer("errors", counts.errors)
+        .integer("bytes_read", counts.bytes_read)
+        .integer("verified", u64::from(load.verify))
+        .number("requests_per_second", counts.requests as f64 / seconds)
+        .number("keys_per_second", keys as f64 / seconds)
+        .number("mean_us", counts.latency.mean() / 1e3)
+        .number("p50_us", us(0.5))
+        .number("p99_us", us(0.99))
+        .number("p999_us", us(0.999))
+        .number("p9999_us", us(0.9999))
+        .number("max_us", counts.latency.max() as f64 / 1e3);
+    if let (Some(cpu), Some(memory)) = (outcome.server_cpu_ns, outcome.server_memory) {
+        json = json
+            .integer("server_cpu_ns", cpu)
+            .number("server_ns_per_request", cpu as f64 / counts.requests.max(1) as f64)
+            .number("server_ns_per_key", cpu as f64 / keys.max(1) as f64)
+            .integer("server_resident", memory.resident)
+            .integer("server_peak", memory.peak);
+    }
+    json.finish()
+}

@@ -1,0 +1,138 @@
+//! The load generator: closed or paced load over many connections, every reply verified.
+//!
+//! `source` decides what is asked next, `conn` owns one socket and checks its replies, `worker` is
+//! one thread's event loop, `run` conducts the phases. Nothing here starts or measures a server
+//! beyond reading its accounts in `/proc`.
+
+mod conn;
+mod run;
+mod source;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::hist::Histogram;
+use crate::process::Memory;
+use crate::value::Sizes;
+use crate::wire::WireError;
+
+pub use run::run;
+
+/// What load to make.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The server.
+    pub addr: SocketAddr,
+    /// Connections in total, spread over the threads.
+    pub connections: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Requests that a connection may have on their way.
+    pub depth: usize,
+    /// How many keys there are.
+    pub keys: u32,
+    /// Bytes of a key.
+    pub key_size: usize,
+    /// Bytes of a value.
+    pub sizes: Sizes,
+    /// Exponent of the zipf distribution of keys; 0 is uniform.
+    pub zipf: f64,
+    /// Share of the requests that are gets.
+    pub gets: f64,
+    /// Keys in a get.
+    pub width: usize,
+    /// Store every key once, first.
+    pub preload: bool,
+    /// Check keys and values; without it any well-formed reply will do.
+    pub verify: bool,
+    /// Requests per second in total; `None` sends as fast as replies arrive.
+    pub rate: Option<f64>,
+    /// Load before the measurement.
+    pub warmup: Duration,
+    /// When the measurement ends.
+    pub bound: Bound,
+    /// Decides every random choice.
+    pub seed: u64,
+    /// The server's process, to read its accounts.
+    pub server_pid: Option<u32>,
+}
+
+/// When a phase ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    /// After a time.
+    Time(Duration),
+    /// After so many requests of all threads together.
+    Requests(u64),
+}
+
+/// What a phase counted.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Requests answered; a get of many keys is one.
+    pub requests: u64,
+    /// Keys found.
+    pub hits: u64,
+    /// Keys not found.
+    pub misses: u64,
+    /// Values stored.
+    pub stored: u64,
+    /// Requests that the server refused with an error line.
+    pub errors: u64,
+    /// Bytes of values read.
+    pub bytes_read: u64,
+    /// Nanoseconds from when a request was due to its last byte.
+    pub latency: Histogram,
+}
+
+impl Counts {
+    fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.stored += other.stored;
+        self.errors += other.errors;
+        self.bytes_read += other.bytes_read;
+        self.latency.merge(&other.latency);
+    }
+}
+
+/// The outcome of a whole run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What the measured phase counted.
+    pub counts: Counts,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Processor time that the server used meanwhile.
+    pub server_cpu_ns: Option<u64>,
+    /// The server's memory at the end.
+    pub server_memory: Option<Memory>,
+}
+
+/// Why a run was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The connection failed.
+    #[error("connection: {0}")]
+    Io(#[from] io::Error),
+    /// The server sent something that is no reply.
+    #[error("protocol: {0}")]
+    Wire(#[from] WireError),
+    /// The server sent a reply that does not answer the request.
+    #[error("unexpected reply: {0}")]
+    Unexpected(String),
+    /// The server sent bytes that nobody stored under this key.
+    #[error("WRONG BYTES under key {key} ({len} bytes)")]
+    WrongBytes {
+        /// The key's number.
+        key: u32,
+        /// Length of what came.
+        len: usize,
+    },
+    /// Another thread had given up.
+    #[error("another thread gave up")]
+    Stopped,
+}
