@@ -306,3 +306,7 @@ fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> i
     conn.readable = true;
     Ok(true)
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
