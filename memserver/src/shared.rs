@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use memcore::Cache;
 use parking_lot::Mutex;
@@ -31,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     /// One set per worker.
     pub(crate) workers: Box<[Counters]>,
+    /// Done when a client has asked how long ago an item was used: only then is it worth the price
+    /// of keeping that to the second.
+    pub(crate) exact_access: Once,
     /// Room for copies of values that can't be pinned.
     pub(crate) copies: Budget,
     /// Second when there was no room for such a copy.
@@ -55,6 +58,7 @@ impl Shared {
             verbosity: AtomicU8::new(config.verbosity),
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
+            exact_access: Once::new(),
             copies: Budget::new(COPY_BUDGET),
             short_at: AtomicU32::new(0),
             long_lines: Budget::new(match config.read_buf_mem_limit {

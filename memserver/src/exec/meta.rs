@@ -34,6 +34,9 @@ impl Exec<'_> {
         let key = key.unwrap_or_else(|| self.shared.cache.key(name));
         let subject = Subject { key, name };
         self.counters.cmd_meta.add(1);
+        if request.has(b'l') || request.command == MetaCommand::Debug {
+            self.shared.exact_access.call_once(|| self.shared.cache.track_access_exactly());
+        }
         match request.command {
             MetaCommand::Get => self.meta_get(request, &subject, out),
             MetaCommand::Delete => self.meta_delete(request, &subject, out),

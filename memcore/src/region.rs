@@ -1,0 +1,206 @@
+//! Zeroed memory that is reserved at once and takes real memory only where it is touched.
+//!
+//! Everything in it is an atomic, so readers may look at any word at any time without a data race.
+//! This file knows nothing of items.
+
+use std::fmt;
+
+use crate::sync::{AtomicU32, AtomicU64};
+
+/// Bytes of a page of the operating system; memory is given back in multiples of it.
+pub(crate) const OS_PAGE: usize = 4096;
+
+/// A type of which all-zero memory is a valid value and that may be shared between threads.
+///
+/// # Safety
+/// Implementers must be valid when every byte is zero and must need no `Drop`.
+pub(crate) unsafe trait Cell: Sync {
+    /// A zero.
+    fn zero() -> Self;
+    /// Stores zero.
+    fn clear(&self);
+}
+
+// SAFETY: an atomic integer has its integer's representation, for which zero is valid.
+unsafe impl Cell for AtomicU32 {
+    fn zero() -> Self {
+        Self::new(0)
+    }
+    fn clear(&self) {
+        self.store(0, crate::sync::Ordering::Relaxed);
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Cell for AtomicU64 {
+    fn zero() -> Self {
+        Self::new(0)
+    }
+    fn clear(&self) {
+        self.store(0, crate::sync::Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(unix, not(miri), not(loom)))]
+pub(crate) use mapped::Region;
+#[cfg(not(all(unix, not(miri), not(loom))))]
+pub(crate) use owned::Region;
+
+impl<T> fmt::Debug for Region<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region").finish_non_exhaustive()
+    }
+}
+
+/// Memory mapped from the system.
+#[cfg(all(unix, not(miri), not(loom)))]
+mod mapped {
+    use std::ptr::NonNull;
+
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+
+    use super::Cell;
+
+    /// A reserved run of `len` zeroed cells.
+    pub(crate) struct Region<T> {
+        base: NonNull<T>,
+        len: usize,
+    }
+
+    // SAFETY: the region owns its mapping, and cells are `Sync` and hold no thread-bound state.
+    unsafe impl<T: Cell> Send for Region<T> {}
+    // SAFETY: shared access only hands out `&T`, and `T: Sync`.
+    unsafe impl<T: Cell> Sync for Region<T> {}
+
+    impl<T: Cell> Region<T> {
+        /// Reserves address space for `len` cells.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
+            let bytes = len.max(1).checked_mul(size_of::<T>()).ok_or(rustix::io::Errno::NOMEM)?;
+            // SAFETY: a fresh anonymous mapping at an address of the kernel's choice aliases
+            // nothing.
+            let base = unsafe {
+                mmap_anonymous(
+                    std::ptr::null_mut(),
+                    bytes,
+                    ProtFlags::READ | ProtFlags::WRITE,
+                    MapFlags::PRIVATE | MapFlags::NORESERVE,
+                )?
+            };
+            let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
+            Ok(Self { base, len })
+        }
+
+        /// How many cells there are.
+        pub(crate) fn len(&self) -> usize {
+            self.len
+        }
+
+        /// The cell at `index`.
+        #[inline(always)]
+        pub(crate) fn at(&self, index: usize) -> &T {
+            assert!(index < self.len, "cell out of range");
+            // SAFETY: in range of the mapping, which lives as long as `self`; fresh and released
+            // pages are zero, a valid `T`.
+            unsafe { self.base.add(index).as_ref() }
+        }
+
+        /// The address of the cell at `index`, which may be one past the end.
+        #[inline(always)]
+        pub(crate) fn address(&self, index: usize) -> *mut T {
+            assert!(index <= self.len, "cell out of range");
+            // SAFETY: in range or one past the end of one mapping.
+            unsafe { self.base.add(index).as_ptr() }
+        }
+
+        /// Brings the line of the cell at `index` towards the processor.
+        #[inline(always)]
+        pub(crate) fn prefetch(&self, index: usize) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                let address = self.base.as_ptr().wrapping_add(index);
+                // SAFETY: a prefetch of any address is a hint that can't fault.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = index;
+        }
+
+        /// Gives the whole pages within these cells back to the system; they read as zero again.
+        pub(crate) fn release(&self, first: usize, count: usize) {
+            let start = (first * size_of::<T>()).next_multiple_of(super::OS_PAGE);
+            let end = (first + count) * size_of::<T>() / super::OS_PAGE * super::OS_PAGE;
+            assert!(first + count <= self.len, "cells out of range");
+            if start >= end {
+                return;
+            }
+            // SAFETY: page-aligned and within the mapping; cells are atomics for which the zeroes
+            // that appear are valid, and nobody holds a plain reference into released memory.
+            let refused = unsafe {
+                let address = self.base.as_ptr().cast::<u8>().add(start);
+                madvise(address.cast(), end - start, Advice::LinuxDontNeed)
+            };
+            // A kernel that refuses leaves the pages as they are: the caller must still find zeroes.
+            if refused.is_err() {
+                (first..first + count).for_each(|index| self.at(index).clear());
+            }
+        }
+
+        /// Asks for huge pages; a refusal changes nothing but speed.
+        pub(crate) fn advise_huge(&self) {
+            #[cfg(target_os = "linux")]
+            // SAFETY: advice on the region's own mapping that leaves its contents alone.
+            unsafe {
+                let bytes = self.len * size_of::<T>();
+                let _ = madvise(self.base.as_ptr().cast(), bytes, Advice::LinuxHugepage);
+            }
+        }
+    }
+
+    impl<T> Drop for Region<T> {
+        fn drop(&mut self) {
+            // SAFETY: the mapping made in `reserve`, to which no reference is left.
+            let _ = unsafe {
+                munmap(self.base.as_ptr().cast(), self.len.max(1) * size_of::<T>())
+            };
+        }
+    }
+}
+
+/// Memory from the allocator, where there is no mapping to be had.
+#[cfg(not(all(unix, not(miri), not(loom))))]
+mod owned {
+    use super::Cell;
+
+    /// A run of `len` zeroed cells.
+    pub(crate) struct Region<T>(Box<[T]>);
+
+    impl<T: Cell> Region<T> {
+        pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
+            Ok(Self((0..len).map(|_| T::zero()).collect()))
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        pub(crate) fn at(&self, index: usize) -> &T {
+            &self.0[index]
+        }
+
+        pub(crate) fn address(&self, index: usize) -> *mut T {
+            self.0.as_ptr().wrapping_add(index).cast_mut()
+        }
+
+        pub(crate) fn prefetch(&self, _index: usize) {}
+
+        pub(crate) fn release(&self, first: usize, count: usize) {
+            (first..first + count).for_each(|index| self.at(index).clear());
+        }
+
+        pub(crate) fn advise_huge(&self) {}
+    }
+}

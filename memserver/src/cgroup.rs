@@ -1,0 +1,128 @@
+//! How much memory and how many processors this process may use, as its control groups or the
+//! machine say. It must never know what they are used for.
+
+use std::fs;
+use std::path::Path;
+
+/// Bytes of memory; none if nothing says.
+pub(crate) fn memory() -> Option<u64> {
+    memory_under(Path::new("/"))
+}
+
+/// Whole processors, at least one.
+pub(crate) fn processors() -> usize {
+    let machine = std::thread::available_parallelism().map_or(1, usize::from);
+    quota_under(Path::new("/")).map_or(machine, |quota| quota.min(machine)).max(1)
+}
+
+/// The smallest of all limits. Limits of a parent group bind as well, but a container sees its
+/// own group as the root of the hierarchy, so that the files at the top and those of the
+/// process's own group are all there is to look at.
+fn memory_under(root: &Path) -> Option<u64> {
+    let machine = read(root, "proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.to_owned();
+        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    });
+    let groups = groups(root);
+    let unified = groups.iter().map(|group| format!("sys/fs/cgroup{group}/memory.max"));
+    let legacy =
+        groups.iter().map(|group| format!("sys/fs/cgroup/memory{group}/memory.limit_in_bytes"));
+    let limits = unified.chain(legacy).filter_map(|file| read(root, &file)?.trim().parse().ok());
+    limits.chain(machine).min()
+}
+
+/// Processors that the quota pays for, rounded up.
+fn quota_under(root: &Path) -> Option<usize> {
+    let groups = groups(root);
+    let unified = groups.iter().filter_map(|group| {
+        let text = read(root, &format!("sys/fs/cgroup{group}/cpu.max"))?;
+        let (quota, period) = text.trim().split_once(' ')?;
+        Some((quota.parse().ok()?, period.parse().ok()?))
+    });
+    let legacy = groups.iter().filter_map(|group| {
+        let number = |name| {
+            let file = format!("sys/fs/cgroup/cpu{group}/{name}");
+            read(root, &file)?.trim().parse::<u64>().ok()
+        };
+        Some((number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?))
+    });
+    let whole = |(quota, period): (u64, u64)| (period > 0).then(|| quota.div_ceil(period));
+    unified.chain(legacy).filter_map(whole).min().and_then(|count| usize::try_from(count).ok())
+}
+
+/// The top of the hierarchy and every group that this process is in.
+fn groups(root: &Path) -> Vec<String> {
+    let text = read(root, "proc/self/cgroup").unwrap_or_default();
+    let own = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let own = own.map(|group| group.trim_end_matches('/').to_owned());
+    std::iter::once(String::new()).chain(own).collect()
+}
+
+fn read(root: &Path, file: &str) -> Option<String> {
+    fs::read_to_string(root.join(file)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory tree that goes away with the test.
+    struct Tree(std::path::PathBuf);
+
+    impl Tree {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let root = std::env::temp_dir().join(format!("cgroup-{name}-{}", std::process::id()));
+            for (file, text) in files {
+                let path = root.join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Self(root)
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:  4096 kB\nMemFree: 1 kB\n");
+
+    #[test]
+    fn without_groups_the_machine_counts() {
+        let tree = Tree::new("none", &[MACHINE]);
+        assert_eq!(memory_under(&tree.0), Some(4 << 20));
+        assert_eq!(quota_under(&tree.0), None);
+    }
+
+    #[test]
+    fn unified_groups() {
+        let files = [
+            MACHINE,
+            ("proc/self/cgroup", "0::/a/b\n"),
+            ("sys/fs/cgroup/memory.max", "max\n"),
+            ("sys/fs/cgroup/a/b/memory.max", "1048576\n"),
+            ("sys/fs/cgroup/cpu.max", "max 100000\n"),
+            ("sys/fs/cgroup/a/b/cpu.max", "150000 100000\n"),
+        ];
+        let tree = Tree::new("unified", &files);
+        assert_eq!(memory_under(&tree.0), Some(1 << 20));
+        assert_eq!(quota_under(&tree.0), Some(2));
+    }
+
+    #[test]
+    fn legacy_groups() {
+        let files = [
+            MACHINE,
+            ("proc/self/cgroup", "4:memory:/c\n3:cpu,cpuacct:/c\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "2097152\n"),
+            ("sys/fs/cgroup/cpu/c/cpu.cfs_quota_us", "-1\n"),
+            ("sys/fs/cgroup/cpu/c/cpu.cfs_period_us", "100000\n"),
+        ];
+        let tree = Tree::new("legacy", &files);
+        assert_eq!(memory_under(&tree.0), Some(2 << 20));
+        assert_eq!(quota_under(&tree.0), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Rules that concern several settings at once. It must never know how they were spelled.
+
+use super::{Options, Refusal};
+use crate::config::{Config, Port};
+
+/// `hot_lru_pct` and `warm_lru_pct` together, as in memcached.
+const LRU_PCT_MAX: u32 = 80;
+
+/// Checks all settings together.
+pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
+    let config = &options.config;
+    fits(config)?;
+    if config.hot_lru_pct + config.warm_lru_pct > LRU_PCT_MAX {
+        let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
+        return Err(Refusal::illegal(message));
+    }
+    let everywhere = config.listen.is_empty();
+    let needs_port = config.listen.iter().any(|listen| listen.port.is_none()) || everywhere;
+    let deaf = config.port == Port::Off && (needs_port || everywhere);
+    if config.unix_socket.is_none() && deaf {
+        let message = "nothing to listen on: -p 0 needs -s FILE, or -l with ports of its own";
+        return Err(Refusal::usage(message));
+    }
+    if config.unix_socket.is_some() && !everywhere {
+        options.warn("-s listens on nothing else: -l has no effect".to_owned());
+    }
+    Ok(())
+}
+
+/// An item may take half of the memory, as in memcached.
+fn fits(config: &Config) -> Result<(), Refusal> {
+    let most = config.memory_limit / 2;
+    if config.item_size_max <= most {
+        return Ok(());
+    }
+    Err(Refusal::usage(format!(
+        "an item of {} bytes (-I) can't be more than half of the memory (-m, {} bytes)",
+        config.item_size_max, config.memory_limit
+    )))
+}

@@ -1,0 +1,120 @@
+//! What `-h`, `-i` and `-V` print, made of the rows. It must never know a setting.
+
+use std::fmt::Write as _;
+
+use super::flags::{FLAGS, Flag};
+use super::words::WORDS;
+use super::{Policy, Takes};
+
+/// The version of memcached whose behaviour this is.
+pub(crate) const MEMCACHED_VERSION: &str = "1.6.45";
+
+/// The name that the program was called by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Its own.
+    Memserver,
+    /// The one that it stands in for.
+    Memcached,
+}
+
+impl Name {
+    /// Takes the name off the arguments. An image's arguments may begin with the name once more.
+    pub(super) fn take(args: &[String]) -> (Self, &[String]) {
+        let (program, rest) = match args {
+            [program, rest @ ..] => (program.as_str(), rest),
+            [] => ("", args),
+        };
+        let base = program.rsplit('/').next().unwrap_or_default();
+        match rest {
+            [word, rest @ ..] if word == "memcached" => (Self::Memcached, rest),
+            [word, rest @ ..] if word == "memserver" => (Self::Memserver, rest),
+            _ if base == "memcached" => (Self::Memcached, rest),
+            _ => (Self::Memserver, rest),
+        }
+    }
+}
+
+/// The line that names the program.
+pub(crate) fn version(name: Name) -> String {
+    match name {
+        Name::Memcached => format!("memcached {MEMCACHED_VERSION}\n"),
+        Name::Memserver => {
+            format!("memserver {} (memcached {MEMCACHED_VERSION})\n", env!("CARGO_PKG_VERSION"))
+        }
+    }
+}
+
+/// The licence.
+pub(super) fn license(name: Name) -> String {
+    let licenses = env!("CARGO_PKG_LICENSE");
+    version(name) + "Free software, to be used under the terms of " + licenses + ".\n"
+}
+
+/// All flags and words.
+pub(super) fn usage(name: Name) -> String {
+    let mut text = version(name);
+    for flag in FLAGS {
+        entry(&mut text, &spelling(flag), flag.about, flag.default, flag.policy);
+    }
+    text.push_str("\nWords of -o:\n");
+    for word in WORDS {
+        let name = match word.takes {
+            Takes::Nothing => word.name.to_owned(),
+            Takes::Value(value) => format!("{}={value}", word.name),
+            Takes::Maybe(value) => format!("{}[={value}]", word.name),
+        };
+        entry(&mut text, &name, word.about, word.default, word.policy);
+    }
+    text
+}
+
+fn spelling(flag: &Flag) -> String {
+    let value = match flag.takes {
+        Takes::Nothing => None,
+        Takes::Value(value) | Takes::Maybe(value) => Some(value),
+    };
+    let short = flag.short.map(|letter| format!("-{letter}"));
+    let long = (!flag.long.is_empty()).then(|| format!("--{}", flag.long));
+    match (short, long, value) {
+        (Some(short), Some(long), Some(value)) => format!("{short}, {long}={value}"),
+        (Some(short), Some(long), None) => format!("{short}, {long}"),
+        (one, other, value) => {
+            let name = one.or(other).unwrap_or_default();
+            value.map_or(name.clone(), |value| format!("{name} {value}"))
+        }
+    }
+}
+
+/// Where the explanations begin.
+const COLUMN: usize = 30;
+/// Where lines end.
+const WIDTH: usize = 92;
+
+fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Policy) {
+    let mut words = about.to_owned();
+    if !default.is_empty() {
+        let _ = write!(words, " (default: {default})");
+    }
+    match policy {
+        Policy::Act => {}
+        Policy::Ignore(_) => words.push_str(" (accepted, without effect)"),
+        Policy::Refuse(_) => words.push_str(" (not in this build)"),
+    }
+    let mut line = format!("{name:COLUMN$}");
+    if name.len() >= COLUMN {
+        let _ = write!(line, "\n{:COLUMN$}", "");
+    }
+    let mut used = COLUMN;
+    for word in words.split(' ') {
+        if used + word.len() > WIDTH {
+            let _ = write!(line, "\n{:COLUMN$}", "");
+            used = COLUMN;
+        }
+        line.push_str(word);
+        line.push(' ');
+        used += word.len() + 1;
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
+}

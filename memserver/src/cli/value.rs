@@ -1,0 +1,149 @@
+//! Values of flags, read strictly: what is not wholly a number is refused, never cut short. It
+//! must never know which setting a value is for.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::Refusal;
+
+/// A value together with the name of its flag.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    /// As the user wrote it.
+    pub(super) name: &'a str,
+    /// Empty if there is none.
+    pub(super) text: &'a str,
+}
+
+impl<'a> Value<'a> {
+    /// A whole number within `range`, in decimal digits.
+    pub(super) fn number<T>(self, range: RangeInclusive<T>) -> Result<T, Refusal>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let Self { name, text } = self;
+        let signless = text.strip_prefix('-').unwrap_or(text);
+        if signless.is_empty() || !signless.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.unfit("a whole number"));
+        }
+        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            Refusal::illegal(format!("{name} must be between {least} and {most}, not {text}"))
+        })
+    }
+
+    /// A finite number above `least` and at most `most`.
+    pub(super) fn factor(self, least: f64, most: f64) -> Result<f64, Refusal> {
+        let Self { name, text } = self;
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let number: f64 = text.parse().ok().filter(|_| plain).ok_or_else(|| self.unfit("a number"))?;
+        if number > least && number <= most && number.is_finite() {
+            return Ok(number);
+        }
+        let most = if most.is_finite() { format!(" and at most {most}") } else { String::new() };
+        Err(Refusal::illegal(format!("{name} must be greater than {least}{most}, not {text}")))
+    }
+
+    /// Bytes: a number of `unit` bytes, or one with a unit of its own among `units`.
+    pub(super) fn bytes(self, unit: usize, units: &[(char, usize)]) -> Result<usize, Refusal> {
+        let suffix = self.text.chars().next_back().map(|last| last.to_ascii_lowercase());
+        let own = units.iter().find(|(letter, _)| Some(*letter) == suffix);
+        let (digits, unit) = match own {
+            Some((_, own)) => (&self.text[..self.text.len() - 1], *own),
+            None => (self.text, unit),
+        };
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let letters: Vec<_> = units.iter().map(|(letter, _)| letter.to_string()).collect();
+            return Err(self.unfit(&format!("a whole number, {} may follow", letters.join(" or "))));
+        }
+        let too_large = || Refusal::usage(format!("{} {} is too large", self.name, self.text));
+        digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(too_large)
+    }
+
+    /// One ASCII character that can be seen.
+    pub(super) fn character(self) -> Result<char, Refusal> {
+        let mut chars = self.text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(one), None) if one.is_ascii_graphic() => Ok(one),
+            _ => Err(self.unfit("one character")),
+        }
+    }
+
+    /// Anything but nothing.
+    pub(super) fn word(self) -> Result<&'a str, Refusal> {
+        if self.text.is_empty() { Err(self.unfit("a value")) } else { Ok(self.text) }
+    }
+
+    /// A path.
+    pub(super) fn path(self) -> Result<PathBuf, Refusal> {
+        self.word().map(PathBuf::from)
+    }
+
+    /// Permission bits in octal.
+    pub(super) fn mode(self) -> Result<u32, Refusal> {
+        let octal = self.text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let bits = u32::from_str_radix(self.text, 8).ok().filter(|bits| octal && *bits <= 0o777);
+        bits.ok_or_else(|| self.unfit("permission bits in octal, at most 777"))
+    }
+
+    /// Refuses it: it should have been `wanted`.
+    pub(super) fn unfit(self, wanted: &str) -> Refusal {
+        Refusal::usage(format!("{} takes {wanted}, not {:?}", self.name, self.text))
+    }
+}
+
+/// Puts a value that could be read into its place.
+pub(super) fn put<T>(place: &mut T, value: Result<T, Refusal>) -> Result<(), Refusal> {
+    *place = value?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Value<'_> {
+        Value { name: "-x", text }
+    }
+
+    #[test]
+    fn numbers_are_read_to_the_end() {
+        assert_eq!(value("80").number(0..=100u16), Ok(80));
+        assert_eq!(value("-1").number(-1..=100i32), Ok(-1));
+        for bad in ["", "-", "80a", " 80", "+80", "8 0", "0x10", "1e3", "\u{663}"] {
+            assert_eq!(value(bad).number(0..=100u16).unwrap_err().exit, super::super::Exit::Usage);
+        }
+        for far in ["101", "99999999999999999999", "-1"] {
+            assert_eq!(value(far).number(0..=100u16).unwrap_err().exit, super::super::Exit::Illegal);
+        }
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        let units = [('k', 1 << 10), ('m', 1 << 20)];
+        assert_eq!(value("3").bytes(1, &units), Ok(3));
+        assert_eq!(value("3K").bytes(1, &units), Ok(3072));
+        assert_eq!(value("3m").bytes(1, &units), Ok(3 << 20));
+        for bad in ["", "k", "3g", "3kk", "-3", "99999999999999999999", "18446744073709551615k"] {
+            assert!(value(bad).bytes(1, &units).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn factors_are_plain_decimals() {
+        assert_eq!(value("1.25").factor(1.0, f64::INFINITY), Ok(1.25));
+        for bad in ["", "1", "inf", "nan", "1e9", "-2", "1.2x", "."] {
+            assert!(value(bad).factor(1.0, f64::INFINITY).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(value("0777").mode(), Ok(0o777));
+        for bad in ["", "8", "1777", "+7", "-7", "rwx"] {
+            assert!(value(bad).mode().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! One row for every `-o` word, in the manner of the flags. It must never know how arguments are
+//! split.
+
+use super::value::{Value, put};
+use super::{Options, Policy, Refusal, Set, Takes, apply, suggest};
+
+use Policy::{Act, Ignore, Refuse};
+use Takes::{Maybe, Nothing, Value as Takes1};
+
+/// A word of `-o`.
+#[derive(Debug)]
+pub(super) struct Word {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Whether it takes a value.
+    pub(super) takes: Takes,
+    /// What holds without it; empty if that goes without saying.
+    pub(super) default: &'static str,
+    /// What it is for.
+    pub(super) about: &'static str,
+    /// What we do about it.
+    pub(super) policy: Policy,
+    set: Set,
+}
+
+/// Applies a list of words.
+pub(super) fn add(options: &mut Options, list: Value<'_>) -> Result<(), Refusal> {
+    let list = list.text.strip_suffix(',').unwrap_or(list.text);
+    for text in list.split(',').map(str::trim) {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        let word = WORDS.iter().find(|word| word.name == name);
+        let word = word.ok_or_else(|| suggest::unknown_word(name))?;
+        one(options, word, value)?;
+    }
+    Ok(())
+}
+
+fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), Refusal> {
+    let name = format!("-o {}", word.name);
+    match (word.takes, value) {
+        (Takes1(_), None | Some("")) if !matches!(word.policy, Refuse(_)) => {
+            return Err(Refusal::illegal(format!("{name} requires a value")));
+        }
+        (Nothing, Some(value)) if !matches!(word.policy, Refuse(_)) => {
+            options.warn(format!("{name} takes no value: ={value} is ignored"));
+        }
+        _ => {}
+    }
+    let value = Value { name: &name, text: value.unwrap_or_default() };
+    match apply(options, &name, (word.policy, word.set), value)? {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+const fn word(
+    name: &'static str,
+    takes: Takes,
+    default: &'static str,
+    about: &'static str,
+    policy: Policy,
+    set: Set,
+) -> Word {
+    Word { name, takes, default, about, policy, set }
+}
+
+const FLOWS: Policy = Ignore("memory always flows between the size classes");
+const CLASSES: Policy = Ignore("the size classes are fixed");
+const INDEX: Policy = Ignore("the index follows the memory limit by itself");
+const SWEEP: Policy = Ignore("expired items are always swept, within a fixed budget");
+const QUEUES: Policy = Ignore("the eviction queues balance themselves");
+const DEAD: Policy = Ignore("it means nothing in this version of memcached either");
+const SANDBOX: Policy = Ignore("system calls are not filtered");
+const NO_TLS: Policy = Refuse("this build has no TLS");
+const NO_FLASH: Policy = Refuse("this build has no extstore");
+const NO_PROXY: Policy = Refuse("this build has no proxy");
+
+/// Every word, in the order of the help.
+#[rustfmt::skip]
+pub(super) static WORDS: &[Word] = &[
+    word("maxconns_fast", Nothing, "on", "clients over the limit get an error line", Act,
+        |o, _| put(&mut o.config.maxconns_fast, Ok(true))),
+    word("no_maxconns_fast", Nothing, "", "clients over the limit wait", Act,
+        |o, _| put(&mut o.config.maxconns_fast, Ok(false))),
+    word("hashpower", Takes1("N"), "", "initial index size as a power of two, 12 to 32", INDEX,
+        |o, v| put(&mut o.config.hashpower_init, v.number(12..=32))),
+    word("no_hashexpand", Nothing, "", "keep the index at its size", INDEX, nothing),
+    word("slab_reassign", Nothing, "on", "memory may move between size classes", Act,
+        |o, _| put(&mut o.config.slab_reassign, Ok(true))),
+    word("no_slab_reassign", Nothing, "", "memory stays in its size class", FLOWS,
+        |o, _| put(&mut o.config.slab_reassign, Ok(false))),
+    word("slab_automove", Maybe("0..2"), "1", "move memory by itself", Act, automove),
+    word("no_slab_automove", Nothing, "", "don't move memory by itself", FLOWS,
+        |o, _| put(&mut o.config.slab_automove, Ok(0))),
+    word("slab_automove_ratio", Takes1("X"), "0.8", "age ratio that triggers a move", FLOWS,
+        |o, v| put(&mut o.config.slab_automove_ratio, v.factor(0.0, 1.0))),
+    word("slab_automove_window", Takes1("N"), "10", "decision window, 3 to 1800", FLOWS,
+        |o, v| put(&mut o.config.slab_automove_window, v.number(3..=1800))),
+    word("slab_automove_freeratio", Takes1("X"), "0.01", "share of memory kept free", FLOWS,
+        |_, v| v.factor(0.0, 1.0).map(drop)),
+    word("slab_chunk_max", Takes1("KB"), "512", "larger items are stored in pieces", CLASSES,
+        chunk_max),
+    word("slab_sizes", Takes1("A-B-C"), "", "sizes of the classes", CLASSES, sizes),
+    word("no_chunked_items", Nothing, "", "store every item in one piece", CLASSES, nothing),
+    word("tail_repair_time", Takes1("SEC"), "off", "free items that leaked, at least 10",
+        Ignore("items can't leak"),
+        |o, v| put(&mut o.config.tail_repair_time, v.number(10..=i32::MAX as u32))),
+    word("hash_algorithm", Takes1("NAME"), "murmur3", "jenkins, murmur3 or xxh3",
+        Ignore("keys are hashed with a secret of each start"), hash_algorithm),
+    word("lru_crawler", Nothing, "on", "sweep expired items", Act,
+        |o, _| put(&mut o.config.lru_crawler, Ok(true))),
+    word("no_lru_crawler", Nothing, "", "don't sweep expired items", SWEEP,
+        |o, _| put(&mut o.config.lru_crawler, Ok(false))),
+    word("lru_crawler_sleep", Takes1("USEC"), "100", "pause of the sweep, at most 1000000", SWEEP,
+        |o, v| put(&mut o.config.lru_crawler_sleep, v.number(0..=1_000_000))),
+    word("lru_crawler_tocrawl", Takes1("N"), "0", "items of one sweep", SWEEP,
+        |o, v| put(&mut o.config.lru_crawler_tocrawl, v.number(0..=u32::MAX))),
+    word("lru_maintainer", Nothing, "on", "keep the queues in order in the background", Act,
+        |o, _| put(&mut o.config.lru_maintainer, Ok(true))),
+    word("no_lru_maintainer", Nothing, "", "one plain queue", QUEUES,
+        |o, _| { o.config.lru_segmented = false; put(&mut o.config.lru_maintainer, Ok(false)) }),
+    word("hot_lru_pct", Takes1("N"), "20", "share of new items, 1 to 79", QUEUES,
+        |o, v| put(&mut o.config.hot_lru_pct, v.number(1..=79))),
+    word("warm_lru_pct", Takes1("N"), "40", "share of items in use, 1 to 79", QUEUES,
+        |o, v| put(&mut o.config.warm_lru_pct, v.number(1..=79))),
+    word("hot_max_factor", Takes1("X"), "0.2", "age of new items", QUEUES,
+        |o, v| put(&mut o.config.hot_max_factor, v.factor(0.0, f64::INFINITY))),
+    word("warm_max_factor", Takes1("X"), "2.0", "age of items in use", QUEUES,
+        |o, v| put(&mut o.config.warm_max_factor, v.factor(0.0, f64::INFINITY))),
+    word("temporary_ttl", Takes1("SEC"), "61", "never evict items that live shorter", QUEUES,
+        |o, v| { o.config.temporary_ttl = Some(v.number(0..=u32::MAX)?); Ok(()) }),
+    word("idle_timeout", Takes1("SEC"), "0", "close connections that say nothing for so long", Act,
+        |o, v| put(&mut o.config.idle_timeout, v.number(0..=i32::MAX as u32))),
+    word("watcher_logbuf_size", Takes1("KB"), "256", "buffer of one watcher", Act,
+        |o, v| put(&mut o.config.watcher_logbuf_size, kilobytes(v))),
+    word("worker_logbuf_size", Takes1("KB"), "64", "buffer of one worker for watchers", Act,
+        |o, v| put(&mut o.config.worker_logbuf_size, kilobytes(v))),
+    word("read_buf_mem_limit", Takes1("MB"), "0", "bound of all connection buffers", Act,
+        |o, v| put(&mut o.config.read_buf_mem_limit, Ok(v.number(0..=1usize << 20)? << 20))),
+    word("resp_obj_mem_limit", Maybe("MB"), "", "obsolete", DEAD, nothing),
+    word("track_sizes", Nothing, "off", "count sizes for stats sizes", Act,
+        |o, _| put(&mut o.config.track_sizes, Ok(true))),
+    word("inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
+    word("no_inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
+    word("modern", Nothing, "", "today's defaults", DEAD, nothing),
+    word("no_modern", Nothing, "", "the defaults of old versions",
+        Ignore("the defaults are today's"), nothing),
+    word("drop_privileges", Nothing, "off", "filter system calls", SANDBOX, nothing),
+    word("no_drop_privileges", Nothing, "", "don't filter system calls", Act, nothing),
+    word("relaxed_privileges", Nothing, "", "filter fewer system calls", SANDBOX, nothing),
+    word("sock_cookie_id", Takes1("N"), "0", "mark of the sockets",
+        Ignore("sockets are not marked"), |_, v| v.number(0..=u32::MAX).map(drop)),
+    word("ssl_chain_cert", Takes1("FILE"), "", "TLS certificate", NO_TLS, nothing),
+    word("ssl_key", Takes1("FILE"), "", "TLS key", NO_TLS, nothing),
+    word("ssl_ca_cert", Takes1("FILE"), "", "TLS certificate authorities", NO_TLS, nothing),
+    word("ssl_verify_mode", Takes1("0..3"), "", "TLS client certificates", NO_TLS, nothing),
+    word("ssl_keyformat", Takes1("N"), "", "TLS key format", NO_TLS, nothing),
+    word("ssl_ciphers", Takes1("LIST"), "", "TLS ciphers", NO_TLS, nothing),
+    word("ssl_wbuf_size", Takes1("KB"), "", "TLS write buffer", NO_TLS, nothing),
+    word("ssl_session_cache", Nothing, "", "TLS sessions", NO_TLS, nothing),
+    word("ssl_kernel_tls", Nothing, "", "TLS in the kernel", NO_TLS, nothing),
+    word("ssl_min_version", Takes1("0..3"), "", "TLS version", NO_TLS, nothing),
+    word("ext_path", Takes1("FILE:SIZE"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_page_size", Takes1("MB"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_wbuf_size", Takes1("MB"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_threads", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_io_depth", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_item_size", Takes1("BYTES"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_item_age", Takes1("SEC"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_low_ttl", Takes1("SEC"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_recache_rate", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_compact_under", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_drop_under", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_max_sleep", Takes1("USEC"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_max_frag", Takes1("X"), "", "flash tier", NO_FLASH, nothing),
+    word("ext_drop_unread", Nothing, "", "flash tier", NO_FLASH, nothing),
+    word("proxy_config", Takes1("FILE"), "", "proxy", NO_PROXY, nothing),
+    word("proxy_arg", Takes1("TEXT"), "", "proxy", NO_PROXY, nothing),
+    word("proxy_uring", Nothing, "", "proxy", NO_PROXY, nothing),
+    word("proxy_memprofile", Nothing, "", "proxy", NO_PROXY, nothing),
+];
+
+fn nothing(_: &mut Options, _: Value<'_>) -> Result<(), Refusal> {
+    Ok(())
+}
+
+fn automove(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+    let mode = if value.text.is_empty() { 1 } else { value.number(0..=2)? };
+    if mode != 1 {
+        let name = value.name;
+        options.warn(format!("{name}={mode} has no effect: memory always flows between classes"));
+    }
+    put(&mut options.config.slab_automove, Ok(mode))
+}
+
+/// It must divide a page, which is 1 MiB.
+fn chunk_max(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+    let kilobytes = value.number(1..=1024usize)?;
+    if 1024 % kilobytes != 0 {
+        return Err(Refusal::usage(format!("{} must divide 1024", value.name)));
+    }
+    put(&mut options.config.slab_chunk_max, Ok(kilobytes << 10))
+}
+
+fn sizes(_: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+    let mut last = 0;
+    for text in value.text.split('-') {
+        let size = Value { text, ..value }.number(1..=1usize << 30)?;
+        if size <= last || size % 8 != 0 {
+            let message = format!("{} must be multiples of 8 in ascending order", value.name);
+            return Err(Refusal::illegal(message));
+        }
+        last = size;
+    }
+    Ok(())
+}
+
+fn hash_algorithm(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+    let known = ["jenkins", "murmur3", "xxh3"].into_iter().find(|name| *name == value.text);
+    let unknown = || {
+        let Value { name, text } = value;
+        Refusal::illegal(format!("{name} must be jenkins, murmur3 or xxh3, not {text:?}"))
+    };
+    put(&mut options.config.hash_algorithm, known.ok_or_else(unknown))
+}
+
+fn kilobytes(value: Value<'_>) -> Result<usize, Refusal> {
+    Ok(value.number(1..=1usize << 20)? << 10)
+}

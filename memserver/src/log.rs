@@ -1,0 +1,11 @@
+//! Lines on standard error. It must never know when they are worth it: callers look at the
+//! verbosity.
+
+use std::fmt::Arguments;
+use std::io::{self, Write};
+
+/// Writes one line with one system call, so that lines of several threads stay whole. A closed
+/// standard error is nothing to stop for.
+pub(crate) fn line(text: Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}

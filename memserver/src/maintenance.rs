@@ -1,0 +1,101 @@
+//! The one background thread: it moves the clock and does the cache's housekeeping. It must never
+//! know a connection.
+//!
+//! The clock is driven from here rather than read from the system at each request: a request then
+//! pays one load of a shared, rarely written word instead of a call into the system's time page,
+//! and the time it sees is late by no more than one pause.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use memcore::{Cache, Clock, ManualClock, SystemClock};
+
+/// The pause while there is nothing to do.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// The pause after there was more to do than one step could.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// Items' worth of housekeeping between two looks at the clock and at [`Maintenance::stop`].
+const STEP: usize = 1024;
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A clock that is driven by the system's.
+#[derive(Debug)]
+pub(crate) struct Drive {
+    system: SystemClock,
+    shown: ManualClock,
+}
+
+impl Drive {
+    /// Makes `shown` follow the system's time.
+    pub(crate) fn new(shown: ManualClock) -> Self {
+        Self { system: SystemClock::new(), shown }
+    }
+
+    fn tick(&self) {
+        self.shown.set(self.system.now());
+    }
+}
+
+impl Maintenance {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system refused a thread.
+    pub(crate) fn start(cache: Cache, drive: Option<Drive>) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let run = move || run(&cache, drive.as_ref(), &stopped);
+        let thread = thread::Builder::new().name("maintenance".into()).spawn(run)?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Maintenance {
+    /// Stops the thread and waits for it.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic of the thread has been reported by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(cache: &Cache, drive: Option<&Drive>, stop: &AtomicBool) {
+    let mut pause = PAUSE_MAX;
+    while !stop.load(Ordering::Acquire) {
+        pause = if work_off(cache, drive, stop) { PAUSE_MIN } else { next(pause) };
+        thread::park_timeout(pause);
+    }
+}
+
+/// Does what there is to do, letting others go first after each step; true if it was more than
+/// one step.
+fn work_off(cache: &Cache, drive: Option<&Drive>, stop: &AtomicBool) -> bool {
+    let mut busy = false;
+    loop {
+        if let Some(drive) = drive {
+            drive.tick();
+        }
+        if !cache.maintain(STEP) || stop.load(Ordering::Acquire) {
+            return busy;
+        }
+        busy = true;
+        thread::yield_now();
+    }
+}
+
+/// Pauses grow while there is little to do.
+fn next(pause: Duration) -> Duration {
+    (pause * 2).min(PAUSE_MAX)
+}
