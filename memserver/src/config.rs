@@ -172,6 +172,15 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Descriptors that the server needs beside those of its clients: three for each event loop
+    /// (the workers' and the acceptor's), and some for standard streams, sockets to listen at,
+    /// signals, files.
+    pub(crate) fn own_descriptors(&self) -> usize {
+        16 + 3 * (self.threads + 1) + 2 * self.listen.len()
+    }
+}
+
 /// Splits `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address into host and port.
 pub(crate) fn split_address(text: &str) -> Option<(&str, Option<&str>)> {
     let is_v6 = |host: &str| {

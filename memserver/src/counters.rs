@@ -13,12 +13,6 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
-    /// Takes `count` back. Only the worker that owns the counter may call this.
-    #[inline(always)]
-    pub(crate) fn sub(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
-    }
-
     fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,18 +1,74 @@
-//! A memcached-compatible cache server.
+//! A memcached-compatible cache server, as a program and as a library.
+//!
+//! The library serves a [`memcore::Cache`] over the network that the program goes on using in
+//! process:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! let cache = memcore::Cache::new(64 << 20)?;
+//! let server = memserver::Server::builder(cache.clone()).listen("127.0.0.1:0").start()?;
+//!
+//! cache.set(b"greeting", b"hello", memcore::Attrs::default())?;
+//! # let address = server.local_addr().unwrap();
+//! let mut client = std::net::TcpStream::connect(address)?;
+//! client.write_all(b"get greeting\r\nquit\r\n")?;
+//! let mut reply = String::new();
+//! client.read_to_string(&mut reply)?;
+//! assert_eq!(reply, "VALUE greeting 0 5\r\nhello\r\nEND\r\n");
+//! server.stop()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Threads
+//!
+//! ```text
+//!                clients                                      the program itself
+//!                   |                                                  |
+//!   acceptor  accepts, counts, hands over by turns                     |
+//!                   |                                                  |
+//!       +-----------+-----------+                                      |
+//!       v           v           v                                      |
+//!   worker-0    worker-1    worker-2 ...   one event loop each;        |
+//!       |           |           |          a connection stays with     |
+//!       |           |           |          its worker                  |
+//!       +-----------+-----------+--------------+-----------------------+
+//!                                              v
+//!                                        memcore::Cache  <--  maintenance: clock, expiry
+//! ```
+//!
+//! A worker's turn reads every connection that is ready, cuts the bytes into requests, has the
+//! cache bring all their keys near at once, executes them in order, and answers each connection
+//! with one write. Nothing but the cache and a few counters is shared between workers.
 
+mod acceptor;
 mod batch;
+mod cgroup;
+mod cli;
 mod config;
 mod conn;
 mod counters;
 mod exec;
 #[doc(hidden)]
 pub mod fuzzing;
+mod listener;
 mod log;
+mod maintenance;
 mod output;
+mod process;
+mod server;
 mod session;
 mod shared;
 mod socket;
 mod stats;
+mod sys;
+mod test_server;
 mod trace;
 mod turn;
 mod worker;
+
+pub use listener::ListenError;
+#[doc(hidden)]
+pub use process::main;
+pub use server::{Builder, Server, StartError, StopHandle};
+pub use test_server::TestServer;

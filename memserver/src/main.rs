@@ -1,3 +1,7 @@
 //! The `memserver` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    memserver::main(std::env::args_os())
+}

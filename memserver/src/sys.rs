@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mio::{Interest, Registry, Token};
 use rustix::mm::MlockAllFlags;
 use rustix::process::{Gid, Resource, Rlimit, Uid};
+use rustix::thread::CapabilitySet;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// What a signal asks for.
@@ -85,12 +86,28 @@ pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
     rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(wanted).min(wanted)
 }
 
+/// Lets the process lock as much memory as it wants, if it has the rights to decide that, also
+/// after it gives them up.
+pub(crate) fn allow_locked_memory() {
+    let unlimited = Rlimit { current: None, maximum: None };
+    // Without the rights `lock_memory` will say so.
+    let _ = rustix::process::setrlimit(Resource::Memlock, unlimited);
+}
+
 /// Keeps memory out of swap, each page from its first use on: what is reserved and not used
 /// stays unused.
 ///
 /// # Errors
-/// Missing privileges.
+/// Missing privileges. A limit that is only large is refused as well: the system would answer it
+/// by denying memory later, when it is reached.
 pub(crate) fn lock_memory() -> io::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Memlock).current;
+    let capable = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+    if limit.is_some() && !capable {
+        let message = "the limit of locked memory is not unlimited (ulimit -l)";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
     let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     Ok(rustix::mm::mlockall(flags)?)
 }

@@ -189,7 +189,8 @@ fn threads(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
     }
     let threads = value.number(1..=THREADS_MAX)?;
     if threads > THREADS_USUAL {
-        options.warn(format!("{} {threads}: more threads than processors gain nothing", value.name));
+        options
+            .warn(format!("{} {threads}: more threads than processors gain nothing", value.name));
     }
     put(&mut options.config.threads, Ok(threads))
 }

@@ -64,10 +64,7 @@ fn bundle<'a>(
 }
 
 /// Reads `memory-limit=64` or `memory-limit 64` or `mem=64`.
-fn long_flag<'a>(
-    text: &str,
-    args: &mut impl Iterator<Item = &'a str>,
-) -> Result<Given, Refusal> {
+fn long_flag<'a>(text: &str, args: &mut impl Iterator<Item = &'a str>) -> Result<Given, Refusal> {
     let (name, glued) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),

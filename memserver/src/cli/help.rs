@@ -40,7 +40,8 @@ pub(crate) fn version(name: Name) -> String {
     match name {
         Name::Memcached => format!("memcached {MEMCACHED_VERSION}\n"),
         Name::Memserver => {
-            format!("memserver {} (memcached {MEMCACHED_VERSION})\n", env!("CARGO_PKG_VERSION"))
+            let own = env!("CARGO_PKG_VERSION");
+            format!("memserver {own} (memcached {MEMCACHED_VERSION} compatible)\n")
         }
     }
 }

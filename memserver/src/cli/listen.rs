@@ -45,7 +45,8 @@ fn place(value: Value<'_>) -> Result<Listen, Refusal> {
     })?;
     listen.host = (host != "*").then(|| host.to_owned());
     let number = |text| Value { name: value.name, text }.number(0..=u16::MAX);
-    listen.port = port.map(number).transpose().map_err(|refusal| Refusal::usage(refusal.message))?;
+    listen.port =
+        port.map(number).transpose().map_err(|refusal| Refusal::usage(refusal.message))?;
     Ok(listen)
 }
 

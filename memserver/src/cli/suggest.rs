@@ -1,8 +1,8 @@
 //! What a misspelt name may have meant. It must never decide anything.
 
+use super::Refusal;
 use super::flags::FLAGS;
 use super::words::WORDS;
-use super::Refusal;
 
 /// The refusal of a flag that does not exist, with the nearest one that does.
 pub(super) fn unknown_flag(spelled: &str) -> Refusal {

@@ -38,7 +38,8 @@ impl<'a> Value<'a> {
     pub(super) fn factor(self, least: f64, most: f64) -> Result<f64, Refusal> {
         let Self { name, text } = self;
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let number: f64 = text.parse().ok().filter(|_| plain).ok_or_else(|| self.unfit("a number"))?;
+        let number: f64 =
+            text.parse().ok().filter(|_| plain).ok_or_else(|| self.unfit("a number"))?;
         if number > least && number <= most && number.is_finite() {
             return Ok(number);
         }
@@ -116,7 +117,10 @@ mod tests {
             assert_eq!(value(bad).number(0..=100u16).unwrap_err().exit, super::super::Exit::Usage);
         }
         for far in ["101", "99999999999999999999", "-1"] {
-            assert_eq!(value(far).number(0..=100u16).unwrap_err().exit, super::super::Exit::Illegal);
+            assert_eq!(
+                value(far).number(0..=100u16).unwrap_err().exit,
+                super::super::Exit::Illegal
+            );
         }
     }
 

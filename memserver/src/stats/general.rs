@@ -10,8 +10,6 @@ use crate::shared::Shared;
 
 /// The version that clients may rely on.
 const VERSION: &str = "1.6.45";
-/// Descriptors that the server keeps for itself: standard streams, log, and the like.
-const RESERVED_FDS: usize = 10;
 
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
@@ -50,7 +48,7 @@ fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
     list.zeros(&["response_obj_count", "response_obj_bytes", "read_buf_count"]);
     list.zeros(&["read_buf_bytes", "read_buf_bytes_free"]);
     list.add("read_buf_oom", shared.long_lines_refused.load(Ordering::Relaxed));
-    list.add("reserved_fds", RESERVED_FDS + shared.config.threads * 2);
+    list.add("reserved_fds", shared.config.own_descriptors());
 }
 
 fn commands(counts: &Counts, list: &mut List<'_, '_>) {

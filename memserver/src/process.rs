@@ -1,0 +1,225 @@
+//! The program around a server: from arguments to an exit status. It must never know what serves
+//! the clients, only how it is started and ends.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
+
+use crate::cli::{self, Command, Exit, Options, Process, Refusal};
+use crate::config::Config;
+use crate::listener::{self, Listener};
+use crate::log;
+use crate::maintenance::Drive;
+use crate::server::{Outside, Server, StartError};
+use crate::sys::{self, Signals, TemporaryFile, User};
+
+/// The file that is to receive the ports, for whoever asked for any that is free.
+const PORT_FILE: &str = "MEMCACHED_PORT_FILENAME";
+/// Who serves if the superuser started the program and named nobody, the first that exists.
+const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
+/// The number that stands for nobody where there is no list of users.
+const NOBODY: u32 = 65534;
+
+/// Runs the program with these arguments, its own name first.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            log::line(format_args!("{refusal}"));
+            ExitCode::from(refusal.exit as u8)
+        }
+    }
+}
+
+fn run(args: impl Iterator<Item = OsString>) -> Result<(), Refusal> {
+    let strange = |arg: OsString| Refusal::usage(format!("argument {arg:?} is not UTF-8"));
+    let args: Result<Vec<String>, _> = args.map(|arg| arg.into_string().map_err(strange)).collect();
+    match cli::parse(&args?)? {
+        Command::Serve(options) => serve(*options),
+        Command::Print(text) => {
+            // Whoever reads only the first lines has closed the pipe, which is fine.
+            let _ = io::stdout().write_all(text.as_bytes());
+            Ok(())
+        }
+    }
+}
+
+/// Serves until a signal or a client ends it.
+fn serve(options: Options) -> Result<(), Refusal> {
+    let Options { mut config, process, mut warnings } = options;
+    warnings.extend(fit_connections(&mut config));
+    warnings.iter().for_each(|warning| log::line(format_args!("WARNING: {warning}")));
+    // The first thing, so that a stop while starting is not lost.
+    let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
+    let identity = identity(process.user.as_deref(), sys::is_root(), User::find)?;
+    let listeners = open_as(identity.as_ref(), &config, &process)?;
+    let clock = ManualClock::new(SystemClock::new().now());
+    let cache = cache(&config, clock.clone())?;
+    announce(&listeners, config.verbosity);
+    if let Some(path) = env::var_os(PORT_FILE) {
+        let written = write_ports(Path::new(&path), &listeners);
+        written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
+    }
+    let outside = Outside { signals: Some(signals), drive: Some(Drive::new(clock)) };
+    let server = Server::start(cache, config, listeners, outside).map_err(|error| match error {
+        StartError::BadAddress(_) => Refusal::usage(error.to_string()),
+        _ => Refusal::system(error.to_string()),
+    })?;
+    if process.lock_memory
+        && let Err(error) = sys::lock_memory()
+    {
+        log::line(format_args!("WARNING: -k has no effect: can't lock memory: {error}"));
+    }
+    let _pid_file = process.pid_file.as_deref().map(write_pid).transpose()?;
+    server.join().map_err(|error| Refusal::system(error.to_string()))
+}
+
+/// Lowers the number of clients to what there can be descriptors for; returns a warning then.
+fn fit_connections(config: &mut Config) -> Option<String> {
+    let wanted = config.max_connections;
+    let own = config.own_descriptors();
+    let allowed = sys::raise_descriptors((wanted + own) as u64);
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    if allowed >= wanted + own {
+        return None;
+    }
+    config.max_connections = allowed.saturating_sub(own).max(1);
+    let most = config.max_connections;
+    Some(format!(
+        "-c {wanted} lowered to {most}: the system allows this process {allowed} descriptors"
+    ))
+}
+
+/// Who is to serve, if it is not whoever started the program.
+fn identity(
+    wanted: Option<&str>,
+    is_root: bool,
+    find: impl Fn(&str) -> Option<User>,
+) -> Result<Option<User>, Refusal> {
+    if !is_root {
+        return Ok(None);
+    }
+    let user = match wanted {
+        Some(name) => find(name).ok_or_else(|| Refusal {
+            exit: Exit::NoUser,
+            message: format!("can't find the user {name} to switch to (-u)"),
+        })?,
+        None => USERS.iter().find_map(|name| find(name)).unwrap_or_else(|| User {
+            name: "nobody".to_owned(),
+            uid: NOBODY,
+            gid: NOBODY,
+        }),
+    };
+    Ok((user.uid != 0).then_some(user))
+}
+
+/// Opens the listening sockets and gives the superuser's rights up for `user`. Ports below 1024
+/// need the rights; a socket file has to belong to the user.
+fn open_as(
+    user: Option<&User>,
+    config: &Config,
+    process: &Process,
+) -> Result<Vec<Listener>, Refusal> {
+    let open = || listener::open(config).map_err(|error| Refusal::system(error.to_string()));
+    let Some(user) = user else { return open() };
+    if process.lock_memory {
+        sys::allow_locked_memory();
+    }
+    if config.unix_socket.is_some() {
+        assume(user, process)?;
+        return open();
+    }
+    let listeners = open()?;
+    assume(user, process)?;
+    Ok(listeners)
+}
+
+fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
+    let User { name, uid, .. } = user;
+    user.assume().map_err(|error| {
+        let message = format!("can't become user {name} ({uid}): {error}; -u root keeps root");
+        Refusal::system(message)
+    })?;
+    if process.user.is_none() {
+        log::line(format_args!("started as root: serving as user {name} (-u root keeps root)"));
+    }
+    Ok(())
+}
+
+fn cache(config: &Config, clock: ManualClock) -> Result<Cache, Refusal> {
+    let builder = Cache::builder(config.memory_limit)
+        .max_item_size(config.item_size_max)
+        .evictions(config.evictions)
+        .clock(clock);
+    builder.build().map_err(|error| match error {
+        ConfigError::System { .. } => Refusal::system(error.to_string()),
+        _ => Refusal::usage(format!("-m: {error}")),
+    })
+}
+
+/// The lines that harnesses wait for.
+fn announce(listeners: &[Listener], verbosity: u8) {
+    for listener in listeners.iter().filter(|_| verbosity > 1) {
+        let (number, speaks) = (listener.number(), listener.binding.name());
+        log::line(format_args!("<{number} server listening ({speaks})"));
+    }
+}
+
+/// Tells the ports in memcached's form.
+fn write_ports(path: &Path, listeners: &[Listener]) -> io::Result<()> {
+    let mut text = String::new();
+    for address in listeners.iter().filter_map(Listener::local_addr) {
+        let family = if address.is_ipv6() { "INET6" } else { "INET" };
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "TCP {family}: {}", address.port());
+    }
+    sys::replace(path, &text)
+}
+
+fn write_pid(path: &Path) -> Result<TemporaryFile, Refusal> {
+    let fail = |error: io::Error| system(&format!("write {}", path.display()), &error);
+    TemporaryFile::with_pid(path).map_err(fail)
+}
+
+fn system(what: &str, error: &io::Error) -> Refusal {
+    Refusal::system(format!("can't {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(known: &'static [(&str, u32)]) -> impl Fn(&str) -> Option<User> {
+        let user = |(name, uid): &(&str, u32)| User { name: (*name).into(), uid: *uid, gid: *uid };
+        move |wanted| known.iter().find(|(name, _)| *name == wanted).map(user)
+    }
+
+    fn uid(wanted: Option<&str>, known: &'static [(&str, u32)]) -> Option<u32> {
+        identity(wanted, true, found(known)).unwrap().map(|user| user.uid)
+    }
+
+    #[test]
+    fn root_serves_only_when_it_is_asked_to() {
+        const ALL: &[(&str, u32)] =
+            &[("root", 0), ("nobody", 3), ("memcache", 2), ("memcached", 1), ("me", 9)];
+        assert_eq!(uid(None, ALL), Some(1));
+        assert_eq!(uid(None, &ALL[..3]), Some(2));
+        assert_eq!(uid(None, &ALL[..2]), Some(3));
+        assert_eq!(uid(None, &[]), Some(NOBODY));
+        assert_eq!(uid(Some("me"), ALL), Some(9));
+        assert_eq!(uid(Some("root"), ALL), None);
+        let refusal = identity(Some("nosuch"), true, found(ALL)).unwrap_err();
+        assert_eq!(refusal.exit, Exit::NoUser);
+    }
+
+    #[test]
+    fn others_are_not_looked_up() {
+        let identity = identity(Some("me"), false, |_| panic!("nobody has to be found"));
+        assert_eq!(identity, Ok(None));
+    }
+}
