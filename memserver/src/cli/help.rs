@@ -109,6 +109,7 @@ fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Poli
     let mut used = COLUMN;
     for word in words.split(' ') {
         if used + word.len() > WIDTH {
+            line.truncate(line.trim_end().len());
             let _ = write!(line, "\n{:COLUMN$}", "");
             used = COLUMN;
         }

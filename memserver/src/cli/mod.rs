@@ -176,3 +176,6 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
