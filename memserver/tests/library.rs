@@ -1,0 +1,122 @@
+//! The server as a part of another program.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use memcore::{Attrs, Cache};
+use memserver::{Server, StartError, TestServer};
+
+fn ask(stream: &mut (impl Read + Write), request: &str, reply: &str) {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut found = vec![0; reply.len()];
+    stream.read_exact(&mut found).unwrap();
+    assert_eq!(String::from_utf8(found).unwrap(), reply);
+}
+
+fn cache() -> Cache {
+    Cache::new(64 << 20).unwrap()
+}
+
+#[test]
+fn both_sides_see_the_same_items() {
+    let cache = cache();
+    let server = Server::builder(cache.clone()).listen("127.0.0.1:0").start().unwrap();
+    let mut client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    cache.set("ours", b"1", Attrs::default()).unwrap();
+    ask(&mut client, "get ours\r\n", "VALUE ours 0 1\r\n1\r\nEND\r\n");
+    ask(&mut client, "set theirs 0 0 1\r\n2\r\n", "STORED\r\n");
+    assert_eq!(cache.get("theirs").as_deref(), Some(b"2".as_slice()));
+    assert_eq!(server.connections(), 1);
+    server.stop().unwrap();
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "the connection is closed");
+    assert_eq!(cache.get("theirs").as_deref(), Some(b"2".as_slice()), "the cache goes on");
+}
+
+#[test]
+fn another_thread_can_stop_it() {
+    let server = Server::builder(cache()).listen("127.0.0.1:0").threads(2).start().unwrap();
+    let address = server.local_addr().unwrap();
+    let handle = server.stop_handle();
+    let waiting = std::thread::spawn(move || server.join());
+    ask(&mut TcpStream::connect(address).unwrap(), "mn\r\n", "MN\r\n");
+    handle.stop();
+    waiting.join().unwrap().unwrap();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn dropping_it_frees_its_address() {
+    let server = Server::builder(cache()).listen("127.0.0.1:0").start().unwrap();
+    let address = server.local_addr().unwrap();
+    let taken = Server::builder(cache()).listen(address).start().unwrap_err();
+    assert!(matches!(taken, StartError::Listen(_)));
+    assert!(taken.to_string().contains("Address already in use"), "{taken}");
+    drop(server);
+    let again = Server::builder(cache()).listen(address).start().unwrap();
+    assert_eq!(again.local_addrs(), [address]);
+}
+
+#[test]
+fn several_addresses_and_a_limit() {
+    let builder = Server::builder(cache()).listen("127.0.0.1:0").listen("127.0.0.1:0");
+    let server = builder.max_connections(1).idle_timeout(Duration::from_secs(60)).start().unwrap();
+    let [one, two] = server.local_addrs() else { panic!("two addresses") };
+    let mut client = TcpStream::connect(one).unwrap();
+    ask(&mut client, "mn\r\n", "MN\r\n");
+    let mut reply = String::new();
+    TcpStream::connect(two).unwrap().read_to_string(&mut reply).unwrap();
+    assert_eq!(reply, "ERROR Too many open connections\r\n");
+}
+
+#[test]
+fn settings_tell_about_the_cache_it_serves() {
+    let cache = Cache::builder(32 << 20).max_item_size(2 << 20).build().unwrap();
+    let server = Server::builder(cache).listen("127.0.0.1:0").start().unwrap();
+    let address = server.local_addr().unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"stats settings\r\nquit\r\n").unwrap();
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).unwrap();
+    for line in [
+        "STAT maxbytes 33554432".to_owned(),
+        "STAT item_size_max 2097152".to_owned(),
+        format!("STAT tcpport {}", address.port()),
+    ] {
+        assert!(reply.contains(&format!("{line}\r\n")), "{line} in {reply}");
+    }
+}
+
+#[test]
+fn a_unix_socket_goes_with_its_server() {
+    let path = std::env::temp_dir().join(format!("memserver-library-{}", std::process::id()));
+    let server = Server::builder(cache()).unix_socket(&path).start().unwrap();
+    assert_eq!(server.local_addr(), None);
+    ask(&mut UnixStream::connect(&path).unwrap(), "mn\r\n", "MN\r\n");
+    server.stop().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn wrong_addresses_are_named() {
+    for address in ["", ":80", "127.0.0.1:x", "127.0.0.1:65536", "a:b:c"] {
+        let error = Server::builder(cache()).listen(address).start().unwrap_err();
+        assert!(matches!(error, StartError::BadAddress(ref text) if text == address), "{error}");
+    }
+    let error = Server::builder(cache()).listen("203.0.113.7:1").start().unwrap_err();
+    assert!(error.to_string().contains("203.0.113.7:1"), "{error}");
+}
+
+#[test]
+fn test_servers_are_independent_and_move_in_time() {
+    let (one, two) = (TestServer::start().unwrap(), TestServer::start().unwrap());
+    assert_ne!(one.address(), two.address());
+    let mut client = TcpStream::connect(one.address()).unwrap();
+    ask(&mut client, "set a 0 100 1\r\nx\r\n", "STORED\r\n");
+    assert!(one.cache().contains("a") && !two.cache().contains("a"));
+    one.advance(99);
+    ask(&mut client, "get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
+    one.advance(1);
+    ask(&mut client, "get a\r\n", "END\r\n");
+}
