@@ -51,10 +51,7 @@ impl Region<AtomicU32> {
 
     #[inline(always)]
     fn check(&self, at: usize, len: usize) {
-        assert!(
-            at.checked_add(len).is_some_and(|end| end <= self.len() * 4),
-            "bytes out of range"
-        );
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len() * 4), "bytes out of range");
     }
 }
 

@@ -107,6 +107,14 @@ mod mapped {
             unsafe { self.base.add(index).as_ref() }
         }
 
+        /// `len` cells from `first` on.
+        #[inline(always)]
+        pub(crate) fn cells(&self, first: usize, len: usize) -> &[T] {
+            assert!(first <= self.len && len <= self.len - first, "cells out of range");
+            // SAFETY: in range of the mapping; see `at`.
+            unsafe { std::slice::from_raw_parts(self.base.add(first).as_ptr(), len) }
+        }
+
         /// The address of the cell at `index`, which may be one past the end.
         #[inline(always)]
         pub(crate) fn address(&self, index: usize) -> *mut T {
@@ -149,23 +157,24 @@ mod mapped {
             }
         }
 
-        /// Asks for huge pages; a refusal changes nothing but speed.
-        pub(crate) fn advise_huge(&self) {
+        /// Asks for huge pages, or for none; a refusal changes nothing but speed and slack.
+        pub(crate) fn advise_huge(&self, on: bool) {
             #[cfg(target_os = "linux")]
             // SAFETY: advice on the region's own mapping that leaves its contents alone.
             unsafe {
                 let bytes = self.len * size_of::<T>();
-                let _ = madvise(self.base.as_ptr().cast(), bytes, Advice::LinuxHugepage);
+                let advice = if on { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
+                let _ = madvise(self.base.as_ptr().cast(), bytes, advice);
             }
+            #[cfg(not(target_os = "linux"))]
+            let _ = on;
         }
     }
 
     impl<T> Drop for Region<T> {
         fn drop(&mut self) {
             // SAFETY: the mapping made in `reserve`, to which no reference is left.
-            let _ = unsafe {
-                munmap(self.base.as_ptr().cast(), self.len.max(1) * size_of::<T>())
-            };
+            let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len.max(1) * size_of::<T>()) };
         }
     }
 }
@@ -201,6 +210,10 @@ mod owned {
             (first..first + count).for_each(|index| self.at(index).clear());
         }
 
-        pub(crate) fn advise_huge(&self) {}
+        pub(crate) fn cells(&self, first: usize, len: usize) -> &[T] {
+            &self.0[first..first + len]
+        }
+
+        pub(crate) fn advise_huge(&self, _on: bool) {}
     }
 }

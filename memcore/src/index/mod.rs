@@ -1,0 +1,664 @@
+//! The index: from a key's hash to the addresses of items, 8 bytes a slot. It must never know an
+//! item's bytes.
+//!
+//! The hash chooses a shard and a position within it. A shard is a run of groups; a group is four
+//! lines of eight slots for items and one line that remembers keys evicted lately:
+//!
+//! ```text
+//!   hash   [ shard | position, 32 bits | ...]        group = position * groups / 2^32
+//!   group  [ line 0 ][ line 1 ][ line 2 ][ line 3 ][ ghosts ]
+//!   slot   [ tag: lower 28 bits of the position | address, 35 bits | mark ]
+//! ```
+//!
+//! A key has a home line; only if that is full does it go to another line of its group. The mark of
+//! the home line's first slot says that there may be such keys, that of the second that some of its
+//! keys are in the stash. So nearly every lookup
+//! reads one line. Group and tag together give the position back: growing needs no look at items.
+//! The few keys that find their whole group full wait in the shard's stash, behind its lock.
+//!
+//! Writers hold the shard's lock. Readers hold nothing: a match is certified by the caller, and a
+//! miss by the shard's sequence, which changes only while slots move.
+
+mod resize;
+
+use std::ops::ControlFlow;
+
+use crate::region::{OS_PAGE, Region};
+use crate::segments::Loc;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
+
+/// Slots of a line.
+const LINE: usize = 8;
+/// Lines of a group that hold slots.
+const LINES: usize = 4;
+/// Words of a group: its slots and a line of ghosts.
+const GROUP: usize = LINE * LINES + LINE;
+/// Ghosts of a group.
+const GHOSTS: usize = 2 * LINE;
+/// Bits of a tag, and the fewest groups of a shard: together they make up a position.
+const TAG_BITS: u32 = 28;
+const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
+
+/// In a line's first slot: keys of this line are in other lines. In its second: in the stash.
+const MARK: u64 = 1;
+/// Slot numbers from here on stand for places in the stash.
+const STASH: usize = usize::MAX / 2;
+const LOC_BITS: u32 = 35;
+const TAG_SHIFT: u32 = 64 - TAG_BITS;
+const TAG_MASK: u32 = (1 << TAG_BITS) - 1;
+
+/// Addresses are below this.
+pub(crate) const LOC_MAX: u64 = 1 << LOC_BITS;
+
+/// The index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    shards: Box<[Shard]>,
+    slots: Region<AtomicU64>,
+    /// Groups for which a shard has address space.
+    groups_max: u32,
+    /// Words between two shards.
+    stride: usize,
+}
+
+/// A shard: what readers look at, and apart from it what writers change.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard {
+    shared: Line<Mapping>,
+    state: Mutex<ShardState>,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Line<T>(T);
+
+/// How positions are mapped to groups. While a shard is resized, some groups are mapped by their
+/// old count already and some still by the new one.
+#[derive(Debug)]
+struct Mapping {
+    /// Odd while slots move.
+    sequence: AtomicU32,
+    old: AtomicU32,
+    new: AtomicU32,
+    /// Old groups that have been moved: from the top when growing, from the bottom when shrinking.
+    moved: AtomicU32,
+}
+
+/// What a shard's lock guards.
+#[derive(Debug, Default)]
+pub(crate) struct ShardState {
+    items: u32,
+    /// Positions and addresses of items whose groups are full.
+    stash: Vec<(u32, Loc)>,
+}
+
+/// A locked shard.
+pub(crate) type Guard<'i> = MutexGuard<'i, ShardState>;
+
+/// Where a key belongs, whatever the number of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) shard: u32,
+    pub(crate) at: u32,
+}
+
+/// A slot's number, and what it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    slot: usize,
+    word: u64,
+}
+
+impl Spot {
+    /// The address of the item that the slot leads to.
+    #[inline(always)]
+    pub(crate) fn loc(self) -> Loc {
+        loc_of(self.word)
+    }
+}
+
+/// A key's group and its home line there, as numbers of their first slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Home {
+    group: usize,
+    line: usize,
+}
+
+/// A group and the count under which it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Group {
+    number: u32,
+    count: u32,
+}
+
+impl Index {
+    /// An index of `shards` shards (a power of two) with address space for `slots` slots in all.
+    pub(crate) fn new(shards: usize, slots: usize) -> std::io::Result<Self> {
+        let groups = slots.div_ceil(shards * LINE * LINES);
+        let pages = pages_of_groups(groups).max(pages_min());
+        let groups_max = groups_of_pages(pages);
+        let stride = pages * OS_PAGE / size_of::<u64>();
+        let shard = || Shard {
+            shared: Line(Mapping {
+                sequence: AtomicU32::new(0),
+                old: AtomicU32::new(groups_of_pages(pages_min())),
+                new: AtomicU32::new(groups_of_pages(pages_min())),
+                moved: AtomicU32::new(0),
+            }),
+            state: Mutex::new(ShardState::default()),
+        };
+        Ok(Self {
+            shards: std::iter::repeat_with(shard).take(shards).collect(),
+            slots: Region::reserve(shards * stride)?,
+            groups_max,
+            stride,
+        })
+    }
+
+    /// Bytes that an empty index of `shards` shards takes.
+    pub(crate) fn bytes_min(shards: usize) -> usize {
+        shards * (bytes_of_groups(GROUPS_MIN as usize) + size_of::<Shard>())
+    }
+
+    /// Number of shards.
+    pub(crate) fn shards(&self) -> u32 {
+        self.shards.len() as u32
+    }
+
+    /// Where a key with this hash belongs.
+    #[inline(always)]
+    pub(crate) fn position(&self, hash: u64) -> Position {
+        let shard = (hash >> 32).wrapping_mul(self.shards.len() as u64) >> 32;
+        Position { shard: shard as u32, at: hash as u32 }
+    }
+
+    /// Brings a key's home line near.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, position: Position) {
+        self.slots.prefetch(self.home(position).line);
+    }
+
+    /// Looks for a slot of this key. `check` is asked about each slot that may be the one, and ends
+    /// the search or not; it may also say that what it saw has changed, and then all begins anew.
+    ///
+    /// # Errors
+    /// The search needs the lock: the key may be in the stash, or the shard changes all the time.
+    #[inline(always)]
+    pub(crate) fn search<T>(
+        &self,
+        position: Position,
+        mut check: impl FnMut(Spot) -> ControlFlow<T, Certainty>,
+    ) -> Result<Option<T>, NeedsLock> {
+        const ATTEMPTS: u32 = 32;
+        let mapping = self.mapping(position);
+        for attempt in 0..ATTEMPTS {
+            let sequence = mapping.sequence.load(Ordering::Acquire);
+            if sequence % 2 == 0 {
+                match self.search_once(position, mapping, &mut check) {
+                    ControlFlow::Break(found) => return Ok(Some(found)),
+                    ControlFlow::Continue(Certainty::Stable) => {
+                        fence(Ordering::Acquire);
+                        if mapping.sequence.load(Ordering::Relaxed) == sequence {
+                            return Ok(None);
+                        }
+                    }
+                    ControlFlow::Continue(Certainty::Changed) => {}
+                    ControlFlow::Continue(Certainty::Stashed) => return Err(NeedsLock),
+                }
+            }
+            if attempt > 4 {
+                spin_loop();
+            }
+        }
+        Err(NeedsLock)
+    }
+
+    #[inline(always)]
+    fn search_once<T>(
+        &self,
+        position: Position,
+        mapping: &Mapping,
+        check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
+    ) -> ControlFlow<T, Certainty> {
+        let home = self.home_in(position.shard, mapping.group(position.at), position.at);
+        let spills = self.is_marked(home.line);
+        let stashed = self.is_marked(home.line + 1);
+        if let Certainty::Changed = self.search_line(home.line, position, check)? {
+            return ControlFlow::Continue(Certainty::Changed);
+        }
+        if spills {
+            for line in home.other_lines() {
+                if let Certainty::Changed = self.search_line(line, position, check)? {
+                    return ControlFlow::Continue(Certainty::Changed);
+                }
+            }
+        }
+        ControlFlow::Continue(if stashed { Certainty::Stashed } else { Certainty::Stable })
+    }
+
+    #[inline(always)]
+    fn is_marked(&self, slot: usize) -> bool {
+        self.slots.at(slot).load(Ordering::Acquire) & MARK != 0
+    }
+
+    fn set_mark(&self, slot: usize, on: bool) {
+        let cell = self.slots.at(slot);
+        let word = cell.load(Ordering::Relaxed);
+        cell.store(if on { word | MARK } else { word & !MARK }, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn search_line<T>(
+        &self,
+        line: usize,
+        position: Position,
+        check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
+    ) -> ControlFlow<T, Certainty> {
+        for slot in line..line + LINE {
+            let word = self.slots.at(slot).load(Ordering::Acquire);
+            if matches(word, position.at)
+                && let Certainty::Changed = check(Spot { slot, word })?
+            {
+                return ControlFlow::Continue(Certainty::Changed);
+            }
+        }
+        ControlFlow::Continue(Certainty::Stable)
+    }
+
+    /// Looks for a slot of this key in the locked shard, where nothing changes.
+    #[inline]
+    pub(crate) fn search_locked(
+        &self,
+        position: Position,
+        lock: &Guard<'_>,
+        mut is_it: impl FnMut(Spot) -> bool,
+    ) -> Option<Spot> {
+        let mut check = |spot| match is_it(spot) {
+            true => ControlFlow::Break(spot),
+            false => ControlFlow::Continue(Certainty::Stable),
+        };
+        match self.search_once(position, self.mapping(position), &mut check) {
+            ControlFlow::Break(spot) => Some(spot),
+            ControlFlow::Continue(Certainty::Stashed) => lock.stashed(position).find(|&s| is_it(s)),
+            ControlFlow::Continue(_) => None,
+        }
+    }
+
+    /// Whether the slot still holds what it held. One in the stash does as long as the lock is
+    /// held under which it was found; without it, nobody knows.
+    #[inline(always)]
+    pub(crate) fn is_unchanged(&self, spot: Spot) -> bool {
+        if spot.slot >= STASH {
+            return false;
+        }
+        let word = self.slots.at(spot.slot).load(Ordering::Acquire);
+        word & !MARK == spot.word & !MARK
+    }
+
+    /// Locks the key's shard.
+    #[inline]
+    pub(crate) fn lock(&self, position: Position) -> Guard<'_> {
+        self.shards[position.shard as usize].state.lock()
+    }
+
+    /// Locks the key's shard if nobody else has it.
+    #[inline]
+    pub(crate) fn try_lock(&self, position: Position) -> Option<Guard<'_>> {
+        self.shards[position.shard as usize].state.try_lock()
+    }
+
+    /// The key's slot that leads to `loc`. The shard is locked.
+    pub(crate) fn find_loc(&self, position: Position, loc: Loc, lock: &Guard<'_>) -> Option<Spot> {
+        self.search_locked(position, lock, |spot| spot.loc() == loc)
+    }
+
+    /// Leads the slot to another address. The shard is locked.
+    pub(crate) fn redirect(&self, spot: Spot, loc: Loc, lock: &mut Guard<'_>) {
+        if let Some(place) = spot.slot.checked_sub(STASH) {
+            lock.stash[place].1 = loc;
+            return;
+        }
+        let cell = self.slots.at(spot.slot);
+        let word = cell.load(Ordering::Relaxed);
+        cell.store(word & !((LOC_MAX - 1) << 1) | loc << 1, Ordering::Release);
+    }
+
+    /// Enters a key. The shard is locked.
+    ///
+    /// # Errors
+    /// Group and stash are full: some item of the group has to go first.
+    pub(crate) fn insert(
+        &self,
+        position: Position,
+        loc: Loc,
+        lock: &mut Guard<'_>,
+    ) -> Result<(), GroupFull> {
+        let home = self.home(position);
+        if !self.place(home, word_of(position.at, loc)) {
+            self.stash(home, position, loc, lock)?;
+        }
+        lock.items += 1;
+        Ok(())
+    }
+
+    fn stash(
+        &self,
+        home: Home,
+        position: Position,
+        loc: Loc,
+        lock: &mut Guard<'_>,
+    ) -> Result<(), GroupFull> {
+        let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
+        if lock.stash.len() >= stash_of_groups(groups) {
+            return Err(GroupFull);
+        }
+        self.set_mark(home.line + 1, true);
+        lock.stash.push((position.at, loc));
+        Ok(())
+    }
+
+    /// Puts a word into the home line, or else into another one of the group; false if it is full.
+    fn place(&self, home: Home, word: u64) -> bool {
+        if self.place_in_line(home.line, word) {
+            return true;
+        }
+        for line in home.other_lines() {
+            if (line..line + LINE).any(|slot| self.is_free(slot)) {
+                // Readers that don't see this yet come before the insertion.
+                self.set_mark(home.line, true);
+                return self.place_in_line(line, word);
+            }
+        }
+        false
+    }
+
+    fn place_in_line(&self, line: usize, word: u64) -> bool {
+        let Some(slot) = (line..line + LINE).find(|&slot| self.is_free(slot)) else { return false };
+        let cell = self.slots.at(slot);
+        cell.store(word | cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
+        true
+    }
+
+    fn is_free(&self, slot: usize) -> bool {
+        self.slots.at(slot).load(Ordering::Relaxed) & !MARK == 0
+    }
+
+    /// Removes a slot of this key. The shard is locked.
+    pub(crate) fn remove(&self, position: Position, spot: Spot, lock: &mut Guard<'_>) {
+        lock.items -= 1;
+        if let Some(place) = spot.slot.checked_sub(STASH) {
+            lock.stash.swap_remove(place);
+            return self.unmark_stashed(position, lock);
+        }
+        let cell = self.slots.at(spot.slot);
+        cell.store(cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
+        let group = self.mapping(position).group(position.at);
+        let home = self.home(position);
+        let is_stray = !(home.line..home.line + LINE).contains(&spot.slot);
+        if is_stray && !self.has_strays(home, group) {
+            self.set_mark(home.line, false);
+        }
+    }
+
+    /// Takes the mark away from a line of which nothing is left in the stash.
+    fn unmark_stashed(&self, position: Position, lock: &Guard<'_>) {
+        let home = self.home(position);
+        let is_left = |&(at, _): &(u32, Loc)| self.home(Position { at, ..position }) == home;
+        self.set_mark(home.line + 1, lock.stash.iter().any(is_left));
+    }
+
+    /// Whether keys of the line `home` are in other lines.
+    fn has_strays(&self, home: Home, group: Group) -> bool {
+        home.other_lines().flat_map(|line| line..line + LINE).any(|slot| {
+            let word = self.slots.at(slot).load(Ordering::Relaxed);
+            let line = home.group + group.line(group.position(tag_of(word)));
+            word & !MARK != 0 && line == home.line
+        })
+    }
+
+    /// Items that a full group could give up for this key: those of the home line.
+    pub(crate) fn neighbours(&self, position: Position, _lock: &Guard<'_>) -> [Spot; LINE] {
+        let line = self.home(position).line;
+        std::array::from_fn(|i| {
+            let word = self.slots.at(line + i).load(Ordering::Relaxed);
+            Spot { slot: line + i, word }
+        })
+    }
+
+    /// The position of an item in the same group as `position`.
+    pub(crate) fn position_of(&self, spot: Spot, position: Position) -> Position {
+        let group = self.mapping(position).group(position.at);
+        Position { shard: position.shard, at: group.position(tag_of(spot.word)) }
+    }
+
+    /// Remembers that a key was evicted, in place of the one that is remembered longest.
+    pub(crate) fn remember(&self, position: Position, _lock: &mut Guard<'_>) {
+        self.push_ghost(self.home(position).group, ghost_of(position.at & TAG_MASK));
+    }
+
+    /// Whether the key was evicted lately; it is forgotten now.
+    pub(crate) fn recall(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
+        let start = self.home(position).group;
+        let ghost = ghost_of(position.at & TAG_MASK);
+        for word in start + LINE * LINES..start + GROUP {
+            let cell = self.slots.at(word);
+            let pair = cell.load(Ordering::Relaxed);
+            let kept = if pair as u32 == ghost {
+                pair >> 32 << 32
+            } else if (pair >> 32) as u32 == ghost {
+                pair << 32 >> 32
+            } else {
+                continue;
+            };
+            cell.store(kept, Ordering::Relaxed);
+            return true;
+        }
+        false
+    }
+
+    /// Ghosts are a queue: each new one moves the others by half a word.
+    fn push_ghost(&self, group_start: usize, ghost: u32) {
+        let mut carry = ghost;
+        for word in group_start + LINE * LINES..group_start + GROUP {
+            let cell = self.slots.at(word);
+            let pair = cell.load(Ordering::Relaxed);
+            cell.store(pair << 32 | u64::from(carry), Ordering::Relaxed);
+            carry = (pair >> 32) as u32;
+        }
+    }
+
+    /// Visits the items of the group that `position` belongs to, from there on, and returns the
+    /// first position behind the group; `None` at the end of the shard. The shard is locked.
+    pub(crate) fn visit_group(
+        &self,
+        position: Position,
+        lock: &Guard<'_>,
+        mut visit: impl FnMut(Position, Loc),
+    ) -> Option<u32> {
+        let group = self.mapping(position).group(position.at);
+        let start = self.start(position.shard, group.number);
+        for slot in start..start + LINE * LINES {
+            let word = self.slots.at(slot).load(Ordering::Relaxed);
+            if word & !MARK != 0 {
+                let at = group.position(tag_of(word));
+                if at >= position.at {
+                    visit(Position { shard: position.shard, at }, loc_of(word));
+                }
+            }
+        }
+        let end = group.end();
+        for &(at, loc) in &lock.stash {
+            if at >= position.at && end.is_none_or(|end| at < end) {
+                visit(Position { shard: position.shard, at }, loc);
+            }
+        }
+        end
+    }
+
+    /// Bytes that the index takes, and how many slots it has.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let groups = self.shards.iter().map(|shard| {
+            let mapping = &shard.shared.0;
+            mapping.old.load(Ordering::Relaxed).max(mapping.new.load(Ordering::Relaxed)) as usize
+        });
+        groups.fold((0, 0), |(bytes, slots), groups| {
+            (bytes + bytes_of_groups(groups), slots + groups * LINE * LINES)
+        })
+    }
+
+    #[inline(always)]
+    fn mapping(&self, position: Position) -> &Mapping {
+        &self.shards[position.shard as usize].shared.0
+    }
+
+    /// The first slot of a group.
+    #[inline(always)]
+    fn start(&self, shard: u32, group: u32) -> usize {
+        shard as usize * self.stride + group as usize * GROUP
+    }
+
+    /// Where a key's slots are now.
+    #[inline(always)]
+    fn home(&self, position: Position) -> Home {
+        self.home_in(position.shard, self.mapping(position).group(position.at), position.at)
+    }
+
+    #[inline(always)]
+    fn home_in(&self, shard: u32, group: Group, at: u32) -> Home {
+        let start = self.start(shard, group.number);
+        Home { group: start, line: start + group.line(at) }
+    }
+}
+
+impl Home {
+    #[inline(always)]
+    fn other_lines(self) -> impl Iterator<Item = usize> {
+        let line = (self.line - self.group) / LINE;
+        (1..LINES).map(move |step| self.group + (line ^ step) * LINE)
+    }
+}
+
+/// A search that can't be completed without the shard's lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NeedsLock;
+
+/// A group without a free slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupFull;
+
+/// What the caller of a search found out about a slot that is not the one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// It belongs to another key.
+    Stable,
+    /// It changed while it was looked at.
+    Changed,
+    /// It is none of the slots, but the key may be in the stash.
+    Stashed,
+}
+
+impl ShardState {
+    /// The places in the stash that hold this very position.
+    fn stashed(&self, position: Position) -> impl Iterator<Item = Spot> {
+        let places = self.stash.iter().enumerate().filter(move |(_, (at, _))| *at == position.at);
+        places.map(|(place, &(at, loc))| Spot { slot: STASH + place, word: word_of(at, loc) })
+    }
+}
+
+impl Mapping {
+    #[inline(always)]
+    fn group(&self, position: u32) -> Group {
+        let old = self.old.load(Ordering::Relaxed);
+        let new = self.new.load(Ordering::Relaxed);
+        let number = scale(position, old);
+        if old == new {
+            return Group { number, count: old };
+        }
+        let moved = self.moved.load(Ordering::Relaxed);
+        let is_moved = if new > old { number >= old - moved } else { number < moved };
+        match is_moved {
+            true => Group { number: scale(position, new), count: new },
+            false => Group { number, count: old },
+        }
+    }
+}
+
+impl Group {
+    /// A key's home line, in slots from the group's start.
+    #[inline(always)]
+    fn line(self, position: u32) -> usize {
+        let fine = u64::from(position) * u64::from(self.count) >> 30;
+        (fine as usize & (LINES - 1)) * LINE
+    }
+
+    /// The position of a key of this group.
+    fn position(self, tag: u32) -> u32 {
+        let first = (u64::from(self.number) << 32).div_ceil(u64::from(self.count));
+        let mask = u64::from(TAG_MASK);
+        let same = first & !mask | u64::from(tag);
+        (if same < first { same + mask + 1 } else { same }) as u32
+    }
+
+    /// The first position behind this group.
+    fn end(self) -> Option<u32> {
+        let next = u64::from(self.number) + 1;
+        (next < u64::from(self.count)).then(|| (next << 32).div_ceil(u64::from(self.count)) as u32)
+    }
+}
+
+#[inline(always)]
+fn scale(position: u32, groups: u32) -> u32 {
+    (u64::from(position) * u64::from(groups) >> 32) as u32
+}
+
+#[inline(always)]
+fn matches(word: u64, position: u32) -> bool {
+    (word >> TAG_SHIFT) as u32 == position & TAG_MASK && loc_of(word) != 0
+}
+
+#[inline(always)]
+fn loc_of(word: u64) -> Loc {
+    word >> 1 & (LOC_MAX - 1)
+}
+
+fn word_of(position: u32, loc: Loc) -> u64 {
+    u64::from(position & TAG_MASK) << TAG_SHIFT | loc << 1
+}
+
+fn tag_of(word: u64) -> u32 {
+    (word >> TAG_SHIFT) as u32
+}
+
+/// A remembered tag; never zero.
+fn ghost_of(tag: u32) -> u32 {
+    tag << 1 | 1
+}
+
+fn pages_of_groups(groups: usize) -> usize {
+    (groups * GROUP * size_of::<u64>()).div_ceil(OS_PAGE)
+}
+
+/// Bytes that so many groups take, with their share of the stash.
+fn bytes_of_groups(groups: usize) -> usize {
+    let pages = pages_of_groups(groups);
+    let stash = stash_of_groups(groups_of_pages(pages) as usize);
+    pages * OS_PAGE + stash * size_of::<(u32, Loc)>()
+}
+
+/// Places in the stash of so many groups: several times what is needed when the groups are as full
+/// as they get before the shard grows.
+fn stash_of_groups(groups: usize) -> usize {
+    16 + groups / 2
+}
+
+fn groups_of_pages(pages: usize) -> u32 {
+    (pages * OS_PAGE / (GROUP * size_of::<u64>())) as u32
+}
+
+fn pages_min() -> usize {
+    pages_of_groups(GROUPS_MIN as usize)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Growing and shrinking a shard in place, a few groups at a time.
+//!
+//! Positions keep their order, so the items of old group `g` belong into new groups around
+//! `g * new / old`. Growing moves groups from the top, shrinking from the bottom; either way a
+//! group's new places have been vacated before, or are the group itself, whose contents are taken
+//! out first. Nothing else is touched: tags tell the positions.
+
+use super::{
+    GHOSTS, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
+    bytes_of_groups, groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
+};
+use crate::region::OS_PAGE;
+use crate::segments::Loc;
+use crate::sync::{Ordering, fence};
+
+/// Per cent of its slots that a shard fills before it grows.
+const FULL: u64 = 78;
+/// Per cent of its slots below which a shard shrinks.
+const SPARSE: u64 = 35;
+/// Per cent of its slots that a shard fills after it has shrunk.
+const SHRUNK: u64 = 65;
+
+/// A change of size, in bytes of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resize {
+    groups: u32,
+    /// Bytes that it takes first.
+    pub(crate) more: usize,
+}
+
+impl Index {
+    /// Whether the shard is on its way to another size.
+    pub(crate) fn is_moving(&self, shard: u32, _lock: &Guard<'_>) -> bool {
+        let mapping = &self.shards[shard as usize].shared.0;
+        mapping.old.load(Ordering::Relaxed) != mapping.new.load(Ordering::Relaxed)
+    }
+
+    /// The size that a crowded shard should grow to.
+    #[inline]
+    pub(crate) fn growth(&self, shard: u32, lock: &Guard<'_>) -> Option<Resize> {
+        let groups = self.groups(shard);
+        if u64::from(lock.items) * 100 <= slots(groups) * FULL {
+            return None;
+        }
+        let pages = pages_of_groups(groups as usize);
+        let wanted = groups_of_pages(pages + (pages / 8).max(1)).min(self.groups_max);
+        let more = bytes_of_groups(wanted as usize) - bytes_of_groups(groups as usize);
+        (wanted > groups).then_some(Resize { groups: wanted, more })
+    }
+
+    /// The size that a sparse shard should shrink to.
+    pub(crate) fn shrinkage(&self, shard: u32, lock: &Guard<'_>) -> Option<Resize> {
+        let groups = self.groups(shard);
+        let items = u64::from(lock.items);
+        if items * 100 >= slots(groups) * SPARSE {
+            return None;
+        }
+        let wanted = items * 100 / SHRUNK / (LINE * LINES) as u64;
+        let wanted = groups_of_pages(pages_of_groups(wanted as usize).max(pages_min()));
+        (wanted < groups).then_some(Resize { groups: wanted, more: 0 })
+    }
+
+    /// Starts a change of size. The memory for it is there.
+    pub(crate) fn begin(&self, shard: u32, resize: Resize, _lock: &mut Guard<'_>) {
+        let mapping = &self.shards[shard as usize].shared.0;
+        mapping.change(|| {
+            mapping.moved.store(0, Ordering::Relaxed);
+            mapping.new.store(resize.groups, Ordering::Relaxed);
+        });
+    }
+
+    /// Moves one group on; items that find no place in their new group are `lost`. At the end,
+    /// the bytes that have become free.
+    pub(crate) fn advance(
+        &self,
+        shard: u32,
+        lock: &mut Guard<'_>,
+        mut lost: impl FnMut(Position, Loc),
+    ) -> Option<usize> {
+        let mapping = &self.shards[shard as usize].shared.0;
+        let (old, new) = (mapping.old.load(Ordering::Relaxed), mapping.new.load(Ordering::Relaxed));
+        let moved = mapping.moved.load(Ordering::Relaxed);
+        let number = if new > old { old - 1 - moved } else { moved };
+        mapping.change(|| {
+            let from = Group { number, count: old };
+            self.move_group(shard, from, new, lock, &mut lost);
+            mapping.moved.store(moved + 1, Ordering::Relaxed);
+            if moved + 1 == old {
+                mapping.old.store(new, Ordering::Relaxed);
+            }
+        });
+        (moved + 1 == old).then(|| self.vacate(shard, old, new))
+    }
+
+    fn move_group(
+        &self,
+        shard: u32,
+        from: Group,
+        new: u32,
+        lock: &mut Guard<'_>,
+        lost: &mut impl FnMut(Position, Loc),
+    ) {
+        let start = self.start(shard, from.number);
+        let mut taken = [0; GROUP];
+        for (i, word) in taken.iter_mut().enumerate() {
+            let cell = self.slots.at(start + i);
+            *word = cell.load(Ordering::Relaxed);
+            cell.store(0, Ordering::Relaxed);
+        }
+        let (slots, ghosts) = taken.split_at(LINE * LINES);
+        for &word in slots.iter().filter(|&&word| word & !MARK != 0) {
+            let at = from.position(tag_of(word));
+            let group = Group { number: scale(at, new), count: new };
+            let home = self.home_in(shard, group, at);
+            self.place_or_stash(home, Position { shard, at }, loc_of(word), lock, lost);
+        }
+        let (mine, others) = lock
+            .stash
+            .drain(..)
+            .partition::<Vec<_>, _>(|&(at, _)| scale(at, from.count) == from.number);
+        lock.stash = others;
+        for (at, loc) in mine {
+            let group = Group { number: scale(at, new), count: new };
+            let home = self.home_in(shard, group, at);
+            self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
+        }
+        // The youngest comes first, so the others have to be in before.
+        for i in (0..GHOSTS).rev() {
+            let ghost = (ghosts[i / 2] >> (32 * (i % 2))) as u32;
+            if ghost != 0 {
+                let at = from.position(ghost >> 1);
+                self.push_ghost(self.start(shard, scale(at, new)), ghost);
+            }
+        }
+    }
+
+    fn place_or_stash(
+        &self,
+        home: Home,
+        position: Position,
+        loc: Loc,
+        lock: &mut Guard<'_>,
+        lost: &mut impl FnMut(Position, Loc),
+    ) {
+        let placed = self.place(home, word_of(position.at, loc))
+            || self.stash(home, position, loc, lock).is_ok();
+        if !placed {
+            lock.items -= 1;
+            lost(position, loc);
+        }
+    }
+
+    /// Gives the memory behind a shrunk shard back to the system.
+    fn vacate(&self, shard: u32, old: u32, new: u32) -> usize {
+        let (before, after) = (pages_of_groups(old as usize), pages_of_groups(new as usize));
+        if after >= before {
+            return 0;
+        }
+        let words = OS_PAGE / size_of::<u64>();
+        self.slots.release(self.start(shard, 0) + after * words, (before - after) * words);
+        bytes_of_groups(old as usize) - bytes_of_groups(new as usize)
+    }
+
+    fn groups(&self, shard: u32) -> u32 {
+        self.shards[shard as usize].shared.0.new.load(Ordering::Relaxed)
+    }
+}
+
+impl Mapping {
+    /// Makes readers wait while slots are not where they belong.
+    fn change(&self, change: impl FnOnce()) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        change();
+        self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+    }
+}
+
+fn slots(groups: u32) -> u64 {
+    u64::from(groups) * (LINE * LINES) as u64
+}

@@ -1,0 +1,171 @@
+use std::collections::{HashMap, HashSet};
+
+use super::*;
+
+fn hashes(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    })
+}
+
+fn find(index: &Index, hash: u64, loc: Loc) -> bool {
+    let position = index.position(hash);
+    index.find_loc(position, loc, &index.lock(position)).is_some()
+}
+
+/// Inserts and grows as the cache does; what the index had to give up.
+fn insert(index: &Index, hash: u64, loc: Loc) -> Vec<Loc> {
+    let position = index.position(hash);
+    let mut lock = index.lock(position);
+    let mut lost = Vec::new();
+    if index.insert(position, loc, &mut lock).is_err() {
+        lost.push(loc);
+    }
+    step(index, position.shard, &mut lock, &mut lost);
+    lost
+}
+
+fn step(index: &Index, shard: u32, lock: &mut Guard<'_>, lost: &mut Vec<Loc>) {
+    if index.is_moving(shard, lock) {
+        for _ in 0..2 {
+            if index.is_moving(shard, lock) {
+                index.advance(shard, lock, |_, loc| lost.push(loc));
+            }
+        }
+    } else if let Some(resize) = index.growth(shard, lock) {
+        index.begin(shard, resize, lock);
+    }
+}
+
+#[test]
+fn every_item_is_found_at_every_moment_of_growth() {
+    let index = Index::new(2, 40_000).unwrap();
+    let mut items = HashMap::new();
+    for (loc, hash) in (1..).zip(hashes(1).take(20_000)) {
+        items.insert(loc, hash);
+        for lost in insert(&index, hash, loc) {
+            items.remove(&lost);
+        }
+        if loc % 500 == 0 {
+            assert!(items.iter().all(|(&loc, &hash)| find(&index, hash, loc)), "at {loc}");
+        }
+    }
+    assert!(items.len() == 20_000, "{} of 20000 kept", items.len());
+    let (_, slots) = index.size();
+    assert!(slots < 20_000 * 100 / 60, "{slots} slots");
+}
+
+#[test]
+fn removal_leaves_the_others_and_shrinking_keeps_them() {
+    let index = Index::new(1, 40_000).unwrap();
+    let mut items = HashMap::new();
+    for (loc, hash) in (1..).zip(hashes(2).take(20_000)) {
+        items.insert(loc, hash);
+        for lost in insert(&index, hash, loc) {
+            items.remove(&lost);
+        }
+    }
+    let before = index.size().0;
+    let gone: Vec<_> = items.keys().copied().filter(|loc| loc % 10 != 0).collect();
+    for loc in gone {
+        let hash = items.remove(&loc).unwrap();
+        let position = index.position(hash);
+        let mut lock = index.lock(position);
+        let spot = index.find_loc(position, loc, &lock).unwrap();
+        index.remove(position, spot, &mut lock);
+        drop(lock);
+        assert!(!find(&index, hash, loc));
+    }
+    let mut freed = 0;
+    let position = index.position(0);
+    let mut lock = index.lock(position);
+    for _ in 0..3 {
+        while index.is_moving(0, &lock) {
+            let lost = |_, loc| drop(items.remove(&loc));
+            freed += index.advance(0, &mut lock, lost).unwrap_or(0);
+        }
+        if let Some(resize) = index.shrinkage(0, &lock) {
+            index.begin(0, resize, &mut lock);
+        }
+    }
+    drop(lock);
+    assert!(items.len() == 2_000, "{} of 2000 kept", items.len());
+    assert!(items.iter().all(|(&loc, &hash)| find(&index, hash, loc)));
+    assert!(freed > 0 && index.size().0 < before / 4);
+}
+
+#[test]
+fn positions_are_recovered_from_group_and_tag() {
+    for count in [16, 25, 38, 1000, 65_537] {
+        for hash in hashes(3).take(2_000) {
+            let at = hash as u32;
+            let group = Group { number: scale(at, count), count };
+            assert_eq!(group.position(at & TAG_MASK), at);
+            assert!(
+                group.end().is_none_or(|end| end > at && scale(end, count) == group.number + 1)
+            );
+        }
+    }
+}
+
+#[test]
+fn ghosts_are_recalled_once_and_the_oldest_is_forgotten() {
+    let index = Index::new(1, 1).unwrap();
+    let group = |at| index.shards[0].shared.0.group(at).number;
+    let all: Vec<u32> =
+        (0..).map(|i: u32| i * 1001).filter(|&at| group(at) == 0).take(17).collect();
+    let position = |at| Position { shard: 0, at };
+    let mut lock = index.lock(position(0));
+    for &at in &all {
+        index.remember(position(at), &mut lock);
+    }
+    assert!(!index.recall(position(all[0]), &mut lock));
+    assert!(index.recall(position(all[1]), &mut lock));
+    assert!(!index.recall(position(all[1]), &mut lock));
+    assert!(index.recall(position(all[16]), &mut lock));
+}
+
+#[test]
+fn visiting_the_groups_meets_every_item_once() {
+    let index = Index::new(4, 10_000).unwrap();
+    let mut kept = HashSet::new();
+    for (loc, hash) in (1..).zip(hashes(4).take(3_000)) {
+        kept.insert(loc);
+        for lost in insert(&index, hash, loc) {
+            kept.remove(&lost);
+        }
+    }
+    let mut met = Vec::new();
+    for shard in 0..index.shards() {
+        let mut next = Some(0);
+        while let Some(at) = next {
+            let position = Position { shard, at };
+            let lock = index.lock(position);
+            next = index.visit_group(position, &lock, |_, loc| met.push(loc));
+        }
+    }
+    assert_eq!(met.len(), kept.len());
+    assert!(met.iter().all(|loc| kept.contains(loc)));
+}
+
+#[test]
+fn a_full_group_refuses_and_stays_whole() {
+    let index = Index::new(1, 1).unwrap();
+    let position = Position { shard: 0, at: 5 };
+    let mut lock = index.lock(position);
+    let room = 32 + stash_of_groups(groups_of_pages(pages_min()) as usize) as u64;
+    for loc in 1..=room {
+        index.insert(position, loc, &mut lock).unwrap();
+    }
+    assert!(index.insert(position, room + 1, &mut lock).is_err());
+    for loc in 1..=room {
+        let spot = index.find_loc(position, loc, &lock).unwrap();
+        index.remove(position, spot, &mut lock);
+    }
+    assert!(index.insert(position, 33, &mut lock).is_ok());
+    assert_eq!(lock.items, 1);
+}
