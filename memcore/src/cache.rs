@@ -1,16 +1,54 @@
 //! The cache: every operation on `&self`, from any thread.
 
-use crate::*;
+use std::sync::Arc;
+
+use crate::config::Builder;
+use crate::engine::Engine;
+use crate::handle::Handle;
+use crate::reserve::Reservation;
+use crate::scan::Cursor;
+use crate::{
+    Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Meta, Mode,
+    Remove, Removed, Stats, StoreError, Stored, Write,
+};
+
+/// Keys of a batch that are brought near together.
+const BATCH: usize = 16;
 
 /// A cache of byte strings with a hard memory limit. Cloning gives another handle to the same one.
+///
+/// All operations take `&self` and may be called from any thread. Lookups take no lock.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Expiry};
+///
+/// let cache = Cache::new(64 << 20)?;
+/// cache.set("greeting", b"hello", Attrs::default())?;
+/// assert_eq!(cache.get("greeting").as_deref(), Some(&b"hello"[..]));
+///
+/// // An item that ends in a minute, with flags of one's own.
+/// let attrs = Attrs { flags: 7, expiry: Expiry::At(cache.now() + 60), ..Attrs::default() };
+/// cache.set("session", b"...", attrs)?;
+/// assert_eq!(cache.peek("session").map(|meta| meta.flags), Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct Cache(());
+pub struct Cache(Arc<Engine>);
 
-/// A key with its hash, so that a caller that needs both hashes once.
+/// A key with its hash, so that a caller who needs it several times hashes once.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'k> {
     pub(crate) bytes: &'k [u8],
     pub(crate) hash: u64,
+}
+
+impl<'k> Key<'k> {
+    /// The key itself.
+    #[must_use]
+    pub fn bytes(&self) -> &'k [u8] {
+        self.bytes
+    }
 }
 
 /// What can be looked up: bytes, or a [`Key`] that was hashed before by the same cache.
@@ -18,12 +56,16 @@ pub trait AsKey {
     /// The key, hashed by `cache`.
     fn as_key(&self, cache: &Cache) -> Key<'_>;
 }
+
 impl AsKey for Key<'_> {
+    #[inline]
     fn as_key(&self, _cache: &Cache) -> Key<'_> {
         *self
     }
 }
+
 impl<T: AsRef<[u8]> + ?Sized> AsKey for T {
+    #[inline]
     fn as_key(&self, cache: &Cache) -> Key<'_> {
         cache.key(self.as_ref())
     }
@@ -31,200 +73,285 @@ impl<T: AsRef<[u8]> + ?Sized> AsKey for T {
 
 impl Cache {
     /// A cache of `limit` bytes with default settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the limit is too small or the system refuses address space.
     pub fn new(limit: usize) -> Result<Self, ConfigError> {
         Self::builder(limit).build()
     }
+
     /// Starts building a cache of `limit` bytes.
+    #[must_use]
     pub fn builder(limit: usize) -> Builder {
         Builder::new(limit)
     }
-    pub(crate) fn from_builder(_b: Builder) -> Result<Self, ConfigError> {
-        todo!()
+
+    pub(crate) fn from_builder(builder: Builder) -> Result<Self, ConfigError> {
+        Ok(Self(Arc::new(Engine::build(builder)?)))
     }
+
     /// The clock's current second.
+    #[must_use]
     pub fn now(&self) -> u32 {
-        todo!()
+        self.0.now()
     }
+
     /// Hashes a key once for several operations.
-    pub fn key<'k>(&self, _bytes: &'k [u8]) -> Key<'k> {
-        todo!()
+    #[inline]
+    #[must_use]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.0.hash(bytes) }
     }
+
     /// Stage 1 of a batch: brings the index lines of the keys into the processor's cache.
-    pub fn prefetch_index(&self, _keys: &[Key<'_>]) {
-        todo!()
+    #[inline]
+    pub fn prefetch_index(&self, keys: &[Key<'_>]) {
+        for key in keys {
+            self.0.index.prefetch(self.0.index.position(key.hash));
+        }
     }
+
     /// Stage 2 of a batch: brings the items themselves, once stage 1 has had time to act.
-    pub fn prefetch_items(&self, _keys: &[Key<'_>]) {
-        todo!()
+    #[inline]
+    pub fn prefetch_items(&self, keys: &[Key<'_>]) {
+        keys.iter().for_each(|key| self.0.prefetch_item(key));
     }
 
     /// The value as a fresh vector.
-    pub fn get(&self, _key: impl AsKey) -> Option<Vec<u8>> {
-        todo!()
-    }
-    /// Appends the value to `out` behind whatever `head` writes there first (it may be called more than once; what
-    /// it appended is taken back on a retry).
-    pub fn fetch(
-        &self,
-        _key: impl AsKey,
-        _how: &Fetch,
-        _out: &mut Vec<u8>,
-        _head: impl FnMut(&Hit, &mut Vec<u8>),
-    ) -> Fetched {
-        todo!()
-    }
-    /// Calls `read` with the value in place.
-    pub fn get_with<R>(
-        &self,
-        _key: impl AsKey,
-        _read: impl FnOnce(&Meta, &[&[u8]]) -> R,
-    ) -> Option<R> {
-        todo!()
-    }
-    /// An owned handle that keeps the value readable, whatever happens to the key.
-    pub fn get_handle(&self, _key: impl AsKey) -> Option<Handle> {
-        todo!()
-    }
-    /// Looks up many keys at once; `found(i, meta, value)` for each hit, in order.
-    pub fn get_many<K: AsRef<[u8]>>(&self, _keys: &[K], _found: impl FnMut(usize, &Meta, &[u8])) {
-        todo!()
-    }
-    /// The item's meta data, without counting as a use.
-    pub fn peek(&self, _key: impl AsKey) -> Option<Meta> {
-        todo!()
-    }
-    /// Whether the key is visible, without counting as a use.
-    pub fn contains(&self, _key: impl AsKey) -> bool {
-        todo!()
+    #[inline]
+    pub fn get(&self, key: impl AsKey) -> Option<Vec<u8>> {
+        let mut value = Vec::new();
+        self.get_into(key, &mut value).map(|_| value)
     }
 
-    /// Stores a value.
-    pub fn set(&self, _key: impl AsKey, _value: &[u8], _attrs: Attrs) -> Result<u64, StoreError> {
-        todo!()
+    /// Appends the value to `out`.
+    #[inline]
+    pub fn get_into(&self, key: impl AsKey, out: &mut Vec<u8>) -> Option<Meta> {
+        match self.fetch(key, &Fetch::default(), out, |_, _| {}) {
+            Fetched::Copied(hit) => Some(hit.meta),
+            _ => None,
+        }
     }
+
+    /// The lookup in full: appends the value to `out` behind whatever `head` writes there first. It
+    /// may be called more than once; what it appended is taken back on a retry.
+    #[inline]
+    pub fn fetch(
+        &self,
+        key: impl AsKey,
+        how: &Fetch,
+        out: &mut Vec<u8>,
+        head: impl FnMut(&Hit, &mut Vec<u8>),
+    ) -> Fetched {
+        self.0.fetch(&key.as_key(self), how, out, head)
+    }
+
+    /// Calls `read` with the value in place, which may lie in several pieces.
+    ///
+    /// The memory is pinned meanwhile: other operations go on, but it is not used anew.
+    pub fn get_with<R>(
+        &self,
+        key: impl AsKey,
+        read: impl FnOnce(&Meta, &[&[u8]]) -> R,
+    ) -> Option<R> {
+        let handle = self.get_handle(key)?;
+        let mut parts = handle.parts();
+        let first = parts.next().unwrap_or_default();
+        let Some(second) = parts.next() else { return Some(read(handle.meta(), &[first])) };
+        let all: Vec<_> = [first, second].into_iter().chain(parts).collect();
+        Some(read(handle.meta(), &all))
+    }
+
+    /// An owned handle that keeps the value readable, whatever happens to the key.
+    pub fn get_handle(&self, key: impl AsKey) -> Option<Handle> {
+        self.0.get_handle(&key.as_key(self))
+    }
+
+    /// Looks up many keys at once, which is several times faster than one by one when they are not
+    /// in the processor's cache; `found(i, meta, value)` for each hit, in order.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// cache.set("b", b"2", memcore::Attrs::default())?;
+    /// let mut found = Vec::new();
+    /// cache.get_many(&["a", "b"], |i, _, value| found.push((i, value.to_vec())));
+    /// assert_eq!(found, [(1, b"2".to_vec())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K], mut found: impl FnMut(usize, &Meta, &[u8])) {
+        let mut value = Vec::new();
+        for (batch, keys) in keys.chunks(BATCH).enumerate() {
+            let mut hashed = [Key { bytes: &[], hash: 0 }; BATCH];
+            let hashed = &mut hashed[..keys.len()];
+            for (key, bytes) in hashed.iter_mut().zip(keys) {
+                *key = self.key(bytes.as_ref());
+            }
+            self.prefetch_index(hashed);
+            self.prefetch_items(hashed);
+            for (i, key) in hashed.iter().enumerate() {
+                value.clear();
+                if let Some(meta) = self.get_into(*key, &mut value) {
+                    found(batch * BATCH + i, &meta, &value);
+                }
+            }
+        }
+    }
+
+    /// The item's meta data, without counting as a use.
+    pub fn peek(&self, key: impl AsKey) -> Option<Meta> {
+        self.0.peek(&key.as_key(self))
+    }
+
+    /// Whether the key is visible, without counting as a use.
+    pub fn contains(&self, key: impl AsKey) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// Stores a value; its version.
+    ///
+    /// # Errors
+    /// [`StoreError`], if it can't be stored. An older value of the key is untouched then.
+    #[inline]
+    pub fn set(&self, key: impl AsKey, value: &[u8], attrs: Attrs) -> Result<u64, StoreError> {
+        match self.store(key, value, attrs, &Write { mode: Mode::Set, ..Write::default() })? {
+            Stored::Done { version, .. } => Ok(version),
+            // Without a condition there is nothing that could keep it from being stored.
+            _ => Err(StoreError::OutOfMemory),
+        }
+    }
+
     /// Stores a value under conditions.
+    ///
+    /// # Errors
+    /// [`StoreError`], if it can't be stored. An older value of the key is untouched then.
+    #[inline]
     pub fn store(
         &self,
-        _key: impl AsKey,
-        _value: &[u8],
-        _attrs: Attrs,
-        _how: &Write,
+        key: impl AsKey,
+        value: &[u8],
+        attrs: Attrs,
+        how: &Write,
     ) -> Result<Stored, StoreError> {
-        todo!()
+        self.0.store(&key.as_key(self), value, &attrs, how)
     }
+
     /// Begins a two-phase write of `len` bytes. Dropping the reservation abandons it.
+    ///
+    /// # Errors
+    /// [`StoreError`], if there can be no such item or there is no memory for it.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// let mut place = cache.reserve("k", 10, memcore::Attrs::default())?;
+    /// place.write(b"hello");
+    /// assert!(!cache.contains("k"));
+    /// place.write(b"world");
+    /// place.commit(&memcore::Write::default())?;
+    /// assert_eq!(cache.get("k").as_deref(), Some(&b"helloworld"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reserve(
         &self,
-        _key: impl AsKey,
-        _len: usize,
-        _attrs: Attrs,
+        key: impl AsKey,
+        len: usize,
+        attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
-        todo!()
+        self.0.reserve(&key.as_key(self), len, attrs)
     }
+
     /// Changes a decimal number.
-    pub fn count(&self, _key: impl AsKey, _how: &Count) -> Result<Counted, CountError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`CountError`], if the value is not a number or the new one can't be stored.
+    pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
+        self.0.count(&key.as_key(self), how)
     }
+
     /// Gives the item a new expiry; the item as it was, with the new expiry.
-    pub fn touch(&self, _key: impl AsKey, _expiry: Expiry) -> Option<Meta> {
-        todo!()
+    pub fn touch(&self, key: impl AsKey, expiry: Expiry) -> Option<Meta> {
+        self.0.touch(&key.as_key(self), expiry)
     }
-    /// Removes the key.
-    pub fn delete(&self, _key: impl AsKey) -> bool {
-        todo!()
+
+    /// Removes the key; whether it was there.
+    pub fn delete(&self, key: impl AsKey) -> bool {
+        matches!(self.remove(key, &Remove::default()), Ok(Removed::Done(_)))
     }
+
     /// Removes or invalidates the key under conditions.
-    pub fn remove(&self, _key: impl AsKey, _how: &Remove) -> Result<Removed, StoreError> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError`], if an item that stays in another form can't be stored.
+    pub fn remove(&self, key: impl AsKey, how: &Remove) -> Result<Removed, StoreError> {
+        self.0.remove(&key.as_key(self), how)
     }
 
     /// Makes everything stored so far invisible, now.
     pub fn flush(&self) {
-        todo!()
+        self.0.flush_now();
     }
-    /// Makes everything stored before second `at` invisible at that second; replaces an earlier plan.
-    pub fn flush_at(&self, _at: u32) {
-        todo!()
+
+    /// Makes everything stored before second `at` invisible at that second; replaces an earlier
+    /// plan.
+    pub fn flush_at(&self, at: u32) {
+        self.0.flush_at(at);
     }
-    /// Weakly consistent walk: calls `visit` for at least the next `at_least` index slots' items, returns false at the end.
+
+    /// A weakly consistent walk: visits at least the next `at_least` items, if there are as many,
+    /// and returns false at the end. An item that is there all the time is visited once or, if it
+    /// is written meanwhile, perhaps again. No lock is held while `visit` runs.
     pub fn scan(
         &self,
-        _cursor: &mut Cursor,
-        _at_least: usize,
-        _visit: impl FnMut(&[u8], &Meta),
+        cursor: &mut Cursor,
+        at_least: usize,
+        visit: impl FnMut(&[u8], &Meta),
     ) -> bool {
-        todo!()
+        self.0.scan(cursor, at_least, visit)
     }
-    /// Bounded housekeeping: about `budget` items' worth. True if there is more to do right now.
-    pub fn maintain(&self, _budget: usize) -> bool {
-        todo!()
+
+    /// Bounded housekeeping, about `budget` items' worth: removes expired items and reclaims memory
+    /// ahead of need. True if there is more to do right now.
+    ///
+    /// The cache has no threads of its own. A host that calls this a few times per second gets
+    /// expired memory back early and writes that need not wait for evictions; without it, all is
+    /// done by the writes themselves.
+    pub fn maintain(&self, budget: usize) -> bool {
+        let _ = self.0.now();
+        let sweeps = self.0.sweep(budget);
+        let reclaims = self.0.reclaim_ahead(budget);
+        let moves = self.0.tend_index(budget);
+        sweeps || reclaims || moves
     }
-    /// Changes the hard limit; memory above a smaller one is given back by this call and `maintain`.
-    pub fn set_limit(&self, _bytes: usize) -> Result<(), ConfigError> {
-        todo!()
+
+    /// Changes the hard limit. What is above a smaller one is evicted before this returns.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if the limit is too small to work with, or beyond
+    /// [`Builder::max_limit`].
+    pub fn set_limit(&self, bytes: usize) -> Result<(), ConfigError> {
+        self.0.set_limit(bytes)
     }
+
     /// The counters.
+    #[must_use]
     pub fn stats(&self) -> Stats {
-        todo!()
+        self.0.stats()
     }
+
     /// Zeroes the counters; gauges stay.
     pub fn reset_stats(&self) {
-        todo!()
+        self.0.counters.reset();
     }
+
     /// From now on `last_access` is kept to the second.
     pub fn track_access_exactly(&self) {
-        todo!()
+        self.0.track_access_exactly();
     }
+
     /// The largest item in bytes, header and key included.
+    #[must_use]
     pub fn max_item_size(&self) -> usize {
-        todo!()
-    }
-}
-
-/// A place in a [`Cache::scan`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cursor(u64);
-
-/// A value kept readable. Its bytes may lie in several pieces.
-#[derive(Debug)]
-pub struct Handle(());
-impl Handle {
-    /// The value's pieces in order.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::empty()
-    }
-    /// Bytes of the value.
-    pub fn len(&self) -> usize {
-        todo!()
-    }
-    /// Whether the value is empty.
-    pub fn is_empty(&self) -> bool {
-        todo!()
-    }
-    /// The item's meta data when it was read.
-    pub fn meta(&self) -> &Meta {
-        todo!()
-    }
-    /// The value in one piece.
-    pub fn to_vec(&self) -> Vec<u8> {
-        todo!()
-    }
-}
-
-/// Memory for a value that is still arriving. Nobody sees it before `commit`; dropping abandons it.
-#[derive(Debug)]
-pub struct Reservation(());
-impl Reservation {
-    /// Bytes still owed.
-    pub fn remaining(&self) -> usize {
-        todo!()
-    }
-    /// Takes the next bytes of the value, at most `remaining`; returns how many.
-    pub fn write(&mut self, _bytes: &[u8]) -> usize {
-        todo!()
-    }
-    /// Makes the value visible. Must be filled to the last byte.
-    pub fn commit(self, _how: &Write) -> Result<Stored, StoreError> {
-        todo!()
+        self.0.settings.max_item_size
     }
 }

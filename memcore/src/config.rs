@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::{Cache, Clock, ConfigError, SystemClock};
+use crate::removal::Listener;
+use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
 
 /// Builds a [`Cache`].
 ///
@@ -15,29 +16,41 @@ use crate::{Cache, Clock, ConfigError, SystemClock};
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(crate) limit: usize,
+    pub(crate) limit_most: Option<usize>,
     pub(crate) max_item_size: usize,
     pub(crate) evictions: bool,
     pub(crate) pin_limit: Option<usize>,
     pub(crate) huge_pages: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Option<u64>,
+    pub(crate) listener: Option<Listener>,
 }
 
 impl Builder {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
-            max_item_size: 1 << 20,
+            limit_most: None,
+            max_item_size: (1 << 20).min(limit / 2),
             evictions: true,
             pin_limit: None,
             huge_pages: false,
             clock: Arc::new(SystemClock::new()),
             seed: None,
+            listener: None,
         }
     }
 
-    /// The largest item in bytes, header and key included. Default 1 MiB, at most 1 GiB and half of
-    /// the limit.
+    /// How far [`Cache::set_limit`] may raise the limit; only address space is taken for that.
+    /// Default four times the limit.
+    #[must_use]
+    pub fn max_limit(mut self, bytes: usize) -> Self {
+        self.limit_most = Some(bytes);
+        self
+    }
+
+    /// The largest item in bytes, header and key included. Default 1 MiB or half of the limit if
+    /// that is less; at most 1 GiB and half of the limit.
     #[must_use]
     pub fn max_item_size(mut self, bytes: usize) -> Self {
         self.max_item_size = bytes;
@@ -77,6 +90,14 @@ impl Builder {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Calls `listener` for each item that is removed, with the cause. It runs while parts of the
+    /// cache are locked: it must be quick and must not use the cache.
+    #[must_use]
+    pub fn on_removal(mut self, listener: impl Fn(&Removal<'_>) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener::new(listener));
         self
     }
 

@@ -1,22 +1,63 @@
 //! An in-process cache of bytes with a hard memory limit.
+//!
+//! - **The limit is the truth.** One budget in bytes covers items, index and all bookkeeping, and is
+//!   never exceeded. Memory is mapped when it is needed.
+//! - **Reads take no lock** and, in the steady state, write nothing. [`Cache::get_many`] looks up
+//!   batches several times faster than single lookups.
+//! - **Small overhead**: 12 bytes of header and about 13 bytes of index per item; flags and expiry
+//!   take memory only where they are used.
+//! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed before anybody
+//!   asks, with bounded work per step.
+//! - **No threads, no timers, no global state.** Time is injected with [`Clock`]; the host calls
+//!   [`Cache::maintain`] when it has time, or never.
+//!
+//! ```
+//! use memcore::{Attrs, Cache};
+//!
+//! let cache = Cache::new(64 << 20)?;
+//! cache.set("answer", b"42", Attrs::default())?;
+//! assert_eq!(cache.get("answer").as_deref(), Some(&b"42"[..]));
+//! assert!(cache.delete("answer"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod bytes;
 mod cache;
 mod clock;
 mod config;
+mod counters;
+mod engine;
 mod error;
+mod handle;
 mod index;
 mod item;
 mod layout;
+mod log;
 mod pool;
+mod read;
+mod reclaim;
 mod region;
+mod removal;
+mod reserve;
+mod scan;
 mod segments;
+mod setup;
 mod stats;
+mod sweep;
 mod sync;
+mod update;
+mod write;
 
-pub use cache::{AsKey, Cache, Cursor, Handle, Key, Reservation};
+pub use cache::{AsKey, Cache, Key};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::Builder;
 pub use error::{ConfigError, CountError, StoreError};
-pub use item::*;
+pub use handle::Handle;
+pub use item::{
+    Attrs, Count, Counted, Expiry, Fetch, Fetched, Hit, Lease, Meta, Miss, Mode, Remove, Removed,
+    Stored, Write,
+};
+pub use removal::{Cause, Removal};
+pub use reserve::Reservation;
+pub use scan::Cursor;
 pub use stats::{ClassStats, Stats};

@@ -17,6 +17,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Segments that could be had without reclaiming; a mirror of the state.
     available: AtomicUsize,
+    /// A mirror of the limit.
+    limit: AtomicUsize,
     /// Segments of each class in use.
     held: [AtomicU32; CLASSES],
     segment_cost: usize,
@@ -94,6 +96,7 @@ impl Pool {
         let pool = Self {
             state: Mutex::new(state),
             available: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
             held: std::array::from_fn(|_| AtomicU32::new(0)),
             segment_cost: segment_bytes + ROW_BYTES,
         };
@@ -107,12 +110,17 @@ impl Pool {
         self.available.load(Ordering::Relaxed)
     }
 
+    /// The limit in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     /// Segments of `class` in use.
     pub(crate) fn held(&self, class: u8) -> u32 {
         self.held[usize::from(class)].load(Ordering::Relaxed)
     }
 
-    /// Takes a segment if more than `reserve` are left, with its place in the order of ages.
+    /// Takes a segment if more than `reserve` are left.
     pub(crate) fn take(&self, table: &Segments, class: u8, reserve: usize) -> Option<SegmentId> {
         let mut state = self.state.lock();
         if self.spare(&state) <= reserve {
@@ -127,7 +135,6 @@ impl Pool {
             Some(id)
         })?;
         state.opened = state.opened.wrapping_add(1);
-        table.born(id).store(state.opened, Ordering::Relaxed);
         self.held[usize::from(class)].fetch_add(1, Ordering::Relaxed);
         self.mirror(&state);
         Some(id)
@@ -144,6 +151,7 @@ impl Pool {
         let mut state = self.state.lock();
         let Place { log, .. } = table.place(id);
         table.set_place(id, Place { phase: Phase::Sealed, log });
+        table.born(id).store(state.opened, Ordering::Relaxed);
         state.push(table, id, log);
         table.load(id).is_empty()
     }
@@ -298,6 +306,7 @@ impl Pool {
     pub(crate) fn set_limit(&self, table: &Segments, limit: usize, memory: &Region<AtomicU32>) {
         let mut state = self.state.lock();
         state.limit = limit;
+        self.limit.store(limit, Ordering::Relaxed);
         while state.used > limit
             && let Some(id) = state.free.pop(table)
         {

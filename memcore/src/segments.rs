@@ -206,7 +206,7 @@ impl Segments {
         lead_words: 5 in words: AtomicU32, WORDS;
         /// Its [`Place`].
         place_word: 6 in words: AtomicU32, WORDS;
-        /// Count of segments opened before it: its age in logical time.
+        /// Count of segments opened before it was sealed: its age in logical time.
         born: 7 in words: AtomicU32, WORDS;
         /// Second when it was opened.
         opened: 8 in words: AtomicU32, WORDS;

@@ -1,5 +1,10 @@
 //! What the cache counts.
 
+use crate::counters::{Event, Sums};
+use crate::engine::Engine;
+use crate::segments::{CLASS_MAX, CLASSES, Phase, Queue};
+use crate::sync::Ordering;
+
 /// Counters and gauges, at one moment. Counters start at zero and at [`Cache::reset_stats`].
 ///
 /// [`Cache::reset_stats`]: crate::Cache::reset_stats
@@ -88,4 +93,121 @@ pub struct ClassStats {
     pub out_of_memory: u64,
     /// Writes refused because the item was too large; only in the total.
     pub too_large: u64,
+}
+
+impl Engine {
+    /// All counters and gauges.
+    pub(crate) fn stats(&self) -> Stats {
+        let sums = self.counters.sums();
+        let mut classes: Vec<_> =
+            (0..CLASSES as u8).map(|class| self.class(&sums, class)).collect();
+        self.add_segments(&mut classes);
+        let mut total = ClassStats { item_max: self.settings.max_item_size, ..Default::default() };
+        classes.iter().for_each(|class| total.add(class));
+        let count = |event| sums.of(0, event);
+        total.misses = count(Event::Misses);
+        total.misses_expired = count(Event::MissesExpired);
+        total.misses_flushed = count(Event::MissesFlushed);
+        total.too_large = count(Event::TooLarge);
+        let gauge = self.pool.gauge();
+        let (index_bytes, index_slots) = self.index.size();
+        Stats {
+            limit: gauge.limit,
+            used: gauge.used,
+            index_bytes,
+            index_slots,
+            segment_size: self.table.segment_bytes(),
+            free_segments: gauge.free,
+            pinned_bytes: self.pinned.load(Ordering::Relaxed),
+            total,
+            classes,
+        }
+    }
+
+    fn class(&self, sums: &Sums, class: u8) -> ClassStats {
+        let count = |event| sums.of(class, event);
+        let most = CLASS_MAX.get(usize::from(class)).copied();
+        let age = self.counters.evicted_age[usize::from(class)].load(Ordering::Relaxed);
+        ClassStats {
+            item_max: most.unwrap_or(usize::MAX).min(self.settings.max_item_size),
+            items: count(Event::ItemsSmall).wrapping_add(count(Event::ItemsMain)),
+            items_small: count(Event::ItemsSmall),
+            bytes: count(Event::Bytes),
+            stored: count(Event::Stored),
+            hits_small: count(Event::HitsSmall),
+            hits_main: count(Event::HitsMain),
+            evicted: count(Event::Evicted),
+            evicted_unfetched: count(Event::EvictedUnfetched),
+            evicted_expiring: count(Event::EvictedExpiring),
+            evicted_active: count(Event::EvictedActive),
+            evicted_age: age as u32,
+            expired: count(Event::Expired),
+            expired_unfetched: count(Event::ExpiredUnfetched),
+            expired_swept: count(Event::ExpiredSwept),
+            swept: count(Event::Swept),
+            deleted: count(Event::Deleted),
+            replaced: count(Event::Replaced),
+            flushed: count(Event::Flushed),
+            promoted: count(Event::Promoted),
+            reinserted: count(Event::Reinserted),
+            direct_reclaims: count(Event::DirectReclaims),
+            out_of_memory: count(Event::OutOfMemory),
+            ..ClassStats::default()
+        }
+    }
+
+    /// Adds up what the segment table knows.
+    fn add_segments(&self, classes: &mut [ClassStats]) {
+        let now = self.clock_now();
+        for id in 1..self.pool.bound() {
+            let place = self.table.place(id);
+            if place.phase == Phase::Free {
+                continue;
+            }
+            let class = &mut classes[usize::from(place.log.class)];
+            class.segments += 1;
+            let age = now.saturating_sub(self.table.opened(id).load(Ordering::Relaxed));
+            let oldest = match place.log.queue {
+                Queue::Small => &mut class.age_small,
+                Queue::Main => &mut class.age_main,
+            };
+            *oldest = age.max(*oldest);
+        }
+    }
+}
+
+impl ClassStats {
+    /// Adds the counters of a class to a total.
+    fn add(&mut self, class: &Self) {
+        let ClassStats { age_small, age_main, evicted_age, .. } = *class;
+        self.age_small = self.age_small.max(age_small);
+        self.age_main = self.age_main.max(age_main);
+        self.evicted_age = self.evicted_age.max(evicted_age);
+        for (sum, count) in [
+            (&mut self.items, class.items),
+            (&mut self.items_small, class.items_small),
+            (&mut self.bytes, class.bytes),
+            (&mut self.segments, class.segments),
+            (&mut self.stored, class.stored),
+            (&mut self.hits_small, class.hits_small),
+            (&mut self.hits_main, class.hits_main),
+            (&mut self.evicted, class.evicted),
+            (&mut self.evicted_unfetched, class.evicted_unfetched),
+            (&mut self.evicted_expiring, class.evicted_expiring),
+            (&mut self.evicted_active, class.evicted_active),
+            (&mut self.expired, class.expired),
+            (&mut self.expired_unfetched, class.expired_unfetched),
+            (&mut self.expired_swept, class.expired_swept),
+            (&mut self.swept, class.swept),
+            (&mut self.deleted, class.deleted),
+            (&mut self.replaced, class.replaced),
+            (&mut self.flushed, class.flushed),
+            (&mut self.promoted, class.promoted),
+            (&mut self.reinserted, class.reinserted),
+            (&mut self.direct_reclaims, class.direct_reclaims),
+            (&mut self.out_of_memory, class.out_of_memory),
+        ] {
+            *sum += count;
+        }
+    }
 }

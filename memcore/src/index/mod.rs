@@ -148,9 +148,12 @@ impl Index {
             }),
             state: Mutex::new(ShardState::default()),
         };
+        let slots = Region::reserve(shards * stride)?;
+        // Shards lie far apart: huge pages would take many times what is used.
+        slots.advise_huge(false);
         Ok(Self {
             shards: std::iter::repeat_with(shard).take(shards).collect(),
-            slots: Region::reserve(shards * stride)?,
+            slots,
             groups_max,
             stride,
         })
@@ -264,6 +267,15 @@ impl Index {
             }
         }
         ControlFlow::Continue(Certainty::Stable)
+    }
+
+    /// An address to which the key may well lead, for prefetching.
+    #[inline(always)]
+    pub(crate) fn guess(&self, position: Position) -> Option<Loc> {
+        let line = self.home(position).line;
+        let words = self.slots.cells(line, LINE);
+        let word = words.iter().map(|cell| cell.load(Ordering::Relaxed));
+        word.filter(|&word| matches(word, position.at)).map(loc_of).next()
     }
 
     /// Looks for a slot of this key in the locked shard, where nothing changes.

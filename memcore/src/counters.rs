@@ -1,0 +1,149 @@
+//! Counters that threads can change without getting in each other's way.
+//!
+//! Each thread adds to one of a few stripes; a reader sums them up. Gauges are counted up and down
+//! and may be negative in a single stripe.
+
+use std::cell::Cell;
+
+use crate::segments::CLASSES;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+
+/// What is counted, per size class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Event {
+    /// Gauge: live items of the small queue.
+    ItemsSmall,
+    /// Gauge: live items of the main queue.
+    ItemsMain,
+    /// Gauge: bytes of live items.
+    Bytes,
+    HitsSmall,
+    HitsMain,
+    /// Counted for class 0, as a missing item has none.
+    Misses,
+    MissesExpired,
+    MissesFlushed,
+    TooLarge,
+    Stored,
+    Evicted,
+    EvictedUnfetched,
+    EvictedExpiring,
+    EvictedActive,
+    Expired,
+    ExpiredUnfetched,
+    ExpiredSwept,
+    Swept,
+    Deleted,
+    Replaced,
+    Flushed,
+    Promoted,
+    Reinserted,
+    DirectReclaims,
+    OutOfMemory,
+}
+
+const EVENTS: usize = Event::OutOfMemory as usize + 1;
+const GAUGES: usize = Event::Bytes as usize + 1;
+const STRIPES: usize = 8;
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Stripe([[AtomicU64; EVENTS]; CLASSES]);
+
+/// All counters of a cache.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    stripes: Box<[Stripe; STRIPES]>,
+    /// Seconds between last access and eviction of the item evicted last, per class.
+    pub(crate) evicted_age: [AtomicU64; CLASSES],
+}
+
+/// The sums, at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums([[u64; EVENTS]; CLASSES]);
+
+impl Counters {
+    /// Bytes that they take.
+    pub(crate) const BYTES: usize = size_of::<[Stripe; STRIPES]>();
+
+    pub(crate) fn new() -> Self {
+        let zeroes = || std::array::from_fn(|_| AtomicU64::new(0));
+        Self {
+            stripes: Box::new(std::array::from_fn(|_| Stripe(std::array::from_fn(|_| zeroes())))),
+            evicted_age: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    /// Adds to a counter.
+    #[inline]
+    pub(crate) fn add(&self, class: u8, event: Event, count: u64) {
+        let Stripe(counts) = &self.stripes[stripe()];
+        counts[usize::from(class)][event as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes from a gauge.
+    #[inline]
+    pub(crate) fn sub(&self, class: u8, event: Event, count: u64) {
+        self.add(class, event, count.wrapping_neg());
+    }
+
+    /// Sums all stripes up.
+    pub(crate) fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for Stripe(counts) in self.stripes.iter() {
+            for (sum, count) in sums.0.as_flattened_mut().iter_mut().zip(counts.as_flattened()) {
+                *sum = sum.wrapping_add(count.load(Ordering::Relaxed));
+            }
+        }
+        sums
+    }
+
+    /// Zeroes all counters, but no gauge. What is counted meanwhile may be lost.
+    pub(crate) fn reset(&self) {
+        for Stripe(counts) in self.stripes.iter() {
+            for class in counts {
+                class[GAUGES..].iter().for_each(|count| count.store(0, Ordering::Relaxed));
+            }
+        }
+    }
+}
+
+impl Sums {
+    pub(crate) fn of(&self, class: u8, event: Event) -> u64 {
+        self.0[usize::from(class)][event as usize]
+    }
+}
+
+/// This thread's stripe.
+#[inline]
+fn stripe() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    STRIPE.with(|stripe| {
+        if stripe.get() == usize::MAX {
+            stripe.set(THREADS.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        stripe.get()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_survive_a_reset_and_may_be_taken_from_elsewhere() {
+        let counters = Counters::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| counters.add(2, Event::Bytes, 100));
+            scope.spawn(|| counters.add(2, Event::Stored, 1));
+        });
+        counters.sub(2, Event::Bytes, 60);
+        counters.reset();
+        let sums = counters.sums();
+        assert_eq!((sums.of(2, Event::Bytes), sums.of(2, Event::Stored)), (40, 0));
+    }
+}

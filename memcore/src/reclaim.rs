@@ -1,0 +1,524 @@
+//! Making room: which segment is emptied next, and what becomes of its items.
+//!
+//! The policy is S3-FIFO (Yang et al., SOSP 2023) over segments instead of items: new items are on
+//! probation in the small queue, of which those that were used move to the main queue, and those of
+//! the main queue that were used since stay for another round. Among the oldest segments of all
+//! size classes the victim is the one with the fewest uses for its age: hit density, after LHD
+//! (Beckmann et al., NSDI 2018). Where overwriting and deleting has left holes, a segment with many
+//! of them is compacted instead and nothing is evicted.
+//!
+//! A victim is emptied a few items at a time, so that no writer waits long.
+
+use crate::counters::Event;
+use crate::engine::{Engine, Item};
+use crate::layout::{self, FREQ_MAX, Header};
+use crate::log::NeedsRoom;
+use crate::pool::logs;
+use crate::removal::Cause;
+use crate::segments::{CLASS_MAX, Loc, LogId, Phase, Pieces, Place, Queue, SegmentId, class_of};
+use crate::sync::{MutexGuard, Ordering};
+use crate::write::Room;
+use crate::{Miss, StoreError};
+
+/// Items that are moved or evicted in one step.
+pub(crate) const STEP: usize = 32;
+/// The small queue gives up segments while it holds more than one in so many.
+const SMALL_SHARE: u32 = 10;
+/// No segment is a victim before one in so many was opened after it, so that even a large item
+/// stays for a while.
+const PROBATION: u32 = 16;
+/// Of a victim's bytes at most so many out of four survive, so that a victim is always worth it.
+const SURVIVORS: usize = 3;
+/// Use counts of a segment are summed up again after so many evictions.
+const RECOUNT: u32 = 16;
+/// Segments that are looked at for holes before something is evicted.
+const SAMPLE: usize = 16;
+/// A segment is compacted if at least one in so many bytes is a hole.
+const HOLES: usize = 3;
+/// Younger segments that may take the place of an oldest one that can't be emptied now.
+const DETOUR: usize = 8;
+/// Segments with large items that are kept in a row before one has to go.
+const ROUNDS_MAX: u32 = 16;
+/// One segment in so many is kept free ahead of the writers.
+const FREE_SHARE: usize = 256;
+
+/// The reclaimer's own state, behind its lock.
+#[derive(Debug)]
+pub(crate) struct Reclaim {
+    victim: Option<Victim>,
+    evictions: u32,
+    /// Victims in a row whose items stayed.
+    rounds: u32,
+    random: u64,
+    pub(crate) sweep: crate::sweep::Sweep,
+}
+
+/// A segment that is being emptied.
+#[derive(Clone, Copy, Debug)]
+struct Victim {
+    id: SegmentId,
+    log: LogId,
+    /// Words that have been dealt with.
+    done: usize,
+    /// Items with this use counter survive, and those with the next lower one as far as there is
+    /// room for them.
+    threshold: u32,
+    /// Bytes for those.
+    spare: usize,
+    /// Everything stays; the segment has holes.
+    compacts: bool,
+    /// Items stayed where they are.
+    kept: bool,
+}
+
+/// What becomes of an item of a victim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is evicted.
+    Go,
+    /// It is copied.
+    Move,
+    /// It stays where it is.
+    Stay,
+}
+
+/// What a step of the reclaimer led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There is more to do.
+    Working,
+    /// A segment has been dealt with.
+    Finished,
+    /// There is nothing to reclaim.
+    Stuck,
+}
+
+impl Reclaim {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            victim: None,
+            evictions: 0,
+            rounds: 0,
+            random: seed | 1,
+            sweep: crate::sweep::Sweep::default(),
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+impl Engine {
+    /// Makes room for an item.
+    ///
+    /// # Errors
+    /// Nothing can be reclaimed.
+    pub(crate) fn make_room(&self, header: &Header) -> Result<(), StoreError> {
+        self.make_room_for(header.words() / self.table.segment_words() + 2)
+            .or_else(|error| match self.pool.available() > 0 {
+                true if header.words() <= self.table.segment_words() => Ok(()),
+                _ => Err(error),
+            })
+            .inspect_err(|_| self.counters.add(self.class_of(header), Event::OutOfMemory, 1))
+    }
+
+    fn class_of(&self, header: &Header) -> u8 {
+        class_of(header.words() * 4)
+    }
+
+    /// Makes sure that `segments` could be taken.
+    pub(crate) fn make_room_for(&self, segments: usize) -> Result<(), StoreError> {
+        // Enough for every item to have been passed over with the highest use counter.
+        let mut patience = 64 + 8 * self.pool.bound();
+        while self.pool.available() < segments {
+            let mut reclaim = self.reclaim.lock();
+            self.counters.add(0, Event::DirectReclaims, 1);
+            while self.pool.available() < segments {
+                match self.reclaim_step(&mut reclaim) {
+                    Step::Working => {}
+                    Step::Finished if patience > 0 => patience -= 1,
+                    Step::Finished | Step::Stuck => return Err(StoreError::OutOfMemory),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a writer's share of the work ahead of need.
+    #[inline]
+    pub(crate) fn assist(&self) {
+        if self.is_short()
+            && let Some(mut reclaim) = self.reclaim.try_lock()
+        {
+            self.reclaim_step(&mut reclaim);
+        }
+    }
+
+    /// Whether a little more should be free than is.
+    pub(crate) fn is_short(&self) -> bool {
+        let segments = self.pool.limit() / self.table.segment_bytes();
+        self.pool.available() < 1 + segments / FREE_SHARE
+    }
+
+    /// Empties a part of a victim.
+    pub(crate) fn reclaim_step(&self, reclaim: &mut MutexGuard<'_, Reclaim>) -> Step {
+        let now = self.clock_now();
+        let Some(mut victim) = reclaim.victim.take().or_else(|| self.choose(reclaim)) else {
+            return Step::Stuck;
+        };
+        let mut batch = [None; STEP];
+        let finished = self.collect(&mut victim, &mut batch);
+        for loc in batch.into_iter().flatten() {
+            self.dispose(&mut victim, loc, now);
+        }
+        if !finished {
+            reclaim.victim = Some(victim);
+            return Step::Working;
+        }
+        self.finish(reclaim, &victim);
+        Step::Finished
+    }
+
+    /// Notes the next live items of the victim and brings their index lines near; true at its end.
+    fn collect(&self, victim: &mut Victim, batch: &mut [Option<Loc>; STEP]) -> bool {
+        let start = self.table.start(victim.id);
+        let used = self.table.used(victim.id).load(Ordering::Acquire) as usize;
+        let mut places = batch.iter_mut();
+        if victim.done == 0 {
+            victim.done = self.table.lead_words(victim.id).load(Ordering::Relaxed) as usize;
+            let lead = self.table.lead(victim.id).load(Ordering::Relaxed);
+            if lead != 0
+                && self.read_any(lead).state.is_live()
+                && let Some(place) = places.next()
+            {
+                *place = Some(lead);
+            }
+        }
+        while victim.done < used {
+            let item = self.read_any(start + victim.done as u64);
+            if item.state.is_live() {
+                let Some(place) = places.next() else { return false };
+                *place = Some(item.loc);
+                self.index.prefetch(self.position_of(&item));
+            }
+            victim.done += layout::item_words(item.shape, item.value_len);
+        }
+        true
+    }
+
+    /// Decides about one item.
+    fn dispose(&self, victim: &mut Victim, loc: Loc, now: u32) {
+        let item = self.read_any(loc);
+        let position = self.position_of(&item);
+        let mut lock = self.index.lock(position);
+        let Some(spot) = self.index.find_loc(position, loc, &lock) else { return };
+        let item = self.read_any(loc);
+        // The item at the front may be long gone, and another one be where it began.
+        let mut pieces = Pieces::new(&self.table, loc as usize * 4, item.size());
+        if !pieces.any(|(at, _)| at / self.table.segment_bytes() == victim.id as usize) {
+            return;
+        }
+        let hidden = self.hidden(&item, now);
+        let fate = if hidden.is_none() { self.fate(victim, &item) } else { Fate::Go };
+        let stays = match fate {
+            Fate::Go => false,
+            Fate::Stay => true,
+            Fate::Move => {
+                let redirect = |to| self.index.redirect(spot, to, &mut lock);
+                self.relocate(victim, &item, redirect) || victim.compacts
+            }
+        };
+        if stays {
+            return;
+        }
+        self.index.remove(position, spot, &mut lock);
+        let cause = match hidden {
+            Some(Miss::Expired) => Cause::Expired,
+            Some(_) => Cause::Flushed,
+            None => Cause::Evicted,
+        };
+        if cause == Cause::Evicted && victim.log.queue == Queue::Small {
+            self.index.remember(position, &mut lock);
+        }
+        self.retire(&item, cause, now);
+    }
+
+    fn fate(&self, victim: &mut Victim, item: &Item) -> Fate {
+        if victim.compacts {
+            return Fate::Move;
+        }
+        let freq = item.state.freq();
+        if freq == 0 || freq + 1 < victim.threshold {
+            return Fate::Go;
+        }
+        if freq < victim.threshold {
+            if item.size() > victim.spare {
+                return Fate::Go;
+            }
+            victim.spare -= item.size();
+        }
+        if self.keeps_in_place(victim.log.class) {
+            self.keep(victim, item);
+            return Fate::Stay;
+        }
+        Fate::Move
+    }
+
+    /// Items of this class are too large to be copied: their segments go back to the end of the
+    /// queue instead.
+    fn keeps_in_place(&self, class: u8) -> bool {
+        CLASS_MAX.get(usize::from(class)).is_none_or(|&max| max > self.table.segment_bytes())
+    }
+
+    /// Lets a large item stay where it is, and the segments that it goes on in stay with it.
+    fn keep(&self, victim: &mut Victim, item: &Item) {
+        victim.kept = true;
+        if self.table.segment_of(item.loc) != victim.id {
+            return;
+        }
+        let state = item.state.with_freq(item.state.freq() - 1);
+        self.word(item.loc + 2).store(state.0, Ordering::Relaxed);
+        let pieces = Pieces::new(&self.table, item.loc as usize * 4, item.size());
+        for (at, _) in pieces.skip(1) {
+            let id = (at / self.table.segment_bytes()) as SegmentId;
+            self.pool.rejuvenate(&self.table, id);
+        }
+    }
+
+    /// Copies an item to where survivors go; false if there is no memory for that.
+    fn relocate(&self, victim: &Victim, item: &Item, redirect: impl FnOnce(Loc)) -> bool {
+        let mut draft = self.redraft(item);
+        let class = class_of(draft.header.words() * 4);
+        let log = match victim.compacts {
+            true => LogId { class, ..victim.log },
+            false => LogId { queue: Queue::Main, class, ..victim.log },
+        };
+        if !victim.compacts {
+            draft.state = draft.state.with_freq(draft.state.freq() - 1);
+        }
+        if draft.header.words() > self.table.segment_words() {
+            return false;
+        }
+        let mut key = [0; 256];
+        let key = &mut key[..item.shape.key_len()];
+        self.memory.read(item.key_at(), key);
+        let Ok(slot) = self.allocate(log, draft.header, key, draft.state, 0) else { return false };
+        if self.table.stamp(self.table.segment_of(slot.loc)).epoch() != item.stamp.epoch() {
+            self.abandon(&slot);
+            return false;
+        }
+        let value = Pieces::new(&self.table, slot.value_at(), draft.header.value_len);
+        self.copy(value, &draft.parts);
+        self.go_live(&Room::Slot(slot), draft.version);
+        redirect(slot.loc);
+        self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
+        self.discard(item);
+        match victim.log.queue {
+            _ if victim.compacts => {}
+            Queue::Small => self.counters.add(class, Event::Promoted, 1),
+            Queue::Main => self.counters.add(class, Event::Reinserted, 1),
+        }
+        true
+    }
+
+    fn finish(&self, reclaim: &mut Reclaim, victim: &Victim) {
+        reclaim.evictions = reclaim.evictions.wrapping_add(1);
+        if victim.kept && !self.table.load(victim.id).is_empty() {
+            reclaim.rounds += 1;
+            self.pool.rejuvenate(&self.table, victim.id);
+            return;
+        }
+        reclaim.rounds = 0;
+        let freed = self.pool.give_back(&self.table, victim.id, Phase::Victim, &self.memory);
+        if freed == crate::pool::Freed::No {
+            // An item could not be moved or found for the moment; later then.
+            self.pool.rejuvenate(&self.table, victim.id);
+        }
+    }
+
+    /// Chooses the next victim.
+    fn choose(&self, reclaim: &mut Reclaim) -> Option<Victim> {
+        let evicts = self.settings.evictions;
+        let holes = if evicts { HOLES } else { 2 * SAMPLE };
+        if let Some(id) = self.with_holes(reclaim, holes) {
+            return self.condemn(reclaim, id, true);
+        }
+        if !evicts {
+            return None;
+        }
+        let [small, main] = self.pool.sealed();
+        let first = if small * SMALL_SHARE > small + main { Queue::Small } else { Queue::Main };
+        let second = if first == Queue::Small { Queue::Main } else { Queue::Small };
+        let probation = (small + main) / PROBATION;
+        for (queue, age_min) in [(first, probation), (second, probation), (first, 0), (second, 0)] {
+            if let Some(id) = self.least_dense(reclaim, queue, age_min)
+                && let Some(victim) = self.condemn(reclaim, id, false)
+            {
+                return Some(victim);
+            }
+        }
+        // All there is lies in open segments.
+        self.close_logs();
+        let id =
+            logs(Queue::Small).chain(logs(Queue::Main)).find_map(|log| self.oldest_free(log))?;
+        self.condemn(reclaim, id, false)
+    }
+
+    fn condemn(&self, reclaim: &Reclaim, id: SegmentId, compacts: bool) -> Option<Victim> {
+        if !self.pool.condemn(&self.table, id) {
+            return None;
+        }
+        let Place { log, .. } = self.table.place(id);
+        let used = self.table.used(id).load(Ordering::Relaxed) as usize * 4;
+        let budget = used / 4 * SURVIVORS;
+        let bytes = self.bytes_by_use(id);
+        let above = |freq: u32| bytes[freq as usize..].iter().sum::<usize>();
+        let threshold = (1..=FREQ_MAX + 1).find(|&freq| above(freq) <= budget);
+        let threshold = threshold.unwrap_or(FREQ_MAX + 1);
+        let (threshold, spare) = match reclaim.rounds < ROUNDS_MAX {
+            true => (threshold, budget - above(threshold)),
+            false => (FREQ_MAX + 2, 0),
+        };
+        Some(Victim { id, log, done: 0, threshold, spare, compacts, kept: false })
+    }
+
+    /// The segment among a few at random that has the most holes, if they are at least one in
+    /// `holes` bytes.
+    fn with_holes(&self, reclaim: &mut Reclaim, holes: usize) -> Option<SegmentId> {
+        let bound = u64::from(self.pool.bound());
+        let mut best = (0, None);
+        let all = bound <= 4 * SAMPLE as u64;
+        let count = if all { bound as usize } else { SAMPLE };
+        for i in 0..count {
+            let id = match all {
+                true => i as SegmentId,
+                false => (reclaim.random() % bound) as SegmentId,
+            };
+            let Place { phase, log } = self.table.place(id);
+            if id == 0 || phase != Phase::Sealed || self.keeps_in_place(log.class) {
+                continue;
+            }
+            let load = self.table.load(id);
+            let used = self.table.used(id).load(Ordering::Relaxed) as usize * 4;
+            let dead = used.saturating_sub(load.bytes as usize);
+            if load.pending == 0 && dead * holes >= used && dead > best.0 {
+                best = (dead, Some(id));
+            }
+        }
+        best.1
+    }
+
+    /// The oldest segment of a log that can be emptied.
+    fn oldest_free(&self, log: LogId) -> Option<SegmentId> {
+        let mut id = self.pool.oldest(log)?;
+        for _ in 0..DETOUR {
+            if self.table.load(id).pending == 0 {
+                return Some(id);
+            }
+            id = self.pool.younger(&self.table, id)?;
+        }
+        None
+    }
+
+    /// The one of a queue's oldest segments with the fewest uses for its age, which must be at
+    /// least `age_min`.
+    fn least_dense(&self, reclaim: &Reclaim, queue: Queue, age_min: u32) -> Option<SegmentId> {
+        let opened = self.pool.opened();
+        let mut least: Option<(u64, SegmentId)> = None;
+        for log in logs(queue) {
+            let Some(id) = self.oldest_free(log) else { continue };
+            if self.table.stamp(id).epoch() != self.epoch() {
+                return Some(id);
+            }
+            let age = opened.wrapping_sub(self.table.born(id).load(Ordering::Relaxed)).max(1);
+            if age < age_min {
+                continue;
+            }
+            let hits = self.hits(reclaim, id);
+            let density = (u64::from(hits) * 2 + 1) * (1 << 24) / u64::from(age);
+            if least.is_none_or(|(least, _)| density < least) {
+                least = Some((density, id));
+            }
+        }
+        least.map(|(_, id)| id)
+    }
+
+    /// The sum of a segment's use counters, not too long ago.
+    fn hits(&self, reclaim: &Reclaim, id: SegmentId) -> u32 {
+        let counted = self.table.counted(id);
+        let mark = reclaim.evictions.wrapping_add(RECOUNT);
+        let age = mark.wrapping_sub(counted.load(Ordering::Relaxed));
+        if counted.load(Ordering::Relaxed) == 0 || age > 2 * RECOUNT {
+            let by_use = self.uses(id);
+            self.table.hits(id).store(by_use, Ordering::Relaxed);
+            counted.store(mark.max(1), Ordering::Relaxed);
+        }
+        self.table.hits(id).load(Ordering::Relaxed)
+    }
+
+    fn uses(&self, id: SegmentId) -> u32 {
+        let mut uses = 0;
+        self.walk(id, |item| uses += item.state.freq());
+        uses
+    }
+
+    /// Bytes of live items by use counter.
+    fn bytes_by_use(&self, id: SegmentId) -> [usize; FREQ_MAX as usize + 1] {
+        let mut bytes = [0; FREQ_MAX as usize + 1];
+        self.walk(id, |item| bytes[item.state.freq() as usize] += item.size());
+        bytes
+    }
+
+    /// Visits the live items that begin in a segment.
+    fn walk(&self, id: SegmentId, mut visit: impl FnMut(&Item)) {
+        let start = self.table.start(id);
+        let used = self.table.used(id).load(Ordering::Acquire) as usize;
+        let mut at = self.table.lead_words(id).load(Ordering::Relaxed) as usize;
+        while at < used {
+            let item = self.read_any(start + at as u64);
+            if item.state.is_live() {
+                visit(&item);
+            }
+            at += layout::item_words(item.shape, item.value_len);
+        }
+    }
+
+    /// Bounded reclaiming ahead of need; true if there is more to do.
+    pub(crate) fn reclaim_ahead(&self, budget: usize) -> bool {
+        for _ in 0..budget.div_ceil(STEP) {
+            let over = self.pool.gauge().used > self.pool.limit();
+            if !self.is_short() && !over {
+                return false;
+            }
+            let Some(mut reclaim) = self.reclaim.try_lock() else { return true };
+            if self.reclaim_step(&mut reclaim) == Step::Stuck {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Applies a new limit and reclaims what is above it.
+    pub(crate) fn apply_limit(&self, bytes: usize) {
+        self.pool.set_limit(&self.table, bytes, &self.memory);
+        let mut patience = 64 + 8 * self.pool.bound();
+        let mut reclaim = self.reclaim.lock();
+        while self.pool.gauge().used > bytes && patience > 0 {
+            match self.reclaim_step(&mut reclaim) {
+                Step::Working => {}
+                Step::Finished => patience -= 1,
+                Step::Stuck => break,
+            }
+        }
+    }
+}
+
+impl From<NeedsRoom> for StoreError {
+    fn from(_: NeedsRoom) -> Self {
+        Self::OutOfMemory
+    }
+}

@@ -1,0 +1,237 @@
+//! Two-phase writes: memory first, bytes as they arrive, visibility last.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::{Engine, Part};
+use crate::index::Position;
+use crate::layout::{Header, State};
+use crate::log::NeedsRoom;
+use crate::pool::RESERVE;
+use crate::segments::{Pieces, Queue};
+use crate::sync::Ordering;
+use crate::write::{Plan, Room, delta, expiry_field, join, plan};
+use crate::{Attrs, Key, StoreError, Stored, Write};
+
+/// The part of the limit that values larger than a segment may take while they arrive: one in so
+/// many bytes.
+const ARRIVING_SHARE: usize = 2;
+
+/// Memory for a value that is still arriving. Nobody sees it before
+/// [`commit`](Reservation::commit); dropping it gives the memory back.
+///
+/// A large value takes memory only as it arrives, so an announcement costs nothing.
+pub struct Reservation {
+    engine: Arc<Engine>,
+    key: Box<[u8]>,
+    hash: u64,
+    attrs: Attrs,
+    /// `None` once it was published.
+    room: Option<Room>,
+    /// Bytes of the value that are there.
+    filled: usize,
+    /// Bytes booked as arriving.
+    booked: usize,
+    failed: bool,
+}
+
+impl Reservation {
+    /// Bytes still owed.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.len() - self.filled
+    }
+
+    fn len(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| room.slot().header.value_len)
+    }
+
+    /// Takes the next bytes of the value, at most [`remaining`](Self::remaining); returns how many.
+    /// If memory runs out meanwhile, [`commit`](Self::commit) will say so.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        let bytes = &bytes[..bytes.len().min(self.remaining())];
+        let Some(room) = &mut self.room else { return 0 };
+        if !self.failed && self.engine.reach(room, self.filled + bytes.len(), &mut self.booked) {
+            let slot = room.slot();
+            let end = self.filled + bytes.len();
+            self.engine.write_at(slot.value_at(), (self.filled, end), bytes);
+        } else {
+            self.failed = true;
+        }
+        self.filled += bytes.len();
+        bytes.len()
+    }
+
+    /// Makes the value visible if `how` allows it.
+    ///
+    /// # Errors
+    /// [`StoreError`], if memory ran out on the way.
+    ///
+    /// # Panics
+    /// If bytes are still owed: memory that was never written must not be seen.
+    pub fn commit(mut self, how: &Write) -> Result<Stored, StoreError> {
+        assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
+        if self.failed {
+            return Err(StoreError::OutOfMemory);
+        }
+        let engine = Arc::clone(&self.engine);
+        engine.commit(&mut self, how)
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            self.engine.abandon_room(&room);
+        }
+        self.engine.arriving.fetch_sub(self.booked, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Begins a two-phase write.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        len: usize,
+        attrs: Attrs,
+    ) -> Result<Reservation, StoreError> {
+        self.check_key(key)?;
+        self.check_size(key.bytes.len(), len, &attrs)?;
+        let header = Header {
+            key_len: key.bytes.len(),
+            value_len: len,
+            flags: attrs.flags,
+            expiry: expiry_field(attrs.expiry),
+            version: None,
+        };
+        let queue = self.queue_for(key);
+        let room = loop {
+            match self.first_room(queue, header, key) {
+                Ok(room) => break room,
+                Err(NeedsRoom) => self.make_room_for(1)?,
+            }
+        };
+        let (key, hash) = (key.bytes.into(), key.hash);
+        let engine = Arc::clone(self);
+        Ok(Reservation {
+            engine,
+            key,
+            hash,
+            attrs,
+            room: Some(room),
+            filled: 0,
+            booked: 0,
+            failed: false,
+        })
+    }
+
+    /// The queue that an item under this key should go to.
+    fn queue_for(&self, key: &Key<'_>) -> Queue {
+        let position: Position = self.index.position(key.hash);
+        let mut lock = self.index.lock(position);
+        match self.find(key, &lock) {
+            Some((old, _)) => old.stamp.queue(),
+            None if self.index.recall(position, &mut lock) => Queue::Main,
+            None => Queue::Small,
+        }
+    }
+
+    /// Memory for a whole item, or for the beginning of one that is larger than a segment.
+    fn first_room(&self, queue: Queue, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
+        let now = self.now();
+        let log = self.log_for(queue, &header, now);
+        let state = State::default().with_access(now);
+        if header.words() <= self.table.segment_words() {
+            return self.allocate(log, header, key.bytes, state, RESERVE).map(Room::Slot);
+        }
+        self.begin_chain(log, header, key.bytes, state).map(Room::Chain)
+    }
+
+    /// Makes sure that the first `filled` bytes of the value have memory.
+    fn reach(&self, room: &mut Room, filled: usize, booked: &mut usize) -> bool {
+        let Room::Chain(chain) = room else { return true };
+        let header = chain.slot.header;
+        let behind = (header.value_len - filled) / 4;
+        let segment = self.table.segment_bytes();
+        // Padding and a started word: the last segment is needed when the last byte is.
+        while chain.left > behind {
+            let most = self.pool.limit() / ARRIVING_SHARE;
+            if *booked == 0 || self.arriving.load(Ordering::Relaxed) + segment <= most {
+                self.arriving.fetch_add(segment, Ordering::Relaxed);
+                *booked += segment;
+            } else {
+                return false;
+            }
+            while self.extend_chain(chain).is_err() {
+                if self.make_room_for(1).is_err() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Writes bytes `range` of a value that begins at byte address `at`.
+    fn write_at(&self, at: usize, range: (usize, usize), bytes: &[u8]) {
+        let (start, end) = range;
+        let mut from = 0;
+        for (piece, len) in Pieces::new(&self.table, at, end) {
+            let skip = start.saturating_sub(from).min(len);
+            if skip < len {
+                let done = from + skip - start;
+                self.memory.write(piece + skip, &bytes[done..done + len - skip]);
+            }
+            from += len;
+        }
+    }
+
+    fn commit(&self, reservation: &mut Reservation, how: &Write) -> Result<Stored, StoreError> {
+        let Some(room) = &reservation.room else { return Err(StoreError::OutOfMemory) };
+        let key = Key { bytes: &reservation.key, hash: reservation.hash };
+        let slot = *room.slot();
+        let value = Part::Stored { at: slot.value_at(), len: slot.header.value_len };
+        loop {
+            let now = self.now();
+            let mut lock = self.index.lock(self.index.position(key.hash));
+            let found = self.find_visible(&key, now, &mut lock).ok();
+            let old = found.as_ref().map(|(item, _)| item);
+            let (stale, joins) = match plan(old, how) {
+                Plan::Stop(answer) => return Ok(answer),
+                Plan::Go { stale, joins } => (stale, joins),
+            };
+            let parts = join(old.filter(|_| joins), value, how.mode);
+            let draft = self.draft(&key, &reservation.attrs, how, old, parts, (stale, joins), now);
+            let len = draft.header.value_len;
+            self.check_size(key.bytes.len(), len, &reservation.attrs)?;
+            let done = Stored::Done { version: draft.version, value_len: len };
+            let segment = self.table.segment_of(slot.loc);
+            let base = self.table.version_base(segment).load(Ordering::Relaxed);
+            let fits = draft.header == slot.header
+                && delta(draft.version, base).is_some()
+                && self.table.stamp(segment).epoch() == self.epoch();
+            if fits && !joins {
+                self.word(slot.loc + 2).store(draft.state.0, Ordering::Relaxed);
+                if let Some(room) = &reservation.room {
+                    self.publish(&key, room, draft.version, found, now, &mut lock);
+                }
+                reservation.room = None;
+                drop(lock);
+                self.assist();
+                return Ok(done);
+            }
+            let put = self.put(&key, &draft, found, now, &mut lock);
+            drop(lock);
+            match put {
+                Ok(()) => return Ok(done),
+                Err(NeedsRoom) => self.make_room(&draft.header)?,
+            }
+        }
+    }
+}

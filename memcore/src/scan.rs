@@ -1,0 +1,91 @@
+//! Walking over all items, and the index's own upkeep.
+
+use crate::Meta;
+use crate::engine::Engine;
+use crate::index::Position;
+
+/// Items' worth of work for one group of the index.
+const GROUP_COST: usize = 32;
+
+/// A place in a [`Cache::scan`](crate::Cache::scan). It stays valid whatever happens to the cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    shard: u32,
+    at: u32,
+}
+
+/// Items copied out of a locked group: keys one behind the other, and where each ends.
+#[derive(Default)]
+struct Copied {
+    keys: Vec<u8>,
+    items: Vec<(usize, Meta)>,
+}
+
+impl Engine {
+    /// Visits the next items; false at the end.
+    pub(crate) fn scan(
+        &self,
+        cursor: &mut Cursor,
+        at_least: usize,
+        mut visit: impl FnMut(&[u8], &Meta),
+    ) -> bool {
+        let mut copied = Copied::default();
+        let mut seen = 0;
+        while seen < at_least.max(1) {
+            if cursor.shard >= self.index.shards() {
+                return false;
+            }
+            self.copy_group(cursor, &mut copied);
+            seen += copied.items.len().max(1);
+            let mut start = 0;
+            for (end, meta) in copied.items.drain(..) {
+                visit(&copied.keys[start..end], &meta);
+                start = end;
+            }
+            copied.keys.clear();
+        }
+        cursor.shard < self.index.shards()
+    }
+
+    /// Copies the rest of the group that the cursor stands in, so that no lock is held when the
+    /// caller looks at it.
+    fn copy_group(&self, cursor: &mut Cursor, copied: &mut Copied) {
+        let now = self.now();
+        let position = Position { shard: cursor.shard, at: cursor.at };
+        let lock = self.index.lock(position);
+        let next = self.index.visit_group(position, &lock, |_, loc| {
+            let item = self.read_any(loc);
+            if self.hidden(&item, now).is_none() {
+                let start = copied.keys.len();
+                copied.keys.resize(start + item.shape.key_len(), 0);
+                self.memory.read(item.key_at(), &mut copied.keys[start..]);
+                copied.items.push((copied.keys.len(), item.meta(now)));
+            }
+        });
+        *cursor = match next {
+            Some(at) => Cursor { shard: cursor.shard, at },
+            None => Cursor { shard: cursor.shard + 1, at: 0 },
+        };
+    }
+
+    /// Goes on with shards whose size is changing, and finds sparse ones; true if a change is not
+    /// complete.
+    pub(crate) fn tend_index(&self, budget: usize) -> bool {
+        let now = self.clock_now();
+        let mut left = budget.div_ceil(GROUP_COST).max(1);
+        let mut unfinished = false;
+        for shard in 0..self.index.shards() {
+            let mut lock = self.index.lock(Position { shard, at: 0 });
+            if let Some(resize) = self.index.shrinkage(shard, &lock)
+                && !self.index.is_moving(shard, &lock)
+            {
+                self.index.begin(shard, resize, &mut lock);
+            }
+            while left > 0 && self.advance_index(shard, &mut lock, now) {
+                left -= 1;
+            }
+            unfinished |= left == 0 && self.index.is_moving(shard, &lock);
+        }
+        unfinished
+    }
+}
