@@ -42,7 +42,7 @@ fn a_half_closed_client_gets_thousands_of_replies_and_then_the_end() {
     let (mut sets, mut gets, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..5_000 {
         write!(sets, "set key{i} 0 0 6\r\n{i:06}\r\n").unwrap();
-        write!(gets, "get key{i}\n").unwrap();
+        writeln!(gets, "get key{i}").unwrap();
         write!(values, "VALUE key{i} 0 6\r\n{i:06}\r\nEND\r\n").unwrap();
     }
     let start = Instant::now();
