@@ -15,6 +15,7 @@ use socket2::{Domain, SockAddr, Type};
 
 use crate::config::{Binding, Config, Listen, Port};
 use crate::socket::Socket;
+use crate::sys::reason;
 
 /// How often another free port is tried if the first is taken in the other address family.
 const EPHEMERAL_TRIES: usize = 16;
@@ -161,7 +162,7 @@ fn named(
 ) -> io::Result<Vec<TcpListener>> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     let mut known = false;
-    for address in (host, port).to_socket_addrs()? {
+    for address in resolve(host, port)? {
         known |= taken.contains(&address);
         if !taken.contains(&address) && !addresses.contains(&address) {
             addresses.push(address);
@@ -171,6 +172,17 @@ fn named(
         return Ok(Vec::new());
     }
     some_of(addresses.into_iter().map(|address| tcp(address, backlog)))
+}
+
+/// The addresses of a host. An image without any files has no resolver either, but its loopback
+/// has a name that always means the same.
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match (host, port).to_socket_addrs() {
+        Err(_) if host == "localhost" => {
+            Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()])
+        }
+        addresses => addresses.map(Iterator::collect),
+    }
 }
 
 /// What could be opened. A taken port is an error even if another address is free, as clients
@@ -236,15 +248,6 @@ fn describe(place: &Listen, port: u16) -> String {
         Some(host) if host.contains(':') => format!("[{host}]:{port}"),
         Some(host) => format!("{host}:{port}"),
     }
-}
-
-/// The system's words without its number.
-fn reason(error: &io::Error) -> String {
-    let text = match error.kind() {
-        ErrorKind::AddrInUse => "Address already in use".to_owned(),
-        _ => error.to_string(),
-    };
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn privileges(port: u16, error: &io::Error) -> &'static str {

@@ -73,10 +73,11 @@ fn serve(options: Options) -> Result<(), Refusal> {
     if process.lock_memory
         && let Err(error) = sys::lock_memory()
     {
-        log::line(format_args!("WARNING: -k has no effect: can't lock memory: {error}"));
+        let reason = sys::reason(&error);
+        log::line(format_args!("WARNING: -k has no effect: can't lock memory: {reason}"));
     }
     let _pid_file = process.pid_file.as_deref().map(write_pid).transpose()?;
-    server.join().map_err(|error| Refusal::system(error.to_string()))
+    server.join().map_err(|error| system("go on serving", &error))
 }
 
 /// Lowers the number of clients to what there can be descriptors for; returns a warning then.
@@ -142,8 +143,8 @@ fn open_as(
 fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
     let User { name, uid, .. } = user;
     user.assume().map_err(|error| {
-        let message = format!("can't become user {name} ({uid}): {error}; -u root keeps root");
-        Refusal::system(message)
+        let reason = sys::reason(&error);
+        Refusal::system(format!("can't become user {name} ({uid}): {reason}; -u root keeps root"))
     })?;
     if process.user.is_none() {
         log::line(format_args!("started as root: serving as user {name} (-u root keeps root)"));
@@ -187,7 +188,7 @@ fn write_pid(path: &Path) -> Result<TemporaryFile, Refusal> {
 }
 
 fn system(what: &str, error: &io::Error) -> Refusal {
-    Refusal::system(format!("can't {what}: {error}"))
+    Refusal::system(format!("can't {what}: {}", sys::reason(error)))
 }
 
 #[cfg(test)]

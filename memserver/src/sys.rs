@@ -69,6 +69,15 @@ impl Signals {
     }
 }
 
+/// The system's words for an error, without its number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = match error.kind() {
+        io::ErrorKind::AddrInUse => "Address already in use".to_owned(),
+        _ => error.to_string(),
+    };
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// Raises the limit of descriptors towards `wanted`; returns how many there can be.
 pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -160,7 +169,9 @@ fn find_user(passwd: &str, name: &str) -> Option<User> {
     // A name counts more than a number.
     entries.sort_by_key(|entry| entry.0 != name);
     let entry = entries.into_iter().find(|entry| entry.0 == name || Some(entry.1) == number);
-    let (uid, gid) = entry.map(|entry| (entry.1, entry.2)).or(number.map(|uid| (uid, uid)))?;
+    let known = entry.map(|entry| (entry.1, entry.2));
+    // The superuser's number is the same everywhere, also where there is no list.
+    let (uid, gid) = known.or(number.or((name == "root").then_some(0)).map(|uid| (uid, uid)))?;
     Some(User { name: name.to_owned(), uid, gid })
 }
 
@@ -220,6 +231,7 @@ mod tests {
         assert_eq!(user("12"), Some((77, 78)));
         assert_eq!(user("4711"), Some((4711, 4711)));
         assert_eq!(user("root"), Some((0, 0)));
+        assert_eq!(find_user("", "root").map(|user| user.uid), Some(0));
         for unknown in ["nosuch", "", "broken", "+5", "-5", "4294967296"] {
             assert_eq!(user(unknown), None, "{unknown}");
         }

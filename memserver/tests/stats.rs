@@ -4,7 +4,7 @@ mod common;
 
 use common::Server;
 
-/// features.md 3.1: what other programs index by.
+/// What other programs index by.
 const GENERAL: &str = "pid uptime time version libevent pointer_size rusage_user rusage_system \
     max_connections curr_connections total_connections rejected_connections connection_structures \
     response_obj_oom response_obj_count response_obj_bytes read_buf_count read_buf_bytes \
@@ -26,8 +26,7 @@ const GENERAL: &str = "pid uptime time version libevent pointer_size rusage_user
 #[test]
 fn the_general_section_has_memcacheds_names_in_its_order() {
     let reply = Server::start().reply("stats\r\n");
-    let names: Vec<&str> = reply.lines().filter_map(|line| line.split(' ').nth(1)).collect();
-    assert_eq!(names, GENERAL.split_ascii_whitespace().collect::<Vec<_>>());
+    assert_eq!(names(&reply), GENERAL.split_ascii_whitespace().collect::<Vec<_>>());
     assert!(reply.ends_with("END\r\n"));
 }
 
@@ -99,6 +98,55 @@ fn misses_tell_their_cause() {
     assert_eq!(server.stat("stats", "get_misses"), 3);
     assert_eq!(server.stat("stats", "get_expired"), 1);
     assert_eq!(server.stat("stats", "get_flushed"), 1);
+}
+
+/// The settings of a memcached with TLS and without flash tier or proxy, then our own.
+const SETTINGS: &str = "maxbytes maxconns tcpport udpport inter verbosity oldest evictions \
+    domain_socket umask shutdown_command growth_factor chunk_size num_threads num_threads_per_udp \
+    stat_key_prefix detail_enabled reqs_per_event cas_enabled tcp_backlog binding_protocol \
+    auth_enabled_sasl auth_enabled_ascii item_size_max maxconns_fast hashpower_init slab_reassign \
+    slab_automove slab_automove_ratio slab_automove_window slab_chunk_max lru_crawler \
+    lru_crawler_sleep lru_crawler_tocrawl tail_repair_time flush_enabled dump_enabled \
+    hash_algorithm lru_maintainer_thread lru_segmented hot_lru_pct warm_lru_pct hot_max_factor \
+    warm_max_factor temp_lru temporary_ttl idle_timeout watcher_logbuf_size worker_logbuf_size \
+    read_buf_mem_limit track_sizes inline_ascii_response ssl_enabled num_napi_ids memory_file \
+    client_flags_size memserver_version";
+
+/// What a class has in `stats items`.
+const ITEMS: &str = "number number_hot number_warm number_cold age_hot age_warm age mem_requested \
+    evicted evicted_nonzero evicted_time outofmemory tailrepairs reclaimed expired_unfetched \
+    evicted_unfetched evicted_active crawler_reclaimed crawler_items_checked lrutail_reflocked \
+    moves_to_cold moves_to_warm moves_within_lru direct_reclaims hits_to_hot hits_to_warm \
+    hits_to_cold hits_to_temp";
+
+/// What a class has in `stats slabs`.
+const SLABS: &str = "chunk_size chunks_per_page total_pages total_chunks used_chunks free_chunks \
+    free_chunks_end get_hits cmd_set delete_hits incr_hits decr_hits cas_hits cas_badval \
+    touch_hits";
+
+/// The names of a list, in order.
+fn names(reply: &str) -> Vec<&str> {
+    reply.lines().filter_map(|line| line.split(' ').nth(1)).collect()
+}
+
+#[test]
+fn the_other_sections_have_memcacheds_names_in_its_order() {
+    let mut server = Server::start();
+    server.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
+    let settings = server.reply("stats settings\r\n");
+    assert_eq!(
+        names(&settings).join(" "),
+        SETTINGS.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
+    for (section, prefix, expected) in [("items", "items:", ITEMS), ("slabs", "", SLABS)] {
+        let reply = server.reply(&format!("stats {section}\r\n"));
+        let strip = |name: &str| {
+            let (class, name) = name.strip_prefix(prefix)?.split_once(':')?;
+            class.parse::<u8>().ok().map(|_| name.to_owned())
+        };
+        let found: Vec<String> = names(&reply).into_iter().filter_map(strip).collect();
+        assert_eq!(found, expected.split_whitespace().collect::<Vec<_>>(), "{section}");
+    }
 }
 
 #[test]
