@@ -1,0 +1,72 @@
+# Helpers of the scripts in this folder, to be sourced: where things are, servers that end.
+# shellcheck shell=bash
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What the scripts install and build beside the workspace; kept at home, so that a second run
+# has less to do.
+tools=$root/target/ci
+mkdir -p "$tools"
+
+scratch=$(mktemp -d)
+# Servers that give the superuser's rights up write here too.
+chmod 1777 "$scratch"
+pids=()
+
+cleanup() {
+    local pid
+    for pid in "${pids[@]}"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+skip() {
+    echo "SKIPPED: $*"
+    exit 0
+}
+
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+# Sets `memserver` to the server to look at: $MEMSERVER, or a release build of this tree.
+find_memserver() {
+    memserver=${MEMSERVER:-}
+    if [ -z "$memserver" ]; then
+        (cd "$root" && cargo build --release --bin memserver)
+        memserver=$root/target/release/memserver
+    fi
+    "$memserver" -V
+}
+
+# start_server NAME COMMAND...: starts a server on a port of its own on the loopback; sets
+# `port` and `pid`, puts what it says into $scratch/NAME.log.
+start_server() {
+    local name=$1 ports=$scratch/$1.port
+    shift
+    rm -f "$ports"
+    MEMCACHED_PORT_FILENAME=$ports "$@" -p -1 -l 127.0.0.1 >"$scratch/$name.log" 2>&1 &
+    pid=$!
+    pids+=("$pid")
+    for _ in $(seq 100); do
+        port=$(sed -n 's/^TCP INET: //p' "$ports" 2>/dev/null | head -n 1) || true
+        [ -n "$port" ] && return
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$scratch/$name.log"
+    fail "$name does not start"
+}
+
+# Ends the server that was started last; its exit status becomes `status`.
+stop_server() {
+    kill "$pid"
+    status=0
+    wait "$pid" || status=$?
+}
