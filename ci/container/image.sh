@@ -1,0 +1,55 @@
+# Building images where no registry can be reached; to be sourced after lib.sh.
+# shellcheck shell=bash
+
+# The vfs driver needs no rights to mount; the state is kept apart from the machine's own.
+store=(--root "$scratch/store" --runroot "$scratch/run" --storage-driver vfs)
+podman() { command podman "${store[@]}" --cgroup-manager cgroupfs --runtime runc "$@"; }
+buildah() { command buildah "${store[@]}" "$@"; }
+
+builder=docker.io/library/rust:1.95-bookworm
+
+# A stand-in for the builder image: the same name, and inside it nothing but places for this
+# machine's own tools, which are mounted while it builds. So the Containerfile is executed as it
+# stands.
+make_builder() {
+    local folder=$scratch/builder link
+    mkdir -p "$folder"/{usr,etc,tmp,root,proc,dev,sys,var/tmp} "$folder$rustup" "$folder$cargo"
+    for link in bin sbin lib lib64; do
+        [ ! -L "/$link" ] || cp -a "/$link" "$folder/$link"
+    done
+    cat >"$folder/Containerfile" <<END
+FROM scratch
+COPY . /
+ENV PATH=$cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV RUSTUP_HOME=$rustup CARGO_HOME=$cargo CARGO_NET_OFFLINE=true
+END
+    buildah bud --isolation chroot --quiet --tag "$builder" "$folder"
+}
+
+# build_image TAG: the Containerfile of this tree.
+build_image() {
+    rustup=${RUSTUP_HOME:-$HOME/.rustup} cargo=${CARGO_HOME:-$HOME/.cargo}
+    [ -d "$rustup" ] || skip "no toolchain under $rustup to build the image with"
+    make_builder
+    (cd "$root" && cargo fetch --locked)
+    buildah bud --isolation chroot --network host --tag "$1" \
+        --volume /usr:/usr:ro --volume /etc:/etc:ro \
+        --volume "$rustup:$rustup:ro" --volume "$cargo:$cargo" \
+        --file "$root/Containerfile" "$root"
+}
+
+# make_busybox TAG: a small image with a shell, as clients and build stages have one.
+make_busybox() {
+    local folder=$scratch/busybox library
+    mkdir -p "$folder/bin" "$folder/tmp" "$folder/etc"
+    cp "$(command -v busybox)" "$folder/bin/busybox"
+    ldd "$(command -v busybox)" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+        mkdir -p "$folder$(dirname "$library")"
+        cp -L "$library" "$folder$library"
+    done
+    for applet in sh nc grep chown mkdir cat echo ls id; do
+        ln -s busybox "$folder/bin/$applet"
+    done
+    printf 'FROM scratch\nCOPY . /\nENV PATH=/bin\nCMD ["sh"]\n' >"$folder/Containerfile"
+    buildah bud --isolation chroot --quiet --tag "$1" "$folder"
+}
