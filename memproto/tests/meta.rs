@@ -64,7 +64,8 @@ fn numbers_and_their_defaults() {
     assert_eq!((plain.delta, plain.initial, plain.arith_mode), (1, 0, ArithMode::Incr));
     assert_eq!((plain.ttl(), plain.client_flags, plain.set_mode), (None, 0, SetMode::Set));
     let full = meta(
-        "ma k q D18446744073709551615 J7 N-1 T2147483647 R30 C5 E18446744073709551615 F4294967295\r\n",
+        "ma k q D18446744073709551615 J7 N-1 T2147483647 R30 C5 \
+         E18446744073709551615 F4294967295\r\n",
     );
     assert_eq!((full.delta, full.initial), (u64::MAX, 7));
     assert_eq!(

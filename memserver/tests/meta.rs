@@ -123,7 +123,8 @@ fn debugging_tells_what_is_known() {
 #[test]
 fn any_segmentation_gives_the_same_replies() {
     common::check_segmentation(
-        b"ms a 5 T100 c\r\nhello\r\nmg a v k s f c t Oxyz q\r\nms Zm9v 3 b I k\r\nabc\r\nmg Zm9v b v\r\n\
-          ma n N0 J5 v q\r\nma n v\r\nmd a q\r\nmg a v\r\nms a bad\r\nmn\r\nme a\r\nmg a N5 v\r\nquit\r\n",
+        b"ms a 5 T100 c\r\nhello\r\nmg a v k s f c t Oxyz q\r\nms Zm9v 3 b I k\r\nabc\r\n\
+          mg Zm9v b v\r\nma n N0 J5 v q\r\nma n v\r\nmd a q\r\nmg a v\r\n\
+          ms a bad\r\nmn\r\nme a\r\nmg a N5 v\r\nquit\r\n",
     );
 }

@@ -198,7 +198,8 @@ fn any_segmentation_gives_the_same_replies() {
     let script = format!(
         "set a 1 0 3\r\nabc\r\nget a b\r\nset big 0 0 20000\r\n{big}\r\nset a 0 0 1\r\nxyzmn\r\n\
          get big a\nincr a 1\r\nbogus words here\r\nset bad x 0 5\r\nabcde\r\ndelete a noreply\r\n\
-         mg big s v q k Oabc\r\nms m 2 T0 c k\r\nhi\r\nmd m q\r\nma m N0 J7 v\r\nversion\r\nquit\r\n"
+         mg big s v q k Oabc\r\nms m 2 T0 c k\r\n\
+          hi\r\nmd m q\r\nma m N0 J7 v\r\nversion\r\nquit\r\n"
     );
     common::check_segmentation(script.as_bytes());
 }

@@ -110,8 +110,12 @@ pub(super) static FLAGS: &[Flag] = &[
         |o, v| put(&mut o.config.chunk_size, v.number(1..=ITEM_SIZE_MAX))),
     flag('L', "enable-largepages", Nothing, "", "use large memory pages",
         Ignore("the system decides about large pages"), |_, _| Ok(())),
-    flag('D', "", Takes1("CHAR"), ":", "what ends a prefix in stats detail, and count from the start",
-        Act, |o, v| { o.config.detail_enabled = true; put(&mut o.config.stat_key_prefix, v.character()) }),
+    flag('D', "", Takes1("CHAR"), ":",
+        "what ends a prefix in stats detail, and count from the start",
+        Act, |o, v| {
+            o.config.detail_enabled = true;
+            put(&mut o.config.stat_key_prefix, v.character())
+        }),
     flag('t', "threads", Takes1("NUM"), "4",
         "worker threads; auto for as many as there are processors",
         Act, threads),
