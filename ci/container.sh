@@ -9,10 +9,11 @@
 image=localhost/memserver:ci
 busybox=localhost/busybox:ci
 hardened=(--network none --read-only --read-only-tmpfs=false --cap-drop=ALL
-    --security-opt no-new-privileges --memory 1g --memory-swap 1g --cpus 2 --pids-limit 256
-    --ulimit nproc=4096:4096)
+    --security-opt no-new-privileges --memory 1g --memory-swap 1g --cpus 2 --pids-limit 256)
+# The engine's own defaults are more than a machine may be allowed to give.
 descriptors=$(ulimit -Hn)
 [ "$descriptors" != unlimited ] && [ "$descriptors" -le 20000 ] || descriptors=20000
+limits=(--ulimit "nofile=$descriptors:$descriptors" --ulimit nproc=4096:4096)
 passed=0 failed=0
 
 # The store holds this script's containers only.
@@ -31,8 +32,8 @@ start() {
         shift
     fi
     [ -z "${derived:-}" ] || of=$derived
-    podman run --detach --name "$name" --ulimit "nofile=$descriptors:$descriptors" \
-        "${hardened[@]}" "${extra[@]}" "$of" "$@" >/dev/null
+    podman run --detach --name "$name" "${hardened[@]}" "${limits[@]}" "${extra[@]}" "$of" "$@" \
+        >/dev/null
     pid=$(podman inspect --format '{{.State.Pid}}' "$name")
     for _ in $(seq 50); do
         inside nc -z 127.0.0.1 11211 2>/dev/null && return
@@ -47,7 +48,7 @@ inside() { nsenter --target "$pid" --net "$@"; }
 # Sends a text and shows the reply.
 ask() { printf "$1" | inside nc -N 127.0.0.1 11211; }
 # The shell one-liner of monitoring scripts, in a container beside the server.
-beside() { podman run --rm --network "container:$name" "$busybox" sh -c "$1"; }
+beside() { podman run --rm --network "container:$name" "${limits[@]}" "$busybox" sh -c "$1"; }
 
 expect() {
     local got=${2//$'\r'/}
@@ -244,8 +245,8 @@ nothing_but_the_server() {
 
 low_port() {
     local status=0
-    podman run --rm "${hardened[@]}" --sysctl net.ipv4.ip_unprivileged_port_start=1024 \
-        --ulimit "nofile=$descriptors:$descriptors" "$image" -p 80 \
+    podman run --rm "${hardened[@]}" "${limits[@]}" \
+        --sysctl net.ipv4.ip_unprivileged_port_start=1024 "$image" -p 80 \
         >"$scratch/low" 2>&1 || status=$?
     expect 'exit status' $status 71
     expect 'lines said' "$(wc -l <"$scratch/low")" 1
@@ -279,7 +280,7 @@ for tool in podman buildah runc nsenter busybox nc python3 readelf; do
 done
 [ "$(id -u)" = 0 ] || skip 'containers are started as root here, and this is not root'
 make_busybox "$busybox" >"$scratch/log" 2>&1 || { cat "$scratch/log" && skip 'buildah does not run'; }
-podman run --rm "${hardened[@]}" --ulimit "nofile=$descriptors:$descriptors" "$busybox" id \
+podman run --rm "${hardened[@]}" "${limits[@]}" "$busybox" id \
     >"$scratch/log" 2>&1 || { cat "$scratch/log" && skip 'podman does not run containers here'; }
 build_image "$image" 2>&1 | tail -n 25
 

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Every fuzz target, SECONDS_EACH seconds (15) on its corpus. What it finds stays in
+# fuzz/artifacts; new inputs go to target/ci, not into the committed corpus.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+cd "$root/fuzz"
+have cargo-fuzz || skip 'cargo-fuzz is not installed'
+rustup toolchain list | grep -q '^nightly' || skip 'there is no nightly toolchain'
+seconds=${SECONDS_EACH:-15}
+total=0
+cargo +nightly fuzz build
+for target in $(cargo +nightly fuzz list); do
+    found=$tools/corpus/$target
+    mkdir -p "$found"
+    dictionary=()
+    [ ! -f "dictionaries/$target.dict" ] || dictionary=("-dict=dictionaries/$target.dict")
+    cargo +nightly fuzz run "$target" "$found" "corpus/$target" -- -max_total_time="$seconds" \
+        -print_final_stats=1 "${dictionary[@]}" >"$scratch/log" 2>&1 || {
+        tail -n 40 "$scratch/log"
+        fail "$target"
+    }
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/log")
+    total=$((total + runs))
+    echo "$target: $runs executions, nothing found"
+done
+echo "fuzz: $total executions"

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what the other scripts use: Debian packages as root, Python and Node packages into
+# target/ci. What can't be had is named loudly; the scripts that need it say so again.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+missing=()
+want() {
+    local what=$1
+    shift
+    "$@" >"$scratch/log" 2>&1 && return
+    tail -n 5 "$scratch/log"
+    missing+=("$what")
+}
+
+debian() {
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+}
+
+if have apt-get && [ "$(id -u)" = 0 ]; then
+    want 'lists of packages' apt-get update
+    want 'memcached and clients' debian memcached libmemcached-tools busybox netcat-openbsd
+    want 'podman, buildah, runc' debian podman buildah runc
+else
+    missing+=('Debian packages (this is not Debian, or not root)')
+fi
+python_packages() {
+    python3 -m venv "$tools/python"
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
+        pymemcache==4.0.0 python-memcached==1.62 pylibmc==1.6.3 python-binary-memcached==0.33.0
+}
+want 'Python clients' python_packages
+want 'memjs' npm install --silent --no-fund --no-audit --prefix "$tools/node" memjs@1.3.2
+if have rustup && rustup toolchain list | grep -q '^nightly'; then
+    have cargo-fuzz || want cargo-fuzz cargo install --quiet --locked cargo-fuzz
+else
+    missing+=('cargo-fuzz (no nightly toolchain)')
+fi
+
+for what in "${missing[@]}"; do
+    echo "NOT INSTALLED: $what"
+done
+echo "installed; ${#missing[@]} things could not be had"
