@@ -3,9 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use memcore::{Attrs, Cache};
+use memcore::{Attrs, Cache, Clock};
 use memserver::{Server, StartError, TestServer};
 
 fn ask(stream: &mut (impl Read + Write), request: &str, reply: &str) {
@@ -39,7 +42,7 @@ fn another_thread_can_stop_it() {
     let server = Server::builder(cache()).listen("127.0.0.1:0").threads(2).start().unwrap();
     let address = server.local_addr().unwrap();
     let handle = server.stop_handle();
-    let waiting = std::thread::spawn(move || server.join());
+    let waiting = thread::spawn(move || server.join());
     ask(&mut TcpStream::connect(address).unwrap(), "mn\r\n", "MN\r\n");
     handle.stop();
     waiting.join().unwrap().unwrap();
@@ -119,4 +122,34 @@ fn test_servers_are_independent_and_move_in_time() {
     ask(&mut client, "get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
     one.advance(1);
     ask(&mut client, "get a\r\n", "END\r\n");
+}
+
+/// A clock that breaks in the hands of a worker.
+#[derive(Clone, Debug, Default)]
+struct Fragile(Arc<AtomicBool>);
+
+impl Clock for Fragile {
+    fn now(&self) -> u32 {
+        let of_worker = thread::current().name().is_some_and(|name| name.starts_with("worker"));
+        assert!(!(of_worker && self.0.load(Ordering::Acquire)), "broken, as the test wants it");
+        1_000
+    }
+}
+
+#[test]
+fn a_server_that_lost_a_worker_ends_and_says_so() {
+    let clock = Fragile::default();
+    let cache = Cache::builder(64 << 20).clock(clock.clone()).build().unwrap();
+    let server = Server::builder(cache).listen("127.0.0.1:0").threads(2).start().unwrap();
+    let address = server.local_addr().unwrap();
+    let mut one = TcpStream::connect(address).unwrap();
+    let mut two = TcpStream::connect(address).unwrap();
+    ask(&mut one, "mn\r\n", "MN\r\n");
+    ask(&mut two, "mn\r\n", "MN\r\n");
+    clock.0.store(true, Ordering::Release);
+    one.write_all(b"mn\r\n").unwrap();
+    assert!(server.join().is_err());
+    // The other worker was fine, but nobody is left half served.
+    assert_eq!(two.read(&mut [0; 1]).unwrap(), 0);
+    assert!(TcpStream::connect(address).is_err());
 }

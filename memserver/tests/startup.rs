@@ -211,6 +211,21 @@ fn warnings_come_one_per_flag_and_it_serves() {
 }
 
 #[test]
+fn requests_are_shown_without_what_could_steer_a_terminal() {
+    let program = Program::start(&["-vv"]);
+    assert!(program.line().contains("server listening"));
+    let mut client = program.connect();
+    client.ask("get \x1b[31m\r\n", "END\r\n");
+    drop(client);
+    let lines: Vec<_> = (0..4).map(|_| program.line()).collect();
+    let number = lines[0].strip_prefix('<').and_then(|rest| rest.split(' ').next()).unwrap();
+    assert_eq!(lines[0], format!("<{number} new auto-negotiating client connection"));
+    assert_eq!(lines[1], format!("<{number} get \\x1b[31m"));
+    assert_eq!(lines[2], format!(">{number} END"));
+    assert_eq!(lines[3], format!("<{number} connection closed."));
+}
+
+#[test]
 fn charts_and_guides_write_flags_in_their_own_way() {
     let args = ["memcached", "-m 256", "-I 5m", "-c 2048", "--extended=modern,track_sizes"];
     let folder = Folder::new();

@@ -59,22 +59,22 @@ fn every_command_is_counted_as_memcached_counts_it() {
     server.reply("set a 0 0 1\r\n1\r\nget a b a\r\ngat 0 a b\r\ntouch a 0\r\ntouch b 0\r\n");
     server.reply("incr a 1\r\nincr b 1\r\ndecr a 1\r\ndecr b 1\r\ndelete b\r\n");
     server.reply("cas b 0 0 1 1\r\nx\r\ncas a 0 0 1 18446744073709551615\r\nx\r\n");
-    server.reply("mg a v\r\nmg b v\r\nms c 1\r\nx\r\nmd c\r\nflush_all\r\n");
+    server.reply("mg a v\r\nmg b v\r\nms c 1\r\nx\r\nmd c I\r\nmd c C1\r\nmd c\r\nflush_all\r\n");
     for (name, count) in [
-        ("cmd_get", 7),
+        ("cmd_get", 5),
         ("get_hits", 3),
         ("get_misses", 2),
         ("cmd_touch", 4),
         ("touch_hits", 2),
         ("touch_misses", 2),
         ("cmd_set", 4),
-        ("cmd_meta", 4),
+        ("cmd_meta", 6),
         ("incr_hits", 1),
         ("incr_misses", 1),
         ("decr_hits", 1),
         ("decr_misses", 1),
         ("delete_hits", 1),
-        ("delete_misses", 1),
+        ("delete_misses", 2),
         ("cas_misses", 1),
         ("cas_badval", 1),
         ("cas_hits", 0),

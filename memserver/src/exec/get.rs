@@ -127,12 +127,14 @@ impl Exec<'_> {
         }
     }
 
-    /// Books a lookup. One that renews the expiry counts as a touch instead of a hit or miss.
+    /// Books a lookup. One that renews the expiry counts as a touch instead.
     #[inline]
     pub(super) fn count_get(&self, delivered: &Delivered, touched: bool) {
+        if touched {
+            return self.count_touch(!matches!(delivered, Delivered::Miss(_)));
+        }
         self.counters.cmd_get.add(1);
         match delivered {
-            _ if touched => self.count_touch(!matches!(delivered, Delivered::Miss(_))),
             Delivered::Value(_) | Delivered::NoRoom => self.counters.get_hits.add(1),
             Delivered::Miss(miss) => {
                 self.counters.get_misses.add(1);

@@ -136,7 +136,12 @@ impl Exec<'_> {
             version: request.version(),
         };
         let removed = self.shared.cache.remove(subject.key, &how);
-        self.count_removal(&removed);
+        match removed {
+            // memcached books neither an item that stays as a stale one, nor this as a mismatch.
+            Ok(Removed::Done(_)) if how.invalidate => {}
+            Ok(Removed::Exists) => self.counters.delete_misses.add(1),
+            _ => self.count_removal(&removed),
+        }
         let code = match removed {
             Ok(Removed::Done(_)) if request.quiet() => return,
             Ok(Removed::Done(_)) => HD,
