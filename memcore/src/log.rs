@@ -4,7 +4,6 @@
 
 use crate::engine::Engine;
 use crate::layout::{Header, State};
-use crate::pool::RESERVE;
 use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId, class_of};
 use crate::sync::{Mutex, MutexGuard, Ordering};
 
@@ -180,11 +179,12 @@ impl Engine {
         header: Header,
         key: &[u8],
         state: State,
+        reserve: usize,
     ) -> Result<Chain, NeedsRoom> {
         let mut open = self.logs.0[log.index()].lock();
         self.close_if_outdated(&mut open);
         if self.room(*open) <= header.head_words() {
-            let next = self.open_segment(log, RESERVE)?;
+            let next = self.open_segment(log, reserve)?;
             self.close(&mut open);
             *open = next;
         }
@@ -194,7 +194,7 @@ impl Engine {
         let slot = Slot { loc: self.append(id, room, write), header };
         self.note_expiry(slot.loc, header.expiry);
         self.seal(id);
-        Ok(Chain { slot, log, last: id, left: header.words() - room })
+        Ok(Chain { slot, log, last: id, left: header.words() - room, reserve })
     }
 
     /// Adds a segment to a chain.
@@ -202,7 +202,7 @@ impl Engine {
     /// # Errors
     /// There is none.
     pub(crate) fn extend_chain(&self, chain: &mut Chain) -> Result<(), NeedsRoom> {
-        let next = self.open_segment(chain.log, RESERVE)?;
+        let next = self.open_segment(chain.log, chain.reserve)?;
         let words = chain.left.min(self.table.segment_words());
         self.link(chain.last, next, chain.slot.loc, words);
         chain.left -= words;
@@ -287,4 +287,6 @@ pub(crate) struct Chain {
     last: SegmentId,
     /// Words that have no memory yet.
     pub(crate) left: usize,
+    /// Segments that it must leave to others.
+    reserve: usize,
 }

@@ -9,7 +9,7 @@ use crate::segments::{SegmentId, Segments};
 use crate::sync::{AtomicU32, AtomicUsize, Mutex, Ordering, fence};
 
 /// Segments that only the reclaimer may take, so that it can always copy survivors.
-pub(crate) const RESERVE: usize = 3;
+pub(crate) const RESERVE: usize = 4;
 
 /// Segments and the bytes that they may take.
 #[derive(Debug)]
@@ -110,6 +110,11 @@ impl Pool {
         self.available.load(Ordering::Relaxed)
     }
 
+    /// Whether the reclaimer has segments to copy to.
+    pub(crate) fn can_copy(&self) -> bool {
+        self.spare(&self.state.lock()) >= RESERVE / 2
+    }
+
     /// The limit in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
@@ -191,8 +196,8 @@ impl Pool {
         true
     }
 
-    /// Puts a segment at the young end of its queue, of which it may be a part.
-    pub(crate) fn rejuvenate(&self, table: &Segments, id: SegmentId) {
+    /// Puts a segment at the young end of a queue; it may wait in another one or be a victim.
+    pub(crate) fn rejuvenate(&self, table: &Segments, id: SegmentId, queue: Queue) {
         let mut state = self.state.lock();
         let Place { phase, log } = table.place(id);
         match phase {
@@ -200,6 +205,7 @@ impl Pool {
             Phase::Victim => {}
             _ => return,
         }
+        let log = LogId { queue, ..log };
         table.born(id).store(state.opened, Ordering::Relaxed);
         table.set_place(id, Place { phase: Phase::Sealed, log });
         state.push(table, id, log);
@@ -321,11 +327,6 @@ impl Pool {
         Gauge { limit: state.limit, used: state.used, free: state.free.len }
     }
 
-    /// Bytes of a segment with its share of the table.
-    pub(crate) fn segment_cost(&self) -> usize {
-        self.segment_cost
-    }
-
     fn spare(&self, state: &State) -> usize {
         let numbers = (state.segments - state.fresh) as usize + state.released.len;
         let room = state.limit.saturating_sub(state.used) / self.segment_cost;
@@ -433,7 +434,7 @@ mod tests {
         }
         assert_eq!(pool.sealed(), [4, 0]);
         assert_eq!(pool.oldest(LOG), Some(ids[0]));
-        pool.rejuvenate(&table, ids[0]);
+        pool.rejuvenate(&table, ids[0], Queue::Small);
         assert_eq!(pool.oldest(LOG), Some(ids[1]));
         assert_eq!(pool.younger(&table, ids[1]), Some(ids[2]));
         assert!(pool.condemn(&table, ids[2]));

@@ -17,7 +17,6 @@ use crate::pool::logs;
 use crate::removal::Cause;
 use crate::segments::{CLASS_MAX, Loc, LogId, Phase, Pieces, Place, Queue, SegmentId, class_of};
 use crate::sync::{MutexGuard, Ordering};
-use crate::write::Room;
 use crate::{Miss, StoreError};
 
 /// Items that are moved or evicted in one step.
@@ -37,8 +36,11 @@ const SAMPLE: usize = 16;
 const HOLES: usize = 3;
 /// Younger segments that may take the place of an oldest one that can't be emptied now.
 const DETOUR: usize = 8;
-/// Segments with large items that are kept in a row before one has to go.
+/// Victims in a row that are hardly worth it before everything in one has to go.
 const ROUNDS_MAX: u32 = 16;
+/// Items of up to so many segments are copied when they survive; larger ones stay where they are,
+/// and their segments go back to the young end of the queue.
+const COPY_MAX: usize = 2;
 /// One segment in so many is kept free ahead of the writers.
 const FREE_SHARE: usize = 256;
 
@@ -69,6 +71,8 @@ struct Victim {
     compacts: bool,
     /// Items stayed where they are.
     kept: bool,
+    /// Bytes that were copied.
+    copied: usize,
 }
 
 /// What becomes of an item of a victim.
@@ -141,6 +145,8 @@ impl Engine {
                 match self.reclaim_step(&mut reclaim) {
                     Step::Working => {}
                     Step::Finished if patience > 0 => patience -= 1,
+                    // Another thread may have freed something itself.
+                    Step::Stuck if self.pool.available() >= segments => {}
                     Step::Finished | Step::Stuck => return Err(StoreError::OutOfMemory),
                 }
             }
@@ -261,17 +267,16 @@ impl Engine {
             }
             victim.spare -= item.size();
         }
-        if self.keeps_in_place(victim.log.class) {
+        if item.size() > COPY_MAX * self.table.segment_bytes() {
             self.keep(victim, item);
             return Fate::Stay;
         }
         Fate::Move
     }
 
-    /// Items of this class are too large to be copied: their segments go back to the end of the
-    /// queue instead.
-    fn keeps_in_place(&self, class: u8) -> bool {
-        CLASS_MAX.get(usize::from(class)).is_none_or(|&max| max > self.table.segment_bytes())
+    /// Whether items of this class may be about as large as a segment, or larger.
+    fn is_coarse(&self, class: u8) -> bool {
+        CLASS_MAX.get(usize::from(class)).is_none_or(|&max| max >= self.table.segment_bytes())
     }
 
     /// Lets a large item stay where it is, and the segments that it goes on in stay with it.
@@ -285,12 +290,12 @@ impl Engine {
         let pieces = Pieces::new(&self.table, item.loc as usize * 4, item.size());
         for (at, _) in pieces.skip(1) {
             let id = (at / self.table.segment_bytes()) as SegmentId;
-            self.pool.rejuvenate(&self.table, id);
+            self.pool.rejuvenate(&self.table, id, Queue::Main);
         }
     }
 
     /// Copies an item to where survivors go; false if there is no memory for that.
-    fn relocate(&self, victim: &Victim, item: &Item, redirect: impl FnOnce(Loc)) -> bool {
+    fn relocate(&self, victim: &mut Victim, item: &Item, redirect: impl FnOnce(Loc)) -> bool {
         let mut draft = self.redraft(item);
         let class = class_of(draft.header.words() * 4);
         let log = match victim.compacts {
@@ -300,21 +305,16 @@ impl Engine {
         if !victim.compacts {
             draft.state = draft.state.with_freq(draft.state.freq() - 1);
         }
-        if draft.header.words() > self.table.segment_words() {
-            return false;
-        }
         let mut key = [0; 256];
         let key = &mut key[..item.shape.key_len()];
         self.memory.read(item.key_at(), key);
-        let Ok(slot) = self.allocate(log, draft.header, key, draft.state, 0) else { return false };
-        if self.table.stamp(self.table.segment_of(slot.loc)).epoch() != item.stamp.epoch() {
-            self.abandon(&slot);
+        let Ok(room) = self.room_for(log, draft.header, key, draft.state, 0) else { return false };
+        if self.fill(&room, &draft, Some(item)).is_err() {
             return false;
         }
-        let value = Pieces::new(&self.table, slot.value_at(), draft.header.value_len);
-        self.copy(value, &draft.parts);
-        self.go_live(&Room::Slot(slot), draft.version);
-        redirect(slot.loc);
+        self.go_live(&room, draft.version);
+        redirect(room.slot().loc);
+        victim.copied += item.size();
         self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
         self.discard(item);
         match victim.log.queue {
@@ -327,27 +327,43 @@ impl Engine {
 
     fn finish(&self, reclaim: &mut Reclaim, victim: &Victim) {
         reclaim.evictions = reclaim.evictions.wrapping_add(1);
-        if victim.kept && !self.table.load(victim.id).is_empty() {
+        let used = self.table.used(victim.id).load(Ordering::Relaxed) as usize * 4;
+        if victim.kept || victim.copied > used / 4 * SURVIVORS {
             reclaim.rounds += 1;
-            self.pool.rejuvenate(&self.table, victim.id);
+        } else {
+            reclaim.rounds = 0;
+        }
+        if victim.kept && !self.table.load(victim.id).is_empty() {
+            self.pool.rejuvenate(&self.table, victim.id, Queue::Main);
             return;
         }
-        reclaim.rounds = 0;
         let freed = self.pool.give_back(&self.table, victim.id, Phase::Victim, &self.memory);
         if freed == crate::pool::Freed::No {
             // An item could not be moved or found for the moment; later then.
-            self.pool.rejuvenate(&self.table, victim.id);
+            reclaim.rounds += 1;
+            self.pool.rejuvenate(&self.table, victim.id, victim.log.queue);
         }
     }
 
-    /// Chooses the next victim.
+    /// Chooses the next victim. A candidate may be gone before it is taken, by a writer that emptied
+    /// it; so this tries more than once.
     fn choose(&self, reclaim: &mut Reclaim) -> Option<Victim> {
+        const ATTEMPTS: usize = 16;
+        (0..ATTEMPTS).find_map(|_| self.choose_once(reclaim))
+    }
+
+    fn choose_once(&self, reclaim: &mut Reclaim) -> Option<Victim> {
         let evicts = self.settings.evictions;
         let holes = if evicts { HOLES } else { 2 * SAMPLE };
-        if let Some(id) = self.with_holes(reclaim, holes) {
+        // Without a place to copy to, or after a compaction that came to nothing, better evict.
+        if self.pool.can_copy()
+            && reclaim.rounds == 0
+            && let Some(id) = self.with_holes(reclaim, holes)
+        {
             return self.condemn(reclaim, id, true);
         }
         if !evicts {
+            reclaim.rounds = 0;
             return None;
         }
         let [small, main] = self.pool.sealed();
@@ -380,10 +396,12 @@ impl Engine {
         let threshold = (1..=FREQ_MAX + 1).find(|&freq| above(freq) <= budget);
         let threshold = threshold.unwrap_or(FREQ_MAX + 1);
         let (threshold, spare) = match reclaim.rounds < ROUNDS_MAX {
+            // A few large items can't be divided so finely.
+            true if self.is_coarse(log.class) => (1, 0),
             true => (threshold, budget - above(threshold)),
             false => (FREQ_MAX + 2, 0),
         };
-        Some(Victim { id, log, done: 0, threshold, spare, compacts, kept: false })
+        Some(Victim { id, log, done: 0, threshold, spare, compacts, kept: false, copied: 0 })
     }
 
     /// The segment among a few at random that has the most holes, if they are at least one in
@@ -399,7 +417,7 @@ impl Engine {
                 false => (reclaim.random() % bound) as SegmentId,
             };
             let Place { phase, log } = self.table.place(id);
-            if id == 0 || phase != Phase::Sealed || self.keeps_in_place(log.class) {
+            if id == 0 || phase != Phase::Sealed || self.is_coarse(log.class) {
                 continue;
             }
             let load = self.table.load(id);

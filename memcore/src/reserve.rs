@@ -151,7 +151,7 @@ impl Engine {
         if header.words() <= self.table.segment_words() {
             return self.allocate(log, header, key.bytes, state, RESERVE).map(Room::Slot);
         }
-        self.begin_chain(log, header, key.bytes, state).map(Room::Chain)
+        self.begin_chain(log, header, key.bytes, state, RESERVE).map(Room::Chain)
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.

@@ -259,12 +259,6 @@ impl Segments {
         u64::from(id) << self.shift
     }
 
-    /// Words of an address behind its segment's start.
-    #[inline(always)]
-    pub(crate) fn offset(&self, loc: Loc) -> usize {
-        loc as usize & (self.segment_words() - 1)
-    }
-
     #[inline(always)]
     pub(crate) fn stamp(&self, id: SegmentId) -> Stamp {
         Stamp(self.stamp_word(id).load(Ordering::Acquire))

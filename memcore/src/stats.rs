@@ -179,7 +179,7 @@ impl Engine {
 impl ClassStats {
     /// Adds the counters of a class to a total.
     fn add(&mut self, class: &Self) {
-        let ClassStats { age_small, age_main, evicted_age, .. } = *class;
+        let Self { age_small, age_main, evicted_age, .. } = *class;
         self.age_small = self.age_small.max(age_small);
         self.age_main = self.age_main.max(age_main);
         self.evicted_age = self.evicted_age.max(evicted_age);

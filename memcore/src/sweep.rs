@@ -48,6 +48,10 @@ impl Engine {
         while left > 0 {
             if let Some(look) = reclaim.sweep.current.take() {
                 reclaim.sweep.current = self.look_into(look, now, &mut left);
+            } else if reclaim.sweep.done.is_some_and(|(_, seen)| seen != epoch) {
+                // What was open during a flush takes no more items; let it be reclaimed.
+                self.close_logs();
+                reclaim.sweep.done = None;
             } else if !self.find_due(&mut reclaim, (now, epoch), &mut left) {
                 return false;
             }

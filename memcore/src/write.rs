@@ -7,7 +7,7 @@ use crate::layout::{Header, PENDING, State};
 use crate::log::{Chain, NeedsRoom, Slot};
 use crate::pool::RESERVE;
 use crate::removal::Cause;
-use crate::segments::{Pieces, Queue, SegmentId};
+use crate::segments::{LogId, Pieces, Queue, SegmentId};
 use crate::sync::{Ordering, fence};
 use crate::{Attrs, Expiry, Key, Mode, StoreError, Stored, Write};
 
@@ -171,8 +171,8 @@ impl Engine {
             None if self.index.recall(position, lock) => Queue::Main,
             None => Queue::Small,
         };
-        let room = self.room_for(queue, draft.header, key.bytes, draft.state, now);
-        let room = match room {
+        let log = self.log_for(queue, &draft.header, now);
+        let room = match self.room_for(log, draft.header, key.bytes, draft.state, RESERVE) {
             Ok(room) => room,
             Err(NeedsRoom) => {
                 if queue == Queue::Main && found.is_none() {
@@ -191,7 +191,12 @@ impl Engine {
     ///
     /// # Errors
     /// A flush came between the old value and the new one: begin again.
-    fn fill(&self, room: &Room, draft: &Draft<'_>, old: Option<&Item>) -> Result<(), NeedsRoom> {
+    pub(crate) fn fill(
+        &self,
+        room: &Room,
+        draft: &Draft<'_>,
+        old: Option<&Item>,
+    ) -> Result<(), NeedsRoom> {
         let slot = room.slot();
         let epoch = self.table.stamp(self.table.segment_of(slot.loc)).epoch();
         if old.is_some_and(|old| old.stamp.epoch() != epoch) {
@@ -211,20 +216,19 @@ impl Engine {
         }
     }
 
-    /// Memory for an item of any size.
+    /// Memory for an item of any size; `reserve` segments have to be left.
     pub(crate) fn room_for(
         &self,
-        queue: Queue,
+        log: LogId,
         header: Header,
         key: &[u8],
         state: State,
-        now: u32,
+        reserve: usize,
     ) -> Result<Room, NeedsRoom> {
-        let log = self.log_for(queue, &header, now);
         if header.words() <= self.table.segment_words() {
-            return self.allocate(log, header, key, state, RESERVE).map(Room::Slot);
+            return self.allocate(log, header, key, state, reserve).map(Room::Slot);
         }
-        let mut chain = self.begin_chain(log, header, key, state)?;
+        let mut chain = self.begin_chain(log, header, key, state, reserve)?;
         while chain.left > 0 {
             if self.extend_chain(&mut chain).is_err() {
                 self.abandon_chain(&chain);
@@ -371,8 +375,8 @@ impl Engine {
         now: u32,
         lock: &mut Guard<'_>,
     ) -> Result<(), NeedsRoom> {
-        let queue = old.stamp.queue();
-        let room = self.room_for(queue, draft.header, key.bytes, draft.state, now)?;
+        let log = self.log_for(old.stamp.queue(), &draft.header, now);
+        let room = self.room_for(log, draft.header, key.bytes, draft.state, RESERVE)?;
         self.fill(&room, draft, Some(&old))?;
         self.go_live(&room, draft.version);
         self.index.redirect(spot, room.slot().loc, lock);

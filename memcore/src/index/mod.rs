@@ -19,6 +19,7 @@
 //! Writers hold the shard's lock. Readers hold nothing: a match is certified by the caller, and a
 //! miss by the shard's sequence, which changes only while slots move.
 
+mod ghosts;
 mod resize;
 
 use std::ops::ControlFlow;
@@ -33,8 +34,6 @@ const LINE: usize = 8;
 const LINES: usize = 4;
 /// Words of a group: its slots and a line of ghosts.
 const GROUP: usize = LINE * LINES + LINE;
-/// Ghosts of a group.
-const GHOSTS: usize = 2 * LINE;
 /// Bits of a tag, and the fewest groups of a shard: together they make up a position.
 const TAG_BITS: u32 = 28;
 const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
@@ -91,6 +90,7 @@ pub(crate) struct ShardState {
     items: u32,
     /// Positions and addresses of items whose groups are full.
     stash: Vec<(u32, Loc)>,
+    ghosts: ghosts::Age,
 }
 
 /// A locked shard.
@@ -197,7 +197,7 @@ impl Index {
         let mapping = self.mapping(position);
         for attempt in 0..ATTEMPTS {
             let sequence = mapping.sequence.load(Ordering::Acquire);
-            if sequence % 2 == 0 {
+            if sequence.is_multiple_of(2) {
                 match self.search_once(position, mapping, &mut check) {
                     ControlFlow::Break(found) => return Ok(Some(found)),
                     ControlFlow::Continue(Certainty::Stable) => {
@@ -444,42 +444,6 @@ impl Index {
         Position { shard: position.shard, at: group.position(tag_of(spot.word)) }
     }
 
-    /// Remembers that a key was evicted, in place of the one that is remembered longest.
-    pub(crate) fn remember(&self, position: Position, _lock: &mut Guard<'_>) {
-        self.push_ghost(self.home(position).group, ghost_of(position.at & TAG_MASK));
-    }
-
-    /// Whether the key was evicted lately; it is forgotten now.
-    pub(crate) fn recall(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
-        let start = self.home(position).group;
-        let ghost = ghost_of(position.at & TAG_MASK);
-        for word in start + LINE * LINES..start + GROUP {
-            let cell = self.slots.at(word);
-            let pair = cell.load(Ordering::Relaxed);
-            let kept = if pair as u32 == ghost {
-                pair >> 32 << 32
-            } else if (pair >> 32) as u32 == ghost {
-                pair << 32 >> 32
-            } else {
-                continue;
-            };
-            cell.store(kept, Ordering::Relaxed);
-            return true;
-        }
-        false
-    }
-
-    /// Ghosts are a queue: each new one moves the others by half a word.
-    fn push_ghost(&self, group_start: usize, ghost: u32) {
-        let mut carry = ghost;
-        for word in group_start + LINE * LINES..group_start + GROUP {
-            let cell = self.slots.at(word);
-            let pair = cell.load(Ordering::Relaxed);
-            cell.store(pair << 32 | u64::from(carry), Ordering::Relaxed);
-            carry = (pair >> 32) as u32;
-        }
-    }
-
     /// Visits the items of the group that `position` belongs to, from there on, and returns the
     /// first position behind the group; `None` at the end of the shard. The shard is locked.
     pub(crate) fn visit_group(
@@ -600,7 +564,7 @@ impl Group {
     /// A key's home line, in slots from the group's start.
     #[inline(always)]
     fn line(self, position: u32) -> usize {
-        let fine = u64::from(position) * u64::from(self.count) >> 30;
+        let fine = (u64::from(position) * u64::from(self.count)) >> 30;
         (fine as usize & (LINES - 1)) * LINE
     }
 
@@ -621,7 +585,7 @@ impl Group {
 
 #[inline(always)]
 fn scale(position: u32, groups: u32) -> u32 {
-    (u64::from(position) * u64::from(groups) >> 32) as u32
+    ((u64::from(position) * u64::from(groups)) >> 32) as u32
 }
 
 #[inline(always)]
@@ -640,11 +604,6 @@ fn word_of(position: u32, loc: Loc) -> u64 {
 
 fn tag_of(word: u64) -> u32 {
     (word >> TAG_SHIFT) as u32
-}
-
-/// A remembered tag; never zero.
-fn ghost_of(tag: u32) -> u32 {
-    tag << 1 | 1
 }
 
 fn pages_of_groups(groups: usize) -> usize {

@@ -6,8 +6,8 @@
 //! out first. Nothing else is touched: tags tell the positions.
 
 use super::{
-    GHOSTS, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
-    bytes_of_groups, groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
+    GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position, bytes_of_groups,
+    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
 };
 use crate::region::OS_PAGE;
 use crate::segments::Loc;
@@ -124,14 +124,7 @@ impl Index {
             let home = self.home_in(shard, group, at);
             self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
         }
-        // The youngest comes first, so the others have to be in before.
-        for i in (0..GHOSTS).rev() {
-            let ghost = (ghosts[i / 2] >> (32 * (i % 2))) as u32;
-            if ghost != 0 {
-                let at = from.position(ghost >> 1);
-                self.push_ghost(self.start(shard, scale(at, new)), ghost);
-            }
-        }
+        self.move_ghosts(shard, from, new, ghosts);
     }
 
     fn place_or_stash(
@@ -159,6 +152,12 @@ impl Index {
         let words = OS_PAGE / size_of::<u64>();
         self.slots.release(self.start(shard, 0) + after * words, (before - after) * words);
         bytes_of_groups(old as usize) - bytes_of_groups(new as usize)
+    }
+
+    /// Groups that hold anything.
+    pub(super) fn groups_in_use(&self, shard: u32) -> u32 {
+        let mapping = &self.shards[shard as usize].shared.0;
+        mapping.old.load(Ordering::Relaxed).max(mapping.new.load(Ordering::Relaxed))
     }
 
     fn groups(&self, shard: u32) -> u32 {
