@@ -21,6 +21,8 @@ use crate::worker::WorkerHandle;
 const WAKE: Token = Token(usize::MAX);
 /// The token of the signals.
 const SIGNALS: Token = Token(usize::MAX - 1);
+/// Connections taken from one socket before the others, and signals, get their turn.
+const BURST: usize = 64;
 /// How long to wait for the system to have descriptors or memory again.
 const RETRY: Duration = Duration::from_millis(100);
 /// What a client over the limit is told.
@@ -37,6 +39,8 @@ pub(crate) struct Acceptor {
     control: Arc<Control>,
     signals: Option<Signals>,
     pause: Option<Pause>,
+    /// Sockets where more connections may wait.
+    ready: Vec<usize>,
 }
 
 /// What others may ask of the accept loop.
@@ -73,8 +77,8 @@ impl Acceptor {
         if let Some(signals) = &mut signals {
             signals.watch(poll.registry(), SIGNALS)?;
         }
-        let pause = None;
-        Ok(Self { poll, listeners, workers, next: 0, shared, control, signals, pause })
+        let (pause, ready) = (None, Vec::new());
+        Ok(Self { poll, listeners, workers, next: 0, shared, control, signals, pause, ready })
     }
 
     /// The way to stop it.
@@ -90,17 +94,21 @@ impl Acceptor {
         let mut events = Events::with_capacity(64);
         self.watch_all()?;
         while !self.control.stop.load(Ordering::Acquire) {
-            let patience = self.pause.as_ref().filter(|pause| pause.shortage).map(|_| RETRY);
             // Only interruptions by signals fail here; the events of the last call are gone then.
-            if self.poll.poll(&mut events, patience).is_err() {
+            if self.poll.poll(&mut events, self.patience()).is_err() {
                 events.clear();
             }
             for event in &events {
                 match event.token() {
                     WAKE => {}
                     SIGNALS => self.obey_signals(),
-                    Token(index) if self.pause.is_none() => self.accept_all(index),
+                    Token(index) if !self.ready.contains(&index) => self.ready.push(index),
                     Token(_) => {}
+                }
+            }
+            for index in std::mem::take(&mut self.ready) {
+                if self.pause.is_none() && self.accept_some(index) {
+                    self.ready.push(index);
                 }
             }
             self.resume()?;
@@ -108,28 +116,39 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Accepts what waits at one socket.
-    fn accept_all(&mut self, index: usize) {
-        while !self.control.stop.load(Ordering::Relaxed) {
+    /// How long it may sleep.
+    fn patience(&self) -> Option<Duration> {
+        match &self.pause {
+            Some(pause) => pause.shortage.then_some(RETRY),
+            None => (!self.ready.is_empty()).then_some(Duration::ZERO),
+        }
+    }
+
+    /// Accepts what waits at one socket; true if there may be more.
+    fn accept_some(&mut self, index: usize) -> bool {
+        for _ in 0..BURST {
             if self.is_full() && !self.shared.config.maxconns_fast {
-                return self.pause(false);
+                self.pause(false);
+                return false;
             }
-            let Some(listener) = self.listeners.get(index) else { return };
+            let Some(listener) = self.listeners.get(index) else { return false };
             match listener.accept() {
                 Ok(socket) => {
                     let binding = listener.binding;
                     self.admit(socket, binding);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     if self.verbosity() > 0 {
                         log::line(format_args!("can't accept a connection: {error}"));
                     }
-                    return self.pause(true);
+                    self.pause(true);
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// Hands a connection to the next worker, or turns it away.
@@ -171,6 +190,8 @@ impl Acceptor {
             // A socket that can't be taken out wakes this loop more often, which is harmless.
             let _ = listener.ignore(self.poll.registry());
         }
+        // Whatever waits now is reported anew when the sockets are watched again.
+        self.ready.clear();
         self.pause = Some(Pause { since: Instant::now(), shortage });
         let connections = &self.shared.connections;
         connections.accepting.store(false, Ordering::Relaxed);
@@ -261,4 +282,29 @@ fn is_of_the_client(error: &io::Error) -> bool {
                 | Errno::TIMEDOUT
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Listen, Port};
+    use crate::listener;
+    use std::net::TcpStream;
+
+    #[test]
+    fn a_crowd_at_one_socket_lets_others_go_first() {
+        let listen = vec![Listen { host: Some("127.0.0.1".into()), ..Listen::default() }];
+        let config = Config { port: Port::Ephemeral, listen, ..Config::default() };
+        let listeners = listener::open(&config).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let cache = memcore::Cache::new(64 << 20).unwrap();
+        let shared = Shared::new(cache, Arc::new(config));
+        let mut acceptor = Acceptor::new(listeners, Vec::new(), Arc::clone(&shared), None).unwrap();
+        let crowd: Vec<_> = (0..=BURST).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let accepted = || shared.connections.current.load(Ordering::Relaxed);
+        assert!(acceptor.accept_some(0));
+        assert_eq!(accepted(), BURST);
+        assert!(!acceptor.accept_some(0));
+        assert_eq!(accepted(), crowd.len());
+    }
 }

@@ -61,7 +61,7 @@ fn serve(options: Options) -> Result<(), Refusal> {
     let clock = ManualClock::new(SystemClock::new().now());
     let cache = cache(&config, clock.clone())?;
     announce(&listeners, config.verbosity);
-    if let Some(path) = env::var_os(PORT_FILE) {
+    if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.unix_socket.is_none()) {
         let written = write_ports(Path::new(&path), &listeners);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
     }
