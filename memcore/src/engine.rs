@@ -134,10 +134,6 @@ impl Item {
 
 impl Engine {
     /// The parts put together.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called in one place, each part of a type of its own"
-    )]
     pub(crate) fn new(
         builder: Builder,
         settings: Settings,

@@ -481,7 +481,7 @@ mod tests {
             assert!(pool.seal(&table, id));
             pool.give_back(&table, id, Phase::Sealed, &memory);
         }
-        let limit = 6 * pool.segment_cost();
+        let limit = 6 * pool.segment_cost;
         pool.set_limit(&table, limit, &memory);
         assert_eq!(pool.gauge().used, limit);
         assert_eq!(pool.gauge().free, 2);
