@@ -5,6 +5,7 @@ use std::sync::Arc;
 use memcore::{Cache, ManualClock};
 
 use crate::batch::{Batch, Job, Spare};
+use crate::cli::{self, Command};
 use crate::config::Config;
 use crate::exec::{Exec, Flow};
 use crate::output::Output;
@@ -16,6 +17,54 @@ const QUOTA: usize = 3;
 /// A moment in 2023.
 const NOW: u32 = 1_700_000_000;
 
+/// A server without sockets, whose clock is moved by hand.
+#[derive(Debug)]
+pub struct Stage {
+    shared: Arc<Shared>,
+    clock: ManualClock,
+}
+
+impl Stage {
+    /// A server with an empty cache, started with `flags`.
+    ///
+    /// # Panics
+    /// If the flags are wrong.
+    #[must_use]
+    pub fn new(flags: &[&str]) -> Self {
+        let args = ["memserver"].iter().chain(flags).map(|arg| (*arg).to_owned());
+        let args: Vec<String> = args.collect();
+        let Ok(Command::Serve(options)) = cli::parse(&args) else {
+            panic!("a server can't be started with {flags:?}")
+        };
+        let config = Config { threads: 1, ..options.config };
+        let clock = ManualClock::new(NOW);
+        let builder = Cache::builder(config.memory_limit)
+            .max_item_size(config.item_size_max)
+            .evictions(config.evictions)
+            .clock(clock.clone())
+            .seed(1);
+        let cache = builder.build().expect("settings that were checked");
+        let shared = Shared::new(cache, Arc::new(config));
+        // Nobody waits for the end of a server without threads.
+        let _ = shared.stop.set(Box::new(|_| ()));
+        Self { shared, clock }
+    }
+
+    /// A new client.
+    #[must_use]
+    pub fn connect(&self) -> Dialogue {
+        let shared = Arc::clone(&self.shared);
+        let session = Session::new(shared.config.protocol);
+        Dialogue { shared, session, input: Vec::new(), spare: Spare::default() }
+    }
+
+    /// Lets time go by, and the housekeeping that belongs to it.
+    pub fn advance(&self, seconds: u32) {
+        self.clock.advance(seconds);
+        while self.shared.cache.maintain(1 << 10) {}
+    }
+}
+
 /// One client and its server, without anything between them.
 #[derive(Debug)]
 pub struct Dialogue {
@@ -26,11 +75,10 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// A dialogue with a server for `cache`.
-    pub(crate) fn new(cache: Cache, config: Config) -> Self {
-        let session = Session::new(config.protocol);
-        let shared = Shared::new(cache, Arc::new(config));
-        Self { shared, session, input: Vec::new(), spare: Spare::default() }
+    /// A dialogue with an empty cache whose clock stands still.
+    #[must_use]
+    pub fn for_test() -> Self {
+        Stage::new(&[]).connect()
     }
 
     /// Receives `bytes` and returns what is answered at once.
@@ -142,15 +190,4 @@ pub fn mixed_stream(data: &[u8]) {
         rest = later;
     }
     assert_eq!(whole, parts, "the pieces made a difference");
-}
-
-impl Dialogue {
-    /// A dialogue with an empty cache whose clock stands still.
-    #[must_use]
-    pub fn for_test() -> Self {
-        let cache = Cache::builder(64 << 20).clock(ManualClock::new(NOW)).seed(1).build();
-        // The limit is far above the least that a cache needs.
-        let cache = cache.expect("a cache of this size can be built");
-        Self::new(cache, Config { threads: 1, ..Config::default() })
-    }
 }
