@@ -309,3 +309,74 @@ fn the_help_names_every_flag_and_word_within_the_width() {
     }
     assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line));
 }
+
+#[test]
+fn any_arguments_end_in_settings_or_one_line() {
+    const PIECES: &[&str] = &[
+        "-",
+        "--",
+        "-m",
+        "64",
+        "-o",
+        "=",
+        ",",
+        "idle_timeout",
+        "modern",
+        "-l",
+        "[::1]",
+        ":",
+        "80",
+        "tag_",
+        "_:",
+        "proto[",
+        "]:",
+        "ascii",
+        "*",
+        "-vv",
+        "%",
+        "g",
+        "\u{e9}",
+        " ",
+        "",
+        "-1",
+        "99999999999999999999",
+        "--mem",
+        "--port",
+        "0",
+        ".",
+        "1e9",
+        "\n",
+        ";",
+        "-I",
+        "-D",
+        "-p",
+    ];
+    let mut state = 1_u32;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    let (mut served, mut refused) = (0, 0);
+    for _ in 0..50_000 {
+        let mut args = vec!["memserver".to_owned()];
+        for _ in 0..random(5) {
+            args.push((0..=random(4)).map(|_| PIECES[random(PIECES.len())]).collect());
+        }
+        match parse(&args) {
+            Ok(Command::Serve(options)) => {
+                let config = &options.config;
+                assert!(config.item_size_max <= config.memory_limit / 2, "{args:?}");
+                assert!(config.threads > 0 && config.max_connections > 0, "{args:?}");
+                assert!(options.warnings.iter().all(|line| !line.contains('\n')), "{args:?}");
+                served += 1;
+            }
+            Ok(Command::Print(_)) => {}
+            Err(refusal) => {
+                let text = refusal.to_string();
+                assert!(!text.is_empty() && !text.contains('\n'), "{args:?}: {text}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(served > 1_000 && refused > 1_000, "{served} {refused}");
+}

@@ -45,6 +45,7 @@ fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), Re
             return Err(Refusal::illegal(format!("{name} requires a value")));
         }
         (Nothing, Some(value)) if !matches!(word.policy, Refuse(_)) => {
+            let value = value.escape_debug();
             options.warn(format!("{name} takes no value: ={value} is ignored"));
         }
         _ => {}
