@@ -1,12 +1,19 @@
 //! Shared parts of the benchmark programs: keys and values that certify themselves, distributions,
-//! a client's side of the text protocol, and readings of processor time and memory.
+//! traces, a client's side of the text protocol, servers as child processes, and readings of
+//! processor time and memory.
 
 pub mod buffer;
+pub mod client;
 pub mod hist;
 pub mod json;
+pub mod launch;
 pub mod load;
+pub mod lru;
 pub mod process;
+pub mod ratio;
+pub mod replay;
 pub mod rng;
+pub mod trace;
 pub mod value;
 pub mod wire;
 pub mod zipf;

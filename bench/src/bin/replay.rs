@@ -1,0 +1,142 @@
+//! The trace replayer's command line. One JSON object per engine on standard output.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use argh::FromArgs;
+use bench::client::Client;
+use bench::json::Object;
+use bench::launch::{Recipe, Server};
+use bench::lru::Price;
+use bench::process;
+use bench::replay::{Counts, Embedded, Replay, Simulated, replay, replay_wire};
+use bench::trace::{self, Synthetic, Trace, synthetic};
+
+/// Replays a trace against servers, the cache in process and plain LRU at the same budget.
+#[derive(Debug, FromArgs)]
+struct Args {
+    /// trace file (MCT1)
+    #[argh(option)]
+    trace: Option<PathBuf>,
+    /// instead of a file: zipf-distributed keys with ETC sizes
+    #[argh(switch)]
+    synthetic: bool,
+    /// synthetic: number of keys (default 1000000)
+    #[argh(option, default = "1_000_000")]
+    keys: u32,
+    /// synthetic: number of requests (default 5000000)
+    #[argh(option, default = "5_000_000")]
+    requests: u32,
+    /// synthetic: exponent of the zipf distribution (default 1.0)
+    #[argh(option, default = "1.0")]
+    zipf: f64,
+    /// synthetic: seed of every random choice (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+    /// replay only so many requests of the trace
+    #[argh(option)]
+    first: Option<usize>,
+    /// interleaved copies of the trace, each with keys of its own (default 1)
+    #[argh(option, default = "1")]
+    copies: u8,
+    /// budget in MiB
+    #[argh(option)]
+    mib: Option<u64>,
+    /// budget in percent of the working set of all copies, rounded to whole MiB
+    #[argh(option)]
+    percent: Option<f64>,
+    /// requests on their way at most (default 128)
+    #[argh(option, default = "128")]
+    window: usize,
+    /// a server to replay against, NAME=COMMAND with {{port}} and {{mib}}; may be repeated
+    #[argh(option)]
+    server: Vec<Recipe>,
+    /// port that the servers get (default 11411)
+    #[argh(option, default = "11411")]
+    port: u16,
+    /// leave out what runs in this process
+    #[argh(switch)]
+    servers_only: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&argh::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("replay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let (name, trace) = load(args)?;
+    let working_set = trace.working_set() * u64::from(args.copies);
+    let mib = match (args.mib, args.percent) {
+        (Some(mib), None) => mib,
+        (None, Some(percent)) => (working_set as f64 * percent / 100.0 / MIB as f64).round() as u64,
+        _ => return Err("give either --mib or --percent".into()),
+    };
+    if mib == 0 || args.copies == 0 || args.window == 0 {
+        return Err("the budget, copies and window start at 1".into());
+    }
+    let print = |engine: &str, counts: &Counts, began: Instant, resident: u64| {
+        let json = Object::default()
+            .text("trace", &name)
+            .integer("copies", args.copies.into())
+            .integer("working_set", working_set)
+            .integer("mib", mib)
+            .text("engine", engine);
+        let json = counts.describe(json).number("seconds", began.elapsed().as_secs_f64());
+        println!("{}", json.integer("resident", resident).finish());
+    };
+    for recipe in &args.server {
+        let server = Server::start(&recipe.with("{mib}", mib), args.port, None)?;
+        let began = Instant::now();
+        let wanted = Replay { trace: &trace, copies: args.copies, window: args.window };
+        let counts = replay_wire(server.addr, &wanted)?;
+        let limit = Client::connect(server.addr)?.stat("limit_maxbytes")?;
+        if limit != mib * MIB {
+            return Err(format!("{} has a limit of {limit} bytes", server.name).into());
+        }
+        print(&server.name, &counts, began, process::memory(server.pid())?.resident);
+    }
+    if args.servers_only {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let mut embedded = Embedded::new((mib * MIB) as usize)?;
+    let counts = replay(&trace, args.copies, &mut embedded);
+    print("memcore", &counts, began, embedded.cache().stats().used as u64);
+    for (engine, price) in
+        [("lru at memcached's cost", Price::Memcached), ("lru without overhead", Price::Bytes)]
+    {
+        let began = Instant::now();
+        let counts = replay(&trace, args.copies, &mut Simulated::new(mib * MIB, price));
+        print(engine, &counts, began, mib * MIB);
+    }
+    Ok(())
+}
+
+fn load(args: &Args) -> Result<(String, Trace), Box<dyn std::error::Error>> {
+    let Args { keys, requests, zipf: exponent, seed, .. } = *args;
+    let (name, mut trace) = match (&args.trace, args.synthetic) {
+        (Some(path), false) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            (name.split('.').next().unwrap_or_default().to_owned(), trace::read(path)?)
+        }
+        (None, true) if keys > 0 && exponent > 0.0 => {
+            let wanted = Synthetic { keys, requests, exponent, seed };
+            (format!("zipf {exponent}"), synthetic(&wanted))
+        }
+        (None, true) => return Err("keys and the exponent must be above 0".into()),
+        _ => return Err("give either --trace FILE or --synthetic".into()),
+    };
+    if let Some(first) = args.first {
+        trace.requests.truncate(first);
+    }
+    Ok((name, trace))
+}
+
+const MIB: u64 = 1 << 20;
