@@ -4,6 +4,7 @@
 
 pub mod buffer;
 pub mod client;
+pub mod compare;
 pub mod hist;
 pub mod json;
 pub mod launch;
