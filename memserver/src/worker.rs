@@ -105,6 +105,8 @@ impl Worker {
             self.serve(&mut turn);
             self.kick_idle();
         }
+        // Connections that were handed over with the last breath are booked as well.
+        self.welcome();
         for index in 0..self.conns.len() {
             self.close(index);
         }

@@ -291,3 +291,19 @@ fn unix_sockets_are_served_alike() {
     ours.read_to_end(&mut reply).unwrap();
     assert_eq!(reply, b"STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
 }
+
+#[test]
+fn connections_that_come_too_late_are_given_back() {
+    let config = Config { threads: 1, ..Config::default() };
+    let cache = Cache::builder(64 << 20).build().unwrap();
+    let shared = Shared::new(cache, Arc::new(config));
+    let (worker, handle) = Worker::new(0, Arc::clone(&shared)).unwrap();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    shared.connections.current.fetch_add(1, Ordering::AcqRel);
+    handle.stop();
+    handle.assign(mio::net::UnixStream::from_std(theirs).into(), Binding::Auto);
+    worker.run();
+    assert_eq!(shared.connections.current.load(Ordering::Acquire), 0);
+    assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
+}
