@@ -53,6 +53,8 @@ pub(crate) enum Work<'a> {
     Begin(Head<'a>, &'a [u8], &'a [u8]),
     /// More of the value; at its end, whether it was terminated as it should.
     Body(&'a [u8], Option<bool>),
+    /// The next piece of an answer that is longer than one.
+    Stream,
     /// A malformed line.
     Reject(ParseError),
     /// A malformed frame.

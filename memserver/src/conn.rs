@@ -70,7 +70,7 @@ impl Conn {
         }
     }
 
-    /// Reads once, into `arena` if nothing is left over from before; `None` if there is nothing
+    /// Reads once, unless the last request is still being answered, into `arena` if nothing is left over from before; `None` if there is nothing
     /// to look at.
     ///
     /// # Errors
@@ -82,6 +82,9 @@ impl Conn {
         start: usize,
         counters: &Counters,
     ) -> io::Result<Option<Input>> {
+        if self.session.is_streaming() {
+            return Ok(Some(Input::Own(std::mem::take(&mut self.input))));
+        }
         let wants_more = self.readable && !self.has_work;
         if self.input.is_empty() {
             if !wants_more {

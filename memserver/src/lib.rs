@@ -42,6 +42,7 @@
 //! with one write. Nothing but the cache and a few counters is shared between workers.
 
 mod acceptor;
+mod admin;
 mod batch;
 mod cgroup;
 mod cli;
@@ -55,12 +56,14 @@ mod listener;
 mod log;
 mod maintenance;
 mod output;
+mod prefixes;
 mod process;
 mod server;
 mod session;
 mod shared;
 mod socket;
 mod stats;
+mod stream;
 mod sys;
 mod test_server;
 mod trace;

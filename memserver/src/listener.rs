@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, Type};
 
 use crate::config::{Binding, Config, Listen, Port};
-use crate::socket::Socket;
+use crate::socket::{self, Socket};
 use crate::sys::reason;
 
 /// How often another free port is tried if the first is taken in the other address family.
@@ -113,6 +113,14 @@ impl Listener {
         match &self.kind {
             Kind::Tcp(tcp) => tcp.as_raw_fd(),
             Kind::Unix(unix) => unix.as_raw_fd(),
+        }
+    }
+
+    /// Where it listens, as memcached writes it.
+    pub(crate) fn end(&self) -> String {
+        match &self.kind {
+            Kind::Tcp(tcp) => socket::tcp(tcp.local_addr()),
+            Kind::Unix(unix) => socket::unix(unix.local_addr()),
         }
     }
 

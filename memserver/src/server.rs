@@ -17,6 +17,7 @@ use crate::config::{Config, Listen, split_address};
 use crate::listener::{self, ListenError, Listener};
 use crate::maintenance::{Drive, Maintenance};
 use crate::shared::Shared;
+use crate::stream::Facts;
 use crate::sys::{Signals, TemporaryFile};
 use crate::worker::{Worker, WorkerHandle};
 
@@ -152,6 +153,7 @@ impl Server {
         let socket_file = config.unix_socket.as_deref().map(TemporaryFile::adopt);
         let addresses: Vec<_> = listeners.iter().filter_map(Listener::local_addr).collect();
         config.tcp_port = addresses.first().map_or(0, SocketAddr::port);
+        let listening = listeners.iter().map(listening_socket).collect();
         let shared = Shared::new(cache.clone(), Arc::new(config));
         let created: Result<Vec<_>, _> = (0..shared.workers.len())
             .map(|index| Worker::new(index, Arc::clone(&shared)))
@@ -162,7 +164,9 @@ impl Server {
             Acceptor::new(listeners, handles.clone(), Arc::clone(&shared), outside.signals)
                 .map_err(refused("an event loop"))?;
         let control = acceptor.control();
-        connect(&shared, &control);
+        connect(&shared, &control, &handles);
+        // Nobody else sets it.
+        let _ = shared.listening.set(listening);
         // From here on dropping the server ends whatever part of it is running.
         let mut server = Self {
             shared,
@@ -278,11 +282,27 @@ impl Drop for Ending {
     }
 }
 
-/// Lets the workers reach the accept loop: clients can stop the server and make room.
-fn connect(shared: &Shared, control: &Arc<Control>) {
+/// What `stats conns` shows of a listening socket.
+fn listening_socket(listener: &Listener) -> Facts {
+    Facts {
+        number: listener.number(),
+        peer: listener.end(),
+        local: None,
+        state: "conn_listening",
+        idle: 0,
+    }
+}
+
+/// Lets the workers reach each other and the accept loop: clients can stop the server and make room.
+fn connect(shared: &Shared, control: &Arc<Control>, workers: &[WorkerHandle]) {
+    let workers = workers.to_vec();
     let (stop, closed) = (Arc::clone(control), Arc::clone(control));
     // Nobody else sets these, and this happens once per server.
     let _ = shared.stop.set(Box::new(move |_graceful| stop.stop()));
+    let _ = shared.roll_call.set(Box::new(move |roll| {
+        let asker = &workers[roll.asker];
+        workers.iter().for_each(|worker| worker.call_roll(&roll, asker));
+    }));
     let _ = shared.on_close.set(Box::new(move |()| closed.connection_closed()));
 }
 

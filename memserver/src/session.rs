@@ -9,6 +9,7 @@ use memproto::{binary, text};
 
 use crate::batch::{Batch, Head, Job, Retrieval, Work};
 use crate::config::Binding;
+use crate::stream::Stream;
 
 /// Keys of one request that are looked up in one go.
 const KEYS_MAX: usize = 128;
@@ -22,6 +23,8 @@ pub(crate) struct Session {
     framing: Framing,
     protocol: Option<Protocol>,
     scan: Scan,
+    /// The answer that is being sent piece by piece.
+    pub(crate) stream: Option<Box<Stream>>,
     /// The value that is arriving.
     pub(crate) upload: Option<Box<Upload>>,
 }
@@ -34,6 +37,7 @@ pub(crate) struct Session {
 ///   Command -+-> Keys ... Keys --------> Command
 ///      |     +-> Body ... Body ---------> ^
 ///      |     +-> Swallow ---------------> ^
+///      |     +-> Stream ----------------> ^
 ///      v
 ///    Closed
 /// ```
@@ -49,6 +53,8 @@ pub(crate) enum Framing {
     Body { left: usize, tail: usize },
     /// Of a value that nobody wants.
     Swallow { left: usize },
+    /// The first of a request, once the last one, which may have a long answer, is through.
+    Stream,
     /// Ignored: the connection ends when its replies are sent.
     Closed,
 }
@@ -81,7 +87,7 @@ impl Session {
             Binding::Ascii => Some(Protocol::Text),
             Binding::Binary => Some(Protocol::Binary),
         };
-        Self { framing: Framing::Command, protocol, scan: Scan::new(), upload: None }
+        Self { framing: Framing::Command, protocol, scan: Scan::new(), stream: None, upload: None }
     }
 
     /// Ends the dialogue.
@@ -92,6 +98,21 @@ impl Session {
     /// Whether the dialogue is over.
     pub(crate) fn is_closed(&self) -> bool {
         self.framing == Framing::Closed
+    }
+
+    /// Whether the last request may be unanswered yet, so that no input is wanted.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.framing == Framing::Stream
+    }
+
+    /// Whether it has to wait for something other than its client.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.is_waiting())
+    }
+
+    /// Whether a value is on its way.
+    pub(crate) fn is_receiving(&self) -> bool {
+        matches!(self.framing, Framing::Body { .. } | Framing::Wait { .. })
     }
 
     /// How much input is known to be wanted soon.
@@ -119,6 +140,11 @@ impl Session {
         quota: usize,
         batch: &mut Batch<'a>,
     ) -> Pace {
+        if self.is_streaming()
+            && let Some(pace) = self.stream(*pos, batch)
+        {
+            return pace;
+        }
         let last = batch.jobs.len() + quota;
         while batch.jobs.len() < last {
             if self.is_closed() {
@@ -126,6 +152,9 @@ impl Session {
             }
             if *pos >= input.len() || !self.step(input, pos, batch) {
                 return if self.is_closed() { Pace::Closing } else { Pace::Drained };
+            }
+            if self.is_streaming() {
+                return Pace::More;
             }
         }
         if self.is_closed() {
@@ -135,6 +164,19 @@ impl Session {
         } else {
             Pace::Drained
         }
+    }
+
+    /// Goes on with the last request; none if it is through.
+    fn stream(&mut self, pos: usize, batch: &mut Batch<'_>) -> Option<Pace> {
+        if self.stream.is_none() {
+            self.framing = Framing::Command;
+            return None;
+        }
+        if self.is_waiting() {
+            return Some(Pace::Drained);
+        }
+        batch.jobs.push(Job { start: pos, before: Framing::Stream, work: Work::Stream });
+        Some(Pace::More)
     }
 
     /// One step of the machine; false if it needs more input.
@@ -165,7 +207,7 @@ impl Session {
                 };
                 true
             }
-            Framing::Closed => false,
+            Framing::Stream | Framing::Closed => false,
         }
     }
 
@@ -236,6 +278,10 @@ impl Session {
             | Request::Delete { key, .. } => Work::Text(request, Some(batch.key(key))),
             Request::Meta(meta) if !meta.key.base64 => {
                 Work::Text(request, Some(batch.key(meta.key.raw)))
+            }
+            Request::Stats { .. } | Request::Admin { .. } => {
+                self.framing = Framing::Stream;
+                Work::Text(request, None)
             }
             _ => Work::Text(request, None),
         };
@@ -408,6 +454,7 @@ impl Session {
                     return true;
                 }
             }
+            Command::Stat { .. } => self.framing = Framing::Stream,
             Command::SaslAuth { data_len, .. } if data_len > 0 => {
                 self.framing = Framing::Swallow { left: data_len as usize };
             }

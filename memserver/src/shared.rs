@@ -8,14 +8,23 @@ use std::sync::{Arc, Once, OnceLock};
 use memcore::Cache;
 use parking_lot::Mutex;
 
+use crate::admin::Knobs;
 use crate::config::Config;
 use crate::counters::{Counters, Counts};
+use crate::prefixes::Prefixes;
+use crate::stream::{Facts, Roll};
 
 /// Bytes that workers may copy for replies whose values can't be pinned any more.
 const COPY_BUDGET: usize = 16 << 20;
 
 /// Bytes that unfinished retrieval lines may hold, unless a setting says otherwise.
 const LINE_BUDGET: usize = 16 << 20;
+
+/// Bits of [`Shared::attention`]: who looks on.
+pub(crate) mod attention {
+    /// Requests are counted by prefix.
+    pub(crate) const DETAIL: u32 = 1 << 31;
+}
 
 type Hook<T> = OnceLock<Box<dyn Fn(T) + Send + Sync>>;
 
@@ -25,8 +34,14 @@ pub(crate) struct Shared {
     pub(crate) cache: Cache,
     /// The settings it was started with.
     pub(crate) config: Arc<Config>,
+    /// What clients may change of them.
+    pub(crate) knobs: Mutex<Knobs>,
     /// How much is said on stderr; `verbosity` changes it.
     pub(crate) verbosity: AtomicU8,
+    /// Who looks on; see [`attention`]. Zero nearly always, so that one look is enough.
+    pub(crate) attention: AtomicU32,
+    /// Requests by prefix.
+    pub(crate) prefixes: Prefixes,
     /// Who is connected.
     pub(crate) connections: Connections,
     /// One set per worker.
@@ -42,10 +57,16 @@ pub(crate) struct Shared {
     pub(crate) long_lines: Budget,
     /// Connections closed because that room was full.
     pub(crate) long_lines_refused: AtomicU64,
+    /// Times that a client asked for expired items to be looked for.
+    pub(crate) crawls: AtomicU64,
+    /// Where it listens.
+    pub(crate) listening: OnceLock<Vec<Facts>>,
     /// Second when the server started.
     pub(crate) started: u32,
     /// Stops the server; the argument asks for a graceful stop.
     pub(crate) stop: Hook<bool>,
+    /// Puts a question to all workers.
+    pub(crate) roll_call: Hook<Arc<Roll>>,
     /// Runs after a connection is closed.
     pub(crate) on_close: Hook<()>,
     reset: Mutex<Counts>,
@@ -55,7 +76,13 @@ impl Shared {
     /// The common ground of a server for `cache`.
     pub(crate) fn new(cache: Cache, config: Arc<Config>) -> Arc<Self> {
         Arc::new(Self {
+            knobs: Mutex::new(Knobs::new(&config)),
             verbosity: AtomicU8::new(config.verbosity),
+            attention: AtomicU32::new(match config.detail_enabled {
+                true => attention::DETAIL,
+                false => 0,
+            }),
+            prefixes: Prefixes::new(config.stat_key_prefix),
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             exact_access: Once::new(),
@@ -66,8 +93,11 @@ impl Shared {
                 limit => limit,
             }),
             long_lines_refused: AtomicU64::new(0),
+            crawls: AtomicU64::new(0),
+            listening: OnceLock::new(),
             started: cache.now(),
             stop: OnceLock::new(),
+            roll_call: OnceLock::new(),
             on_close: OnceLock::new(),
             reset: Mutex::default(),
             cache,
@@ -85,6 +115,7 @@ impl Shared {
     pub(crate) fn reset_counts(&self) {
         *self.reset.lock() = self.counts_of_life();
         self.cache.reset_stats();
+        self.prefixes.clear();
         self.connections.total.store(0, Ordering::Relaxed);
         self.connections.rejected.store(0, Ordering::Relaxed);
     }

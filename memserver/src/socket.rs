@@ -4,7 +4,10 @@
 //! point, which costs more than parsing a request.
 
 use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net as unix;
+use std::path::Path;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -25,6 +28,17 @@ impl Socket {
     /// The descriptor's number, for log lines.
     pub(crate) fn number(&self) -> RawFd {
         self.as_fd().as_raw_fd()
+    }
+
+    /// Both ends as memcached writes them, the other one first.
+    pub(crate) fn ends(&self) -> (String, String) {
+        match self {
+            Self::Tcp(stream) => (tcp(stream.peer_addr()), tcp(stream.local_addr())),
+            Self::Unix(stream) => {
+                let path = unix(stream.local_addr());
+                (path.clone(), path)
+            }
+        }
     }
 
     /// Reads once.
@@ -53,6 +67,21 @@ impl Socket {
             Self::Unix(stream) => (&mut &*stream).write_vectored(pieces),
         }
     }
+}
+
+/// `tcp:ADDRESS:PORT`, with `tcp6` and brackets for the other family.
+pub(crate) fn tcp(address: io::Result<SocketAddr>) -> String {
+    match address {
+        Ok(address @ SocketAddr::V4(_)) => format!("tcp:{address}"),
+        Ok(address @ SocketAddr::V6(_)) => format!("tcp6:{address}"),
+        Err(_) => "tcp:".to_owned(),
+    }
+}
+
+/// `unix:PATH`.
+pub(crate) fn unix(address: io::Result<unix::SocketAddr>) -> String {
+    let path = address.ok().and_then(|address| address.as_pathname().map(Path::to_owned));
+    format!("unix:{}", path.unwrap_or_default().display())
 }
 
 impl AsFd for Socket {

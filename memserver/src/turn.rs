@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Batch, Job, Spare};
+use crate::batch::{Batch, Job, Spare, Work};
 use crate::conn::{Conn, Input, READ_MIN};
 use crate::counters::Counters;
 use crate::exec::{Exec, Flow};
@@ -251,7 +251,9 @@ impl Desk<'_> {
         batch: &Batch<'_>,
     ) -> bool {
         let number = self.conn.socket.number();
-        trace::request(number, &input[job.start..]);
+        if !matches!(job.work, Work::Stream) {
+            trace::request(number, &input[job.start..]);
+        }
         let before = self.out.copied().len();
         let done = self.execute(seat, job, input, batch);
         // What was sent in between is not there any more.

@@ -16,6 +16,7 @@ use crate::conn::Conn;
 use crate::counters::Counters;
 use crate::shared::Shared;
 use crate::socket::Socket;
+use crate::stream::{Facts, Roll};
 use crate::trace;
 use crate::turn::{State, TRACED, Turn};
 
@@ -28,6 +29,8 @@ const LONG_LINE: usize = 256 << 10;
 /// A client that reads nothing for so many seconds has to go if others could not be served because
 /// of the values that wait for it.
 const STUCK_MAX: u32 = 10;
+/// A client that reads nothing of a dump for so many seconds has to go.
+const DUMP_STUCK_MAX: u32 = 60;
 /// How often silent or stuck connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,8 @@ pub(crate) struct Worker {
     vacant: Vec<usize>,
     /// Connections with something to do, in the order in which they get their turn.
     ready: VecDeque<usize>,
+    /// Connections that wait for another worker.
+    waiting: Vec<usize>,
     /// Connections whose client does not read.
     stuck: usize,
     /// Second of the last search for silent or stuck connections.
@@ -58,6 +63,8 @@ pub(crate) struct WorkerHandle {
 #[derive(Debug)]
 struct Inbox {
     arrivals: Mutex<Vec<(Socket, Binding)>>,
+    /// Questions, and who is to be woken by the last answer.
+    rolls: Mutex<Vec<(Arc<Roll>, WorkerHandle)>>,
     stop: AtomicBool,
     waker: Waker,
 }
@@ -70,8 +77,8 @@ impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> io::Result<(Self, WorkerHandle)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
-        let (arrivals, stop) = (Mutex::default(), AtomicBool::new(false));
-        let inbox = Arc::new(Inbox { arrivals, stop, waker });
+        let (arrivals, rolls, stop) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let inbox = Arc::new(Inbox { arrivals, rolls, stop, waker });
         let handle = WorkerHandle { inbox: Arc::clone(&inbox) };
         let worker = Self {
             index,
@@ -80,6 +87,7 @@ impl Worker {
             conns: Vec::new(),
             vacant: Vec::new(),
             ready: VecDeque::new(),
+            waiting: Vec::new(),
             stuck: 0,
             idle_checked: shared.cache.now(),
             shared,
@@ -98,7 +106,11 @@ impl Worker {
             }
             for event in &events {
                 match event.token() {
-                    WAKE => self.welcome(),
+                    WAKE => {
+                        self.welcome();
+                        self.answer_rolls();
+                        self.go_on();
+                    }
                     Token(index) => self.notice(index, event),
                 }
             }
@@ -140,11 +152,14 @@ impl Worker {
             let crowded = !self.ready.is_empty();
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
             let mut gone = Vec::new();
-            let Self { poll, ready, conns, shared, stuck, .. } = self;
+            let Self { poll, ready, conns, shared, stuck, waiting: patient, .. } = self;
             let now = shared.cache.now();
             turn.dismiss(conns, |index, conn, state| {
                 conn.last_active = now;
                 *stuck += usize::from(state == State::Blocked);
+                if conn.session.is_waiting() {
+                    patient.push(index);
+                }
                 if !account(shared, conn) || !leave(poll, ready, index, conn, state) {
                     gone.push(index);
                 }
@@ -168,6 +183,27 @@ impl Worker {
             } else {
                 self.vacant.push(index);
                 self.shared.connection_closed();
+            }
+        }
+    }
+
+    /// Tells about the connections here to whoever asks.
+    fn answer_rolls(&mut self) {
+        let rolls = std::mem::take(&mut *self.inbox.rolls.lock());
+        let now = self.shared.cache.now();
+        for (roll, asker) in rolls {
+            if roll.answer(self.conns.iter().flatten().map(|conn| facts(conn, now))) {
+                asker.wake();
+            }
+        }
+    }
+
+    /// Gives those that wait for other workers another look.
+    fn go_on(&mut self) {
+        for index in std::mem::take(&mut self.waiting) {
+            if let Some(conn) = self.conns[index].as_mut().filter(|conn| !conn.queued) {
+                conn.queued = true;
+                self.ready.push_back(index);
             }
         }
     }
@@ -221,7 +257,11 @@ impl Worker {
             let Some(conn) = &self.conns[index] else { continue };
             let silent = now.saturating_sub(conn.last_active);
             let burden = conn.backlog.as_ref().is_some_and(|out| out.is_burden());
-            if (timeout > 0 && silent > timeout) || (short && burden && silent >= STUCK_MAX) {
+            let dump = conn.session.is_streaming() && conn.backlog.is_some();
+            if (timeout > 0 && silent > timeout)
+                || (short && burden && silent >= STUCK_MAX)
+                || (dump && silent >= DUMP_STUCK_MAX)
+            {
                 self.shared.workers[self.index].idle_kicks.add(1);
                 self.close(index);
             }
@@ -233,6 +273,12 @@ impl WorkerHandle {
     /// Hands a connection over, which speaks as `binding` says. The caller has counted it.
     pub(crate) fn assign(&self, socket: Socket, binding: Binding) {
         self.inbox.arrivals.lock().push((socket, binding));
+        self.wake();
+    }
+
+    /// Asks about all connections; `asker` is woken if this is the last answer.
+    pub(crate) fn call_roll(&self, roll: &Arc<Roll>, asker: &Self) {
+        self.inbox.rolls.lock().push((Arc::clone(roll), asker.clone()));
         self.wake();
     }
 
@@ -274,13 +320,16 @@ fn leave(
     conn: &mut Conn,
     state: State,
 ) -> bool {
-    conn.has_work = matches!(state, State::More | State::Blocked) && !conn.input.is_empty();
+    let streaming = conn.session.is_streaming();
+    conn.has_work =
+        matches!(state, State::More | State::Blocked) && (streaming || !conn.input.is_empty());
     match state {
         State::Broken | State::Closing => return false,
         State::Blocked => {
             let both = Interest::READABLE | Interest::WRITABLE;
             return poll.registry().reregister(&mut conn.socket, Token(index), both).is_ok();
         }
+        State::Drained if streaming => return true,
         State::Drained if conn.ended => return false,
         State::Drained | State::More => {}
     }
@@ -289,6 +338,22 @@ fn leave(
         ready.push_back(index);
     }
     true
+}
+
+/// What `stats conns` shows of a connection.
+fn facts(conn: &Conn, now: u32) -> Facts {
+    let (peer, local) = conn.socket.ends();
+    let state = if conn.backlog.is_some() {
+        "conn_mwrite"
+    } else if conn.queued || conn.session.is_streaming() {
+        "conn_parse_cmd"
+    } else if conn.session.is_receiving() {
+        "conn_nread"
+    } else {
+        "conn_read"
+    };
+    let idle = now.saturating_sub(conn.last_active);
+    Facts { number: conn.socket.number(), peer, local: Some(local), state, idle }
 }
 
 /// Goes on sending to a client that had not read its replies; true if all is sent.
@@ -300,7 +365,9 @@ fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> i
         conn.backlog = Some(Box::new(out));
         return Ok(false);
     }
-    if conn.session.is_closed() || (conn.ended && conn.input.is_empty()) {
+    let session = &conn.session;
+    let spent = conn.ended && conn.input.is_empty() && !session.is_streaming();
+    if session.is_closed() || spent {
         return Err(io::ErrorKind::NotConnected.into());
     }
     poll.registry().reregister(&mut conn.socket, Token(index), Interest::READABLE)?;

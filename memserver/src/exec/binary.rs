@@ -11,14 +11,22 @@ use super::get::Delivered;
 use super::store::{Outcome, Terms, mode};
 use super::{Exec, INLINE_MAX};
 use crate::output::Output;
-use crate::stats;
+use crate::session::Session;
+use crate::stats::{self, Answer};
+use crate::stream::Format;
 
 /// The numbers of `version`.
 const VERSION: &[u8] = b"1.6.45";
 
 impl Exec<'_> {
     /// A request without a value.
-    pub(super) fn binary(&self, request: &Request<'_>, key: Option<Key<'_>>, out: &mut Output) {
+    pub(super) fn binary(
+        &self,
+        request: &Request<'_>,
+        key: Option<Key<'_>>,
+        session: &mut Session,
+        out: &mut Output,
+    ) {
         match (request.command, key) {
             (Command::Get { key: name, touch, with_key }, Some(key)) => {
                 let name = if with_key { name } else { &[] };
@@ -30,7 +38,7 @@ impl Exec<'_> {
                 self.binary_touch(request, key, exptime, out);
             }
             (Command::Flush { delay }, _) => self.binary_flush(request, delay, out),
-            (Command::Stat { key }, _) => self.binary_stat(request.to, key, out),
+            (Command::Stat { key }, _) => self.binary_stat(request.to, key, session, out),
             (Command::Version, _) => write::message(out.bytes(), request.to, Status::Ok, VERSION),
             (Command::Noop | Command::Quit, _) => write::done(out.bytes(), request.to, 0),
             // SASL is off; storage became a job of its own, and every other request with a key
@@ -59,7 +67,7 @@ impl Exec<'_> {
             },
             |_| true,
         );
-        self.count_get(&delivered, touch.is_some());
+        self.count_get(key, &delivered, touch.is_some());
         match delivered {
             Delivered::Value(_) => {}
             Delivered::NoRoom => refuse(request.to, Status::OutOfMemory, out),
@@ -73,6 +81,9 @@ impl Exec<'_> {
         let how = Remove { expected: expected(request), ..Remove::default() };
         let removed = self.shared.cache.remove(key, &how);
         self.count_removal(&removed);
+        if self.is_observed() {
+            self.observe_delete(key.bytes(), &removed);
+        }
         match removed {
             Ok(Removed::Done(_)) if request.quiet => {}
             Ok(Removed::Done(_)) => write::done(out.bytes(), request.to, 0),
@@ -131,13 +142,21 @@ impl Exec<'_> {
         }
     }
 
-    fn binary_stat(&self, to: ReplyTo, key: &[u8], out: &mut Output) {
+    fn binary_stat(&self, to: ReplyTo, key: &[u8], session: &mut Session, out: &mut Output) {
+        let words = key.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, to, name, value);
-        let answer = stats::report(self.shared, key, &mut sink);
+        let format = Format::Binary(to);
+        let answer = stats::report(self.shared, self.index, format, words, &mut sink);
+        self.attend();
         match answer {
-            stats::Answer::Listed | stats::Answer::Reset => write::done(out.bytes(), to, 0),
-            stats::Answer::Unknown => refuse(to, Status::NotFound, out),
+            Answer::Listed | Answer::Reset | Answer::Done => write::done(out.bytes(), to, 0),
+            Answer::Lines(lines) => {
+                write::stat(out.bytes(), to, b"detailed", &lines);
+                write::done(out.bytes(), to, 0);
+            }
+            Answer::Streamed(stream) => session.stream = Some(Box::new(stream)),
+            Answer::Refused(_) | Answer::Unknown => refuse(to, Status::NotFound, out),
         }
     }
 

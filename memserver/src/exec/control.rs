@@ -1,4 +1,5 @@
-//! Commands about the server rather than one item: flush_all, verbosity, shutdown, administration.
+//! Commands about the server rather than one item: flush_all, verbosity, shutdown, statistics,
+//! administration.
 
 use std::sync::atomic::Ordering;
 
@@ -6,13 +7,14 @@ use memproto::text::write;
 use memproto::{Admin, Args, ParseError};
 
 use super::{Exec, Flow, RELATIVE_MAX, say};
+use crate::admin;
 use crate::output::Output;
+use crate::session::Session;
 use crate::stats::{self, Answer};
+use crate::stream::Format;
 
 /// More changes nothing.
 const VERBOSITY_MAX: u32 = 2;
-/// Megabytes below which `cache_memlimit` is refused.
-const MEMLIMIT_MIN: u64 = 8;
 
 impl Exec<'_> {
     /// flush_all.
@@ -60,39 +62,48 @@ impl Exec<'_> {
     }
 
     /// stats.
-    pub(super) fn stats(&self, mut args: Args<'_>, out: &mut Output) {
-        let section = args.next().unwrap_or_default();
+    pub(super) fn stats(&self, args: Args<'_>, session: &mut Session, out: &mut Output) {
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, name, value);
-        let answer = stats::report(self.shared, section, &mut sink);
-        out.put(match answer {
-            Answer::Listed => write::END,
-            Answer::Reset => write::RESET,
-            Answer::Unknown => ParseError::UnknownCommand.reply(),
-        });
+        let answer = stats::report(self.shared, self.index, Format::Text, args, &mut sink);
+        self.attend();
+        match answer {
+            Answer::Listed => out.put(write::END),
+            Answer::Reset => out.put(write::RESET),
+            Answer::Done => out.put(write::OK),
+            Answer::Lines(lines) => {
+                out.put(&lines);
+                out.put(write::END);
+            }
+            Answer::Streamed(stream) => session.stream = Some(Box::new(stream)),
+            Answer::Refused(line) => out.put(line),
+            Answer::Unknown => out.put(ParseError::UnknownCommand.reply()),
+        }
     }
 
     /// Administrative commands.
-    pub(super) fn admin(&self, command: Admin, args: Args<'_>, out: Option<&mut Output>) {
-        match command {
-            Admin::CacheMemlimit => self.memlimit(args, out),
-            Admin::RefreshCerts => say(out, b"Error TLS not enabled\r\n"),
-            _ => say(out, ParseError::UnknownCommand.reply()),
+    pub(super) fn admin(
+        &self,
+        command: Admin,
+        args: Args<'_>,
+        session: &mut Session,
+        out: Option<&mut Output>,
+    ) {
+        match admin::run(self.shared, command, args) {
+            admin::Answer::Line(line) => say(out, line),
+            admin::Answer::Stream(stream) if out.is_some() => {
+                session.stream = Some(Box::new(stream));
+            }
+            admin::Answer::Stream(_) => {}
         }
     }
 
-    /// cache_memlimit.
-    fn memlimit(&self, mut args: Args<'_>, out: Option<&mut Output>) {
-        let Some(megabytes) = args.next().and_then(memproto::number::parse_u64) else {
-            return say(out, ParseError::UnknownCommand.reply());
-        };
-        if megabytes < MEMLIMIT_MIN {
-            return say(out, b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n");
-        }
-        let bytes = usize::try_from(megabytes).ok().and_then(|count| count.checked_mul(1 << 20));
-        match bytes.map(|bytes| self.shared.cache.set_limit(bytes)) {
-            Some(Ok(())) => say(out, write::OK),
-            _ => say(out, b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n"),
+    /// The next piece of a long answer.
+    pub(super) fn stream(&self, session: &mut Session, out: &mut Output) {
+        if let Some(stream) = &mut session.stream
+            && !stream.step(self.shared, out)
+        {
+            session.stream = None;
         }
     }
 }

@@ -55,7 +55,7 @@ impl Exec<'_> {
                     |_| true,
                 )
             };
-            self.count_get(&delivered, touch.is_some());
+            self.count_get(key, &delivered, touch.is_some());
             match delivered {
                 Delivered::Value(_) => out.put(b"\r\n"),
                 Delivered::Miss(_) => {}
@@ -129,7 +129,10 @@ impl Exec<'_> {
 
     /// Books a lookup. One that renews the expiry counts as a touch instead.
     #[inline]
-    pub(super) fn count_get(&self, delivered: &Delivered, touched: bool) {
+    pub(super) fn count_get(&self, key: Key<'_>, delivered: &Delivered, touched: bool) {
+        if self.is_observed() {
+            self.observe_get(key.bytes(), delivered);
+        }
         if touched {
             return self.count_touch(!matches!(delivered, Delivered::Miss(_)));
         }

@@ -73,7 +73,7 @@ impl Exec<'_> {
         };
         let delivered = self.deliver(subject.key, &how, out, head, wanted);
         let touched = how.touch.is_some() && !matches!(delivered, Delivered::Miss(_));
-        self.count_get(&delivered, touched);
+        self.count_get(subject.key, &delivered, touched);
         match delivered {
             Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
             Delivered::Value(_) => {}
@@ -136,6 +136,9 @@ impl Exec<'_> {
             version: request.version(),
         };
         let removed = self.shared.cache.remove(subject.key, &how);
+        if self.is_observed() {
+            self.observe_delete(subject.name, &removed);
+        }
         match removed {
             // memcached books neither an item that stays as a stale one, nor this as a mismatch.
             Ok(Removed::Done(_)) if how.invalidate => {}

@@ -6,9 +6,11 @@ mod binary;
 mod control;
 mod get;
 mod meta;
+mod observe;
 mod store;
 mod touch;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -43,12 +45,17 @@ pub(crate) enum Flow {
 pub(crate) struct Exec<'w> {
     shared: &'w Arc<Shared>,
     counters: &'w Counters,
+    /// The worker's number.
+    index: usize,
+    /// Who looks on, as known at the beginning of the turn.
+    attention: Cell<u32>,
 }
 
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
-        Self { shared, counters: &shared.workers[index] }
+        let attention = Cell::new(shared.attention.load(Ordering::Relaxed));
+        Self { shared, counters: &shared.workers[index], index, attention }
     }
 
     /// Executes `job` and appends what it answers to `out`.
@@ -67,14 +74,15 @@ impl<'w> Exec<'w> {
             }
             Work::Text(request, key) => {
                 let key = key.map(|index| batch.keys[index as usize]);
-                return self.text(request, key, out);
+                return self.text(request, key, session, out);
             }
             Work::Binary(request, key) => {
                 let key = key.map(|index| batch.keys[index as usize]);
-                self.binary(&request, key, out);
+                self.binary(&request, key, session, out);
             }
             Work::Begin(head, line, value) => self.begin(&head, line, value, session),
             Work::Body(value, end) => self.upload(value, end, session, out),
+            Work::Stream => self.stream(session, out),
             Work::Reject(error) => out.put(error.reply()),
             Work::RejectFrame(to, status) => binary::refuse(to, status, out),
         }
@@ -82,7 +90,13 @@ impl<'w> Exec<'w> {
     }
 
     /// A request without a data block.
-    fn text(&self, request: Request<'_>, key: Option<Key<'_>>, out: &mut Output) -> Flow {
+    fn text(
+        &self,
+        request: Request<'_>,
+        key: Option<Key<'_>>,
+        session: &mut Session,
+        out: &mut Output,
+    ) -> Flow {
         match (request, key) {
             (Request::Arith { verb, delta, noreply, .. }, Some(key)) => {
                 self.arith(key, verb, delta, reply(out, noreply));
@@ -99,9 +113,9 @@ impl<'w> Exec<'w> {
                 self.set_verbosity(level, reply(out, noreply));
             }
             (Request::Shutdown { graceful }, _) => return self.shutdown(graceful, out),
-            (Request::Stats { args }, _) => self.stats(args, out),
+            (Request::Stats { args }, _) => self.stats(args, session, out),
             (Request::Admin { command, args, noreply }, _) => {
-                self.admin(command, args, reply(out, noreply));
+                self.admin(command, args, session, reply(out, noreply));
             }
             // Storage and retrieval became jobs of their own, quit ended the session, and every
             // request with a key came with it hashed.
@@ -123,6 +137,22 @@ impl<'w> Exec<'w> {
     /// The version to show.
     fn version(&self, version: u64) -> u64 {
         if self.shared.config.cas_enabled { version } else { 0 }
+    }
+
+    /// Takes note of who looks on now.
+    fn attend(&self) {
+        self.attention.set(self.shared.attention.load(Ordering::Relaxed));
+    }
+
+    /// Whether somebody looks on at all.
+    #[inline(always)]
+    fn is_observed(&self) -> bool {
+        self.attention.get() != 0
+    }
+
+    /// Whether somebody looks on who is interested in `kind`.
+    fn attends(&self, kind: u32) -> bool {
+        self.attention.get() & kind != 0
     }
 
     /// How much is said on stderr.

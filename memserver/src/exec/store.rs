@@ -114,6 +114,9 @@ impl Exec<'_> {
         out: &mut Output,
     ) {
         self.count_store(terms, &outcome);
+        if self.is_observed() {
+            self.observe_store(name);
+        }
         if outcome.is_err() && terms.replaces {
             self.shared.cache.delete(key);
         }

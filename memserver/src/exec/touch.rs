@@ -1,6 +1,6 @@
 //! touch and delete.
 
-use memcore::{Key, Removed, StoreError};
+use memcore::{Key, Remove, Removed, StoreError};
 use memproto::text::write;
 
 use super::{Exec, say};
@@ -16,8 +16,12 @@ impl Exec<'_> {
 
     /// delete.
     pub(super) fn delete(&self, key: Key<'_>, out: Option<&mut Output>) {
-        let found = self.shared.cache.delete(key);
-        self.count_delete(found);
+        let removed = self.shared.cache.remove(key, &Remove::default());
+        self.count_removal(&removed);
+        if self.is_observed() {
+            self.observe_delete(key.bytes(), &removed);
+        }
+        let found = matches!(removed, Ok(Removed::Done(_)));
         say(out, if found { write::DELETED } else { write::NOT_FOUND });
     }
 

@@ -113,9 +113,9 @@ fn housekeeping(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
         "slab_reassign_running",
         "slabs_moved",
         "lru_crawler_running",
-        "lru_crawler_starts",
-        "lru_maintainer_juggles",
     ]);
+    list.add("lru_crawler_starts", shared.crawls.load(Ordering::Relaxed));
+    list.zeros(&["lru_maintainer_juggles"]);
     list.add("malloc_fails", counts.store_no_memory);
     list.zeros(&[
         "log_worker_dropped",

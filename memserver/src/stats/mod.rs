@@ -7,16 +7,30 @@ mod settings;
 
 use std::fmt::Display;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::shared::Shared;
+use memproto::ParseError;
+use memproto::number::parse_u32;
+
+use crate::shared::{Shared, attention};
+use crate::stream::{CLASS_MAX, Dump, Facts, Format, Roll, Sizes, Stream};
 
 /// How a request for statistics ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Answer {
     /// All names and values were reported.
     Listed,
     /// The counters start anew.
     Reset,
+    /// It is done, and there is nothing to report.
+    Done,
+    /// These lines, as they are.
+    Lines(Vec<u8>),
+    /// It takes more than one go.
+    Streamed(Stream),
+    /// It is not allowed, or was not understood.
+    Refused(&'static [u8]),
     /// There is no such section.
     Unknown,
 }
@@ -24,14 +38,30 @@ pub(crate) enum Answer {
 /// Takes one name and value.
 pub(crate) type Sink<'s> = dyn FnMut(&[u8], &[u8]) + 's;
 
-/// Reports one section; an empty one is the general one.
-pub(crate) fn report(shared: &Shared, section: &[u8], sink: &mut Sink<'_>) -> Answer {
+/// Reports to worker number `asker` what `words` ask for; no word asks for the general section.
+/// Sections that don't fit one go are framed as `format` says.
+pub(crate) fn report<'w>(
+    shared: &Arc<Shared>,
+    asker: usize,
+    format: Format,
+    mut words: impl Iterator<Item = &'w [u8]>,
+    sink: &mut Sink<'_>,
+) -> Answer {
     let mut list = List { sink, value: Vec::new() };
-    match section {
+    match words.next().unwrap_or_default() {
         b"" => general::report(shared, &mut list),
         b"settings" => settings::report(shared, &mut list),
         b"items" => classes::items(&shared.cache.stats(), &mut list),
         b"slabs" => classes::slabs(&shared.cache.stats(), &mut list),
+        b"sizes" if shared.config.track_sizes => {
+            return Answer::Streamed(Stream::Sizes(Sizes::default(), format));
+        }
+        b"sizes" => list.add("sizes_status", "disabled"),
+        b"conns" => return Answer::Streamed(Stream::Conns(call_roll(shared, asker), format)),
+        b"detail" => return detail(shared, words.next()),
+        b"cachedump" if matches!(format, Format::Text) => {
+            return cachedump(shared, words.next(), words.next());
+        }
         b"reset" => {
             shared.reset_counts();
             return Answer::Reset;
@@ -39,6 +69,50 @@ pub(crate) fn report(shared: &Shared, section: &[u8], sink: &mut Sink<'_>) -> An
         _ => return Answer::Unknown,
     }
     Answer::Listed
+}
+
+/// `stats detail`.
+fn detail(shared: &Shared, word: Option<&[u8]>) -> Answer {
+    if !shared.config.dump_enabled {
+        return Answer::Refused(b"CLIENT_ERROR stats detail not allowed\r\n");
+    }
+    match word {
+        Some(b"on") => shared.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
+        Some(b"off") => shared.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
+        Some(b"dump") => return Answer::Lines(shared.prefixes.dump()),
+        _ => return Answer::Refused(b"CLIENT_ERROR usage: stats detail on|off|dump\r\n"),
+    };
+    Answer::Done
+}
+
+/// `stats cachedump`.
+fn cachedump(shared: &Shared, class: Option<&[u8]>, items: Option<&[u8]>) -> Answer {
+    if !shared.config.dump_enabled {
+        return Answer::Refused(b"CLIENT_ERROR stats cachedump not allowed\r\n");
+    }
+    let (Some(class), Some(items)) = (class, items) else {
+        return Answer::Refused(b"CLIENT_ERROR bad command line\r\n");
+    };
+    match (parse_u32(class), parse_u32(items)) {
+        (Some(class @ 0..=CLASS_MAX), Some(items)) => {
+            Answer::Streamed(Stream::Dump(Dump::cachedump(class, items)))
+        }
+        (Some(_), Some(_)) => Answer::Refused(b"CLIENT_ERROR Illegal slab id\r\n"),
+        _ => Answer::Refused(ParseError::BadLineFormat.reply()),
+    }
+}
+
+/// Asks all workers about their connections.
+fn call_roll(shared: &Shared, asker: usize) -> Arc<Roll> {
+    let up = shared.cache.now().saturating_sub(shared.started);
+    let listening = shared.listening.get().map(Vec::as_slice).unwrap_or_default();
+    let known = listening.iter().map(|facts| Facts { idle: up, ..facts.clone() }).collect();
+    let Some(call) = shared.roll_call.get() else {
+        return Arc::new(Roll::new(asker, 0, known));
+    };
+    let roll = Arc::new(Roll::new(asker, shared.workers.len(), known));
+    call(Arc::clone(&roll));
+    roll
 }
 
 /// A list of statistics under way.

@@ -3,17 +3,20 @@
 use std::sync::atomic::Ordering;
 
 use super::List;
+use crate::admin::Knobs;
 use crate::config::{Binding, Config};
-use crate::shared::Shared;
+use crate::shared::{Shared, attention};
 
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
     let config = &*shared.config;
     list.add("maxbytes", shared.cache.stats().limit);
     listeners(config, shared.verbosity.load(Ordering::Relaxed), list);
-    service(config, list);
-    slabs(config, list);
-    lru(config, list);
+    let detail = shared.attention.load(Ordering::Relaxed) & attention::DETAIL != 0;
+    service(config, detail, list);
+    let knobs = *shared.knobs.lock();
+    slabs(config, &knobs, list);
+    lru(config, &knobs, list);
     rest(config, list);
     list.add("memserver_version", env!("CARGO_PKG_VERSION"));
 }
@@ -34,13 +37,13 @@ fn listeners(config: &Config, verbosity: u8, list: &mut List<'_, '_>) {
     list.add("shutdown_command", yes(config.shutdown_command));
 }
 
-fn service(config: &Config, list: &mut List<'_, '_>) {
+fn service(config: &Config, detail: bool, list: &mut List<'_, '_>) {
     list.add("growth_factor", format_args!("{:.2}", config.growth_factor));
     list.add("chunk_size", config.chunk_size);
     list.add("num_threads", config.threads);
     list.add("num_threads_per_udp", config.threads);
     list.add("stat_key_prefix", config.stat_key_prefix);
-    list.add("detail_enabled", yes(config.detail_enabled));
+    list.add("detail_enabled", yes(detail));
     list.add("reqs_per_event", config.max_reqs_per_event);
     list.add("cas_enabled", yes(config.cas_enabled));
     list.add("tcp_backlog", config.tcp_backlog);
@@ -56,31 +59,31 @@ fn service(config: &Config, list: &mut List<'_, '_>) {
     list.add("maxconns_fast", yes(config.maxconns_fast));
 }
 
-fn slabs(config: &Config, list: &mut List<'_, '_>) {
+fn slabs(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
     list.add("hashpower_init", config.hashpower_init);
     list.add("slab_reassign", yes(config.slab_reassign));
-    list.add("slab_automove", config.slab_automove);
-    list.add("slab_automove_ratio", format_args!("{:.2}", config.slab_automove_ratio));
-    list.add("slab_automove_window", config.slab_automove_window);
+    list.add("slab_automove", knobs.slab_automove);
+    list.add("slab_automove_ratio", format_args!("{:.2}", knobs.slab_automove_ratio));
+    list.add("slab_automove_window", knobs.slab_automove_window);
     list.add("slab_chunk_max", config.slab_chunk_max);
 }
 
-fn lru(config: &Config, list: &mut List<'_, '_>) {
-    list.add("lru_crawler", yes(config.lru_crawler));
-    list.add("lru_crawler_sleep", config.lru_crawler_sleep);
-    list.add("lru_crawler_tocrawl", config.lru_crawler_tocrawl);
+fn lru(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
+    list.add("lru_crawler", yes(knobs.lru_crawler));
+    list.add("lru_crawler_sleep", knobs.lru_crawler_sleep);
+    list.add("lru_crawler_tocrawl", knobs.lru_crawler_tocrawl);
     list.add("tail_repair_time", config.tail_repair_time);
     list.add("flush_enabled", yes(config.flush_enabled));
     list.add("dump_enabled", yes(config.dump_enabled));
     list.add("hash_algorithm", config.hash_algorithm);
     list.add("lru_maintainer_thread", yes(config.lru_maintainer));
-    list.add("lru_segmented", yes(config.lru_segmented));
-    list.add("hot_lru_pct", config.hot_lru_pct);
-    list.add("warm_lru_pct", config.warm_lru_pct);
-    list.add("hot_max_factor", format_args!("{:.2}", config.hot_max_factor));
-    list.add("warm_max_factor", format_args!("{:.2}", config.warm_max_factor));
-    list.add("temp_lru", yes(config.temporary_ttl.is_some()));
-    list.add("temporary_ttl", config.temporary_ttl.unwrap_or(61));
+    list.add("lru_segmented", yes(knobs.lru_segmented));
+    list.add("hot_lru_pct", knobs.hot_lru_pct);
+    list.add("warm_lru_pct", knobs.warm_lru_pct);
+    list.add("hot_max_factor", format_args!("{:.2}", knobs.hot_max_factor));
+    list.add("warm_max_factor", format_args!("{:.2}", knobs.warm_max_factor));
+    list.add("temp_lru", yes(knobs.temporary_ttl.is_some()));
+    list.add("temporary_ttl", knobs.temporary_ttl.unwrap_or(61));
 }
 
 fn rest(config: &Config, list: &mut List<'_, '_>) {

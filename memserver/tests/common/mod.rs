@@ -2,26 +2,46 @@
 
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
-use memserver::fuzzing::Dialogue;
+use memserver::fuzzing::{Dialogue, Stage};
 
 /// A fresh server.
-pub(crate) struct Server(Dialogue);
+pub(crate) struct Server {
+    stage: Stage,
+    client: Dialogue,
+}
 
 impl Server {
     /// Starts it.
     pub(crate) fn start() -> Self {
-        Self(Dialogue::for_test())
+        Self::with_flags(&[])
+    }
+
+    /// Starts it with `flags`.
+    pub(crate) fn with_flags(flags: &[&str]) -> Self {
+        let stage = Stage::new(flags);
+        let client = stage.connect();
+        Self { stage, client }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance(&mut self, seconds: u32) {
+        self.stage.advance(seconds);
     }
 
     /// Sends `request` and expects exactly `reply`.
     pub(crate) fn ask(&mut self, request: &str, reply: &str) {
-        let found = self.0.feed(request.as_bytes());
+        let found = self.client.feed(request.as_bytes());
         assert_eq!(show(&found), show(reply.as_bytes()), "asked: {}", show(request.as_bytes()));
+    }
+
+    /// Sends `request` and returns the reply's bytes.
+    pub(crate) fn bytes(&mut self, request: &[u8]) -> Vec<u8> {
+        self.client.feed(request)
     }
 
     /// Sends `request` and returns the reply.
     pub(crate) fn reply(&mut self, request: &str) -> String {
-        String::from_utf8(self.0.feed(request.as_bytes())).unwrap()
+        String::from_utf8(self.client.feed(request.as_bytes())).unwrap()
     }
 
     /// The number that `command` reports for `name`.
@@ -34,7 +54,7 @@ impl Server {
 
     /// The version that `gets` shows.
     pub(crate) fn version_of(&mut self, key: &str) -> u64 {
-        let reply = self.0.feed(format!("gets {key}\r\n").as_bytes());
+        let reply = self.client.feed(format!("gets {key}\r\n").as_bytes());
         let reply = String::from_utf8(reply).unwrap();
         reply.lines().next().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
     }
@@ -42,11 +62,16 @@ impl Server {
 
 /// Sends each request to one server and expects its reply; then once more, byte by byte.
 pub(crate) fn check(script: &[(&str, &str)]) {
-    let mut server = Server::start();
+    check_with(&[], script);
+}
+
+/// The same, with servers that were started with `flags`.
+pub(crate) fn check_with(flags: &[&str], script: &[(&str, &str)]) {
+    let mut server = Server::with_flags(flags);
     for (request, reply) in script {
         server.ask(request, reply);
     }
-    let mut server = Dialogue::for_test();
+    let mut server = Stage::new(flags).connect();
     for (request, reply) in script {
         let found: Vec<u8> = request.bytes().flat_map(|byte| server.feed(&[byte])).collect();
         assert_eq!(show(&found), show(reply.as_bytes()), "by bytes: {request:?}");
