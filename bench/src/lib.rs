@@ -14,6 +14,7 @@ pub mod process;
 pub mod ratio;
 pub mod replay;
 pub mod rng;
+pub mod stress;
 pub mod trace;
 pub mod value;
 pub mod wire;

@@ -48,6 +48,31 @@ pub fn is_value(value: &[u8], index: u32) -> bool {
     !wrong && tail == &last[..tail.len()]
 }
 
+/// The least length of a stamped value: the stamp, and as many bytes that vouch for it.
+pub const STAMPED_MIN: usize = 2 * STAMP_SIZE;
+
+/// Appends a value of `len` bytes that carries `stamp`, with every other byte following from the
+/// stamp, the key's number and the length: two writes of a key differ in every word.
+pub fn push_stamped(out: &mut Vec<u8>, index: u32, stamp: u64, len: usize) {
+    debug_assert!(len >= STAMPED_MIN);
+    out.extend_from_slice(&stamp.to_le_bytes());
+    push_value(out, stamped_index(index, stamp), len - STAMP_SIZE);
+}
+
+/// The stamp of a value that [`push_stamped`] made for key number `index`; `None` if it is
+/// anything else.
+#[must_use]
+pub fn stamp_of(value: &[u8], index: u32) -> Option<u64> {
+    let (stamp, rest) = value.split_first_chunk::<STAMP_SIZE>()?;
+    let stamp = u64::from_le_bytes(*stamp);
+    let right = value.len() >= STAMPED_MIN && is_value(rest, stamped_index(index, stamp));
+    right.then_some(stamp)
+}
+
+fn stamped_index(index: u32, stamp: u64) -> u32 {
+    (mix(stamp) as u32) ^ index
+}
+
 struct Words(u64);
 
 impl Words {
@@ -120,6 +145,7 @@ impl std::str::FromStr for Sizes {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const PADDING: [u8; KEY_SIZE_MAX - KEY_SIZE_MIN] = [b'k'; KEY_SIZE_MAX - KEY_SIZE_MIN];
+const STAMP_SIZE: usize = 8;
 const SALT: u64 = 0x5851_F42D_4C95_7F2D;
 const STEP: u64 = 0xD1B5_4A32_D192_ED03;
 
@@ -150,6 +176,19 @@ mod tests {
             changed[place] ^= 1;
             assert!(!is_value(&changed, 5), "byte {place}");
         }
+    }
+
+    #[test]
+    fn a_stamp_vouches_for_its_value() {
+        let mut old = Vec::new();
+        push_stamped(&mut old, 5, 1, 100);
+        assert_eq!(stamp_of(&old, 5), Some(1));
+        assert_eq!(stamp_of(&old, 6), None);
+        let mut torn = Vec::new();
+        push_stamped(&mut torn, 5, 2, 100);
+        torn[50..].copy_from_slice(&old[50..]);
+        assert_eq!(stamp_of(&torn, 5), None);
+        assert_eq!(stamp_of(&old[..8], 5), None);
     }
 
     #[test]
