@@ -35,7 +35,7 @@ use program::{Folder, Program};
 use script::{Case, Step};
 
 /// Transcripts that send no more than this are cut at every byte.
-const SHORT: usize = 300;
+const SHORT: usize = 150;
 /// Transcripts that send no more than this are sent byte by byte.
 const LONG: usize = 100_000;
 /// Seconds that a real clock is waited for.
