@@ -3,9 +3,11 @@
 //! processor time and memory.
 
 pub mod buffer;
+pub mod chase;
 pub mod client;
 pub mod compare;
 pub mod hist;
+pub mod inprocess;
 pub mod json;
 pub mod launch;
 pub mod load;

@@ -14,11 +14,13 @@ pub const KEY_SIZE_MAX: usize = 250;
 pub fn push_key(out: &mut Vec<u8>, index: u32, size: usize) {
     debug_assert!((KEY_SIZE_MIN..=KEY_SIZE_MAX).contains(&size));
     out.extend_from_slice(&PADDING[..size - KEY_SIZE_MIN]);
-    let mut digits = [0; KEY_SIZE_MIN];
-    for (i, digit) in digits.iter_mut().enumerate() {
-        *digit = HEX[(index >> (28 - 4 * i)) as usize & 15];
-    }
-    out.extend_from_slice(&digits);
+    out.extend_from_slice(&key_digits(index));
+}
+
+/// The end of every key of number `index`.
+#[must_use]
+pub fn key_digits(index: u32) -> [u8; KEY_SIZE_MIN] {
+    std::array::from_fn(|i| HEX[(index >> (28 - 4 * i)) as usize & 15])
 }
 
 /// Appends the value that belongs to key number `index` at length `len`.

@@ -1,0 +1,85 @@
+//! The caches that are compared, behind one face.
+
+use memcore::{Attrs, Cache};
+
+use super::{KEY_SIZE, VALUE_SIZE};
+
+/// A cache under measurement.
+pub trait Engine: Sync {
+    /// What tables call it.
+    fn name(&self) -> &'static str;
+    /// Copies the value into `out`, which is empty; false if the key is not there.
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> bool;
+    /// Copies the values of all keys behind each other; returns how many there were.
+    fn get_many(&self, keys: &[[u8; KEY_SIZE]], out: &mut Vec<u8>) -> usize {
+        keys.iter().filter(|key| self.get(&key[..], out)).count()
+    }
+    /// Stores a value.
+    fn set(&self, key: &[u8], value: &[u8]);
+}
+
+/// What the caches must be able to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// So many items at once.
+    Items(u32),
+    /// Bytes, whatever fits.
+    Bytes(u64),
+}
+
+impl Needs {
+    /// The byte budget of a cache that takes `overhead` bytes an item beyond key and value.
+    #[must_use]
+    pub fn budget(self, overhead: usize) -> u64 {
+        match self {
+            // A third to spare: shards and segments are never filled evenly.
+            Self::Items(items) => {
+                u64::from(items) * (KEY_SIZE + VALUE_SIZE + overhead) as u64 * 4 / 3 + (16 << 20)
+            }
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// All caches of this build, the own one first.
+///
+/// # Panics
+/// If the cache can't be built.
+#[must_use]
+pub fn engines(needs: Needs, huge_pages: bool) -> Vec<Box<dyn Engine>> {
+    let builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize).huge_pages(huge_pages);
+    let own = builder.build().expect("a limit that is large enough");
+    #[cfg_attr(not(feature = "rivals"), expect(unused_mut, reason = "there are no others"))]
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Own(own))];
+    #[cfg(feature = "rivals")]
+    engines.extend(super::rivals::rivals(needs));
+    engines
+}
+
+struct Own(Cache);
+
+impl Engine for Own {
+    fn name(&self) -> &'static str {
+        "memcore"
+    }
+
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
+        self.0.get_into(key, out).is_some()
+    }
+
+    fn get_many(&self, keys: &[[u8; KEY_SIZE]], out: &mut Vec<u8>) -> usize {
+        let mut hits = 0;
+        self.0.get_many(keys, |_, _, value| {
+            out.extend_from_slice(value);
+            hits += 1;
+        });
+        hits
+    }
+
+    fn set(&self, key: &[u8], value: &[u8]) {
+        // Refusals show as missing keys.
+        let _ = self.0.set(key, value, Attrs::default());
+    }
+}
+
+const OWN_OVERHEAD: usize = 42;
