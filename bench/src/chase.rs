@@ -2,8 +2,8 @@
 //! lookup that finds nothing in the processor's caches can be counted.
 
 use std::hint::black_box;
-use std::time::Instant;
 
+use crate::inprocess::Time;
 use crate::rng::Rng;
 
 /// A ring of cache lines in random order; each names the next.
@@ -32,13 +32,13 @@ impl Ring {
     }
 
     /// Makes so many hops and returns the nanoseconds of one.
-    pub fn hop_ns(&mut self, hops: u32) -> f64 {
-        let began = Instant::now();
+    pub fn hop_ns(&mut self, hops: u32, time: Time) -> f64 {
+        let began = time.now_ns();
         for _ in 0..hops {
             self.place = self.lines[self.place as usize].0;
         }
         black_box(self.place);
-        began.elapsed().as_nanos() as f64 / f64::from(hops)
+        (time.now_ns() - began) / f64::from(hops)
     }
 }
 

@@ -136,3 +136,68 @@ impl Conn {
 
 const LISTENER: Token = Token(usize::MAX);
 const READ_SIZE: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use bench::wire::{Reply, reply};
+
+    use super::*;
+
+    /// What a client gets that sends `requests` piece by piece.
+    fn served(values: usize, lines: usize, requests: &[&[u8]]) -> Vec<u8> {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let canned = canned_reply(&Args { listen, values, value_size: 5, key_size: 10, lines });
+        let listener = std::net::TcpListener::bind(listen).unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(stream);
+        let mut conn = Conn { stream, lines: 0, output: Vec::new(), sent: 0 };
+        for piece in requests {
+            client.write_all(piece).unwrap();
+            conn.serve(&mut [0; 7], &canned, lines).unwrap();
+        }
+        drop(conn);
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        got
+    }
+
+    #[test]
+    fn each_get_gets_its_values() {
+        let got = served(
+            2,
+            1,
+            &[
+                b"get a b
+ge",
+                b"t c d
+",
+            ],
+        );
+        let mut rest = &got[..];
+        for expected in [false, false, true, false, false, true] {
+            let (reply, used) = reply(rest).unwrap().unwrap();
+            assert_eq!(reply == Reply::End, expected, "{reply:?}");
+            rest = &rest[used..];
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn a_set_has_two_lines() {
+        let got = served(
+            0,
+            2,
+            &[
+                b"set a 0 0 1
+",
+                b"x
+set b 0 0 1
+y
+",
+            ],
+        );
+        assert_eq!(got, b"STORED\r\n".repeat(2));
+    }
+}

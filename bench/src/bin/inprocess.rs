@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 use bench::chase::Ring;
-use bench::inprocess::{Crowd, Engine, Kind, Measured, Needs, Task, engines, fill, measure};
+use bench::inprocess::{Crowd, Engine, Kind, Measured, Needs, Task, Time, engines, fill, measure};
 use bench::ratio::{Ratio, median};
 
 /// Measures the cache in process beside other caches (feature `rivals`), in turns.
@@ -29,6 +29,9 @@ struct Args {
     /// ask for huge pages for the cache (the others sit on the allocator's pages)
     #[argh(switch)]
     huge_pages: bool,
+    /// count processor time of the threads, for a machine that others use as well
+    #[argh(switch)]
+    cpu_time: bool,
     /// only cases whose name contains this
     #[argh(option, default = "String::new()")]
     only: String,
@@ -109,12 +112,14 @@ fn run(args: &Args, world: World, cases: &[&Case]) {
         World::Cold => (Needs::Items(args.cold_items), args.cold_items, "items, uniform"),
         World::Full => (Needs::Bytes(args.mib << 20), args.items, "items offered before"),
     };
+    let time = if args.cpu_time { Time::Processor } else { Time::Wall };
     let engines = engines(needs, args.huge_pages);
     engines.iter().for_each(|engine| fill(&**engine, keys));
     let mut ring = (world == World::Cold).then(|| Ring::new(RING));
     println!("{keys} {title}");
     for case in cases {
-        let task = Task { kind: case.kind, keys, zipf: case.zipf, operations: args.operations };
+        let task =
+            Task { kind: case.kind, keys, zipf: case.zipf, operations: args.operations, time };
         let mut columns: Vec<Column> = engines.iter().map(|engine| column(&**engine)).collect();
         let mut crowd = Crowd::new(&task, case.threads);
         let yardstick = match case.goal {
@@ -130,7 +135,7 @@ fn run(args: &Args, world: World, cases: &[&Case]) {
             }
             if let Some(name) = yardstick {
                 let number = match &mut ring {
-                    Some(ring) if name == HOP => ring.hop_ns(args.operations),
+                    Some(ring) if name == HOP => ring.hop_ns(args.operations, time),
                     _ => {
                         let single = Task { kind: Kind::Hit, ..task };
                         number(&measure(&*engines[0], &single, &mut crowd), case, &*engines[0])

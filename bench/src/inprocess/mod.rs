@@ -7,7 +7,7 @@ mod rivals;
 mod task;
 
 pub use engine::{Engine, Needs, engines};
-pub use task::{Crowd, Kind, Measured, Task, fill, measure};
+pub use task::{Crowd, Kind, Measured, Task, Time, fill, measure};
 
 /// Bytes of a key.
 pub const KEY_SIZE: usize = 20;

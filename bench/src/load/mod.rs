@@ -136,3 +136,97 @@ pub enum LoadError {
     #[error("another thread gave up")]
     Stopped,
 }
+
+#[cfg(test)]
+mod tests {
+    use memcore::Attrs;
+    use memserver::TestServer;
+
+    use super::*;
+    use crate::value::push_key;
+
+    fn load(server: &TestServer) -> Load {
+        Load {
+            addr: server.address(),
+            connections: 3,
+            threads: 2,
+            depth: 4,
+            keys: 100,
+            key_size: 20,
+            sizes: Sizes::Uniform(0, 5000),
+            zipf: 0.99,
+            gets: 1.0,
+            width: 1,
+            preload: true,
+            verify: true,
+            rate: None,
+            warmup: Duration::ZERO,
+            bound: Bound::Requests(1000),
+            seed: 1,
+            server_pid: None,
+        }
+    }
+
+    #[test]
+    fn what_was_stored_is_found() {
+        let server = TestServer::start().unwrap();
+        let counts = run(&load(&server)).unwrap().counts;
+        assert_eq!((counts.requests, counts.hits, counts.misses), (1000, 1000, 0));
+        assert_eq!(counts.latency.total(), 1000);
+        assert_eq!(server.cache().stats().total.items, 100);
+    }
+
+    #[test]
+    fn a_get_of_many_keys_is_one_request() {
+        let server = TestServer::start().unwrap();
+        let counts = run(&Load { width: 50, zipf: 0.0, ..load(&server) }).unwrap().counts;
+        assert_eq!((counts.requests, counts.hits), (1000, 50_000));
+    }
+
+    #[test]
+    fn misses_are_counted_even_between_hits() {
+        let server = TestServer::start().unwrap();
+        let wanted = Load { width: 10, ..load(&server) };
+        let counts = run(&Load { preload: false, ..wanted.clone() }).unwrap().counts;
+        assert_eq!((counts.hits, counts.misses), (0, 10_000));
+        run(&wanted).unwrap();
+        let mut key = Vec::new();
+        for index in (0..100).step_by(2) {
+            key.clear();
+            push_key(&mut key, index, 20);
+            assert!(server.cache().delete(&key[..]));
+        }
+        let counts = run(&Load { preload: false, ..wanted }).unwrap().counts;
+        assert!(counts.hits > 1000 && counts.misses > 1000, "{counts:?}");
+        assert_eq!(counts.hits + counts.misses, 10_000);
+    }
+
+    #[test]
+    fn a_mix_has_its_share_of_gets() {
+        let server = TestServer::start().unwrap();
+        let counts = run(&Load { gets: 0.8, ..load(&server) }).unwrap().counts;
+        assert_eq!(counts.hits + counts.stored, 1000);
+        assert!((150..250).contains(&counts.stored), "{}", counts.stored);
+    }
+
+    #[test]
+    fn wrong_bytes_end_the_run() {
+        let server = TestServer::start().unwrap();
+        let mut key = Vec::new();
+        push_key(&mut key, 7, 20);
+        server.cache().set(&key[..], b"not the value of 7", Attrs::default()).unwrap();
+        let wanted = Load { preload: false, zipf: 0.0, ..load(&server) };
+        let error = run(&wanted).unwrap_err();
+        assert!(matches!(error, LoadError::WrongBytes { key: 7, len: 18 }), "{error}");
+        run(&Load { verify: false, ..wanted }).unwrap();
+    }
+
+    #[test]
+    fn a_paced_request_is_never_sent_before_it_is_due() {
+        let server = TestServer::start().unwrap();
+        let wanted = Load { threads: 1, rate: Some(10_000.0), ..load(&server) };
+        let outcome = run(&Load { bound: Bound::Requests(300), ..wanted }).unwrap();
+        assert_eq!(outcome.counts.requests, 300);
+        assert!(outcome.elapsed > Duration::from_millis(29), "{:?}", outcome.elapsed);
+    }
+}
