@@ -3,10 +3,11 @@
 //! Each thread adds to one of a few stripes; a reader sums them up. Gauges are counted up and down
 //! and may be negative in a single stripe.
 
+#[cfg(not(loom))]
 use std::cell::Cell;
 
 use crate::segments::CLASSES;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// What is counted, per size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) enum Event {
 
 const EVENTS: usize = Event::OutOfMemory as usize + 1;
 const GAUGES: usize = Event::Bytes as usize + 1;
-const STRIPES: usize = 8;
+const STRIPES: usize = if cfg!(loom) { 1 } else { 8 };
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -116,8 +117,17 @@ impl Sums {
 }
 
 /// This thread's stripe.
+#[cfg(loom)]
+fn stripe() -> usize {
+    0
+}
+
+/// This thread's stripe.
+#[cfg(not(loom))]
 #[inline]
 fn stripe() -> usize {
+    use crate::sync::AtomicUsize;
+
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };

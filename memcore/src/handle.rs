@@ -70,9 +70,16 @@ impl Handle {
     /// The value in one piece.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.len());
-        self.parts().for_each(|part| all.extend_from_slice(part));
-        all
+        match &self.bytes {
+            Bytes::Copied(bytes) => bytes.clone(),
+            Bytes::Pinned { engine, at } => {
+                let mut all = Vec::with_capacity(self.len());
+                for (at, len) in Pieces::new(&engine.table, *at, self.len()) {
+                    engine.memory.append_to(at, len, &mut all);
+                }
+                all
+            }
+        }
     }
 }
 

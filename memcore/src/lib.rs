@@ -33,6 +33,8 @@ mod index;
 mod item;
 mod layout;
 mod log;
+#[cfg(all(test, loom))]
+mod models;
 mod pool;
 mod read;
 mod reclaim;

@@ -13,14 +13,14 @@ use crate::segments::{ROW_BYTES, Segments};
 
 /// The limit is cut into so many segments, as far as their size permits.
 const SEGMENTS: usize = 256;
-/// Bytes of a segment, at least and at most.
-const SEGMENT_BYTES: (usize, usize) = (8 << 10, 64 << 10);
+/// Bytes of a segment, at least and at most; tiny for the model checker.
+const SEGMENT_BYTES: (usize, usize) = if cfg!(loom) { (128, 128) } else { (8 << 10, 64 << 10) };
 /// Bytes of the limit for each shard of the index.
 const SHARD_BYTES: usize = 1 << 20;
 /// Shards, at least and at most.
-const SHARDS: (usize, usize) = (4, 256);
+const SHARDS: (usize, usize) = if cfg!(loom) { (1, 1) } else { (4, 256) };
 /// The fewest segments that a cache works with.
-const SEGMENTS_MIN: usize = 48;
+const SEGMENTS_MIN: usize = if cfg!(loom) { 4 } else { 48 };
 /// Bytes that the smallest item and its slot take: no more items than that can exist.
 const ITEM_MIN: usize = 24;
 /// The largest item of all.

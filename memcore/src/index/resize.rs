@@ -60,6 +60,13 @@ impl Index {
         (wanted < groups).then_some(Resize { groups: wanted, more: 0 })
     }
 
+    /// Starts to grow a shard that does not need it yet.
+    #[cfg(all(test, loom))]
+    pub(crate) fn begin_growth(&self, shard: u32, lock: &mut Guard<'_>) {
+        let pages = pages_of_groups(self.groups(shard) as usize) + 1;
+        self.begin(shard, Resize { groups: groups_of_pages(pages), more: 0 }, lock);
+    }
+
     /// Starts a change of size. The memory for it is there.
     pub(crate) fn begin(&self, shard: u32, resize: Resize, _lock: &mut Guard<'_>) {
         let mapping = &self.shards[shard as usize].shared.0;

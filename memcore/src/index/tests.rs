@@ -85,7 +85,9 @@ fn removal_leaves_the_others_and_shrinking_keeps_them() {
     let mut lock = index.lock(position);
     for _ in 0..3 {
         while index.is_moving(0, &lock) {
-            let lost = |_, loc| drop(items.remove(&loc));
+            let lost = |_, loc| {
+                items.remove(&loc);
+            };
             freed += index.advance(0, &mut lock, lost).unwrap_or(0);
         }
         if let Some(resize) = index.shrinkage(0, &lock) {

@@ -1,0 +1,145 @@
+//! Models of everything that happens without a lock, for the model checker: it tries the
+//! interleavings and the reorderings that the memory model allows.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p memcore --lib models`
+
+use loom::thread;
+
+use crate::index::Index;
+use crate::segments::Loc;
+use crate::{Attrs, Cache, Handle, ManualClock};
+
+/// Bytes for a handful of segments of 128 bytes each.
+const LIMIT: usize = 48 << 10;
+
+fn cache() -> Cache {
+    let clock = ManualClock::new(1_000_000);
+    Cache::builder(LIMIT).max_item_size(96).clock(clock).seed(1).build().unwrap()
+}
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.max_branches = 200_000;
+    builder.check(model);
+}
+
+fn set(cache: &Cache, key: &str, value: &[u8]) {
+    cache.set(key, value, Attrs::default()).unwrap();
+}
+
+/// A value of which every byte is the same.
+fn assert_whole(value: &[u8], any_of: &[u8]) {
+    assert!(value.windows(2).all(|pair| pair[0] == pair[1]), "torn: {value:?}");
+    assert!(value.first().is_none_or(|byte| any_of.contains(byte)), "foreign: {value:?}");
+}
+
+/// Fills the open segment, so that it is sealed, and leaves only `key` alive in it.
+fn alone_in_a_segment(cache: &Cache, key: &str) {
+    set(cache, key, b"11111111");
+    for i in 0..6 {
+        set(cache, "filler", &[b'x'; 20][..20 - i % 2 * 4]);
+    }
+    cache.delete("filler");
+}
+
+#[test]
+fn a_reader_sees_one_value_or_the_other_while_it_is_overwritten() {
+    check(|| {
+        let cache = cache();
+        set(&cache, "k", b"11111111");
+        let writer = cache.clone();
+        let writer = thread::spawn(move || set(&writer, "k", b"22222222"));
+        let value = cache.get("k").expect("it is there all the time");
+        assert_whole(&value, b"12");
+        writer.join().unwrap();
+        assert_eq!(cache.get("k").as_deref(), Some(&b"22222222"[..]));
+    });
+}
+
+#[test]
+fn a_reader_never_sees_memory_that_is_used_anew() {
+    check(|| {
+        let cache = cache();
+        alone_in_a_segment(&cache, "k");
+        let writer = cache.clone();
+        let writer = thread::spawn(move || {
+            writer.delete("k");
+            set(&writer, "a", &[b'a'; 20]);
+            set(&writer, "b", &[b'b'; 20]);
+        });
+        if let Some(value) = cache.get("k") {
+            assert_whole(&value, b"1");
+        }
+        writer.join().unwrap();
+        assert_eq!(cache.get("k"), None);
+    });
+}
+
+#[test]
+fn pinned_bytes_stay_while_memory_is_used_anew() {
+    check(|| {
+        let cache = cache();
+        alone_in_a_segment(&cache, "k");
+        let writer = cache.clone();
+        let writer = thread::spawn(move || {
+            writer.delete("k");
+            set(&writer, "a", &[b'a'; 20]);
+            set(&writer, "b", &[b'b'; 20]);
+        });
+        let handle = cache.get_handle("k");
+        writer.join().unwrap();
+        if let Some(handle) = handle {
+            assert_eq!(handle.to_vec(), b"11111111");
+        }
+    });
+}
+
+#[test]
+fn pinned_bytes_are_not_written_over() {
+    check(|| {
+        let cache = cache();
+        set(&cache, "k", b"11111111");
+        let writer = cache.clone();
+        let writer = thread::spawn(move || set(&writer, "k", b"22222222"));
+        let handle = cache.get_handle("k").expect("it is there all the time");
+        let before = Handle::to_vec(&handle);
+        assert_whole(&before, b"12");
+        writer.join().unwrap();
+        assert_eq!(handle.to_vec(), before);
+    });
+}
+
+#[test]
+fn a_key_is_found_while_its_shard_is_resized() {
+    check(|| {
+        let index = std::sync::Arc::new(Index::new(1, 2_000).unwrap());
+        let hash = u64::from(u32::MAX / 3);
+        let position = index.position(hash);
+        index.insert(position, 7, &mut index.lock(position)).unwrap();
+        grow(&index);
+        let mover = std::sync::Arc::clone(&index);
+        let mover = thread::spawn(move || {
+            let mut lock = mover.lock(position);
+            while mover.is_moving(0, &lock) {
+                mover.advance(0, &mut lock, |_, loc: Loc| panic!("lost {loc}"));
+            }
+        });
+        let found = index.search(position, |spot| match spot.loc() == 7 {
+            true => std::ops::ControlFlow::Break(()),
+            false => std::ops::ControlFlow::Continue(crate::index::Certainty::Stable),
+        });
+        assert!(!matches!(found, Ok(None)), "missed");
+        mover.join().unwrap();
+    });
+}
+
+/// Begins to grow, up to the group before the one in the middle.
+fn grow(index: &Index) {
+    let position = index.position(0);
+    let mut lock = index.lock(position);
+    index.begin_growth(0, &mut lock);
+    for _ in 0..15 {
+        index.advance(0, &mut lock, |_, _| {});
+    }
+}
