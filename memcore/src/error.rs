@@ -28,7 +28,7 @@ pub enum ConfigError {
         /// The most that it can grow to.
         most: usize,
     },
-    /// The system refused the address space or the random seed.
+    /// The system refused address space.
     #[error("the system refused {what}: {reason}")]
     System {
         /// What was asked of it.

@@ -5,8 +5,6 @@
 
 use loom::thread;
 
-use crate::index::Index;
-use crate::segments::Loc;
 use crate::{Attrs, Cache, Handle, ManualClock};
 
 /// Bytes for a handful of segments of 128 bytes each.
@@ -108,38 +106,4 @@ fn pinned_bytes_are_not_written_over() {
         writer.join().unwrap();
         assert_eq!(handle.to_vec(), before);
     });
-}
-
-#[test]
-fn a_key_is_found_while_its_shard_is_resized() {
-    check(|| {
-        let index = std::sync::Arc::new(Index::new(1, 2_000).unwrap());
-        let hash = u64::from(u32::MAX / 3);
-        let position = index.position(hash);
-        index.insert(position, 7, &mut index.lock(position)).unwrap();
-        grow(&index);
-        let mover = std::sync::Arc::clone(&index);
-        let mover = thread::spawn(move || {
-            let mut lock = mover.lock(position);
-            while mover.is_moving(0, &lock) {
-                mover.advance(0, &mut lock, |_, loc: Loc| panic!("lost {loc}"));
-            }
-        });
-        let found = index.search(position, |spot| match spot.loc() == 7 {
-            true => std::ops::ControlFlow::Break(()),
-            false => std::ops::ControlFlow::Continue(crate::index::Certainty::Stable),
-        });
-        assert!(!matches!(found, Ok(None)), "missed");
-        mover.join().unwrap();
-    });
-}
-
-/// Begins to grow, up to the group before the one in the middle.
-fn grow(index: &Index) {
-    let position = index.position(0);
-    let mut lock = index.lock(position);
-    index.begin_growth(0, &mut lock);
-    for _ in 0..15 {
-        index.advance(0, &mut lock, |_, _| {});
-    }
 }

@@ -1,5 +1,7 @@
 //! Turning settings into an engine: sizes of segments and tables, and the address space for them.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 
 use crate::ConfigError;
@@ -34,11 +36,8 @@ impl Engine {
     /// Builds the engine.
     pub(crate) fn build(builder: Builder) -> Result<Self, ConfigError> {
         let sizes = Sizes::choose(&builder)?;
-        let seed = match builder.seed {
-            Some(seed) => seed,
-            None => getrandom::u64()
-                .map_err(|error| system("a random seed", &io::Error::other(error.to_string())))?,
-        };
+        // The standard library's hasher starts from the system's randomness.
+        let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         // A system that counts reservations may refuse room to grow, but not the limit itself.
         let most = sizes.limit_most;
         let (sizes, parts) = match sizes.reserve() {
@@ -93,7 +92,7 @@ impl Sizes {
         let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
         let shards = 1 << shards.ilog2();
         let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
-        let limit_most = wanted.clamp(limit, (LOC_MAX as usize) * 4 - (most << 1));
+        let limit_most = wanted.max(limit).min(LOC_MAX as usize * 4 - 2 * most);
         let sizes = Self { limit_most, segment_bytes, shards };
         if limit < sizes.least() {
             return Err(ConfigError::LimitTooSmall { limit, least: sizes.least() });

@@ -10,8 +10,10 @@ use crate::sync::Ordering;
 use crate::write::{Draft, expiry_field};
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
-/// Bytes of a value that are looked at for a number.
-const NUMBER_MAX: usize = 64;
+/// Bytes of a value that is a number, blanks included.
+const NUMBER_MAX: usize = 256;
+/// What stands behind a number that is shorter than the one it replaces.
+const BLANKS: [u8; NUMBER_MAX] = [b' '; NUMBER_MAX];
 
 impl Engine {
     /// Gives an item another expiry.
@@ -52,8 +54,8 @@ impl Engine {
                     (value, Change::Update(*item))
                 }
             };
-            let mut digits = [b' '; 20];
-            let digits = padded(value, &mut digits, &draft);
+            let mut digits = [0; 20];
+            let digits = digits_of(value, &mut digits);
             let draft = self.number_draft(key, how, draft, digits, now);
             let put = self.put_number(key, &draft, found, now, &mut lock);
             if put.is_ok() {
@@ -108,34 +110,38 @@ impl Engine {
         digits: &'a [u8],
         now: u32,
     ) -> Draft<'a> {
-        let (flags, expiry, state) = match change {
+        let (flags, expiry, state, old_len) = match change {
             Change::Create(attrs) => {
                 let state = State::default().with_access(now).with_marked(attrs.marked);
-                (attrs.flags, expiry_field(attrs.expiry), state)
+                (attrs.flags, expiry_field(attrs.expiry), state, 0)
             }
             Change::Update(old) => {
                 let kept = if old.shape.has_expiry() { Some(old.expiry) } else { None };
-                (old.flags, how.touch.map_or(kept, expiry_field), old.state.with_access(now))
+                let expiry = how.touch.map_or(kept, expiry_field);
+                (old.flags, expiry, old.state.with_access(now), old.value_len)
             }
         };
+        let blanks = &BLANKS[..old_len.saturating_sub(digits.len())];
         let header = Header {
             key_len: key.bytes.len(),
-            value_len: digits.len(),
+            value_len: digits.len() + blanks.len(),
             flags,
             expiry,
             version: how.version,
         };
-        let parts = [Part::Bytes(digits), Part::Bytes(&[])];
+        let parts = [Part::Bytes(digits), Part::Bytes(blanks)];
         Draft { header, state, parts, version: how.version.unwrap_or_else(|| self.next_version()) }
     }
 
     /// The number that the item's value is: blanks, perhaps a plus, digits, perhaps more behind a
     /// blank.
     fn number(&self, item: &Item) -> Option<u64> {
+        if item.value_len > NUMBER_MAX {
+            return None;
+        }
         let mut buffer = [0; NUMBER_MAX];
         let mut len = 0;
-        for (at, piece) in Pieces::new(&self.table, item.value_at(), item.value_len.min(NUMBER_MAX))
-        {
+        for (at, piece) in Pieces::new(&self.table, item.value_at(), item.value_len) {
             self.memory.read(at, &mut buffer[len..len + piece]);
             len += piece;
         }
@@ -219,26 +225,18 @@ enum Change {
     Update(Item),
 }
 
-/// The digits of `value`, with blanks behind them up to the length of the number that they replace.
-fn padded<'b>(value: u64, buffer: &'b mut [u8; 20], change: &Change) -> &'b [u8] {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+/// The decimal digits of `value`.
+fn digits_of(value: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut at = buffer.len();
     let mut rest = value;
     loop {
         at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
+        buffer[at] = b'0' + (rest % 10) as u8;
         rest /= 10;
         if rest == 0 {
-            break;
+            return &buffer[at..];
         }
     }
-    let digits = &digits[at..];
-    buffer[..digits.len()].copy_from_slice(digits);
-    let old = match change {
-        Change::Create(_) => 0,
-        Change::Update(item) => item.value_len,
-    };
-    &buffer[..digits.len().max(old.min(buffer.len()))]
 }
 
 fn parse_number(value: &[u8]) -> Option<u64> {

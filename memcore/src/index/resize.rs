@@ -60,11 +60,14 @@ impl Index {
         (wanted < groups).then_some(Resize { groups: wanted, more: 0 })
     }
 
-    /// Starts to grow a shard that does not need it yet.
-    #[cfg(all(test, loom))]
-    pub(crate) fn begin_growth(&self, shard: u32, lock: &mut Guard<'_>) {
-        let pages = pages_of_groups(self.groups(shard) as usize) + 1;
-        self.begin(shard, Resize { groups: groups_of_pages(pages), more: 0 }, lock);
+    #[cfg(test)]
+    pub(super) fn resize_to(&self, shard: u32, groups: u32, lock: &mut Guard<'_>) {
+        while self.is_moving(shard, lock) {
+            self.advance(shard, lock, |_, loc| panic!("lost {loc}"));
+        }
+        if groups != self.groups(shard) {
+            self.begin(shard, Resize { groups, more: 0 }, lock);
+        }
     }
 
     /// Starts a change of size. The memory for it is there.
@@ -167,7 +170,7 @@ impl Index {
         mapping.old.load(Ordering::Relaxed).max(mapping.new.load(Ordering::Relaxed))
     }
 
-    fn groups(&self, shard: u32) -> u32 {
+    pub(super) fn groups(&self, shard: u32) -> u32 {
         self.shards[shard as usize].shared.0.new.load(Ordering::Relaxed)
     }
 }

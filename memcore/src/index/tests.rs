@@ -59,6 +59,42 @@ fn every_item_is_found_at_every_moment_of_growth() {
     assert!(slots < 20_000 * 100 / 60, "{slots} slots");
 }
 
+/// A race that needs many steps on both sides, so it is run rather than modelled.
+#[test]
+fn keys_are_found_while_their_shard_is_resized() {
+    let index = Index::new(1, 40_000).unwrap();
+    let keys: Vec<u64> = hashes(5).take(900).collect();
+    for (loc, &hash) in (1..).zip(&keys) {
+        insert(&index, hash, loc);
+    }
+    let small = index.groups(0);
+    std::thread::scope(|scope| {
+        let resizer = scope.spawn(|| {
+            for round in 0..600 {
+                let mut lock = index.lock(index.position(0));
+                index.resize_to(0, small * (1 + round % 2 * 3), &mut lock);
+                drop(lock);
+                while {
+                    let mut lock = index.lock(index.position(0));
+                    if index.is_moving(0, &lock) {
+                        index.advance(0, &mut lock, |_, loc| panic!("lost {loc}"));
+                    }
+                    index.is_moving(0, &lock)
+                } {}
+            }
+        });
+        while !resizer.is_finished() {
+            for (loc, &hash) in (1..).zip(&keys) {
+                let found = index.search(index.position(hash), |spot| match spot.loc() == loc {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(Certainty::Stable),
+                });
+                assert!(!matches!(found, Ok(None)), "missed {loc}");
+            }
+        }
+    });
+}
+
 #[test]
 fn removal_leaves_the_others_and_shrinking_keeps_them() {
     let index = Index::new(1, 40_000).unwrap();
