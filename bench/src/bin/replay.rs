@@ -38,8 +38,11 @@ struct Args {
     #[argh(option)]
     first: Option<usize>,
     /// interleaved copies of the trace, each with keys of its own (default 1)
-    #[argh(option, default = "1")]
-    copies: u8,
+    #[argh(option)]
+    copies: Option<u8>,
+    /// with --percent: as many copies, up to 255, as give a budget of so many MiB
+    #[argh(option)]
+    least_mib: Option<u64>,
     /// budget in MiB
     #[argh(option)]
     mib: Option<u64>,
@@ -72,19 +75,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (name, trace) = load(args)?;
-    let working_set = trace.working_set() * u64::from(args.copies);
-    let mib = match (args.mib, args.percent) {
-        (Some(mib), None) => mib,
-        (None, Some(percent)) => (working_set as f64 * percent / 100.0 / MIB as f64).round() as u64,
-        _ => return Err("give either --mib or --percent".into()),
-    };
-    if mib == 0 || args.copies == 0 || args.window == 0 {
-        return Err("the budget, copies and window start at 1".into());
-    }
+    let (copies, mib) = budget(args, trace.working_set())?;
+    let working_set = trace.working_set() * u64::from(copies);
     let print = |engine: &str, counts: &Counts, began: Instant, resident: u64| {
         let json = Object::default()
             .text("trace", &name)
-            .integer("copies", args.copies.into())
+            .integer("copies", copies.into())
             .integer("working_set", working_set)
             .integer("mib", mib)
             .text("engine", engine);
@@ -94,7 +90,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     for recipe in &args.server {
         let server = Server::start(&recipe.with("{mib}", mib), args.port, None)?;
         let began = Instant::now();
-        let wanted = Replay { trace: &trace, copies: args.copies, window: args.window };
+        let wanted = Replay { trace: &trace, copies, window: args.window };
         let counts = replay_wire(server.addr, &wanted)?;
         let limit = Client::connect(server.addr)?.stat("limit_maxbytes")?;
         if limit != mib * MIB {
@@ -107,16 +103,34 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     }
     let began = Instant::now();
     let mut embedded = Embedded::new((mib * MIB) as usize)?;
-    let counts = replay(&trace, args.copies, &mut embedded);
+    let counts = replay(&trace, copies, &mut embedded);
     print("memcore", &counts, began, embedded.cache().stats().used as u64);
     for (engine, price) in
         [("lru at memcached's cost", Price::Memcached), ("lru without overhead", Price::Bytes)]
     {
         let began = Instant::now();
-        let counts = replay(&trace, args.copies, &mut Simulated::new(mib * MIB, price));
+        let counts = replay(&trace, copies, &mut Simulated::new(mib * MIB, price));
         print(engine, &counts, began, mib * MIB);
     }
     Ok(())
+}
+
+/// How many copies share how many MiB, when one copy asks for `working_set` bytes.
+fn budget(args: &Args, working_set: u64) -> Result<(u8, u64), &'static str> {
+    let (copies, mib) = match (args.mib, args.percent) {
+        (Some(mib), None) => (args.copies.unwrap_or(1), mib),
+        (None, Some(percent)) => {
+            let one = working_set as f64 * percent / 100.0 / MIB as f64;
+            let wanted = args.least_mib.map_or(1.0, |least| (least as f64 / one).ceil());
+            let copies = args.copies.unwrap_or(wanted.clamp(1.0, 255.0) as u8);
+            (copies, (one * f64::from(copies)).round() as u64)
+        }
+        _ => return Err("give either --mib or --percent"),
+    };
+    if mib == 0 || copies == 0 || args.window == 0 {
+        return Err("the budget, copies and window start at 1");
+    }
+    Ok((copies, mib))
 }
 
 fn load(args: &Args) -> Result<(String, Trace), Box<dyn std::error::Error>> {
@@ -140,3 +154,25 @@ fn load(args: &Args) -> Result<(String, Trace), Box<dyn std::error::Error>> {
 }
 
 const MIB: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Args {
+        let words: Vec<_> = text.split(' ').collect();
+        Args::from_args(&["replay"], &words).unwrap()
+    }
+
+    #[test]
+    fn copies_fill_the_least_budget() {
+        let budget = |text: &str| budget(&parsed(text), 100 * MIB);
+        assert_eq!(budget("--mib 7"), Ok((1, 7)));
+        assert_eq!(budget("--percent 10"), Ok((1, 10)));
+        assert_eq!(budget("--percent 10 --copies 3"), Ok((3, 30)));
+        assert_eq!(budget("--percent 10 --least-mib 25"), Ok((3, 30)));
+        assert_eq!(budget("--percent 50 --least-mib 25"), Ok((1, 50)));
+        assert!(budget("--mib 7 --percent 10").is_err());
+        assert!(budget("--percent 0.1").is_err());
+    }
+}
