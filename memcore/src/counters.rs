@@ -1,13 +1,15 @@
 //! Counters that threads can change without getting in each other's way.
 //!
-//! Each thread adds to one of a few stripes; a reader sums them up. Gauges are counted up and down
-//! and may be negative in a single stripe.
+//! Each thread adds to a stripe, and a reader sums them up. The first threads of a process have a
+//! stripe of their own, which costs them no more than plain additions; all others share one. Gauges
+//! are counted up and down and may be negative in a single stripe. A reset only notes where the
+//! counters stand, as nobody but their thread may write to them.
 
 #[cfg(not(loom))]
 use std::cell::Cell;
 
 use crate::segments::CLASSES;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// What is counted, per size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,10 @@ pub(crate) enum Event {
 
 const EVENTS: usize = Event::OutOfMemory as usize + 1;
 const GAUGES: usize = Event::Bytes as usize + 1;
-const STRIPES: usize = if cfg!(loom) { 1 } else { 8 };
+/// Stripes that belong to one thread each.
+const OWN: usize = if cfg!(loom) { 0 } else { 16 };
+/// The stripe of all other threads comes last.
+const STRIPES: usize = OWN + 1;
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -56,6 +61,8 @@ struct Stripe([[AtomicU64; EVENTS]; CLASSES]);
 #[derive(Debug)]
 pub(crate) struct Counters {
     stripes: Box<[Stripe; STRIPES]>,
+    /// The sums at the last reset.
+    reset: Mutex<Box<Sums>>,
     /// Seconds between last access and eviction of the item evicted last, per class.
     pub(crate) evicted_age: [AtomicU64; CLASSES],
 }
@@ -72,6 +79,7 @@ impl Counters {
         let zeroes = || std::array::from_fn(|_| AtomicU64::new(0));
         Self {
             stripes: Box::new(std::array::from_fn(|_| Stripe(std::array::from_fn(|_| zeroes())))),
+            reset: Mutex::new(Box::default()),
             evicted_age: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -79,8 +87,15 @@ impl Counters {
     /// Adds to a counter.
     #[inline]
     pub(crate) fn add(&self, class: u8, event: Event, count: u64) {
-        let Stripe(counts) = &self.stripes[stripe()];
-        counts[usize::from(class)][event as usize].fetch_add(count, Ordering::Relaxed);
+        let stripe = stripe();
+        let Stripe(counts) = &self.stripes[stripe];
+        let counter = &counts[usize::from(class)][event as usize];
+        if stripe < OWN {
+            let sum = counter.load(Ordering::Relaxed).wrapping_add(count);
+            counter.store(sum, Ordering::Relaxed);
+        } else {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
     }
 
     /// Takes from a gauge.
@@ -89,8 +104,19 @@ impl Counters {
         self.add(class, event, count.wrapping_neg());
     }
 
-    /// Sums all stripes up.
+    /// Gauges, and what was counted since the last reset.
     pub(crate) fn sums(&self) -> Sums {
+        let reset = self.reset.lock();
+        let mut sums = self.sums_of_life();
+        for (class, reset) in sums.0.iter_mut().zip(&reset.0) {
+            for (sum, reset) in class.iter_mut().zip(reset).skip(GAUGES) {
+                *sum = sum.wrapping_sub(*reset);
+            }
+        }
+        sums
+    }
+
+    fn sums_of_life(&self) -> Sums {
         let mut sums = Sums::default();
         for Stripe(counts) in self.stripes.iter() {
             for (sum, count) in sums.0.as_flattened_mut().iter_mut().zip(counts.as_flattened()) {
@@ -100,13 +126,9 @@ impl Counters {
         sums
     }
 
-    /// Zeroes all counters, but no gauge. What is counted meanwhile may be lost.
+    /// Starts all counters anew, but no gauge.
     pub(crate) fn reset(&self) {
-        for Stripe(counts) in self.stripes.iter() {
-            for class in counts {
-                class[GAUGES..].iter().for_each(|count| count.store(0, Ordering::Relaxed));
-            }
-        }
+        **self.reset.lock() = self.sums_of_life();
     }
 }
 
@@ -134,7 +156,7 @@ fn stripe() -> usize {
     }
     STRIPE.with(|stripe| {
         if stripe.get() == usize::MAX {
-            stripe.set(THREADS.fetch_add(1, Ordering::Relaxed) % STRIPES);
+            stripe.set(THREADS.fetch_add(1, Ordering::Relaxed).min(OWN));
         }
         stripe.get()
     })

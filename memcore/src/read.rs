@@ -283,6 +283,7 @@ impl Engine {
         let Some(loc) = self.index.guess(self.index.position(key.hash)) else { return };
         self.memory.prefetch(loc as usize);
         self.memory.prefetch(loc as usize + 16);
+        self.memory.prefetch(loc as usize + 32);
         self.table.prefetch(self.table.segment_of(loc));
     }
 }

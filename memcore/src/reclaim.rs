@@ -209,7 +209,7 @@ impl Engine {
             if item.state.is_live() {
                 let Some(place) = places.next() else { return false };
                 *place = Some(item.loc);
-                self.index.prefetch(self.position_of(&item));
+                self.index.prefetch_for_write(self.position_of(&item));
             }
             victim.done += layout::item_words(item.shape, item.value_len);
         }

@@ -182,6 +182,14 @@ impl Index {
         self.slots.prefetch(self.home(position).line);
     }
 
+    /// Brings near what a writer will look at: the home line, and the ghosts of its group.
+    #[inline(always)]
+    pub(crate) fn prefetch_for_write(&self, position: Position) {
+        let home = self.home(position);
+        self.slots.prefetch(home.line);
+        self.slots.prefetch(home.group + LINE * LINES);
+    }
+
     /// Looks for a slot of this key. `check` is asked about each slot that may be the one, and ends
     /// the search or not; it may also say that what it saw has changed, and then all begins anew.
     ///
