@@ -3,7 +3,7 @@
 
 use memcore::{Cache, Key};
 use memproto::meta::MetaRequest;
-use memproto::{GetVerb, ParseError, Request, Store, binary};
+use memproto::{Args, GetVerb, ParseError, Request, Store, binary};
 
 use crate::session::{Framing, offset};
 
@@ -53,6 +53,8 @@ pub(crate) enum Work<'a> {
     Begin(Head<'a>, &'a [u8], &'a [u8]),
     /// More of the value; at its end, whether it was terminated as it should.
     Body(&'a [u8], Option<bool>),
+    /// Watch on this connection from now on, these words.
+    Watch(Args<'a>),
     /// The next piece of an answer that is longer than one.
     Stream,
     /// A malformed line.

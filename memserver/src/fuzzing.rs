@@ -139,6 +139,10 @@ impl Dialogue {
                 Flow::Done => return true,
                 Flow::Full(key) => job.resume_at(key, input, batch),
                 Flow::Close => {
+                    if self.session.watch.take().is_some() {
+                        // There is nobody here who would take over.
+                        out.put(memproto::text::write::OK);
+                    }
                     self.session.close();
                     return false;
                 }

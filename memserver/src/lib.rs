@@ -68,6 +68,7 @@ mod sys;
 mod test_server;
 mod trace;
 mod turn;
+mod watch;
 mod worker;
 
 pub use listener::ListenError;

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use memcore::{Cache, Clock, ManualClock, SystemClock};
 
+use crate::watch::{Hub, attention};
+
 /// The pause while there is nothing to do.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// The pause after there was more to do than one step could.
@@ -50,10 +52,10 @@ impl Maintenance {
     ///
     /// # Errors
     /// The system refused a thread.
-    pub(crate) fn start(cache: Cache, drive: Option<Drive>) -> io::Result<Self> {
+    pub(crate) fn start(cache: Cache, watch: Arc<Hub>, drive: Option<Drive>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let run = move || run(&cache, drive.as_ref(), &stopped);
+        let run = move || run(&cache, &watch, drive.as_ref(), &stopped);
         let thread = thread::Builder::new().name("maintenance".into()).spawn(run)?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -71,10 +73,12 @@ impl Drop for Maintenance {
     }
 }
 
-fn run(cache: &Cache, drive: Option<&Drive>, stop: &AtomicBool) {
+fn run(cache: &Cache, watch: &Hub, drive: Option<&Drive>, stop: &AtomicBool) {
     let mut pause = PAUSE_MAX;
+    let mut told = None;
     while !stop.load(Ordering::Acquire) {
         pause = if work_off(cache, drive, stop) { PAUSE_MIN } else { next(pause) };
+        told = if watch.attends(attention::SYSEVENTS) { tell(cache, watch, told) } else { None };
         thread::park_timeout(pause);
     }
 }
@@ -93,6 +97,20 @@ fn work_off(cache: &Cache, drive: Option<&Drive>, stop: &AtomicBool) -> bool {
         busy = true;
         thread::yield_now();
     }
+}
+
+/// Tells watchers about expired items that were looked for since `told` was counted; what was
+/// counted now.
+fn tell(cache: &Cache, watch: &Hub, told: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    let total = cache.stats().total;
+    let now = (total.swept, total.expired_swept);
+    // The first look is only where counting begins, and counters may have been reset.
+    let before = told.unwrap_or(now);
+    let since = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+    if since.0 > 0 {
+        watch.swept(since.0, since.1);
+    }
+    Some(now)
 }
 
 /// Pauses grow while there is little to do.

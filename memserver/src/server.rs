@@ -19,6 +19,7 @@ use crate::maintenance::{Drive, Maintenance};
 use crate::shared::Shared;
 use crate::stream::Facts;
 use crate::sys::{Signals, TemporaryFile};
+use crate::watch::Hub;
 use crate::worker::{Worker, WorkerHandle};
 
 /// Why a server can't start.
@@ -108,6 +109,8 @@ pub(crate) struct Outside {
     pub(crate) signals: Option<Signals>,
     /// What moves the clock of its cache.
     pub(crate) drive: Option<Drive>,
+    /// Who is told by the cache what it removes.
+    pub(crate) watch: Option<Arc<Hub>>,
 }
 
 /// A running server. Dropping it stops it.
@@ -154,7 +157,8 @@ impl Server {
         let addresses: Vec<_> = listeners.iter().filter_map(Listener::local_addr).collect();
         config.tcp_port = addresses.first().map_or(0, SocketAddr::port);
         let listening = listeners.iter().map(listening_socket).collect();
-        let shared = Shared::new(cache.clone(), Arc::new(config));
+        let watch = outside.watch.unwrap_or_else(|| Hub::new(&config));
+        let shared = Shared::with_hub(cache.clone(), Arc::new(config), watch);
         let created: Result<Vec<_>, _> = (0..shared.workers.len())
             .map(|index| Worker::new(index, Arc::clone(&shared)))
             .collect();
@@ -194,7 +198,8 @@ impl Server {
             let started = thread(format!("worker-{index}"), run).map_err(refused("a thread"))?;
             server.workers.push(started);
         }
-        let maintenance = Maintenance::start(cache, outside.drive);
+        let watch = Arc::clone(&server.shared.watch);
+        let maintenance = Maintenance::start(cache, watch, outside.drive);
         server.maintenance = Some(maintenance.map_err(refused("a thread"))?);
         Ok(server)
     }
@@ -255,6 +260,7 @@ impl Server {
         for worker in self.workers.drain(..) {
             result = result.and(worker.join().map_err(panicked));
         }
+        self.shared.watch.stop();
         self.maintenance = None;
         result
     }

@@ -4,12 +4,13 @@
 use memcore::Reservation;
 use memproto::meta::MetaCommand;
 use memproto::text::BLOCK_END;
-use memproto::{GetVerb, KeyTooLong, Limits, ParseError, Protocol, Request, Scan, Step};
+use memproto::{Admin, GetVerb, KeyTooLong, Limits, ParseError, Protocol, Request, Scan, Step};
 use memproto::{binary, text};
 
 use crate::batch::{Batch, Head, Job, Retrieval, Work};
 use crate::config::Binding;
 use crate::stream::Stream;
+use crate::watch::Seat;
 
 /// Keys of one request that are looked up in one go.
 const KEYS_MAX: usize = 128;
@@ -25,6 +26,8 @@ pub(crate) struct Session {
     scan: Scan,
     /// The answer that is being sent piece by piece.
     pub(crate) stream: Option<Box<Stream>>,
+    /// What it is to become a watcher with, once it is closed.
+    pub(crate) watch: Option<Box<Seat>>,
     /// The value that is arriving.
     pub(crate) upload: Option<Box<Upload>>,
 }
@@ -87,7 +90,14 @@ impl Session {
             Binding::Ascii => Some(Protocol::Text),
             Binding::Binary => Some(Protocol::Binary),
         };
-        Self { framing: Framing::Command, protocol, scan: Scan::new(), stream: None, upload: None }
+        Self {
+            framing: Framing::Command,
+            protocol,
+            scan: Scan::new(),
+            stream: None,
+            watch: None,
+            upload: None,
+        }
     }
 
     /// Ends the dialogue.
@@ -278,6 +288,10 @@ impl Session {
             | Request::Delete { key, .. } => Work::Text(request, Some(batch.key(key))),
             Request::Meta(meta) if !meta.key.base64 => {
                 Work::Text(request, Some(batch.key(meta.key.raw)))
+            }
+            Request::Admin { command: Admin::Watch, args, .. } => {
+                self.framing = Framing::Stream;
+                Work::Watch(args)
             }
             Request::Stats { .. } | Request::Admin { .. } => {
                 self.framing = Framing::Stream;

@@ -13,18 +13,13 @@ use crate::config::Config;
 use crate::counters::{Counters, Counts};
 use crate::prefixes::Prefixes;
 use crate::stream::{Facts, Roll};
+use crate::watch::Hub;
 
 /// Bytes that workers may copy for replies whose values can't be pinned any more.
 const COPY_BUDGET: usize = 16 << 20;
 
 /// Bytes that unfinished retrieval lines may hold, unless a setting says otherwise.
 const LINE_BUDGET: usize = 16 << 20;
-
-/// Bits of [`Shared::attention`]: who looks on.
-pub(crate) mod attention {
-    /// Requests are counted by prefix.
-    pub(crate) const DETAIL: u32 = 1 << 31;
-}
 
 type Hook<T> = OnceLock<Box<dyn Fn(T) + Send + Sync>>;
 
@@ -38,8 +33,8 @@ pub(crate) struct Shared {
     pub(crate) knobs: Mutex<Knobs>,
     /// How much is said on stderr; `verbosity` changes it.
     pub(crate) verbosity: AtomicU8,
-    /// Who looks on; see [`attention`]. Zero nearly always, so that one look is enough.
-    pub(crate) attention: AtomicU32,
+    /// Who looks on.
+    pub(crate) watch: Arc<Hub>,
     /// Requests by prefix.
     pub(crate) prefixes: Prefixes,
     /// Who is connected.
@@ -75,13 +70,16 @@ pub(crate) struct Shared {
 impl Shared {
     /// The common ground of a server for `cache`.
     pub(crate) fn new(cache: Cache, config: Arc<Config>) -> Arc<Self> {
+        let watch = Hub::new(&config);
+        Self::with_hub(cache, config, watch)
+    }
+
+    /// The same, if the cache tells `watch` what it removes.
+    pub(crate) fn with_hub(cache: Cache, config: Arc<Config>, watch: Arc<Hub>) -> Arc<Self> {
         Arc::new(Self {
             knobs: Mutex::new(Knobs::new(&config)),
             verbosity: AtomicU8::new(config.verbosity),
-            attention: AtomicU32::new(match config.detail_enabled {
-                true => attention::DETAIL,
-                false => 0,
-            }),
+            watch,
             prefixes: Prefixes::new(config.stat_key_prefix),
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),

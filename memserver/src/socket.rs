@@ -24,10 +24,29 @@ pub(crate) enum Socket {
     Unix(UnixStream),
 }
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// An address.
+    Tcp(SocketAddr),
+    /// Somebody on this machine.
+    Local,
+    /// Reset the connection before its address was looked up.
+    Gone,
+}
+
 impl Socket {
     /// The descriptor's number, for log lines.
     pub(crate) fn number(&self) -> RawFd {
         self.as_fd().as_raw_fd()
+    }
+
+    /// The other end.
+    pub(crate) fn peer(&self) -> Peer {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map_or(Peer::Gone, Peer::Tcp),
+            Self::Unix(_) => Peer::Local,
+        }
     }
 
     /// Both ends as memcached writes them, the other one first.

@@ -20,6 +20,7 @@ use crate::output::Output;
 use crate::session::Pace;
 use crate::shared::Shared;
 use crate::trace;
+use crate::watch::attention;
 
 /// Connections served together.
 const GROUP_MAX: usize = 32;
@@ -62,6 +63,8 @@ struct Seat {
 pub(crate) enum State {
     /// It has requests left.
     More,
+    /// It has more to say, in a long answer, but not in this turn.
+    Later,
     /// It needs more bytes.
     Drained,
     /// It has said goodbye, and everything is sent.
@@ -124,6 +127,7 @@ impl Turn {
         let exec = Exec::new(shared, worker);
         let counters = &shared.workers[worker];
         let trace = exec.verbosity() >= TRACED;
+        let aloud = trace || exec.attends(attention::RAWCMDS);
         let share = shared.config.max_reqs_per_event.max(1);
         for round in 1..=ROUNDS_MAX {
             let active = seats.iter().filter(|seat| seat.state == State::More).count();
@@ -138,8 +142,11 @@ impl Turn {
             for (index, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.active) {
                 let Some(conn) = conns[seat.conn].as_mut() else { continue };
                 let out = &mut outputs[index];
-                let mut desk = Desk { exec: &exec, counters, conn, out, trace };
+                let mut desk = Desk { exec: &exec, counters, conn, out, trace, aloud };
                 desk.work(seat, inputs.of(index), &batch);
+                if seat.state == State::More && desk.conn.session.stream.is_some() {
+                    seat.state = State::Later;
+                }
                 if seat.state == State::More && !alone {
                     counters.conn_yields.add(1);
                 }
@@ -223,14 +230,17 @@ struct Desk<'a> {
     out: &'a mut Output,
     /// Whether requests and replies are shown.
     trace: bool,
+    /// Whether somebody sees them, here or as a watcher.
+    aloud: bool,
 }
 
 impl Desk<'_> {
     /// Executes the jobs of `seat` until they are done or the socket takes no more.
     #[inline]
     fn work(&mut self, seat: &mut Seat, input: &[u8], batch: &Batch<'_>) {
+        self.exec.serve(|| self.conn.socket.number());
         for job in &batch.jobs[seat.jobs.0..seat.jobs.1] {
-            let done = if self.trace {
+            let done = if self.aloud {
                 self.execute_aloud(seat, *job, input, batch)
             } else {
                 self.execute(seat, *job, input, batch)
@@ -251,13 +261,18 @@ impl Desk<'_> {
         batch: &Batch<'_>,
     ) -> bool {
         let number = self.conn.socket.number();
-        if !matches!(job.work, Work::Stream) {
-            trace::request(number, &input[job.start..]);
+        if !matches!(job.work, Work::Stream | Work::Body(..)) {
+            if self.trace {
+                trace::request(number, &input[job.start..]);
+            }
+            self.exec.observe_raw(&input[job.start..]);
         }
         let before = self.out.copied().len();
         let done = self.execute(seat, job, input, batch);
-        // What was sent in between is not there any more.
-        trace::reply(number, self.out.copied().get(before..).unwrap_or_default());
+        if self.trace {
+            // What was sent in between is not there any more.
+            trace::reply(number, self.out.copied().get(before..).unwrap_or_default());
+        }
         done
     }
 
@@ -272,7 +287,9 @@ impl Desk<'_> {
         batch: &Batch<'_>,
     ) -> bool {
         loop {
-            if self.out.is_full() && !self.flush(seat) {
+            // A watcher's socket goes elsewhere, so what it is owed from here has to go first.
+            let urgent = self.out.is_full() || matches!(job.work, Work::Watch(_));
+            if urgent && !self.flush(seat) {
                 self.conn.session.rewind(job.before);
                 seat.pos = job.start;
                 return false;

@@ -19,6 +19,7 @@ use crate::socket::Socket;
 use crate::stream::{Facts, Roll};
 use crate::trace;
 use crate::turn::{State, TRACED, Turn};
+use crate::watch::{End, Seat, attention};
 
 /// The token of the inbox.
 const WAKE: Token = Token(usize::MAX);
@@ -120,7 +121,7 @@ impl Worker {
         // Connections that were handed over with the last breath are booked as well.
         self.welcome();
         for index in 0..self.conns.len() {
-            self.close(index);
+            self.close(index, End::Shutdown);
         }
     }
 
@@ -146,25 +147,34 @@ impl Worker {
                 if conn.backlog.is_none()
                     && !turn.admit(index, conn, &self.shared.workers[self.index])
                 {
-                    self.close(index);
+                    self.close(index, End::Error);
                 }
             }
             let crowded = !self.ready.is_empty();
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
-            let mut gone = Vec::new();
+            let (mut gone, mut watchers) = (Vec::new(), Vec::new());
             let Self { poll, ready, conns, shared, stuck, waiting: patient, .. } = self;
             let now = shared.cache.now();
             turn.dismiss(conns, |index, conn, state| {
                 conn.last_active = now;
                 *stuck += usize::from(state == State::Blocked);
-                if conn.session.is_waiting() {
+                // What it waits for may have happened since it was found waiting; then there is
+                // a wake-up under way.
+                if state == State::Drained && conn.session.is_streaming() {
                     patient.push(index);
                 }
+                if state == State::Closing
+                    && let Some(seat) = conn.session.watch.take()
+                {
+                    return watchers.push((index, *seat));
+                }
                 if !account(shared, conn) || !leave(poll, ready, index, conn, state) {
-                    gone.push(index);
+                    let broken = state == State::Broken;
+                    gone.push((index, if broken { End::Error } else { End::Normal }));
                 }
             });
-            gone.into_iter().for_each(|index| self.close(index));
+            gone.into_iter().for_each(|(index, end)| self.close(index, end));
+            watchers.into_iter().for_each(|(index, seat)| self.hand_on(index, seat));
         }
     }
 
@@ -179,6 +189,9 @@ impl Worker {
             });
             let token = Token(index);
             if self.poll.registry().register(&mut socket, token, Interest::READABLE).is_ok() {
+                if self.shared.watch.attends(attention::CONNEVENTS) {
+                    self.shared.watch.opened(self.index, socket.number(), &socket.peer());
+                }
                 self.conns[index] = Some(Conn::new(socket, binding, now));
             } else {
                 self.vacant.push(index);
@@ -222,7 +235,10 @@ impl Worker {
             match unblock(&self.poll, index, conn, &self.shared.workers[self.index]) {
                 Ok(true) => self.stuck -= 1,
                 Ok(false) => return,
-                Err(_) => return self.close(index),
+                Err(error) => {
+                    let over = error.kind() == io::ErrorKind::NotConnected;
+                    return self.close(index, if over { End::Normal } else { End::Error });
+                }
             }
         }
         if !conn.queued {
@@ -231,9 +247,25 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, index: usize) {
+    /// Gives a connection that becomes a watcher away.
+    fn hand_on(&mut self, index: usize, seat: Seat) {
+        let Some(mut conn) = self.conns[index].take() else { return };
+        self.shared.long_lines.give(conn.long_line);
+        self.vacant.push(index);
+        if self.poll.registry().deregister(&mut conn.socket).is_ok() {
+            self.shared.watch.adopt(&self.shared, conn.socket, seat);
+        } else {
+            self.shared.connection_closed();
+        }
+    }
+
+    fn close(&mut self, index: usize, end: End) {
         // Closing the descriptor takes it out of the poll as well.
         if let Some(conn) = self.conns[index].take() {
+            if self.shared.watch.attends(attention::CONNEVENTS) {
+                let (number, peer) = (conn.socket.number(), conn.socket.peer());
+                self.shared.watch.closed(self.index, number, &peer, end);
+            }
             if self.shared.verbosity.load(Ordering::Relaxed) >= TRACED {
                 trace::closed(conn.socket.number());
             }
@@ -263,7 +295,7 @@ impl Worker {
                 || (dump && silent >= DUMP_STUCK_MAX)
             {
                 self.shared.workers[self.index].idle_kicks.add(1);
-                self.close(index);
+                self.close(index, End::Idle);
             }
         }
     }
@@ -321,8 +353,8 @@ fn leave(
     state: State,
 ) -> bool {
     let streaming = conn.session.is_streaming();
-    conn.has_work =
-        matches!(state, State::More | State::Blocked) && (streaming || !conn.input.is_empty());
+    let unfinished = matches!(state, State::More | State::Later | State::Blocked);
+    conn.has_work = unfinished && (streaming || !conn.input.is_empty());
     match state {
         State::Broken | State::Closing => return false,
         State::Blocked => {
@@ -331,7 +363,7 @@ fn leave(
         }
         State::Drained if streaming => return true,
         State::Drained if conn.ended => return false,
-        State::Drained | State::More => {}
+        State::Drained | State::More | State::Later => {}
     }
     if (conn.has_work || conn.readable) && !conn.queued {
         conn.queued = true;

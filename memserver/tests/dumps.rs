@@ -28,16 +28,14 @@ fn metadump_shows_every_item_in_memcacheds_form() {
     let (first, second) = (server.version_of("a%b"), server.version_of("later"));
     let size =
         |line: &str| line.split("size=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let (one, other) = (size(lines[0]), size(lines[1]));
+    let (until, fixed) = (1_700_000_100, "la=1700000000");
     assert_eq!(
         lines,
         [
+            format!("key=a%25b exp=-1 {fixed} cas={first} fetch=no cls=1 size={one} flags=5 "),
             format!(
-                "key=a%25b exp=-1 la=1700000000 cas={first} fetch=no cls=1 size={} flags=5 ",
-                size(lines[0])
-            ),
-            format!(
-                "key=later exp=1700000100 la=1700000000 cas={second} fetch=yes cls=1 size={} flags=0 ",
-                size(lines[1])
+                "key=later exp={until} {fixed} cas={second} fetch=yes cls=1 size={other} flags=0 "
             ),
         ]
     );

@@ -16,8 +16,11 @@ pub(super) fn limit(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
         return b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n";
     }
     let bytes = usize::try_from(megabytes).ok().and_then(|count| count.checked_mul(1 << 20));
-    match bytes.map(|bytes| shared.cache.set_limit(bytes)) {
-        Some(Ok(())) => OK,
+    match bytes.map(|bytes| (bytes, shared.cache.set_limit(bytes))) {
+        Some((bytes, Ok(()))) => {
+            shared.watch.resized(bytes);
+            OK
+        }
         _ => b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n",
     }
 }

@@ -82,7 +82,7 @@ impl Exec<'_> {
         let removed = self.shared.cache.remove(key, &how);
         self.count_removal(&removed);
         if self.is_observed() {
-            self.observe_delete(key.bytes(), &removed);
+            self.observe_delete(key.bytes(), "delete", &removed);
         }
         match removed {
             Ok(Removed::Done(_)) if request.quiet => {}

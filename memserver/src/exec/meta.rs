@@ -136,8 +136,8 @@ impl Exec<'_> {
             version: request.version(),
         };
         let removed = self.shared.cache.remove(subject.key, &how);
-        if self.is_observed() {
-            self.observe_delete(subject.name, &removed);
+        if self.is_observed() && !(how.invalidate || how.clear) {
+            self.observe_delete(subject.name, "md", &removed);
         }
         match removed {
             // memcached books neither an item that stays as a stale one, nor this as a mismatch.

@@ -49,13 +49,17 @@ pub(crate) struct Exec<'w> {
     index: usize,
     /// Who looks on, as known at the beginning of the turn.
     attention: Cell<u32>,
+    /// The connection that is served, by its descriptor's number; kept up to date only while
+    /// somebody looks on.
+    client: Cell<i32>,
 }
 
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
-        let attention = Cell::new(shared.attention.load(Ordering::Relaxed));
-        Self { shared, counters: &shared.workers[index], index, attention }
+        let attention = Cell::new(shared.watch.attention.load(Ordering::Relaxed));
+        let client = Cell::new(0);
+        Self { shared, counters: &shared.workers[index], index, attention, client }
     }
 
     /// Executes `job` and appends what it answers to `out`.
@@ -82,6 +86,7 @@ impl<'w> Exec<'w> {
             }
             Work::Begin(head, line, value) => self.begin(&head, line, value, session),
             Work::Body(value, end) => self.upload(value, end, session, out),
+            Work::Watch(words) => return self.watch(words, session, out),
             Work::Stream => self.stream(session, out),
             Work::Reject(error) => out.put(error.reply()),
             Work::RejectFrame(to, status) => binary::refuse(to, status, out),
@@ -141,7 +146,7 @@ impl<'w> Exec<'w> {
 
     /// Takes note of who looks on now.
     fn attend(&self) {
-        self.attention.set(self.shared.attention.load(Ordering::Relaxed));
+        self.attention.set(self.shared.watch.attention.load(Ordering::Relaxed));
     }
 
     /// Whether somebody looks on at all.
@@ -150,8 +155,16 @@ impl<'w> Exec<'w> {
         self.attention.get() != 0
     }
 
+    /// Says that what follows comes from connection number `number`.
+    #[inline(always)]
+    pub(crate) fn serve(&self, number: impl FnOnce() -> i32) {
+        if self.is_observed() {
+            self.client.set(number());
+        }
+    }
+
     /// Whether somebody looks on who is interested in `kind`.
-    fn attends(&self, kind: u32) -> bool {
+    pub(crate) fn attends(&self, kind: u32) -> bool {
         self.attention.get() & kind != 0
     }
 

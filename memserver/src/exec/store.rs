@@ -115,7 +115,7 @@ impl Exec<'_> {
     ) {
         self.count_store(terms, &outcome);
         if self.is_observed() {
-            self.observe_store(name);
+            self.observe_store(head, name, terms, &outcome);
         }
         if outcome.is_err() && terms.replaces {
             self.shared.cache.delete(key);

@@ -19,7 +19,7 @@ impl Exec<'_> {
         let removed = self.shared.cache.remove(key, &Remove::default());
         self.count_removal(&removed);
         if self.is_observed() {
-            self.observe_delete(key.bytes(), &removed);
+            self.observe_delete(key.bytes(), "delete", &removed);
         }
         let found = matches!(removed, Ok(Removed::Done(_)));
         say(out, if found { write::DELETED } else { write::NOT_FOUND });

@@ -117,15 +117,17 @@ fn housekeeping(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
     list.add("lru_crawler_starts", shared.crawls.load(Ordering::Relaxed));
     list.zeros(&["lru_maintainer_juggles"]);
     list.add("malloc_fails", counts.store_no_memory);
-    list.zeros(&[
-        "log_worker_dropped",
-        "log_worker_written",
-        "log_watcher_skipped",
-        "log_watcher_sent",
-        "log_watchers",
-        "unexpected_napi_ids",
-        "round_robin_fallback",
-    ]);
+    let watch = &shared.watch.counts;
+    for (name, count) in [
+        ("log_worker_dropped", &watch.worker_dropped),
+        ("log_worker_written", &watch.worker_written),
+        ("log_watcher_skipped", &watch.watcher_skipped),
+        ("log_watcher_sent", &watch.watcher_sent),
+    ] {
+        list.add(name, count.load(Ordering::Relaxed));
+    }
+    list.add("log_watchers", shared.watch.watchers());
+    list.zeros(&["unexpected_napi_ids", "round_robin_fallback"]);
 }
 
 fn items(shared: &Shared, list: &mut List<'_, '_>) {

@@ -13,8 +13,9 @@ use std::sync::atomic::Ordering;
 use memproto::ParseError;
 use memproto::number::parse_u32;
 
-use crate::shared::{Shared, attention};
+use crate::shared::Shared;
 use crate::stream::{CLASS_MAX, Dump, Facts, Format, Roll, Sizes, Stream};
+use crate::watch::attention;
 
 /// How a request for statistics ends.
 #[derive(Debug)]
@@ -77,8 +78,8 @@ fn detail(shared: &Shared, word: Option<&[u8]>) -> Answer {
         return Answer::Refused(b"CLIENT_ERROR stats detail not allowed\r\n");
     }
     match word {
-        Some(b"on") => shared.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
-        Some(b"off") => shared.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
+        Some(b"on") => shared.watch.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
+        Some(b"off") => shared.watch.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
         Some(b"dump") => return Answer::Lines(shared.prefixes.dump()),
         _ => return Answer::Refused(b"CLIENT_ERROR usage: stats detail on|off|dump\r\n"),
     };

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use super::List;
 use crate::admin::Knobs;
 use crate::config::{Binding, Config};
-use crate::shared::{Shared, attention};
+use crate::shared::Shared;
+use crate::watch::attention;
 
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
     let config = &*shared.config;
     list.add("maxbytes", shared.cache.stats().limit);
     listeners(config, shared.verbosity.load(Ordering::Relaxed), list);
-    let detail = shared.attention.load(Ordering::Relaxed) & attention::DETAIL != 0;
+    let detail = shared.watch.attends(attention::DETAIL);
     service(config, detail, list);
     let knobs = *shared.knobs.lock();
     slabs(config, &knobs, list);

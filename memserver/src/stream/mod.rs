@@ -14,12 +14,12 @@ use memproto::text;
 use crate::output::Output;
 use crate::shared::Shared;
 
-pub(crate) use dump::{CLASS_MAX, Classes, Dump};
+pub(crate) use dump::{CLASS_MAX, Classes, Dump, push_encoded};
 pub(crate) use roll::{Facts, Roll};
 pub(crate) use sizes::Sizes;
 
 /// Items or connections looked at for one piece.
-const STEP: usize = 128;
+const STEP: usize = 64;
 
 /// An answer under way.
 #[derive(Debug)]

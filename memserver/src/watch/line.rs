@@ -1,0 +1,181 @@
+//! The lines that watchers read, in memcached's form.
+
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use memcore::{Expiry, Meta, Removal};
+
+use crate::socket::Peer;
+use crate::stream::push_encoded;
+
+/// Bytes of a request that are shown.
+const SHOWN_MAX: usize = 256;
+
+/// A lookup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lookup<'a> {
+    pub(crate) key: &'a [u8],
+    /// The item, or why there is none.
+    pub(crate) found: Result<Meta, &'static str>,
+    pub(crate) client: i32,
+}
+
+/// A storage request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Storage<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) status: &'static str,
+    pub(crate) command: &'static str,
+    /// Seconds to live, 0 for ever.
+    pub(crate) ttl: u32,
+    /// The class of the item that was stored, or 0.
+    pub(crate) class: u8,
+    pub(crate) client: i32,
+    /// Bytes of the value.
+    pub(crate) len: usize,
+}
+
+/// A deletion.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deletion<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) command: &'static str,
+    /// The item as it was.
+    pub(crate) meta: Meta,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Either side was through.
+    Normal,
+    /// It broke.
+    Error,
+    /// It was silent for too long, or read nothing.
+    Idle,
+    /// The server ended.
+    Shutdown,
+}
+
+impl Lookup<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let (status, class, len) = match self.found {
+            Ok(meta) => ("found", meta.class, meta.value_len),
+            Err(status) => (status, 0, 0),
+        };
+        key(out, "item_get", self.key);
+        let client = self.client;
+        put(out, format_args!(" status={status} clsid={class} cfd={client} size={len}"));
+    }
+}
+
+impl Storage<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Self { status, command, ttl, class, client, len, .. } = self;
+        key(out, "item_store", self.key);
+        put(
+            out,
+            format_args!(
+                " status={status} cmd={command} ttl={ttl} clsid={class} cfd={client} size={len}"
+            ),
+        );
+    }
+}
+
+impl Deletion<'_> {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let (command, class, len) = (self.command, self.meta.class, self.meta.value_len);
+        key(out, "deleted", self.key);
+        put(out, format_args!(" cmd={command} clsid={class} size={len}"));
+    }
+}
+
+/// What every line begins with.
+pub(super) fn begin(out: &mut Vec<u8>, number: u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    put(out, format_args!("ts={}.{:06} gid={number} ", now.as_secs(), now.subsec_micros()));
+}
+
+pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>, now: u32) {
+    let meta = &removal.meta;
+    let fetched = if meta.fetched { "yes" } else { "no" };
+    let ttl = match meta.expiry {
+        Expiry::Never => -1,
+        Expiry::At(moment) => i64::from(moment) - i64::from(now),
+    };
+    let idle = now.saturating_sub(meta.last_access);
+    key(out, "eviction", removal.key);
+    let (class, len) = (meta.class, meta.value_len);
+    put(out, format_args!(" fetch={fetched} ttl={ttl} la={idle} clsid={class} size={len}"));
+}
+
+pub(super) fn raw(out: &mut Vec<u8>, client: i32, request: &[u8]) {
+    let line = request.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = &line[..line.len().min(SHOWN_MAX)];
+    put(out, format_args!("<{client} {}", line.escape_ascii()));
+}
+
+pub(super) fn opened(out: &mut Vec<u8>, client: i32, peer: &Peer) {
+    put(out, format_args!("type=conn_new "));
+    put_peer(out, peer);
+    put(out, format_args!(" cfd={client}"));
+}
+
+pub(super) fn closed(out: &mut Vec<u8>, client: i32, peer: &Peer, end: End) {
+    let reason = match end {
+        End::Normal => "normal",
+        End::Error => "error",
+        End::Idle => "idle_timeout",
+        End::Shutdown => "shutdown",
+    };
+    put(out, format_args!("type=conn_close "));
+    put_peer(out, peer);
+    put(out, format_args!(" reason={reason} cfd={client}"));
+}
+
+/// Our search for expired items knows neither classes nor segments, so the line is one for all.
+pub(super) fn swept(out: &mut Vec<u8>, examined: u64, reclaimed: u64) {
+    let fixed = "crawler=0 lru=all low_mark=0 next_reclaims=0 since_run=0 next_run=0 elapsed=0";
+    put(out, format_args!("type=lru_crawler {fixed} examined={examined} reclaimed={reclaimed}"));
+}
+
+pub(super) fn resized(out: &mut Vec<u8>, bytes: usize) {
+    put(out, format_args!("type=cache_memlimit bytes={bytes}"));
+}
+
+fn key(out: &mut Vec<u8>, kind: &str, key: &[u8]) {
+    put(out, format_args!("type={kind} key="));
+    push_encoded(out, key);
+}
+
+fn put_peer(out: &mut Vec<u8>, peer: &Peer) {
+    match peer {
+        Peer::Tcp(address) => {
+            let (ip, port) = (address.ip(), address.port());
+            put(out, format_args!("rip={ip} rport={port} transport=tcp"));
+        }
+        Peer::Gone => put(out, format_args!("rip=unknown rport=0 transport=tcp")),
+        Peer::Local => put(out, format_args!("rip=unix rport=0 transport=local")),
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a vector can't fail.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_line_of_bounded_length() {
+        let mut out = Vec::new();
+        raw(&mut out, 7, b"get a\x1b\0\r\nget b\r\n");
+        assert_eq!(out, br"<7 get a\x1b\x00");
+        out.clear();
+        raw(&mut out, 7, &[b'x'; 10_000]);
+        assert_eq!(out.len(), 3 + SHOWN_MAX);
+    }
+}

@@ -1,0 +1,144 @@
+//! The thread that collects lines and hands them to the watchers. It sleeps unless a line was
+//! written or a watcher's socket has something to say.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::watcher::Watcher;
+use super::{End, Hub, Line, Page, attention};
+use crate::shared::Shared;
+
+const WAKE: Token = Token(usize::MAX);
+
+/// The collector of lines.
+#[derive(Debug)]
+pub(super) struct Logger {
+    shared: Arc<Shared>,
+    hub: Arc<Hub>,
+    poll: Poll,
+    watchers: Vec<Option<Watcher>>,
+    /// Emptied pages, to be filled again.
+    pages: Vec<Page>,
+}
+
+/// What wakes the collector.
+#[derive(Debug)]
+pub(super) struct Alarm(Waker);
+
+impl Alarm {
+    /// Wakes it.
+    pub(super) fn ring(&self) {
+        // A wake-up that fails means that the event counter is full: it is awake anyway.
+        let _ = self.0.wake();
+    }
+}
+
+impl Logger {
+    /// A collector, and what wakes it.
+    pub(super) fn new(shared: Arc<Shared>) -> io::Result<(Self, Alarm)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let hub = Arc::clone(&shared.watch);
+        let pages = hub.pages.iter().map(|_| Page::default()).collect();
+        Ok((Self { shared, hub, poll, watchers: Vec::new(), pages }, Alarm(waker)))
+    }
+
+    /// Works until the hub is stopped.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        while !self.hub.stop.load(Ordering::Acquire) {
+            // Only interruptions by signals fail here; the events of the last call are gone then.
+            if self.poll.poll(&mut events, None).is_err() {
+                events.clear();
+            }
+            for event in &events {
+                let Token(index) = event.token();
+                let heard = self.watchers.get(index).and_then(Option::as_ref);
+                if event.is_readable() && heard.is_some_and(|watcher| watcher.listen().is_err()) {
+                    self.leave(index, End::Normal);
+                }
+            }
+            self.welcome();
+            self.collect();
+            self.flush();
+        }
+        for index in 0..self.watchers.len() {
+            self.leave(index, End::Shutdown);
+        }
+    }
+
+    /// Takes in those who have just begun to watch.
+    fn welcome(&mut self) {
+        let arrivals = std::mem::take(&mut *self.hub.arrivals.lock());
+        for (socket, seat) in arrivals {
+            let vacant = self.watchers.iter().position(Option::is_none);
+            let index = vacant.unwrap_or(self.watchers.len());
+            if vacant.is_none() {
+                self.watchers.push(None);
+            }
+            let mut watcher = Watcher::new(socket, seat, self.hub.buffer_max);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let registry = self.poll.registry();
+            let registered = registry.register(&mut watcher.socket, Token(index), both).is_ok();
+            self.watchers[index] = Some(watcher);
+            if !registered {
+                self.leave(index, End::Error);
+            }
+        }
+    }
+
+    /// Hands all lines written so far to whom they interest, in the order of their numbers.
+    fn collect(&mut self) {
+        let Self { hub, watchers, pages, .. } = self;
+        let mut lines: Vec<(Line, &[u8])> = Vec::new();
+        for (full, page) in pages.iter_mut().zip(&hub.pages) {
+            full.text.clear();
+            full.lines.clear();
+            std::mem::swap(full, &mut *page.lock());
+        }
+        for page in &*pages {
+            let mut start = 0;
+            for line in &page.lines {
+                lines.push((*line, &page.text[start..line.end]));
+                start = line.end;
+            }
+        }
+        lines.sort_unstable_by_key(|(line, _)| line.number);
+        for (line, text) in lines {
+            let interested =
+                watchers.iter_mut().flatten().filter(|watcher| watcher.kinds() & line.kind != 0);
+            for watcher in interested {
+                let counts = &hub.counts;
+                let count =
+                    if watcher.add(text) { &counts.watcher_sent } else { &counts.watcher_skipped };
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        for index in 0..self.watchers.len() {
+            if self.watchers[index].as_mut().is_some_and(|watcher| watcher.flush().is_err()) {
+                self.leave(index, End::Error);
+            }
+        }
+    }
+
+    /// Ends a connection, and nobody writes lines any more that only it was interested in.
+    fn leave(&mut self, index: usize, end: End) {
+        let Some(watcher) = self.watchers[index].take() else { return };
+        let others = self.hub.pages.len();
+        self.hub.closed(others, watcher.socket.number(), &watcher.peer, end);
+        drop(watcher);
+        let arrivals = self.hub.arrivals.lock();
+        let here = self.watchers.iter().flatten().map(Watcher::kinds);
+        let coming = arrivals.iter().map(|(_, seat)| seat.kinds);
+        let kinds = here.chain(coming).fold(0, |all, kinds| all | kinds);
+        self.hub.attention.fetch_and(kinds | attention::DETAIL, Ordering::Relaxed);
+        drop(arrivals);
+        self.shared.connection_closed();
+    }
+}

@@ -1,0 +1,341 @@
+//! `watch`: clients that look on while others work. Whoever does something worth a line writes it
+//! into a page of its own; one thread collects the pages and hands the lines to the watchers. Both
+//! are bounded, and what does not fit is counted instead of waited for.
+//!
+//! ```text
+//!   worker-0 -> page \
+//!   worker-1 -> page  >-- logger: merges by number --> watcher's buffer -> socket
+//!   others   -> page /                             --> watcher's buffer -> socket
+//! ```
+//!
+//! While nobody looks on, all this costs one look at [`Hub::attention`] per turn of a worker.
+
+mod line;
+mod logger;
+mod watcher;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use memcore::{Cause, Removal};
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::shared::Shared;
+use crate::socket::{Peer, Socket};
+
+use logger::{Alarm, Logger};
+
+pub(crate) use line::{Deletion, End, Lookup, Storage};
+
+/// Watchers at once.
+const WATCHERS_MAX: usize = 20;
+
+/// Bits of [`Hub::attention`]: who looks on for what.
+pub(crate) mod attention {
+    /// Lookups.
+    pub(crate) const FETCHERS: u32 = 1 << 0;
+    /// Storage requests.
+    pub(crate) const MUTATIONS: u32 = 1 << 1;
+    /// Items removed to make room.
+    pub(crate) const EVICTIONS: u32 = 1 << 2;
+    /// Items removed by request.
+    pub(crate) const DELETIONS: u32 = 1 << 3;
+    /// Connections that come and go.
+    pub(crate) const CONNEVENTS: u32 = 1 << 4;
+    /// What the server does by itself.
+    pub(crate) const SYSEVENTS: u32 = 1 << 5;
+    /// Requests as they came.
+    pub(crate) const RAWCMDS: u32 = 1 << 6;
+    /// Requests are counted by prefix. No watcher, but somebody who looks on all the same.
+    pub(crate) const DETAIL: u32 = 1 << 31;
+}
+
+/// Where everybody who has something to tell meets those who watch.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    /// What somebody looks on for; see [`attention`]. Zero nearly always.
+    pub(crate) attention: AtomicU32,
+    /// What is counted about it.
+    pub(crate) counts: Counts,
+    /// Seats that are taken.
+    watchers: AtomicUsize,
+    /// One per worker, and one for everybody else.
+    pages: Box<[Mutex<Page>]>,
+    page_max: usize,
+    buffer_max: usize,
+    /// The next line's number.
+    next: AtomicU64,
+    arrivals: Mutex<Vec<(Socket, Seat)>>,
+    logger: Mutex<Option<JoinHandle<()>>>,
+    alarm: OnceLock<Alarm>,
+    stop: AtomicBool,
+}
+
+/// Counters under memcached's names.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) worker_dropped: AtomicU64,
+    pub(crate) worker_written: AtomicU64,
+    pub(crate) watcher_skipped: AtomicU64,
+    pub(crate) watcher_sent: AtomicU64,
+}
+
+/// Lines that were not collected yet.
+#[derive(Debug, Default)]
+struct Page {
+    text: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    kind: u32,
+    number: u64,
+    /// Where it ends in the text; it begins where the one before ends.
+    end: usize,
+}
+
+/// The right to watch, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    hub: Arc<Hub>,
+    /// What the watcher is interested in.
+    kinds: u32,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.hub.watchers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Hub {
+    /// Nobody watches yet.
+    pub(crate) fn new(config: &Config) -> Arc<Self> {
+        let attention = if config.detail_enabled { attention::DETAIL } else { 0 };
+        Arc::new(Self {
+            attention: AtomicU32::new(attention),
+            counts: Counts::default(),
+            watchers: AtomicUsize::new(0),
+            pages: (0..=config.threads.max(1)).map(|_| Mutex::default()).collect(),
+            page_max: config.worker_logbuf_size,
+            buffer_max: config.watcher_logbuf_size,
+            next: AtomicU64::new(1),
+            arrivals: Mutex::default(),
+            logger: Mutex::default(),
+            alarm: OnceLock::new(),
+            stop: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether somebody looks on for `kind`.
+    #[inline]
+    pub(crate) fn attends(&self, kind: u32) -> bool {
+        self.attention.load(Ordering::Relaxed) & kind != 0
+    }
+
+    /// Watchers now.
+    pub(crate) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Acquire)
+    }
+
+    /// A seat for a watcher of `kinds`, if one is free.
+    pub(crate) fn admit(self: &Arc<Self>, kinds: u32) -> Option<Seat> {
+        let one_more = |taken: usize| (taken < WATCHERS_MAX).then_some(taken + 1);
+        self.watchers.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        Some(Seat { hub: Arc::clone(self), kinds })
+    }
+
+    /// Takes a watcher over from its worker. Its connection has been counted.
+    pub(crate) fn adopt(&self, shared: &Arc<Shared>, socket: Socket, seat: Seat) {
+        let mut logger = self.logger.lock();
+        if logger.is_none() {
+            match self.start(shared) {
+                Ok(thread) => *logger = Some(thread),
+                // Without the thread nobody can watch; the client sees the end of its connection.
+                Err(_) => return shared.connection_closed(),
+            }
+        }
+        drop(logger);
+        let mut arrivals = self.arrivals.lock();
+        self.attention.fetch_or(seat.kinds, Ordering::Relaxed);
+        arrivals.push((socket, seat));
+        drop(arrivals);
+        self.wake();
+    }
+
+    fn start(&self, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+        let (logger, alarm) = Logger::new(Arc::clone(shared))?;
+        // There is one logger per hub.
+        let _ = self.alarm.set(alarm);
+        thread::Builder::new().name("logger".into()).spawn(move || logger.run())
+    }
+
+    /// Ends the thread and with it all watchers.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+        if let Some(thread) = self.logger.lock().take() {
+            // A panic of the thread has been reported by itself.
+            let _ = thread.join();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(alarm) = self.alarm.get() {
+            alarm.ring();
+        }
+    }
+
+    /// Writes a line of `kind` into page number `page`: a worker's own, or the last.
+    fn write(&self, page: usize, kind: u32, text: impl FnOnce(&mut Vec<u8>)) {
+        let mut page = self.pages[page.min(self.pages.len() - 1)].lock();
+        if page.text.len() >= self.page_max {
+            drop(page);
+            self.counts.worker_dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let is_first = page.lines.is_empty();
+        // Taken while the page is locked, so that numbers rise within a page.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        line::begin(&mut page.text, number);
+        text(&mut page.text);
+        page.text.push(b'\n');
+        let end = page.text.len();
+        page.lines.push(Line { kind, number, end });
+        drop(page);
+        self.counts.worker_written.fetch_add(1, Ordering::Relaxed);
+        if is_first {
+            self.wake();
+        }
+    }
+
+    /// Worker number `worker` has looked something up.
+    pub(crate) fn lookup(&self, worker: usize, lookup: &Lookup<'_>) {
+        self.write(worker, attention::FETCHERS, |out| lookup.write(out));
+    }
+
+    /// It has stored something, or tried to.
+    pub(crate) fn storage(&self, worker: usize, storage: &Storage<'_>) {
+        self.write(worker, attention::MUTATIONS, |out| storage.write(out));
+    }
+
+    /// It has deleted something.
+    pub(crate) fn deletion(&self, worker: usize, deletion: &Deletion<'_>) {
+        self.write(worker, attention::DELETIONS, |out| deletion.write(out));
+    }
+
+    /// It has read a request from connection number `client`.
+    pub(crate) fn raw(&self, worker: usize, client: i32, request: &[u8]) {
+        self.write(worker, attention::RAWCMDS, |out| line::raw(out, client, request));
+    }
+
+    /// It was given a connection.
+    pub(crate) fn opened(&self, worker: usize, client: i32, peer: &Peer) {
+        if self.attends(attention::CONNEVENTS) {
+            self.write(worker, attention::CONNEVENTS, |out| line::opened(out, client, peer));
+        }
+    }
+
+    /// It has closed a connection.
+    pub(crate) fn closed(&self, worker: usize, client: i32, peer: &Peer, end: End) {
+        if self.attends(attention::CONNEVENTS) {
+            self.write(worker, attention::CONNEVENTS, |out| line::closed(out, client, peer, end));
+        }
+    }
+
+    /// The cache has removed an item at second `now`. Called by whichever thread did so, while
+    /// parts of the cache are locked.
+    pub(crate) fn removal(&self, removal: &Removal<'_>, now: u32) {
+        if removal.cause == Cause::Evicted && self.attends(attention::EVICTIONS) {
+            let page = self.pages.len();
+            self.write(page, attention::EVICTIONS, |out| line::eviction(out, removal, now));
+        }
+    }
+
+    /// Expired items were looked for.
+    pub(crate) fn swept(&self, examined: u64, reclaimed: u64) {
+        let page = self.pages.len();
+        self.write(page, attention::SYSEVENTS, |out| line::swept(out, examined, reclaimed));
+    }
+
+    /// The memory limit is another one now.
+    pub(crate) fn resized(&self, bytes: usize) {
+        if self.attends(attention::SYSEVENTS) {
+            let page = self.pages.len();
+            self.write(page, attention::SYSEVENTS, |out| line::resized(out, bytes));
+        }
+    }
+}
+
+/// Reads what a watcher is interested in; none for an unknown word.
+pub(crate) fn kinds<'w>(words: impl Iterator<Item = &'w [u8]>) -> Option<u32> {
+    let mut any = false;
+    let kinds = words.into_iter().try_fold(0, |kinds, word| {
+        any = true;
+        Some(kinds | kind(word)?)
+    })?;
+    Some(if any { kinds } else { attention::FETCHERS })
+}
+
+fn kind(word: &[u8]) -> Option<u32> {
+    Some(match word {
+        b"fetchers" => attention::FETCHERS,
+        b"mutations" => attention::MUTATIONS,
+        b"evictions" => attention::EVICTIONS,
+        b"deletions" => attention::DELETIONS,
+        b"connevents" => attention::CONNEVENTS,
+        b"sysevents" => attention::SYSEVENTS,
+        b"rawcmds" => attention::RAWCMDS,
+        // There is no proxy whose events could be watched.
+        b"proxyreqs" | b"proxyevents" | b"proxyuser" => 0,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_page_drops_lines_and_counts_them() {
+        let config = Config { threads: 1, worker_logbuf_size: 200, ..Config::default() };
+        let hub = Hub::new(&config);
+        for _ in 0..10 {
+            hub.raw(0, 5, b"get a");
+        }
+        let text = String::from_utf8(hub.pages[0].lock().text.clone()).unwrap();
+        let (written, dropped) = (&hub.counts.worker_written, &hub.counts.worker_dropped);
+        let written = written.load(Ordering::Relaxed);
+        assert_eq!(text.lines().count() as u64, written);
+        assert_eq!(written + dropped.load(Ordering::Relaxed), 10);
+        assert!((200..300).contains(&text.len()), "{} bytes", text.len());
+        // The other pages are others' business.
+        hub.swept(1, 1);
+        assert_eq!(hub.counts.worker_written.load(Ordering::Relaxed), written + 1);
+    }
+
+    #[test]
+    fn seats_are_limited_and_given_back() {
+        let hub = Hub::new(&Config::default());
+        let mut seats: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.admit(1).unwrap()).collect();
+        assert!(hub.admit(1).is_none());
+        seats.pop();
+        assert!(hub.admit(1).is_some());
+        drop(seats);
+        assert_eq!(hub.watchers(), 0);
+    }
+
+    #[test]
+    fn words_are_kinds() {
+        let kinds = |text: &'static str| kinds(text.split_ascii_whitespace().map(str::as_bytes));
+        assert_eq!(kinds(""), Some(attention::FETCHERS));
+        let two = attention::MUTATIONS | attention::EVICTIONS;
+        assert_eq!(kinds("mutations evictions"), Some(two));
+        assert_eq!(kinds("proxyreqs"), Some(0));
+        assert_eq!(kinds("fetchers nosuch"), None);
+    }
+}

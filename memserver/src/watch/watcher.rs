@@ -1,0 +1,138 @@
+//! One watcher: lines wait in a bounded buffer until its socket takes them.
+
+use std::io::{self, ErrorKind};
+
+use super::Seat;
+use crate::socket::{Peer, Socket};
+
+/// Reads of what a watcher says, which interests nobody, before it has to go.
+const READS_MAX: usize = 64;
+
+/// A client that watches.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pub(super) socket: Socket,
+    pub(super) peer: Peer,
+    seat: Seat,
+    buffer: Buffer,
+}
+
+impl Watcher {
+    /// Watches on `socket` from now on.
+    pub(super) fn new(socket: Socket, seat: Seat, buffer_max: usize) -> Self {
+        Self { peer: socket.peer(), socket, seat, buffer: Buffer::new(buffer_max) }
+    }
+
+    /// What it is interested in.
+    pub(super) fn kinds(&self) -> u32 {
+        self.seat.kinds
+    }
+
+    /// Takes a line, if room can be made; false if it had to be skipped.
+    pub(super) fn add(&mut self, line: &[u8]) -> bool {
+        if !self.buffer.has_room(line) {
+            // Whether its connection is broken is found out later.
+            let _ = self.flush();
+        }
+        self.buffer.add(line)
+    }
+
+    /// Sends what the socket takes.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.buffer.unsent().is_empty() {
+            match self.socket.write(self.buffer.unsent()) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.buffer.advance(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and forgets what it says; an error if it has left, or won't stop talking.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        let mut heard = [0; 4096];
+        for _ in 0..READS_MAX {
+            match self.socket.read(&mut heard) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ErrorKind::InvalidData.into())
+    }
+}
+
+/// Lines that the socket has not taken.
+#[derive(Debug)]
+struct Buffer {
+    bytes: Vec<u8>,
+    sent: usize,
+    max: usize,
+    /// Lines that found no room since the last one that did.
+    skipped: u64,
+}
+
+impl Buffer {
+    fn new(max: usize) -> Self {
+        Self { bytes: b"OK\r\n".to_vec(), sent: 0, max, skipped: 0 }
+    }
+
+    fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    fn has_room(&self, line: &[u8]) -> bool {
+        self.unsent().len() + line.len() <= self.max
+    }
+
+    fn add(&mut self, line: &[u8]) -> bool {
+        if !self.has_room(line) {
+            self.skipped += 1;
+            return false;
+        }
+        if self.sent > 0 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        if self.skipped > 0 {
+            let skipped = format!("skipped={}\n", std::mem::take(&mut self.skipped));
+            self.bytes.extend_from_slice(skipped.as_bytes());
+        }
+        self.bytes.extend_from_slice(line);
+        true
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_buffer_skips_lines_and_says_how_many() {
+        let mut buffer = Buffer::new(20);
+        assert!(buffer.add(b"0123456789\n"));
+        assert!(!buffer.add(b"0123456789\n"));
+        assert!(!buffer.add(b"0123456789\n"));
+        assert_eq!(buffer.unsent(), b"OK\r\n0123456789\n");
+        buffer.advance(10);
+        assert!(buffer.add(b"0123456789\n"));
+        assert_eq!(buffer.unsent(), b"6789\nskipped=2\n0123456789\n");
+        buffer.advance(26);
+        assert_eq!(buffer.unsent(), b"");
+        assert!(buffer.add(b"x\n"));
+        assert_eq!(buffer.unsent(), b"x\n");
+    }
+}
