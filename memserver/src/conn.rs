@@ -70,8 +70,8 @@ impl Conn {
         }
     }
 
-    /// Reads once, unless the last request is still being answered, into `arena` if nothing is left over from before; `None` if there is nothing
-    /// to look at.
+    /// Reads once, unless the last request is still being answered, into `arena` if nothing is left
+    /// over from before; `None` if there is nothing to look at.
     ///
     /// # Errors
     /// The connection is broken.

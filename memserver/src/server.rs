@@ -299,7 +299,8 @@ fn listening_socket(listener: &Listener) -> Facts {
     }
 }
 
-/// Lets the workers reach each other and the accept loop: clients can stop the server and make room.
+/// Lets the workers reach each other and the accept loop: clients can stop the server and make
+/// room.
 fn connect(shared: &Shared, control: &Arc<Control>, workers: &[WorkerHandle]) {
     let workers = workers.to_vec();
     let (stop, closed) = (Arc::clone(control), Arc::clone(control));
