@@ -48,7 +48,10 @@ inside() { nsenter --target "$pid" --net "$@"; }
 # Sends a text and shows the reply.
 ask() { printf "$1" | inside nc -N 127.0.0.1 11211; }
 # The shell one-liner of monitoring scripts, in a container beside the server.
-beside() { podman run --rm --network "container:$name" "${limits[@]}" "$busybox" sh -c "$1"; }
+beside() {
+    podman run --rm --network "ns:/proc/$pid/ns/net" --add-host memcached-sessions:127.0.0.1 \
+        "${limits[@]}" "$busybox" sh -c "$1"
+}
 
 expect() {
     local got=${2//$'\r'/}
@@ -168,7 +171,7 @@ store() {
 }
 
 other_container() {
-    start neighbour --with --add-host memcached-sessions:127.0.0.1 -- -m 512 -c 4096 -I 10m
+    start neighbour -m 512 -c 4096 -I 10m
     local ask='echo "stats" | nc memcached-sessions 11211 | grep max_connections'
     expect line "$(beside "$ask")" 'STAT max_connections 4096'
 }

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Real clients against the server, text and binary: what they rely on has to hold. `ci/install.sh`
+# installs them; what is missing is said loudly. $MEMSERVER may name another server to look at.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+
+find_memserver
+rounds=0 bad=0 missing=0
+
+# round NAME COMMAND...: one client against a server of its own.
+round() {
+    local name=$1
+    shift
+    start_server "$name" "$memserver" -m 64 -t 2
+    rounds=$((rounds + 1))
+    if ! MEMSERVER_PORT=$port timeout 120 "$@"; then
+        echo "FAIL $name"
+        bad=$((bad + 1))
+    fi
+    stop_server
+    [ "$status" -eq 0 ] || fail "the server ended with exit status $status after $name"
+}
+
+lacks() {
+    echo "SKIPPED: $1 is not installed"
+    missing=$((missing + 1))
+}
+
+python=$tools/python/bin/python
+for client in pymemcache python_memcached pylibmc bmemcached; do
+    if [ -x "$python" ]; then
+        round "$client" env PYTHONDONTWRITEBYTECODE=1 "$python" "ci/clients/python/${client}_round.py"
+    else
+        lacks "$client"
+    fi
+done
+
+if have node && [ -d "$tools/node/node_modules/memjs" ]; then
+    round memjs env NODE_FOLDER="$tools/node" node ci/clients/node/memjs_round.js
+else
+    lacks memjs
+fi
+
+# libmemcached's conformance suite. Of the text part, "ascii delete" expects what memcached
+# answered before 1.6.41; since then words behind the key are ignored, and so they are here.
+capable() {
+    local known=$2 flag=$1 output
+    output=$(memccapable -h 127.0.0.1 -p "$MEMSERVER_PORT" "$flag" 2>&1) || true
+    grep -v '\[pass\]' <<<"$output" || true
+    local pass fails
+    pass=$(grep -c '\[pass\]' <<<"$output") || true
+    fails=$(grep '\[FAIL\]' <<<"$output" | sed 's/ *\[FAIL\]//') || true
+    echo "memccapable $flag: $pass checks passed, failed: ${fails:-none} (expected: ${known:-none})"
+    [ "$pass" -gt 20 ] && [ "$fails" = "$known" ]
+}
+export -f capable
+if have memccapable; then
+    round memccapable-ascii bash -c 'capable -a "ascii delete"'
+    round memccapable-binary bash -c 'capable -b ""'
+else
+    lacks memccapable
+fi
+
+cargo build --quiet --manifest-path ci/clients/rust/Cargo.toml --target-dir "$tools/rust"
+for client in memcache async-memcached; do
+    round "$client" "$tools/rust/debug/clients" "$client"
+done
+
+echo "clients: $rounds rounds, $bad failed, $missing clients not installed"
+[ $bad -eq 0 ]
