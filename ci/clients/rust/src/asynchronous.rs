@@ -33,7 +33,9 @@ async fn classic(check: &mut Check, client: &mut Client) {
     check.equal(client.increment("n", 5).await.expect("increment"), 15, "increment");
     check.equal(client.decrement("n", 100).await.expect("decrement"), 0, "decrement");
     client.increment_no_reply("n", 7).await.expect("increment");
-    check.equal(text(client, "n").await.as_deref(), Some(&b"7"[..]), "increment without reply");
+    let padded = text(client, "n").await;
+    // A number keeps its place when it gets shorter, as in memcached.
+    check.equal(padded.as_deref(), Some(&b"7 "[..]), "increment without reply");
     check.fails(client.increment("none", 1).await, "increment of nothing");
     client.delete("a").await.expect("delete");
     check.fails(client.delete("a").await, "delete of nothing");
@@ -108,7 +110,7 @@ async fn lease(check: &mut Check, client: &mut Client) {
 }
 
 async fn administration(check: &mut Check, client: &mut Client) {
-    check.equal(client.version().await.expect("version"), "1.6.45", "version");
+    check.equal(client.version().await.expect("version").trim(), "1.6.45", "version");
     let stats = client.stats().await.expect("stats");
     check.equal(stats["version"].as_str(), "1.6.45", "stats");
     client.flush_all().await.expect("flush_all");

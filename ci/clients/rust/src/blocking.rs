@@ -16,8 +16,11 @@ pub(crate) fn round(check: &mut Check, port: u16, protocol: &str) {
     time_and_size(check, &client);
     let versions = client.version().expect("version");
     check.equal(versions[0].1.trim(), "1.6.45", "version");
-    let stats = client.stats().expect("stats");
-    check.equal(stats[0].1["version"].as_str(), "1.6.45", "stats");
+    // Over text the crate reads one line of them and leaves the others on the way.
+    if protocol == "binary" {
+        let stats = client.stats().expect("stats");
+        check.equal(stats[0].1["version"].as_str(), "1.6.45", "stats");
+    }
     check.equal(client.delete("a").expect("delete"), true, "delete");
     check.equal(client.delete("a").expect("delete"), false, "delete of nothing");
     client.flush().expect("flush");
@@ -32,14 +35,18 @@ fn storage(check: &mut Check, client: &Client) {
     client.set("a", "1", 0).expect("set");
     check.equal(text(client, "a"), Some("1".to_owned()), "get");
     check.equal(text(client, "none"), None::<String>, "get of nothing");
-    check.fails(client.add("a", "2", 0), "add of what exists");
+    // Over text the crate takes a refusal for success, so what counts is what is there.
+    let _ = client.add("a", "2", 0);
+    check.equal(text(client, "a"), Some("1".to_owned()), "add of what exists");
     client.add("b", "2", 0).expect("add");
-    check.fails(client.replace("none", "3", 0), "replace of nothing");
+    let _ = client.replace("none", "3", 0);
+    check.equal(text(client, "none"), None::<String>, "replace of nothing");
     client.replace("b", "3", 0).expect("replace");
     client.append("b", "4").expect("append");
     client.prepend("b", "2").expect("prepend");
     check.equal(text(client, "b"), Some("234".to_owned()), "what was put together");
-    check.fails(client.append("none", "4"), "append to nothing");
+    let _ = client.append("none", "4");
+    check.equal(text(client, "none"), None::<String>, "append to nothing");
     let (value, _, version): (String, u32, Option<u64>) = client.get("a").unwrap().unwrap();
     check.equal(value, "1", "get with version");
     let version = version.expect("a version");
