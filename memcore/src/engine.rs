@@ -201,6 +201,8 @@ impl Engine {
 
     /// Plans a flush.
     pub(crate) fn flush_at(&self, at: u32) {
+        // A plan that is due already is carried out, not replaced.
+        let _ = self.now();
         self.hot.flush_at.store(at, Ordering::Release);
     }
 
@@ -384,7 +386,7 @@ impl Engine {
     pub(crate) fn note_use(&self, key: &Key<'_>, item: &Item, spot: Spot, now: u32) {
         let state = item.state;
         let grain = self.hot.access_grain.load(Ordering::Relaxed);
-        if state.freq() < layout::FREQ_MAX || state.idle(now) >= grain {
+        if state.freq() < layout::FREQ_MAX || !state.is_fetched() || state.idle(now) >= grain {
             self.write_use(key, item, spot, now);
         }
     }

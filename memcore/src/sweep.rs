@@ -20,7 +20,9 @@ const PATIENCE: u32 = 4;
 pub(crate) struct Sweep {
     /// The next segment to look at.
     next: SegmentId,
-    /// The second of the last complete round, and the epoch that it saw.
+    /// The epoch in which the round began.
+    epoch: u32,
+    /// The second in which the last complete round ended, and the epoch in which it began.
     done: Option<(u32, u32)>,
     /// The segment that is looked into.
     current: Option<Look>,
@@ -70,9 +72,14 @@ impl Engine {
         while *left > 0 {
             let id = reclaim.sweep.next;
             if id >= bound {
+                // What was passed by before a flush has to be looked at again.
+                let began = reclaim.sweep.epoch;
                 reclaim.sweep.next = 0;
-                reclaim.sweep.done = Some((now, epoch));
-                return false;
+                reclaim.sweep.done = Some((now, began));
+                return began != epoch;
+            }
+            if id == 0 {
+                reclaim.sweep.epoch = epoch;
             }
             reclaim.sweep.next += 1;
             *left -= 1;

@@ -11,7 +11,7 @@ use crate::write::{Draft, expiry_field};
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
 /// Bytes of a value that is a number, blanks included.
-const NUMBER_MAX: usize = 256;
+const NUMBER_MAX: usize = 64;
 /// What stands behind a number that is shorter than the one it replaces.
 const BLANKS: [u8; NUMBER_MAX] = [b' '; NUMBER_MAX];
 

@@ -280,6 +280,8 @@ impl Engine {
         let live = State(state.load(Ordering::Relaxed)).with_live(true);
         state.store(live.0, Ordering::Relaxed);
         self.word(loc).store(sequence, Ordering::Release);
+        // A sweep may have come by while the item was pending.
+        self.note_expiry(loc, header.expiry);
         let mut begins = true;
         for (at, len) in Pieces::new(&self.table, loc as usize * 4, header.words() * 4) {
             self.table.publish((at / self.table.segment_bytes()) as SegmentId, len, begins);

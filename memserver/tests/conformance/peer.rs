@@ -140,7 +140,10 @@ impl Peer for Remote {
             }
             if !self.read() || start.elapsed() > PATIENCE {
                 return match expected.matches(&self.found, names) {
-                    true => Ok(self.found.clear()),
+                    true => {
+                        self.found.clear();
+                        Ok(())
+                    }
                     false => Err(std::mem::take(&mut self.found)),
                 };
             }

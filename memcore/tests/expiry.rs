@@ -1,0 +1,224 @@
+//! Time: what has ended is never returned, and goes without being asked for.
+
+use memcore::{Attrs, Cache, Cursor, Expiry, Fetch, Fetched, ManualClock, Miss};
+
+const START: u32 = 1_700_000_000;
+
+fn cache(limit: usize) -> (Cache, ManualClock) {
+    let clock = ManualClock::new(START);
+    (Cache::builder(limit).clock(clock.clone()).build().unwrap(), clock)
+}
+
+fn until(second: u32) -> Attrs {
+    Attrs { expiry: Expiry::At(second), ..Attrs::default() }
+}
+
+fn miss(cache: &Cache, key: &str) -> Option<Miss> {
+    match cache.fetch(key, &Fetch::default(), &mut Vec::new(), |_, _| {}) {
+        Fetched::Miss(miss) => Some(miss),
+        _ => None,
+    }
+}
+
+/// Calls `maintain` until it has nothing to do, at this second and the next few, since a sweep need
+/// not come back to a place at once. Returns the number of steps.
+fn tidy(cache: &Cache, clock: &ManualClock, budget: usize) -> usize {
+    let mut steps = 0;
+    for _ in 0..10 {
+        while cache.maintain(budget) {
+            steps += 1;
+            assert!(steps < 1_000_000, "housekeeping does not end");
+        }
+        clock.advance(1);
+    }
+    steps
+}
+
+#[test]
+fn an_item_ends_at_its_second() {
+    let (cache, clock) = cache(8 << 20);
+    cache.set("k", b"v", until(START + 10)).unwrap();
+    clock.advance(9);
+    assert_eq!(cache.get("k").as_deref(), Some(&b"v"[..]));
+    clock.advance(1);
+    assert_eq!(miss(&cache, "k"), Some(Miss::Expired));
+    assert_eq!(cache.peek("k"), None);
+    assert!(!cache.contains("k"));
+    assert!(cache.get_handle("k").is_none());
+    assert!(cache.touch("k", Expiry::Never).is_none());
+    assert!(!cache.delete("k"));
+    assert!(!cache.scan(&mut Cursor::default(), usize::MAX, |_, _| panic!("visited")));
+}
+
+#[test]
+fn a_moment_that_has_passed_is_legal() {
+    let (cache, _clock) = cache(8 << 20);
+    cache.set("k", b"old", Attrs::default()).unwrap();
+    cache.set("k", b"new", until(START)).unwrap();
+    assert_eq!(cache.get("k"), None);
+    cache.set("k", b"newer", until(1)).unwrap();
+    assert_eq!(cache.get("k"), None);
+}
+
+#[test]
+fn touch_moves_the_end_both_ways() {
+    let (cache, clock) = cache(8 << 20);
+    for key in ["longer", "shorter", "forever", "ended"] {
+        cache.set(key, key.as_bytes(), until(START + 10)).unwrap();
+    }
+    cache.set("from never", b"x", Attrs::default()).unwrap();
+    let touched = cache.touch("longer", Expiry::At(START + 100)).unwrap();
+    assert_eq!(touched.expiry, Expiry::At(START + 100));
+    cache.touch("shorter", Expiry::At(START + 5)).unwrap();
+    cache.touch("forever", Expiry::Never).unwrap();
+    cache.touch("ended", Expiry::At(START)).unwrap();
+    cache.touch("from never", Expiry::At(START + 5)).unwrap();
+    assert!(!cache.contains("ended"));
+    clock.advance(5);
+    assert!(!cache.contains("shorter"));
+    assert!(!cache.contains("from never"));
+    clock.advance(50);
+    assert_eq!(cache.get("longer").as_deref(), Some(&b"longer"[..]));
+    clock.advance(50);
+    assert!(!cache.contains("longer"));
+    clock.advance(1_000_000);
+    assert_eq!(cache.get("forever").as_deref(), Some(&b"forever"[..]));
+}
+
+#[test]
+fn a_get_that_touches_renews() {
+    let (cache, clock) = cache(8 << 20);
+    cache.set("k", b"v", until(START + 2)).unwrap();
+    for _ in 0..20 {
+        clock.advance(1);
+        let how = Fetch { touch: Some(Expiry::At(cache.now() + 2)), ..Fetch::default() };
+        let mut out = Vec::new();
+        let fetched = cache.fetch("k", &how, &mut out, |_, _| {});
+        let Fetched::Copied(hit) = fetched else { panic!("{fetched:?}") };
+        assert_eq!(hit.meta.expiry, Expiry::At(cache.now() + 2));
+        assert_eq!(out, b"v");
+    }
+}
+
+#[test]
+fn what_has_ended_goes_without_being_asked_for() {
+    let (cache, clock) = cache(16 << 20);
+    for key in 0..20_000_u32 {
+        let attrs = match key % 4 {
+            0 => Attrs::default(),
+            ttl => until(START + ttl * 100),
+        };
+        cache.set(key.to_le_bytes(), &[1; 100], attrs).unwrap();
+    }
+    for (advance, left) in [(0, 20_000), (100, 15_000), (100, 10_000), (100, 5000)] {
+        clock.advance(advance);
+        tidy(&cache, &clock, 100);
+        assert_eq!(cache.stats().total.items, left);
+    }
+    let total = cache.stats().total;
+    assert_eq!((total.expired, total.expired_swept), (15_000, 15_000));
+    assert_eq!(total.expired_unfetched, 15_000);
+    assert_eq!(total.evicted, 0);
+}
+
+#[test]
+fn a_million_items_that_end_at_once_go_in_small_steps() {
+    let (cache, clock) = cache(128 << 20);
+    const COUNT: u32 = 1_000_000;
+    for key in 0..COUNT {
+        cache.set(key.to_le_bytes(), b"12345678", until(START + 60)).unwrap();
+    }
+    cache.set("stays", b"here", Attrs::default()).unwrap();
+    assert_eq!(cache.stats().total.items, u64::from(COUNT) + 1);
+    let full = cache.stats().used;
+    clock.advance(60);
+    let (mut steps, mut before) = (0, cache.stats().total.items);
+    while cache.maintain(1000) {
+        steps += 1;
+        assert!(steps < 10 * COUNT / 1000, "more steps than items can explain");
+        assert_eq!(cache.get("stays").as_deref(), Some(&b"here"[..]));
+        assert!(!cache.contains((steps * 500).to_le_bytes()));
+        if steps % 50 == 0 {
+            let items = cache.stats().total.items;
+            assert!(before - items <= 50 * 2000, "a step is not bounded");
+            before = items;
+        }
+    }
+    tidy(&cache, &clock, 1000);
+    let stats = cache.stats();
+    assert_eq!((stats.total.items, stats.total.expired), (1, u64::from(COUNT)));
+    let in_use = stats.used - stats.free_segments * stats.segment_size;
+    assert!(in_use < full / 4, "{in_use} of {full} bytes are still in use");
+}
+
+#[test]
+fn memory_of_ended_items_serves_new_ones_before_anything_is_evicted() {
+    let (cache, clock) = cache(16 << 20);
+    for round in 0..10_u32 {
+        for key in 0..8000_u32 {
+            let key = (round, key);
+            let name = [key.0.to_le_bytes(), key.1.to_le_bytes()].concat();
+            cache.set(name, &[2; 1000], until(cache.now() + 30)).unwrap();
+        }
+        clock.advance(40);
+        tidy(&cache, &clock, 1000);
+    }
+    assert_eq!(cache.stats().total.evicted, 0);
+}
+
+#[test]
+fn flush_hides_all_that_came_before() {
+    let (cache, clock) = cache(16 << 20);
+    for key in 0..1000_u32 {
+        cache.set(key.to_le_bytes(), &[3; 500], Attrs::default()).unwrap();
+    }
+    cache.set("k", b"old", Attrs::default()).unwrap();
+    cache.flush();
+    assert_eq!(miss(&cache, "k"), Some(Miss::Flushed));
+    cache.set("k", b"new", Attrs::default()).unwrap();
+    assert_eq!(cache.get("k").as_deref(), Some(&b"new"[..]));
+    assert!((0..1000_u32).all(|key| !cache.contains(key.to_le_bytes())));
+    tidy(&cache, &clock, 100);
+    let total = cache.stats().total;
+    assert_eq!((total.items, total.flushed), (1, 1001));
+    assert_eq!(cache.get("k").as_deref(), Some(&b"new"[..]));
+}
+
+#[test]
+fn a_planned_flush_comes_at_its_second_and_only_the_last_plan_counts() {
+    let (cache, clock) = cache(8 << 20);
+    cache.set("before", b"1", Attrs::default()).unwrap();
+    cache.flush_at(START + 5);
+    cache.flush_at(START + 10);
+    clock.advance(9);
+    cache.set("later", b"2", Attrs::default()).unwrap();
+    assert!(cache.contains("before") && cache.contains("later"));
+    clock.advance(1);
+    cache.set("after", b"3", Attrs::default()).unwrap();
+    assert!(!cache.contains("before") && !cache.contains("later"));
+    assert_eq!(cache.get("after").as_deref(), Some(&b"3"[..]));
+    clock.advance(100);
+    assert!(cache.contains("after"), "a plan is carried out once");
+}
+
+#[test]
+fn a_plan_that_is_due_is_not_replaced() {
+    let (cache, clock) = cache(8 << 20);
+    cache.set("k", b"v", Attrs::default()).unwrap();
+    cache.flush_at(START + 5);
+    clock.advance(6);
+    cache.flush_at(START + 100);
+    assert!(!cache.contains("k"));
+}
+
+#[test]
+fn a_value_that_arrives_during_a_flush_is_stored_after_it() {
+    let (cache, clock) = cache(8 << 20);
+    let mut place = cache.reserve("k", 4, Attrs::default()).unwrap();
+    place.write(b"ab");
+    cache.flush();
+    place.write(b"cd");
+    place.commit(&memcore::Write::default()).unwrap();
+    tidy(&cache, &clock, 100);
+    assert_eq!(cache.get("k").as_deref(), Some(&b"abcd"[..]));
+}

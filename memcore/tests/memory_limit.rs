@@ -1,0 +1,229 @@
+//! The limit is the truth, and the memory below it is put to use.
+
+mod common {
+    pub(crate) mod values;
+}
+
+use common::values::{HEAD, Rng, certified, verify};
+use memcore::{Attrs, Cache, Fetch, Fetched, Handle, Mode, StoreError, Write};
+
+const MIB: usize = 1 << 20;
+const LIMIT: usize = 8 * MIB;
+
+#[track_caller]
+fn assert_within_limit(cache: &Cache) {
+    let stats = cache.stats();
+    assert!(stats.used <= stats.limit, "{} of {} bytes used", stats.used, stats.limit);
+}
+
+/// Bytes of the keys' values that can be read, looked at without counting as a use.
+fn live_bytes(cache: &Cache, keys: impl Iterator<Item = u32>) -> usize {
+    let peek = Fetch { peek: true, ..Fetch::default() };
+    let mut value = Vec::new();
+    let mut live = 0;
+    for key in keys {
+        value.clear();
+        if let Fetched::Copied(hit) = cache.fetch(key.to_le_bytes(), &peek, &mut value, |_, _| {}) {
+            verify(key, &value);
+            live += hit.meta.value_len;
+        }
+    }
+    live
+}
+
+#[test]
+fn an_idle_cache_uses_next_to_nothing() {
+    let cache = Cache::new(64 * MIB).unwrap();
+    let stats = cache.stats();
+    assert!(stats.used < MIB, "{} bytes used", stats.used);
+    assert_eq!((stats.total.items, stats.total.bytes), (0, 0));
+}
+
+#[test]
+fn the_limit_holds_for_every_size() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    let mut rng = Rng::new(1);
+    let sizes = [0, 1, 10, 100, 1000, 5000, 33_000, 70_000, 300_000, MIB - 400];
+    for step in 0..6000_u32 {
+        let len = sizes[rng.below(sizes.len())];
+        let len = len - rng.below(len / 3 + 1);
+        cache.set(step.to_le_bytes(), &vec![7; len], Attrs::default()).unwrap();
+        assert_eq!(cache.peek(step.to_le_bytes()).map(|meta| meta.value_len), Some(len));
+        assert_within_limit(&cache);
+    }
+    assert!(cache.stats().total.evicted > 0);
+}
+
+#[test]
+fn memory_follows_when_sizes_shift() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    let mut next = 0;
+    for (phase, len) in [100, 10_000, 500_000, 100].into_iter().enumerate() {
+        let count = (3 * LIMIT / len) as u32;
+        for key in next..next + count {
+            cache.set(key.to_le_bytes(), &certified(key, 0, len), Attrs::default()).unwrap();
+            if key % 64 == 0 {
+                assert_within_limit(&cache);
+            }
+        }
+        // Smaller values leave more of the limit to headers and the index.
+        let least = if len == 100 { LIMIT * 60 / 100 } else { LIMIT * 70 / 100 };
+        let live = live_bytes(&cache, next..next + count);
+        assert!(live >= least, "phase {phase}: {live} bytes of {len}-byte values are held");
+        next += count;
+    }
+}
+
+#[test]
+fn a_working_set_of_another_size_displaces_the_old_one() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    for (phase, len) in [100, 10_000, 300_000, 100].into_iter().enumerate() {
+        let count = (LIMIT / 2 / (len + 50)) as u32;
+        let base = phase as u32 * 1_000_000;
+        let mut hits = 0;
+        // Large values are few, so that it takes them more rounds to be worth their room.
+        let rounds = if len > 100_000 { 40 } else { 6 };
+        for round in 0..rounds {
+            hits = 0;
+            for key in base..base + count {
+                match cache.get(key.to_le_bytes()) {
+                    Some(value) => hits += u64::from(verify(key, &value) <= round),
+                    None => {
+                        let value = certified(key, round, len);
+                        cache.set(key.to_le_bytes(), &value, Attrs::default()).unwrap();
+                    }
+                }
+            }
+            assert_within_limit(&cache);
+        }
+        let least = u64::from(count) * 80 / 100;
+        assert!(hits >= least, "phase {phase}: {hits} of {count} values of {len} bytes are there");
+    }
+}
+
+#[test]
+fn overwriting_with_other_sizes_keeps_most_of_what_fits() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    let mut rng = Rng::new(2);
+    let mean = 1500;
+    let keys = (LIMIT * 70 / 100 / mean) as u32;
+    for round in 0..12 {
+        for _ in 0..keys {
+            let key = rng.below(keys as usize) as u32;
+            let len = HEAD + rng.below(2 * (mean - HEAD));
+            cache.set(key.to_le_bytes(), &certified(key, round, len), Attrs::default()).unwrap();
+        }
+        assert_within_limit(&cache);
+    }
+    for key in 0..keys {
+        let len = HEAD + rng.below(2 * (mean - HEAD));
+        cache.set(key.to_le_bytes(), &certified(key, 99, len), Attrs::default()).unwrap();
+    }
+    let kept = (0..keys).filter(|key| cache.contains(key.to_le_bytes())).count();
+    assert!(kept >= keys as usize * 75 / 100, "{kept} of {keys} are left");
+}
+
+#[test]
+fn a_value_that_grows_by_appending_stays_within_the_limit() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    let append = Write { mode: Mode::Append, create: Some(Default::default()), ..Write::default() };
+    for round in 1..=200_usize {
+        cache.store("log", &[b'x'; 5000], Attrs::default(), &append).unwrap();
+        assert_eq!(cache.peek("log").unwrap().value_len, round * 5000);
+        assert_within_limit(&cache);
+    }
+    assert_eq!(cache.get("log").unwrap(), vec![b'x'; 1_000_000]);
+}
+
+#[test]
+fn the_limit_moves_down_and_up() {
+    let cache = Cache::builder(32 * MIB).build().unwrap();
+    let fill = |from: u32| {
+        for key in from..from + 6000 {
+            cache.set(key.to_le_bytes(), &certified(key, 0, 10_000), Attrs::default()).unwrap();
+        }
+    };
+    fill(0);
+    let before = live_bytes(&cache, 0..6000);
+    assert!(before > 22 * MIB, "{before} bytes are held");
+    cache.set_limit(8 * MIB).unwrap();
+    assert_eq!(cache.stats().limit, 8 * MIB);
+    assert_within_limit(&cache);
+    let after = live_bytes(&cache, 0..6000);
+    assert!((4 * MIB..=8 * MIB).contains(&after), "{after} bytes are held");
+    fill(10_000);
+    assert_within_limit(&cache);
+    cache.set_limit(32 * MIB).unwrap();
+    fill(20_000);
+    let grown = live_bytes(&cache, 20_000..26_000);
+    assert!(grown > 22 * MIB, "{grown} bytes are held");
+    assert_within_limit(&cache);
+}
+
+#[test]
+fn without_evictions_a_full_cache_keeps_everything() {
+    let cache = Cache::builder(LIMIT).evictions(false).build().unwrap();
+    let mut stored = 0_u32;
+    while cache.set(stored.to_le_bytes(), &certified(stored, 1, 1000), Attrs::default()).is_ok() {
+        stored += 1;
+        assert!(stored < 10_000, "the limit does not hold");
+    }
+    assert!(stored as usize * 1000 > LIMIT / 2, "only {stored} values fit");
+    let refused = cache.set("one more", &[1; 1000], Attrs::default());
+    assert_eq!(refused, Err(StoreError::OutOfMemory));
+    assert_within_limit(&cache);
+    for key in 0..stored {
+        assert_eq!(verify(key, &cache.get(key.to_le_bytes()).unwrap()), 1);
+    }
+    let total = cache.stats().total;
+    assert_eq!((total.evicted, total.items), (0, u64::from(stored)));
+    assert!(total.out_of_memory > 0);
+
+    for key in 0..stored / 2 {
+        assert!(cache.delete(key.to_le_bytes()));
+    }
+    for key in 0..stored / 4 {
+        cache.set(key.to_le_bytes(), &certified(key, 2, 1000), Attrs::default()).unwrap();
+    }
+}
+
+#[test]
+fn what_handles_hold_stays_intact_and_counts() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    let mut held: Vec<(u32, Handle)> = Vec::new();
+    for key in 0..12_000_u32 {
+        let len = if key % 50 == 0 { 40_000 } else { 2000 };
+        cache.set(key.to_le_bytes(), &certified(key, 5, len), Attrs::default()).unwrap();
+        if key % 100 < 2 {
+            held.push((key, cache.get_handle(key.to_le_bytes()).expect("just stored")));
+            cache.delete(key.to_le_bytes());
+        }
+        if key % 16 == 0 {
+            assert_within_limit(&cache);
+        }
+        if held.len() > 100 {
+            held.swap_remove(key as usize % held.len());
+        }
+    }
+    assert!(cache.stats().pinned_bytes > 0);
+    for (key, handle) in &held {
+        assert_eq!(verify(*key, &handle.to_vec()), 5);
+    }
+    held.clear();
+    assert_eq!(cache.stats().pinned_bytes, 0);
+}
+
+#[test]
+fn abandoned_reservations_leave_nothing_behind() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    for round in 0..200_usize {
+        let key = (round % 7).to_le_bytes();
+        let mut place = cache.reserve(key, 900_000, Attrs::default()).unwrap();
+        assert_eq!(place.write(&vec![1; round * 4500]), round * 4500);
+        assert_within_limit(&cache);
+        assert!(!cache.contains(key));
+    }
+    assert_eq!(cache.stats().total.items, 0);
+    cache.set("after", &vec![2; 900_000], Attrs::default()).unwrap();
+    assert_within_limit(&cache);
+}
