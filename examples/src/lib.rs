@@ -1,1 +1,3 @@
-//! Examples; each program is one file in this folder.
+//! Programs that use the crates as a stranger would; each is one file in `examples/examples`.
+//! The README's program is tested here.
+#![doc = include_str!("../../README.md")]

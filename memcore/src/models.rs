@@ -3,7 +3,7 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p memcore --lib models`
 
-use loom::thread;
+use loom::thread as modelled;
 
 use crate::{Attrs, Cache, Handle, ManualClock};
 
@@ -47,7 +47,7 @@ fn a_reader_sees_one_value_or_the_other_while_it_is_overwritten() {
         let cache = cache();
         set(&cache, "k", b"11111111");
         let writer = cache.clone();
-        let writer = thread::spawn(move || set(&writer, "k", b"22222222"));
+        let writer = modelled::spawn(move || set(&writer, "k", b"22222222"));
         let value = cache.get("k").expect("it is there all the time");
         assert_whole(&value, b"12");
         writer.join().unwrap();
@@ -61,7 +61,7 @@ fn a_reader_never_sees_memory_that_is_used_anew() {
         let cache = cache();
         alone_in_a_segment(&cache, "k");
         let writer = cache.clone();
-        let writer = thread::spawn(move || {
+        let writer = modelled::spawn(move || {
             writer.delete("k");
             set(&writer, "a", &[b'a'; 20]);
             set(&writer, "b", &[b'b'; 20]);
@@ -80,7 +80,7 @@ fn pinned_bytes_stay_while_memory_is_used_anew() {
         let cache = cache();
         alone_in_a_segment(&cache, "k");
         let writer = cache.clone();
-        let writer = thread::spawn(move || {
+        let writer = modelled::spawn(move || {
             writer.delete("k");
             set(&writer, "a", &[b'a'; 20]);
             set(&writer, "b", &[b'b'; 20]);
@@ -99,7 +99,7 @@ fn pinned_bytes_are_not_written_over() {
         let cache = cache();
         set(&cache, "k", b"11111111");
         let writer = cache.clone();
-        let writer = thread::spawn(move || set(&writer, "k", b"22222222"));
+        let writer = modelled::spawn(move || set(&writer, "k", b"22222222"));
         let handle = cache.get_handle("k").expect("it is there all the time");
         let before = Handle::to_vec(&handle);
         assert_whole(&before, b"12");

@@ -345,8 +345,8 @@ impl Engine {
         }
     }
 
-    /// Chooses the next victim. A candidate may be gone before it is taken, by a writer that emptied
-    /// it; so this tries more than once.
+    /// Chooses the next victim. A candidate may be gone before it is taken, by a writer that
+    /// emptied it; so this tries more than once.
     fn choose(&self, reclaim: &mut Reclaim) -> Option<Victim> {
         const ATTEMPTS: usize = 16;
         (0..ATTEMPTS).find_map(|_| self.choose_once(reclaim))

@@ -1,8 +1,8 @@
 //! Ghosts: keys whose items were evicted lately. A key that comes back while it is remembered has
 //! shown that it is worth more than a place on probation.
 //!
-//! A group remembers 16 tags, half a word each. They are forgotten when newer ones push them out, or
-//! when about as many keys have been remembered in their shard as there are items: with longer
+//! A group remembers 16 tags, half a word each. They are forgotten when newer ones push them out,
+//! or when about as many keys have been remembered in their shard as there are items: with longer
 //! memory, every key that ever comes back would count as worthy.
 //!
 //! ```text

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The transcripts against Debian's memcached, as far as they do not depend on its version: so the
+# expectations are proven, not only met.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+reference=${MEMCACHED_REFERENCE:-$(command -v memcached || true)}
+[ -n "$reference" ] || skip 'there is no memcached to compare with'
+MEMCACHED_REFERENCE=$reference cargo test -p memserver --test conformance
