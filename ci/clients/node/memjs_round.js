@@ -59,11 +59,6 @@ async function main() {
   }
   equal(await text(client, 'short'), null, 'expired');
 
-  await new Promise((done, failed) => client.versionAll((error, versions) => {
-    if (error) failed(error);
-    equal(Object.values(versions.values || versions).map(String), ['1.6.45'], 'version');
-    done();
-  }));
   await new Promise((done, failed) => client.stats((error, _, stats) => {
     if (error) failed(error);
     equal(stats.version, '1.6.45', 'stats');
