@@ -258,7 +258,12 @@ impl Engine {
                 self.retire(&old, Cause::Replaced, now);
             }
             None => {
-                if self.index.insert(position, loc, lock).is_err() {
+                let mut inserted = self.index.insert(position, loc, lock);
+                // A shard that is on its way to another size may have room at the end of it.
+                while inserted.is_err() && self.advance_index(position.shard, lock, now) {
+                    inserted = self.index.insert(position, loc, lock);
+                }
+                if inserted.is_err() {
                     self.evict_neighbour(position, now, lock);
                     // There is room now, by the eviction if nothing else.
                     let _ = self.index.insert(position, loc, lock);

@@ -471,7 +471,7 @@ impl Index {
                 }
             }
         }
-        let end = group.end();
+        let end = self.mapping(position).visited(group);
         for &(at, loc) in &lock.stash {
             if at >= position.at && end.is_none_or(|end| at < end) {
                 visit(Position { shard: position.shard, at }, loc);
@@ -551,6 +551,22 @@ impl ShardState {
 }
 
 impl Mapping {
+    /// The first position behind what was visited with a group. Of a new group that overlaps an old
+    /// one that has not been moved yet, the rest is still there.
+    fn visited(&self, group: Group) -> Option<u32> {
+        let old = self.old.load(Ordering::Relaxed);
+        let new = self.new.load(Ordering::Relaxed);
+        let moved = self.moved.load(Ordering::Relaxed);
+        if new >= old || group.count == old || moved == 0 {
+            return group.end();
+        }
+        let boundary = Group { number: moved - 1, count: old }.end();
+        match (group.end(), boundary) {
+            (Some(end), Some(boundary)) => Some(end.min(boundary)),
+            (end, boundary) => end.or(boundary),
+        }
+    }
+
     #[inline(always)]
     fn group(&self, position: u32) -> Group {
         let old = self.old.load(Ordering::Relaxed);
