@@ -65,8 +65,14 @@ pub(crate) struct Config {
     pub(crate) port: Port,
     /// The port that was really taken, once it is; 0 for none.
     pub(crate) tcp_port: u16,
-    /// Always 0: there is no UDP.
+    /// The port for requests in datagrams.
+    pub(crate) udp: Port,
+    /// The one that was really taken, once it is; 0 for none.
     pub(crate) udp_port: u16,
+    /// Datagrams are taken from other machines as well.
+    pub(crate) udp_public: bool,
+    /// They may change items.
+    pub(crate) udp_writes: bool,
     /// Where to listen over TCP; empty stands for everywhere.
     pub(crate) listen: Vec<Listen>,
     /// The same, as it was spelled.
@@ -124,7 +130,10 @@ impl Default for Config {
             threads: 4,
             port: Port::Fixed(11211),
             tcp_port: 0,
+            udp: Port::Off,
             udp_port: 0,
+            udp_public: false,
+            udp_writes: false,
             listen: Vec::new(),
             unix_socket: None,
             unix_mask: 0o700,

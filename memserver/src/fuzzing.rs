@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use memcore::{Cache, ManualClock};
 
+#[cfg(all(feature = "test-clock", debug_assertions))]
+use crate::admin::debugtime::TestClock;
 use crate::batch::{Batch, Job, Spare};
 use crate::cli::{self, Command};
 use crate::config::Config;
@@ -45,6 +47,8 @@ impl Stage {
             .seed(1);
         let cache = builder.build().expect("settings that were checked");
         let shared = Shared::new(cache, Arc::new(config));
+        #[cfg(all(feature = "test-clock", debug_assertions))]
+        let _ = shared.test_clock.set(Arc::new(TestClock::new(clock.clone())));
         // Nobody waits for the end of a server without threads.
         let _ = shared.stop.set(Box::new(|_| ()));
         Self { shared, clock }

@@ -68,6 +68,7 @@ mod sys;
 mod test_server;
 mod trace;
 mod turn;
+mod udp;
 mod watch;
 mod worker;
 

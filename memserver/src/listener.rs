@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
-use mio::net::{TcpListener, UnixListener};
+use mio::net::{TcpListener, UdpSocket, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, Type};
 
@@ -35,6 +35,14 @@ pub enum ListenError {
         /// Why.
         source: io::Error,
     },
+    /// A UDP port.
+    #[error("failed to listen on UDP: {}{}", reason(.source), privileges(*.port, .source))]
+    Udp {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
     /// A Unix socket.
     #[error("failed to listen on UNIX socket {}: {}", .path.display(), reason(.source))]
     Unix {
@@ -44,6 +52,9 @@ pub enum ListenError {
         source: io::Error,
     },
 }
+
+/// A socket for requests in datagrams.
+pub(crate) type Datagrams = UdpSocket;
 
 /// One listening socket.
 #[derive(Debug)]
@@ -140,6 +151,64 @@ impl Listener {
             Kind::Unix(unix) => unix,
         }
     }
+}
+
+/// Opens the sockets for datagrams: where TCP is served too, but at this machine's own addresses
+/// only unless it is to be public. None if there is no such service.
+///
+/// # Errors
+/// No place can be had.
+pub(crate) fn open_udp(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
+    let port = match config.udp {
+        Port::Fixed(port) if config.unix_socket.is_none() => port,
+        Port::Ephemeral if config.unix_socket.is_none() => 0,
+        _ => return Ok(Vec::new()),
+    };
+    let fail = |source| ListenError::Udp { port, source };
+    let mut sockets: Vec<UdpSocket> = Vec::new();
+    let mut first = None;
+    for ip in udp_places(config).map_err(fail)? {
+        // All take the port that the first was given.
+        let taken = sockets.first().and_then(|socket| socket.local_addr().ok());
+        match udp((ip, taken.map_or(port, |at| at.port())).into()) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(fail(error)),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    let outside = || {
+        let why = "datagrams are taken from this machine only, unless -o udp_public is given";
+        io::Error::new(ErrorKind::AddrNotAvailable, why)
+    };
+    if sockets.is_empty() { Err(fail(first.unwrap_or_else(outside))) } else { Ok(sockets) }
+}
+
+fn udp_places(config: &Config) -> io::Result<Vec<IpAddr>> {
+    let everywhere = config.listen.is_empty() || config.listen.iter().any(|at| at.host.is_none());
+    let mut ips: Vec<IpAddr> = match (everywhere, config.udp_public) {
+        (false, _) => Vec::new(),
+        (true, true) => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        (true, false) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+    };
+    for host in config.listen.iter().filter_map(|at| at.host.as_deref()) {
+        for address in (host, 0).to_socket_addrs()? {
+            let wanted = config.udp_public || address.ip().is_loopback();
+            if wanted && !ips.contains(&address.ip()) {
+                ips.push(address.ip());
+            }
+        }
+    }
+    Ok(ips)
+}
+
+fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
 }
 
 /// Listens at all addresses of both families; a family that the machine lacks is left out.

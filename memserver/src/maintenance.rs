@@ -33,17 +33,26 @@ pub(crate) struct Maintenance {
 #[derive(Debug)]
 pub(crate) struct Drive {
     system: SystemClock,
+    #[cfg(not(all(feature = "test-clock", debug_assertions)))]
     shown: ManualClock,
+    #[cfg(all(feature = "test-clock", debug_assertions))]
+    pub(crate) shown: Arc<crate::admin::debugtime::TestClock>,
 }
 
 impl Drive {
     /// Makes `shown` follow the system's time.
     pub(crate) fn new(shown: ManualClock) -> Self {
+        #[cfg(all(feature = "test-clock", debug_assertions))]
+        let shown = Arc::new(crate::admin::debugtime::TestClock::new(shown));
         Self { system: SystemClock::new(), shown }
     }
 
     fn tick(&self) {
-        self.shown.set(self.system.now());
+        let now = self.system.now();
+        #[cfg(not(all(feature = "test-clock", debug_assertions)))]
+        self.shown.set(now);
+        #[cfg(all(feature = "test-clock", debug_assertions))]
+        self.shown.tick(now);
     }
 }
 

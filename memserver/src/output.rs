@@ -120,6 +120,12 @@ impl Output {
         write(&slices[..count])
     }
 
+    /// Moves everything to the end of `to`.
+    pub(crate) fn drain_into(&mut self, to: &mut Vec<u8>) {
+        self.pieces().for_each(|piece| to.extend_from_slice(piece));
+        self.clear();
+    }
+
     /// Notes that the next `count` bytes are sent.
     pub(crate) fn advance(&mut self, mut count: usize) {
         while let Some(pin) = self.pins.front() {

@@ -13,7 +13,7 @@ use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
 
 use crate::cli::{self, Command, Exit, Options, Process, Refusal};
 use crate::config::Config;
-use crate::listener::{self, Listener};
+use crate::listener::{self, Datagrams, Listener};
 use crate::log;
 use crate::maintenance::Drive;
 use crate::server::{Outside, Server, StartError};
@@ -53,27 +53,30 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<(), Refusal> {
 
 /// Serves until a signal or a client ends it.
 fn serve(options: Options) -> Result<(), Refusal> {
-    let Options { mut config, process, mut warnings } = options;
+    let Options { mut config, process, mut warnings, .. } = options;
     warnings.extend(fit_connections(&mut config));
     warnings.iter().for_each(|warning| log::line(format_args!("WARNING: {warning}")));
     // The first thing, so that a stop while starting is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
     let identity = identity(process.user.as_deref(), sys::is_root(), User::find)?;
-    let listeners = open_as(identity.as_ref(), &config, &process)?;
+    let (listeners, datagrams) = open_as(identity.as_ref(), &config, &process)?;
     let clock = ManualClock::new(SystemClock::new().now());
     let watch = Hub::new(&config);
     let cache = cache(&config, clock.clone(), Arc::clone(&watch))?;
     announce(&listeners, config.verbosity);
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.unix_socket.is_none()) {
-        let written = write_ports(Path::new(&path), &listeners);
+        let written = write_ports(Path::new(&path), &listeners, &datagrams);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
     }
     let outside =
         Outside { signals: Some(signals), drive: Some(Drive::new(clock)), watch: Some(watch) };
-    let server = Server::start(cache, config, listeners, outside).map_err(|error| match error {
-        StartError::BadAddress(_) => Refusal::usage(error.to_string()),
-        _ => Refusal::system(error.to_string()),
-    })?;
+    let server =
+        Server::start(cache, config, listeners, datagrams, outside).map_err(
+            |error| match error {
+                StartError::BadAddress(_) => Refusal::usage(error.to_string()),
+                _ => Refusal::system(error.to_string()),
+            },
+        )?;
     if process.lock_memory
         && let Err(error) = sys::lock_memory()
     {
@@ -129,8 +132,11 @@ fn open_as(
     user: Option<&User>,
     config: &Config,
     process: &Process,
-) -> Result<Vec<Listener>, Refusal> {
-    let open = || listener::open(config).map_err(|error| Refusal::system(error.to_string()));
+) -> Result<(Vec<Listener>, Vec<Datagrams>), Refusal> {
+    let open = || {
+        let all = listener::open(config).and_then(|tcp| Ok((tcp, listener::open_udp(config)?)));
+        all.map_err(|error| Refusal::system(error.to_string()))
+    };
     let Some(user) = user else { return open() };
     if process.lock_memory {
         sys::allow_locked_memory();
@@ -139,9 +145,9 @@ fn open_as(
         assume(user, process)?;
         return open();
     }
-    let listeners = open()?;
+    let sockets = open()?;
     assume(user, process)?;
-    Ok(listeners)
+    Ok(sockets)
 }
 
 fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
@@ -178,12 +184,14 @@ fn announce(listeners: &[Listener], verbosity: u8) {
 }
 
 /// Tells the ports in memcached's form.
-fn write_ports(path: &Path, listeners: &[Listener]) -> io::Result<()> {
+fn write_ports(path: &Path, listeners: &[Listener], datagrams: &[Datagrams]) -> io::Result<()> {
+    let tcp = listeners.iter().filter_map(Listener::local_addr).map(|at| ("TCP", at));
+    let udp = datagrams.iter().filter_map(|socket| socket.local_addr().ok());
     let mut text = String::new();
-    for address in listeners.iter().filter_map(Listener::local_addr) {
+    for (kind, address) in tcp.chain(udp.map(|at| ("UDP", at))) {
         let family = if address.is_ipv6() { "INET6" } else { "INET" };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "TCP {family}: {}", address.port());
+        let _ = writeln!(text, "{kind} {family}: {}", address.port());
     }
     sys::replace(path, &text)
 }

@@ -14,11 +14,12 @@ use memcore::Cache;
 
 use crate::acceptor::{Acceptor, Control};
 use crate::config::{Config, Listen, split_address};
-use crate::listener::{self, ListenError, Listener};
+use crate::listener::{self, Datagrams, ListenError, Listener};
 use crate::maintenance::{Drive, Maintenance};
 use crate::shared::Shared;
 use crate::stream::Facts;
 use crate::sys::{Signals, TemporaryFile};
+use crate::udp::Udp;
 use crate::watch::Hub;
 use crate::worker::{Worker, WorkerHandle};
 
@@ -98,7 +99,7 @@ impl Builder {
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
         let listeners = listener::open(&self.config)?;
-        Server::start(self.cache, self.config, listeners, Outside::default())
+        Server::start(self.cache, self.config, listeners, Vec::new(), Outside::default())
     }
 }
 
@@ -122,6 +123,7 @@ pub struct Server {
     control: Arc<Control>,
     acceptor: Option<JoinHandle<io::Result<()>>>,
     workers: Vec<JoinHandle<()>>,
+    udp: Option<Udp>,
     maintenance: Option<Maintenance>,
     /// The socket file is removed last.
     _socket_file: Option<TemporaryFile>,
@@ -150,11 +152,14 @@ impl Server {
         cache: Cache,
         mut config: Config,
         listeners: Vec<Listener>,
+        datagrams: Vec<Datagrams>,
         outside: Outside,
     ) -> Result<Self, StartError> {
         let refused = |what| move |source| StartError::System { what, source };
         let socket_file = config.unix_socket.as_deref().map(TemporaryFile::adopt);
         let addresses: Vec<_> = listeners.iter().filter_map(Listener::local_addr).collect();
+        let udp_address = datagrams.first().and_then(|socket| socket.local_addr().ok());
+        config.udp_port = udp_address.map_or(0, |address| address.port());
         config.tcp_port = addresses.first().map_or(0, SocketAddr::port);
         let listening = listeners.iter().map(listening_socket).collect();
         let watch = outside.watch.unwrap_or_else(|| Hub::new(&config));
@@ -178,6 +183,7 @@ impl Server {
             control,
             acceptor: None,
             workers: Vec::with_capacity(idle.len()),
+            udp: None,
             maintenance: None,
             _socket_file: socket_file,
         };
@@ -198,7 +204,16 @@ impl Server {
             let started = thread(format!("worker-{index}"), run).map_err(refused("a thread"))?;
             server.workers.push(started);
         }
+        if !datagrams.is_empty() {
+            let udp = Udp::start(datagrams, Arc::clone(&server.shared));
+            server.udp = Some(udp.map_err(refused("a thread"))?);
+        }
         let watch = Arc::clone(&server.shared.watch);
+        #[cfg(all(feature = "test-clock", debug_assertions))]
+        if let Some(drive) = &outside.drive {
+            // Nobody else sets it.
+            let _ = server.shared.test_clock.set(Arc::clone(&drive.shown));
+        }
         let maintenance = Maintenance::start(cache, watch, outside.drive);
         server.maintenance = Some(maintenance.map_err(refused("a thread"))?);
         Ok(server)
@@ -260,6 +275,7 @@ impl Server {
         for worker in self.workers.drain(..) {
             result = result.and(worker.join().map_err(panicked));
         }
+        self.udp = None;
         self.shared.watch.stop();
         self.maintenance = None;
         result

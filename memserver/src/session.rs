@@ -120,6 +120,11 @@ impl Session {
         self.stream.as_ref().is_some_and(|stream| stream.is_waiting())
     }
 
+    /// Whether the next byte is the first of a request.
+    pub(crate) fn is_between(&self) -> bool {
+        self.framing == Framing::Command
+    }
+
     /// Whether a value is on its way.
     pub(crate) fn is_receiving(&self) -> bool {
         matches!(self.framing, Framing::Body { .. } | Framing::Wait { .. })

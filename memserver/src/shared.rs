@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     /// One set per worker.
     pub(crate) workers: Box<[Counters]>,
+    /// One for what comes in datagrams.
+    pub(crate) udp: Counters,
     /// Done when a client has asked how long ago an item was used: only then is it worth the price
     /// of keeping that to the second.
     pub(crate) exact_access: Once,
@@ -56,6 +58,9 @@ pub(crate) struct Shared {
     pub(crate) crawls: AtomicU64,
     /// Where it listens.
     pub(crate) listening: OnceLock<Vec<Facts>>,
+    /// The clock in the hands of a test.
+    #[cfg(all(feature = "test-clock", debug_assertions))]
+    pub(crate) test_clock: OnceLock<Arc<crate::admin::debugtime::TestClock>>,
     /// Second when the server started.
     pub(crate) started: u32,
     /// Stops the server; the argument asks for a graceful stop.
@@ -83,6 +88,7 @@ impl Shared {
             prefixes: Prefixes::new(config.stat_key_prefix),
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
+            udp: Counters::default(),
             exact_access: Once::new(),
             copies: Budget::new(COPY_BUDGET),
             short_at: AtomicU32::new(0),
@@ -93,6 +99,8 @@ impl Shared {
             long_lines_refused: AtomicU64::new(0),
             crawls: AtomicU64::new(0),
             listening: OnceLock::new(),
+            #[cfg(all(feature = "test-clock", debug_assertions))]
+            test_clock: OnceLock::new(),
             started: cache.now(),
             stop: OnceLock::new(),
             roll_call: OnceLock::new(),
@@ -128,7 +136,7 @@ impl Shared {
 
     fn counts_of_life(&self) -> Counts {
         let mut sum = Counts::default();
-        self.workers.iter().for_each(|worker| sum.add(worker));
+        self.workers.iter().chain([&self.udp]).for_each(|counters| sum.add(counters));
         sum
     }
 }

@@ -229,7 +229,6 @@ fn what_is_switched_off_says_so() {
             ("shutdown graceful\r\n", "SERVER_ERROR: shutdown not enabled\r\n"),
             ("shutdown x\r\n", "CLIENT_ERROR invalid shutdown mode\r\n"),
             ("extstore\r\n", ERROR),
-            ("debugtime p\r\n", ERROR),
         ],
     );
 }
@@ -239,4 +238,23 @@ fn shows(server: &mut Server, settings: &[&str]) {
     for line in settings {
         assert!(reply.contains(&format!("STAT {line}\r\n")), "{line} in {reply}");
     }
+}
+
+#[cfg(not(all(feature = "test-clock", debug_assertions)))]
+#[test]
+fn the_clock_is_nobodys_toy() {
+    check(&[("debugtime p\r\n", ERROR), ("debugtime 5\r\n", ERROR)]);
+}
+
+#[cfg(all(feature = "test-clock", debug_assertions))]
+#[test]
+fn a_test_moves_the_clock() {
+    check(&[
+        ("debugtime\r\n", ERROR),
+        ("debugtime x\r\n", ERROR),
+        ("debugtime p\r\nset a 0 100 1\r\nx\r\n", "OK\r\nSTORED\r\n"),
+        ("debugtime 99\r\nget a\r\n", "OK\r\nVALUE a 0 1\r\nx\r\nEND\r\n"),
+        ("debugtime 1\r\nget a\r\n", "OK\r\nEND\r\n"),
+        ("debugtime r\r\n", OK),
+    ]);
 }

@@ -3,8 +3,10 @@
 mod program;
 
 use std::collections::BTreeSet;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use memcore::Attrs;
 use program::{Client, Program, WAIT};
 
 const ITEMS: usize = 100_000;
@@ -93,4 +95,25 @@ fn connections_of_all_workers_are_listed() {
         let text = String::from_utf8(client.rest()).unwrap();
         assert_eq!(text.matches("END\r\n").count(), 20);
     }
+}
+
+#[test]
+fn a_client_that_reads_nothing_of_a_dump_has_to_go_after_a_minute() {
+    let server = memserver::TestServer::start().unwrap();
+    for i in 0..ITEMS {
+        server.cache().set(format!("key{i}"), b"x", Attrs::default()).unwrap();
+    }
+    let connect = || Client::new(TcpStream::connect(server.address()).unwrap());
+    let (mut slow, mut other) = (connect(), connect());
+    slow.send("lru_crawler metadump all\r\n".repeat(20));
+    let mut connections = || other.stat("stats", "curr_connections");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(connections(), "2");
+    let start = Instant::now();
+    while connections() != "1" {
+        assert!(start.elapsed() < WAIT, "it may stay for ever");
+        server.advance(61);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(slow.is_ended());
 }

@@ -6,6 +6,8 @@
 //! `stats settings`, and need do no more.
 
 mod crawler;
+#[cfg(all(feature = "test-clock", debug_assertions))]
+pub(crate) mod debugtime;
 mod knobs;
 mod lru;
 mod memory;
@@ -37,7 +39,12 @@ pub(crate) fn run(shared: &Arc<Shared>, command: Admin, args: Args<'_>) -> Answe
         Admin::LruCrawler => crawler::run(shared, args),
         Admin::RefreshCerts => Answer::Line(b"Error TLS not enabled\r\n"),
         Admin::Slabs => Answer::Line(slabs::run(shared, args)),
-        Admin::Debugtime | Admin::Extstore | Admin::Watch => Answer::Line(ERROR),
+        #[cfg(all(feature = "test-clock", debug_assertions))]
+        Admin::Debugtime => Answer::Line(match shared.test_clock.get() {
+            Some(clock) => clock.run(args),
+            None => ERROR,
+        }),
+        _ => Answer::Line(ERROR),
     }
 }
 

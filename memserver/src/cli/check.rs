@@ -8,6 +8,9 @@ const LRU_PCT_MAX: u32 = 80;
 
 /// Checks all settings together.
 pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
+    if options.config.udp != Port::Off && !options.port_given {
+        options.config.port = options.config.udp;
+    }
     let config = &options.config;
     fits(config)?;
     if config.hot_lru_pct + config.warm_lru_pct > LRU_PCT_MAX {
@@ -21,8 +24,15 @@ pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
         let message = "nothing to listen on: -p 0 needs -s FILE, or -l with ports of its own";
         return Err(Refusal::usage(message));
     }
-    if config.unix_socket.is_some() && !everywhere {
+    if config.unix_socket.is_none() {
+        return Ok(());
+    }
+    let udp = config.udp != Port::Off;
+    if !everywhere {
         options.warn("-s listens on nothing else: -l has no effect".to_owned());
+    }
+    if udp {
+        options.warn("-s listens on nothing else: -U has no effect".to_owned());
     }
     Ok(())
 }

@@ -64,7 +64,8 @@ const fn flag(
 pub(super) static FLAGS: &[Flag] = &[
     flag('p', "port", Takes1("NUM"), "11211", "TCP port; 0 for none, -1 for any that is free",
         Act, port),
-    flag('U', "udp-port", Takes1("NUM"), "0", "UDP port; only 0 (none) can be had",
+    flag('U', "udp-port", Takes1("NUM"), "0",
+        "UDP port for lookups from this machine, 0 for none; without -p the TCP port as well",
         Act, udp_port),
     flag('s', "unix-socket", Takes1("FILE"), "", "listen on a Unix socket and on nothing else",
         Act, |o, v| { o.config.unix_socket = Some(v.path()?); Ok(()) }),
@@ -153,19 +154,20 @@ pub(super) static FLAGS: &[Flag] = &[
 ];
 
 fn port(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
-    let port = match port_number(value, -1)? {
+    options.port_given = true;
+    put(&mut options.config.port, named_port(value))
+}
+
+fn named_port(value: Value<'_>) -> Result<Port, Refusal> {
+    Ok(match port_number(value, -1)? {
         -1 => Port::Ephemeral,
         0 => Port::Off,
         number => u16::try_from(number).map_or(Port::Off, Port::Fixed),
-    };
-    put(&mut options.config.port, Ok(port))
+    })
 }
 
-fn udp_port(_: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
-    match port_number(value, 0)? {
-        0 => Ok(()),
-        _ => Err(Refusal::usage(format!("{}: this build has no UDP, use 0", value.name))),
-    }
+fn udp_port(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+    put(&mut options.config.udp, named_port(value))
 }
 
 /// A port out of range is wrong use, unlike other numbers.

@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     /// The process's settings.
     pub(crate) process: Process,
+    /// Whether a port for TCP was named.
+    pub(crate) port_given: bool,
     /// What the user has to know about the arguments, a line each.
     pub(crate) warnings: Vec<String>,
 }

@@ -35,7 +35,7 @@ fn printed(args: &[&str]) -> String {
 
 #[test]
 fn nothing_is_memcacheds_default() {
-    let Options { config, process, warnings } = options("");
+    let Options { config, process, warnings, .. } = options("");
     assert_eq!(config, crate::config::Config::default());
     assert_eq!(config.memory_limit, 64 << 20);
     assert_eq!(config.max_connections, 1024);
@@ -82,7 +82,12 @@ fn flags_have_their_effect() {
         ("-p0|-s/x", |o| o.config.port == Port::Off),
         ("-p-1", |o| o.config.port == Port::Ephemeral),
         ("-p|-1", |o| o.config.port == Port::Ephemeral),
-        ("-U0", |o| o.config.udp_port == 0),
+        ("-U0", |o| o.config.udp == Port::Off && o.config.port == Port::Fixed(11211)),
+        ("-U5|-p6", |o| o.config.udp == Port::Fixed(5) && o.config.port == Port::Fixed(6)),
+        ("-p6|-U5", |o| o.config.udp == Port::Fixed(5) && o.config.port == Port::Fixed(6)),
+        ("-p11211|-U-1", |o| o.config.udp == Port::Ephemeral),
+        ("-U 5", |o| o.config.udp == Port::Fixed(5) && o.config.port == Port::Fixed(5)),
+        ("-o udp_public,udp_writes", |o| o.config.udp_public && o.config.udp_writes),
         ("-a777", |o| o.config.unix_mask == 0o777),
         ("-a 0750", |o| o.config.unix_mask == 0o750),
         ("-A", |o| o.config.shutdown_command),

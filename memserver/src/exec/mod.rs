@@ -57,9 +57,17 @@ pub(crate) struct Exec<'w> {
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
+        Self::with_counters(shared, &shared.workers[index], index)
+    }
+
+    /// Executes jobs that came in datagrams.
+    pub(crate) fn for_datagrams(shared: &'w Arc<Shared>) -> Self {
+        Self::with_counters(shared, &shared.udp, shared.workers.len())
+    }
+
+    fn with_counters(shared: &'w Arc<Shared>, counters: &'w Counters, index: usize) -> Self {
         let attention = Cell::new(shared.watch.attention.load(Ordering::Relaxed));
-        let client = Cell::new(0);
-        Self { shared, counters: &shared.workers[index], index, attention, client }
+        Self { shared, counters, index, attention, client: Cell::new(0) }
     }
 
     /// Executes `job` and appends what it answers to `out`.

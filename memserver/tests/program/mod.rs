@@ -163,7 +163,7 @@ impl Drop for Program {
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(WAIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
