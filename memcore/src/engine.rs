@@ -18,12 +18,15 @@ use crate::pool::Pool;
 use crate::reclaim::Reclaim;
 use crate::region::Region;
 use crate::removal::{Cause, Listener, Removal};
-use crate::segments::{Loc, Phase, Pieces, Queue, SegmentId, Segments, Stamp, class_of};
+use crate::segments::{Loc, Phase, Pieces, Queue, Segments, Stamp, class_of};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use crate::{Clock, Expiry, Key, Lease, Meta, Miss};
 
 /// Seconds that pass before an access is noted again.
 const ACCESS_GRAIN: u32 = 60;
+
+/// Room for any key, and for any length that a header can have.
+pub(crate) const KEY_BUFFER: usize = 256;
 
 /// Everything that a cache consists of.
 pub(crate) struct Engine {
@@ -374,10 +377,9 @@ impl Engine {
     ) -> Result<(Item, Spot), Miss> {
         let Some((item, spot)) = self.find(key, lock) else { return Err(Miss::Absent) };
         let Some(miss) = self.hidden(&item, now) else { return Ok((item, spot)) };
-        let cause = if miss == Miss::Flushed { Cause::Flushed } else { Cause::Expired };
         let position = self.index.position(key.hash);
         self.index.remove(position, spot, lock);
-        self.retire(&item, cause, now);
+        self.retire(&item, Cause::of_hidden(miss), now);
         Err(miss)
     }
 
@@ -432,15 +434,18 @@ impl Engine {
 
     /// Books the end of an item that the index no longer leads to: the one place where items go.
     pub(crate) fn retire(&self, item: &Item, cause: Cause, now: u32) {
-        self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
+        self.report(item, cause, now);
+        self.discard(item);
+    }
+
+    /// Tells the listener and the counters that a value has gone.
+    pub(crate) fn report(&self, item: &Item, cause: Cause, now: u32) {
         if let Some(listener) = &self.listener {
-            let mut key = [0; 256];
-            let key = &mut key[..item.shape.key_len()];
-            self.memory.read(item.key_at(), key);
+            let mut key = [0; KEY_BUFFER];
+            let key = self.key_of(item, &mut key);
             listener.call(&Removal { cause, key, meta: item.meta(now) });
         }
         self.count_removal(item, cause, now);
-        self.discard(item);
     }
 
     fn count_removal(&self, item: &Item, cause: Cause, now: u32) {
@@ -476,10 +481,10 @@ impl Engine {
 
     /// Gives up the memory of an item that was live.
     pub(crate) fn discard(&self, item: &Item) {
+        self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
         self.count_live(item, false);
         let mut begins = true;
-        for (at, len) in Pieces::new(&self.table, item.loc as usize * 4, item.size()) {
-            let segment = (at / self.table.segment_bytes()) as SegmentId;
+        for (segment, len) in self.pieces(item).by_segment() {
             let load = self.table.remove(segment, len, begins);
             if load.is_empty() {
                 self.pool.give_back(&self.table, segment, Phase::Sealed, &self.memory);
@@ -536,12 +541,30 @@ impl Engine {
         }
     }
 
+    /// The item's pieces, header and key included.
+    #[inline(always)]
+    pub(crate) fn pieces(&self, item: &Item) -> Pieces<'_> {
+        Pieces::new(&self.table, item.loc as usize * 4, item.size())
+    }
+
+    /// Copies the item's key.
+    pub(crate) fn key_of<'b>(&self, item: &Item, buffer: &'b mut [u8; KEY_BUFFER]) -> &'b [u8] {
+        let key = &mut buffer[..item.shape.key_len()];
+        self.memory.read(item.key_at(), key);
+        key
+    }
+
     /// The position of the item's key.
     pub(crate) fn position_of(&self, item: &Item) -> Position {
-        let mut key = [0; 256];
-        let key = &mut key[..item.shape.key_len()];
-        self.memory.read(item.key_at(), key);
-        self.index.position(self.hash(key))
+        let mut key = [0; KEY_BUFFER];
+        self.index.position(self.hash(self.key_of(item, &mut key)))
+    }
+
+    /// Writes the expiry of an item that has room for one. The shard is locked.
+    pub(crate) fn set_expiry(&self, item: &Item, expiry: u32) {
+        let at = item.shape.expiry_at() as u64;
+        self.word(item.loc + at).store(expiry, Ordering::Relaxed);
+        self.note_expiry(item.loc, Some(expiry));
     }
 }
 

@@ -144,9 +144,7 @@ impl Engine {
     }
 
     fn segments_of(&self, at: usize, len: usize) -> Vec<SegmentId> {
-        let segment_bytes = self.table.segment_bytes();
-        let pieces = Pieces::new(&self.table, at, len);
-        pieces.map(|(at, _)| (at / segment_bytes) as SegmentId).collect()
+        Pieces::new(&self.table, at, len).by_segment().map(|(segment, _)| segment).collect()
     }
 
     fn remove_pins(&self, segments: &[SegmentId]) {

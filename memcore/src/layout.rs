@@ -13,6 +13,8 @@
 //!
 //! This file knows words, not where they are kept.
 
+use crate::segments::class_of;
+
 /// The sequence of an item whose bytes are being written.
 pub(crate) const PENDING: u32 = 1 << 31;
 
@@ -116,6 +118,11 @@ impl Header {
     /// Words of the whole item.
     pub(crate) fn words(&self) -> usize {
         item_words(self.shape(), self.value_len)
+    }
+
+    /// The size class of the item.
+    pub(crate) fn class(&self) -> u8 {
+        class_of(self.words() * 4)
     }
 
     /// The header's words, and how many they are; the state is not live.

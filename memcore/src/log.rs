@@ -4,7 +4,7 @@
 
 use crate::engine::Engine;
 use crate::layout::{Header, State};
-use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId, class_of};
+use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId};
 use crate::sync::{Mutex, MutexGuard, Ordering};
 
 /// An item may go on in the next segment if it is at least this part of a segment; the end of a
@@ -50,7 +50,7 @@ impl Slot {
 impl Engine {
     /// The log for an item.
     pub(crate) fn log_for(&self, queue: Queue, header: &Header, now: u32) -> LogId {
-        let class = class_of(header.words() * 4);
+        let class = header.class();
         let left = header.expiry.filter(|&expiry| expiry != 0).map(|at| at.saturating_sub(now));
         let group = left
             .filter(|_| self.pool.held(class) >= GROUPS_FROM)
@@ -214,7 +214,7 @@ impl Engine {
     pub(crate) fn finish_chain(&self, chain: &Chain) {
         let bytes = chain.slot.header.words() * 4;
         let pieces = Pieces::new(&self.table, chain.slot.loc as usize * 4, bytes);
-        let ids = pieces.map(|(at, _)| (at / self.table.segment_bytes()) as SegmentId);
+        let ids = pieces.by_segment().map(|(id, _)| id);
         for id in ids.skip(1).filter(|&id| id != chain.last) {
             self.seal(id);
         }
@@ -245,8 +245,7 @@ impl Engine {
         let is_chain = missing != usize::MAX;
         let words = slot.header.words() - if is_chain { missing } else { 0 };
         let pieces = Pieces::new(&self.table, slot.loc as usize * 4, words * 4);
-        let ids: Vec<_> =
-            pieces.map(|(at, _)| (at / self.table.segment_bytes()) as SegmentId).collect();
+        let ids: Vec<_> = pieces.by_segment().map(|(id, _)| id).collect();
         let mut own = Vec::new();
         for (i, &id) in ids.iter().enumerate() {
             let load = self.table.abandon(id);

@@ -41,6 +41,13 @@ fn alone_in_a_segment(cache: &Cache, key: &str) {
     cache.delete("filler");
 }
 
+/// Deletes `key` and writes where it was.
+fn use_memory_anew(cache: &Cache, key: &str) {
+    cache.delete(key);
+    set(cache, "a", &[b'a'; 20]);
+    set(cache, "b", &[b'b'; 20]);
+}
+
 #[test]
 fn a_reader_sees_one_value_or_the_other_while_it_is_overwritten() {
     check(|| {
@@ -61,11 +68,7 @@ fn a_reader_never_sees_memory_that_is_used_anew() {
         let cache = cache();
         alone_in_a_segment(&cache, "k");
         let writer = cache.clone();
-        let writer = modelled::spawn(move || {
-            writer.delete("k");
-            set(&writer, "a", &[b'a'; 20]);
-            set(&writer, "b", &[b'b'; 20]);
-        });
+        let writer = modelled::spawn(move || use_memory_anew(&writer, "k"));
         if let Some(value) = cache.get("k") {
             assert_whole(&value, b"1");
         }
@@ -80,11 +83,7 @@ fn pinned_bytes_stay_while_memory_is_used_anew() {
         let cache = cache();
         alone_in_a_segment(&cache, "k");
         let writer = cache.clone();
-        let writer = modelled::spawn(move || {
-            writer.delete("k");
-            set(&writer, "a", &[b'a'; 20]);
-            set(&writer, "b", &[b'b'; 20]);
-        });
+        let writer = modelled::spawn(move || use_memory_anew(&writer, "k"));
         let handle = cache.get_handle("k");
         writer.join().unwrap();
         if let Some(handle) = handle {

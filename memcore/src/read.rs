@@ -190,10 +190,9 @@ impl Engine {
         let Some(expiry) = touch else { return Some(item) };
         let field = expiry_field(expiry);
         if item.shape.has_expiry() {
-            let word = self.word(item.loc + item.shape.expiry_at() as u64);
-            word.store(field.unwrap_or(0), Ordering::Relaxed);
-            self.note_expiry(item.loc, field);
-            return Some(Item { expiry: field.unwrap_or(0), ..item });
+            let expiry = field.unwrap_or(0);
+            self.set_expiry(&item, expiry);
+            return Some(Item { expiry, ..item });
         }
         if field.is_none() {
             return Some(item);

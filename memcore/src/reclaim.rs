@@ -9,15 +9,15 @@
 //!
 //! A victim is emptied a few items at a time, so that no writer waits long.
 
+use crate::StoreError;
 use crate::counters::Event;
-use crate::engine::{Engine, Item};
+use crate::engine::{Engine, Item, KEY_BUFFER};
+use crate::index::{Guard, Spot};
 use crate::layout::{self, FREQ_MAX, Header};
-use crate::log::NeedsRoom;
 use crate::pool::logs;
 use crate::removal::Cause;
-use crate::segments::{CLASS_MAX, Loc, LogId, Phase, Pieces, Place, Queue, SegmentId, class_of};
+use crate::segments::{CLASS_MAX, Loc, LogId, Phase, Place, Queue, SegmentId};
 use crate::sync::{MutexGuard, Ordering};
-use crate::{Miss, StoreError};
 
 /// Items that are moved or evicted in one step.
 pub(crate) const STEP: usize = 32;
@@ -127,11 +127,7 @@ impl Engine {
                 true if header.words() <= self.table.segment_words() => Ok(()),
                 _ => Err(error),
             })
-            .inspect_err(|_| self.counters.add(self.class_of(header), Event::OutOfMemory, 1))
-    }
-
-    fn class_of(&self, header: &Header) -> u8 {
-        class_of(header.words() * 4)
+            .inspect_err(|_| self.counters.add(header.class(), Event::OutOfMemory, 1))
     }
 
     /// Makes sure that `segments` could be taken.
@@ -166,7 +162,7 @@ impl Engine {
 
     /// Whether a little more should be free than is.
     pub(crate) fn is_short(&self) -> bool {
-        let segments = self.pool.limit() / self.table.segment_bytes();
+        let segments = self.table.count_in(self.pool.limit());
         self.pool.available() < 1 + segments / FREE_SHARE
     }
 
@@ -224,8 +220,7 @@ impl Engine {
         let Some(spot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.read_any(loc);
         // The item at the front may be long gone, and another one be where it began.
-        let mut pieces = Pieces::new(&self.table, loc as usize * 4, item.size());
-        if !pieces.any(|(at, _)| at / self.table.segment_bytes() == victim.id as usize) {
+        if !self.pieces(&item).by_segment().any(|(id, _)| id == victim.id) {
             return;
         }
         let hidden = self.hidden(&item, now);
@@ -233,20 +228,13 @@ impl Engine {
         let stays = match fate {
             Fate::Go => false,
             Fate::Stay => true,
-            Fate::Move => {
-                let redirect = |to| self.index.redirect(spot, to, &mut lock);
-                self.relocate(victim, &item, redirect) || victim.compacts
-            }
+            Fate::Move => self.relocate(victim, &item, spot, &mut lock) || victim.compacts,
         };
         if stays {
             return;
         }
         self.index.remove(position, spot, &mut lock);
-        let cause = match hidden {
-            Some(Miss::Expired) => Cause::Expired,
-            Some(_) => Cause::Flushed,
-            None => Cause::Evicted,
-        };
+        let cause = hidden.map_or(Cause::Evicted, Cause::of_hidden);
         if cause == Cause::Evicted && victim.log.queue == Queue::Small {
             self.index.remember(position, &mut lock);
         }
@@ -287,17 +275,15 @@ impl Engine {
         }
         let state = item.state.with_freq(item.state.freq() - 1);
         self.word(item.loc + 2).store(state.0, Ordering::Relaxed);
-        let pieces = Pieces::new(&self.table, item.loc as usize * 4, item.size());
-        for (at, _) in pieces.skip(1) {
-            let id = (at / self.table.segment_bytes()) as SegmentId;
+        for (id, _) in self.pieces(item).by_segment().skip(1) {
             self.pool.rejuvenate(&self.table, id, Queue::Main);
         }
     }
 
     /// Copies an item to where survivors go; false if there is no memory for that.
-    fn relocate(&self, victim: &mut Victim, item: &Item, redirect: impl FnOnce(Loc)) -> bool {
+    fn relocate(&self, victim: &mut Victim, item: &Item, spot: Spot, lock: &mut Guard<'_>) -> bool {
         let mut draft = self.redraft(item);
-        let class = class_of(draft.header.words() * 4);
+        let class = draft.header.class();
         let log = match victim.compacts {
             true => LogId { class, ..victim.log },
             false => LogId { queue: Queue::Main, class, ..victim.log },
@@ -305,18 +291,13 @@ impl Engine {
         if !victim.compacts {
             draft.state = draft.state.with_freq(draft.state.freq() - 1);
         }
-        let mut key = [0; 256];
-        let key = &mut key[..item.shape.key_len()];
-        self.memory.read(item.key_at(), key);
+        let mut key = [0; KEY_BUFFER];
+        let key = self.key_of(item, &mut key);
         let Ok(room) = self.room_for(log, draft.header, key, draft.state, 0) else { return false };
-        if self.fill(&room, &draft, Some(item)).is_err() {
+        if self.succeed(&room, &draft, item, spot, lock).is_err() {
             return false;
         }
-        self.go_live(&room, draft.version);
-        redirect(room.slot().loc);
         victim.copied += item.size();
-        self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
-        self.discard(item);
         match victim.log.queue {
             _ if victim.compacts => {}
             Queue::Small => self.counters.add(class, Event::Promoted, 1),
@@ -532,11 +513,5 @@ impl Engine {
                 Step::Stuck => break,
             }
         }
-    }
-}
-
-impl From<NeedsRoom> for StoreError {
-    fn from(_: NeedsRoom) -> Self {
-        Self::OutOfMemory
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Meta;
+use crate::{Meta, Miss};
 
 /// Why an item was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,13 @@ pub enum Cause {
     Replaced,
     /// It was older than the last flush.
     Flushed,
+}
+
+impl Cause {
+    /// The cause for which an item goes that must not be seen any more.
+    pub(crate) fn of_hidden(miss: Miss) -> Self {
+        if miss == Miss::Expired { Self::Expired } else { Self::Flushed }
+    }
 }
 
 /// The end of an item.

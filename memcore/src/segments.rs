@@ -253,6 +253,18 @@ impl Segments {
         (loc >> self.shift) as SegmentId
     }
 
+    /// The segment that a byte address lies in.
+    #[inline(always)]
+    pub(crate) fn segment_at(&self, at: usize) -> SegmentId {
+        self.segment_of(at as Loc / 4)
+    }
+
+    /// How many segments so many bytes are.
+    #[inline(always)]
+    pub(crate) fn count_in(&self, bytes: usize) -> usize {
+        bytes >> (self.shift + 2)
+    }
+
     /// The address of a segment's first word.
     #[inline(always)]
     pub(crate) fn start(&self, id: SegmentId) -> Loc {
@@ -329,6 +341,13 @@ impl<'t> Pieces<'t> {
     pub(crate) fn new(table: &'t Segments, at: usize, len: usize) -> Self {
         Self { table, at, len }
     }
+
+    /// The segments that the parts lie in, and the parts' lengths.
+    #[inline(always)]
+    pub(crate) fn by_segment(self) -> impl Iterator<Item = (SegmentId, usize)> {
+        let table = self.table;
+        self.map(|(at, len)| (table.segment_at(at), len))
+    }
 }
 
 impl Iterator for Pieces<'_> {
@@ -340,13 +359,14 @@ impl Iterator for Pieces<'_> {
         if self.len == 0 {
             return None;
         }
+        // Sizes are powers of two: this is on the way of every read, and divisions are slow.
         let segment = self.table.segment_bytes();
         let at = self.at;
-        let len = self.len.min(segment - at % segment);
+        let len = self.len.min(segment - (at & (segment - 1)));
         self.len -= len;
         if self.len > 0 {
-            let next = self.table.next((at / segment) as SegmentId).load(Ordering::Relaxed);
-            self.at = next as usize * segment;
+            let next = self.table.next(self.table.segment_at(at)).load(Ordering::Relaxed);
+            self.at = self.table.start(next) as usize * 4;
         }
         Some((at, len))
     }

@@ -1,7 +1,6 @@
 //! Expiry without being asked: segments know the second at which the first of their items expires,
 //! and a sweep goes round and looks into those that are due.
 
-use crate::Miss;
 use crate::counters::Event;
 use crate::engine::Engine;
 use crate::layout;
@@ -142,7 +141,7 @@ impl Engine {
         let item = self.read_any(loc);
         let Some(miss) = self.hidden(&item, now) else { return };
         self.index.remove(position, spot, &mut lock);
-        let cause = if miss == Miss::Flushed { Cause::Flushed } else { Cause::Expired };
+        let cause = Cause::of_hidden(miss);
         if cause == Cause::Expired {
             self.counters.add(item.class(), Event::ExpiredSwept, 1);
         }

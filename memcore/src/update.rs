@@ -86,9 +86,7 @@ impl Engine {
                 let value = Pieces::new(&self.table, old.value_at(), old.value_len);
                 self.copy(value, &draft.parts);
                 if let Some(expiry) = draft.header.expiry {
-                    let at = old.shape.expiry_at() as u64;
-                    self.word(old.loc + at).store(expiry, Ordering::Relaxed);
-                    self.note_expiry(old.loc, draft.header.expiry);
+                    self.set_expiry(old, expiry);
                 }
             });
             if done {
@@ -210,9 +208,7 @@ impl Engine {
             && self.change_in_place(&item, draft.version, || {
                 self.word(item.loc + 2).store(draft.state.0, Ordering::Relaxed);
                 if let Some(expiry) = draft.header.expiry {
-                    let at = item.shape.expiry_at() as u64;
-                    self.word(item.loc + at).store(expiry, Ordering::Relaxed);
-                    self.note_expiry(item.loc, draft.header.expiry);
+                    self.set_expiry(&item, expiry);
                 }
             });
         if changed { Ok(()) } else { self.rewrite(key, item, spot, draft, now, lock) }

@@ -7,7 +7,7 @@ use crate::layout::{Header, PENDING, State};
 use crate::log::{Chain, NeedsRoom, Slot};
 use crate::pool::RESERVE;
 use crate::removal::Cause;
-use crate::segments::{LogId, Pieces, Queue, SegmentId};
+use crate::segments::{LogId, Pieces, Queue};
 use crate::sync::{Ordering, fence};
 use crate::{Attrs, Expiry, Key, Mode, StoreError, Stored, Write};
 
@@ -23,6 +23,13 @@ pub(crate) struct Draft<'a> {
     /// Its value.
     pub(crate) parts: [Part<'a>; 2],
     pub(crate) version: u64,
+}
+
+impl Draft<'_> {
+    /// Whether bytes that are stored already are a part of the value.
+    fn joins(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Stored { .. }))
+    }
 }
 
 /// What a write is to do, once it is known what is there.
@@ -182,8 +189,8 @@ impl Engine {
                 return Err(NeedsRoom);
             }
         };
-        let joins = draft.parts.iter().any(|part| matches!(part, Part::Stored { .. }));
-        self.fill(&room, draft, found.as_ref().map(|(old, _)| old).filter(|_| joins))?;
+        let source = found.as_ref().map(|(old, _)| old).filter(|_| draft.joins());
+        self.fill(&room, draft, source)?;
         self.publish(key, &room, draft.version, found, now, lock);
         Ok(())
     }
@@ -192,12 +199,7 @@ impl Engine {
     ///
     /// # Errors
     /// A flush came between the old value and the new one: begin again.
-    pub(crate) fn fill(
-        &self,
-        room: &Room,
-        draft: &Draft<'_>,
-        old: Option<&Item>,
-    ) -> Result<(), NeedsRoom> {
+    fn fill(&self, room: &Room, draft: &Draft<'_>, old: Option<&Item>) -> Result<(), NeedsRoom> {
         let slot = room.slot();
         let epoch = self.table.stamp(self.table.segment_of(slot.loc)).epoch();
         if old.is_some_and(|old| old.stamp.epoch() != epoch) {
@@ -271,8 +273,7 @@ impl Engine {
                 self.grow_index(position, lock, now);
             }
         }
-        let class = crate::segments::class_of(room.slot().header.words() * 4);
-        self.counters.add(class, Event::Stored, 1);
+        self.counters.add(room.slot().header.class(), Event::Stored, 1);
     }
 
     /// Turns a pending item into a live one, to which the index does not lead yet.
@@ -288,8 +289,9 @@ impl Engine {
         // A sweep may have come by while the item was pending.
         self.note_expiry(loc, header.expiry);
         let mut begins = true;
-        for (at, len) in Pieces::new(&self.table, loc as usize * 4, header.words() * 4) {
-            self.table.publish((at / self.table.segment_bytes()) as SegmentId, len, begins);
+        let pieces = Pieces::new(&self.table, loc as usize * 4, header.words() * 4);
+        for (segment, len) in pieces.by_segment() {
+            self.table.publish(segment, len, begins);
             begins = false;
         }
         if let Room::Chain(chain) = room {
@@ -300,8 +302,7 @@ impl Engine {
 
     /// Writes a new value over an old one of the same form; false if that can't be done.
     fn overwrite(&self, old: &Item, draft: &Draft<'_>, now: u32) -> bool {
-        let joins = draft.parts.iter().any(|part| matches!(part, Part::Stored { .. }));
-        if joins || draft.header.shape() != old.shape || old.shape.has_version() {
+        if draft.joins() || draft.header.shape() != old.shape || old.shape.has_version() {
             return false;
         }
         if draft.header.value_len != old.value_len {
@@ -314,34 +315,20 @@ impl Engine {
             self.word(old.loc + 2).store(draft.state.with_live(true).0, Ordering::Relaxed);
         });
         if changed {
-            self.book_overwrite(old, now);
+            self.report(old, Cause::Replaced, now);
+            self.counters.add(old.class(), Event::Stored, 1);
         }
         changed
     }
 
     fn set_flags_and_expiry(&self, old: &Item, header: &Header) {
-        let word = |at: usize| self.word(old.loc + at as u64);
         if old.shape.has_flags() {
-            word(old.shape.flags_at()).store(header.flags, Ordering::Relaxed);
+            let at = old.shape.flags_at() as u64;
+            self.word(old.loc + at).store(header.flags, Ordering::Relaxed);
         }
         if let Some(expiry) = header.expiry {
-            word(old.shape.expiry_at()).store(expiry, Ordering::Relaxed);
-            self.note_expiry(old.loc, header.expiry);
+            self.set_expiry(old, expiry);
         }
-    }
-
-    /// Counts a value that was written over another one.
-    fn book_overwrite(&self, old: &Item, now: u32) {
-        let class = old.class();
-        if let Some(listener) = &self.listener {
-            let mut key = [0; 256];
-            let key = &mut key[..old.shape.key_len()];
-            self.memory.read(old.key_at(), key);
-            let meta = old.meta(now);
-            listener.call(&crate::Removal { cause: Cause::Replaced, key, meta });
-        }
-        self.counters.add(class, Event::Replaced, 1);
-        self.counters.add(class, Event::Stored, 1);
     }
 
     /// Changes bytes of a live item under a new version, unless a handle reads them or the version
@@ -356,11 +343,8 @@ impl Engine {
         word.store(PENDING, Ordering::Relaxed);
         // Either this sees the pin of a reader, or the reader sees that the item is changing.
         fence(Ordering::SeqCst);
-        let mut pieces = Pieces::new(&self.table, item.loc as usize * 4, item.size());
-        let pinned = pieces.any(|(at, _)| {
-            let segment = (at / self.table.segment_bytes()) as SegmentId;
-            self.table.pins(segment).load(Ordering::SeqCst) > 0
-        });
+        let is_pinned = |(segment, _)| self.table.pins(segment).load(Ordering::SeqCst) > 0;
+        let pinned = self.pieces(item).by_segment().any(is_pinned);
         if pinned {
             word.store(item.sequence, Ordering::Release);
             return false;
@@ -385,11 +369,26 @@ impl Engine {
     ) -> Result<(), NeedsRoom> {
         let log = self.log_for(old.stamp.queue(), &draft.header, now);
         let room = self.room_for(log, draft.header, key.bytes, draft.state, RESERVE)?;
-        self.fill(&room, draft, Some(&old))?;
-        self.go_live(&room, draft.version);
+        self.succeed(&room, draft, &old, spot, lock)
+    }
+
+    /// Puts a derived item in the place of the one that it derives from. To the outside it is still
+    /// the same item, so nothing is reported.
+    ///
+    /// # Errors
+    /// A flush came between the two.
+    pub(crate) fn succeed(
+        &self,
+        room: &Room,
+        draft: &Draft<'_>,
+        old: &Item,
+        spot: Spot,
+        lock: &mut Guard<'_>,
+    ) -> Result<(), NeedsRoom> {
+        self.fill(room, draft, Some(old))?;
+        self.go_live(room, draft.version);
         self.index.redirect(spot, room.slot().loc, lock);
-        self.word(old.loc + 2).store(old.state.with_live(false).0, Ordering::Relaxed);
-        self.discard(&old);
+        self.discard(old);
         Ok(())
     }
 
