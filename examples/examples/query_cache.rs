@@ -112,7 +112,7 @@ impl Shop {
         let sql = "INSERT INTO orders (customer, cents) VALUES (?, ?)";
         self.database.prepare_cached(sql)?.execute([customer, cents])?;
         if let Some(cache) = &self.cache {
-            cache.delete(&Self::key(customer));
+            cache.delete(Self::key(customer));
         }
         Ok(())
     }
@@ -143,8 +143,8 @@ struct Dice(u64);
 impl Dice {
     fn below(&mut self, end: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        ((mixed >> 32) * u64::from(end) >> 32) as u32
+        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        (((mixed >> 32) * u64::from(end)) >> 32) as u32
     }
 }
 
