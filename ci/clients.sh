@@ -12,7 +12,7 @@ rounds=0 bad=0 missing=0
 round() {
     local name=$1
     shift
-    start_server "$name" "$memserver" -m 64 -t 2
+    start_server "$name" "$memserver" -m 64 -t 2 -o track_sizes
     rounds=$((rounds + 1))
     if ! MEMSERVER_PORT=$port timeout 120 "$@"; then
         echo "FAIL $name"
@@ -60,6 +60,13 @@ if have memccapable; then
     round memccapable-binary bash -c 'capable -b ""'
 else
     lacks memccapable
+fi
+
+if [ -x /usr/share/memcached/scripts/memcached-tool ]; then
+    round memcached-tool env PYTHONDONTWRITEBYTECODE=1 \
+        python3 ci/clients/python/memcached_tool_round.py
+else
+    lacks memcached-tool
 fi
 
 cargo build --quiet --manifest-path ci/clients/rust/Cargo.toml --target-dir "$tools/rust"

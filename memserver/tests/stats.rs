@@ -194,3 +194,57 @@ fn classes_are_shown_in_the_shape_that_tools_parse() {
     assert!(server.stat("stats slabs", "active_slabs") >= 1);
     assert!(server.stat("stats slabs", "total_malloced") > 0);
 }
+
+/// What the memcached exporter for Prometheus, telegraf, OpenTelemetry, collectd, munin, netdata and
+/// the agents of Zabbix and Datadog read, all of them together, from the general section,
+const READ_GENERAL: &str = "pid uptime time version pointer_size rusage_user rusage_system \
+    max_connections curr_connections total_connections rejected_connections connection_structures \
+    cmd_get cmd_set cmd_flush cmd_touch get_hits get_misses get_expired get_flushed delete_misses \
+    delete_hits incr_misses incr_hits decr_misses decr_hits cas_misses cas_hits cas_badval \
+    touch_hits touch_misses auth_cmds auth_errors bytes_read bytes_written limit_maxbytes \
+    accepting_conns listen_disabled_num threads conn_yields hash_power_level hash_bytes \
+    hash_is_expanding bytes curr_items total_items expired_unfetched evicted_unfetched \
+    evicted_active evictions reclaimed lru_crawler_starts crawler_reclaimed crawler_items_checked \
+    moves_to_cold moves_to_warm moves_within_lru direct_reclaims store_too_large store_no_memory";
+/// the settings,
+const READ_SETTINGS: &str = "maxbytes maxconns lru_crawler lru_crawler_sleep lru_crawler_tocrawl \
+    lru_maintainer_thread hot_lru_pct warm_lru_pct hot_max_factor warm_max_factor item_size_max";
+/// and each class.
+const READ_ITEMS: &str = "number number_hot number_warm number_cold age age_hot age_warm \
+    mem_requested evicted evicted_nonzero evicted_time outofmemory tailrepairs reclaimed \
+    expired_unfetched evicted_unfetched crawler_reclaimed lrutail_reflocked moves_to_cold \
+    moves_to_warm moves_within_lru direct_reclaims hits_to_hot hits_to_warm hits_to_cold \
+    hits_to_temp";
+const READ_SLABS: &str = "chunk_size chunks_per_page total_pages total_chunks used_chunks \
+    free_chunks free_chunks_end get_hits cmd_set delete_hits incr_hits decr_hits cas_hits \
+    cas_badval touch_hits";
+
+#[test]
+fn agents_find_every_key_in_the_form_they_parse() {
+    let mut server = Server::start();
+    server.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
+    for (section, prefix, keys) in [
+        ("stats", "", READ_GENERAL),
+        ("stats settings", "", READ_SETTINGS),
+        ("stats items", "items:1:", READ_ITEMS),
+        ("stats slabs", "1:", READ_SLABS),
+        ("stats slabs", "", "active_slabs total_malloced"),
+    ] {
+        let reply = server.reply(&format!("{section}\r\n"));
+        for key in keys.split_ascii_whitespace() {
+            let line = format!("STAT {prefix}{key} ");
+            let found: Vec<&str> = reply.lines().filter_map(|l| l.strip_prefix(&line)).collect();
+            assert_eq!(found.len(), 1, "{section}: {prefix}{key}");
+            let as_read = match key {
+                "version" => found[0].split('.').map(str::parse::<u64>).all(|part| part.is_ok()),
+                "rusage_user" | "rusage_system" => found[0]
+                    .split_once('.')
+                    .is_some_and(|(_, micros)| micros.len() == 6 && micros.parse::<u32>().is_ok()),
+                "hot_max_factor" | "warm_max_factor" => found[0].parse::<f64>().is_ok(),
+                "lru_crawler" | "lru_maintainer_thread" => ["yes", "no"].contains(&found[0]),
+                _ => found[0].parse::<u64>().is_ok(),
+            };
+            assert!(as_read, "{key} can't be {:?}", found[0]);
+        }
+    }
+}
