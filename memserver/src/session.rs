@@ -120,6 +120,11 @@ impl Session {
         self.stream.as_ref().is_some_and(|stream| stream.is_waiting())
     }
 
+    /// What the next byte of input is.
+    pub(crate) fn framing(&self) -> Framing {
+        self.framing
+    }
+
     /// Whether the next byte is the first of a request.
     pub(crate) fn is_between(&self) -> bool {
         self.framing == Framing::Command

@@ -1,6 +1,6 @@
 //! Random streams, some of them damaged, are answered the same whole and in pieces.
 
-use memserver::fuzzing::mixed_stream;
+use memserver::fuzzing::session_splits;
 
 /// Commands that random streams are made of.
 const PIECES: &[&str] = &[
@@ -55,7 +55,7 @@ fn stream(random: &mut Random) -> Vec<u8> {
 fn whole_commands() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..300 {
-        mixed_stream(&stream(&mut random));
+        session_splits(&stream(&mut random));
     }
 }
 
@@ -75,6 +75,6 @@ fn damaged_commands() {
                 break;
             }
         }
-        mixed_stream(&bytes);
+        session_splits(&bytes);
     }
 }

@@ -33,11 +33,16 @@ pub(super) fn split(args: &[String]) -> Result<Vec<Given>, Refusal> {
         } else {
             return Err(stray(arg));
         }
-        if found.iter().any(|given| matches!(given.flag.short, Some('h' | 'i' | 'V'))) {
+        if found.iter().any(|given| ends_reading(given.flag)) {
             break;
         }
     }
     Ok(found)
+}
+
+/// Whether nothing behind `flag` is looked at, because it prints something and that is all.
+fn ends_reading(flag: &Flag) -> bool {
+    matches!(flag.short, Some('h' | 'i' | 'V'))
 }
 
 /// Reads `vvk` or `m64` or `vm 64`.
@@ -53,6 +58,9 @@ fn bundle<'a>(
         };
         if flag.takes == Takes::Nothing {
             found.push(Given { flag, spelled, value: String::new() });
+            if ends_reading(flag) {
+                break;
+            }
             continue;
         }
         let glued = letters.get(at + letter.len_utf8()..).filter(|glued| !glued.is_empty());

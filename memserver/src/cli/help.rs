@@ -33,6 +33,14 @@ impl Name {
             _ => (Self::Memserver, rest),
         }
     }
+
+    /// The word that says so in front of the flags.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Memserver => "memserver",
+            Self::Memcached => "memcached",
+        }
+    }
 }
 
 /// The line that names the program.

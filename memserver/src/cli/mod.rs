@@ -8,6 +8,7 @@
 
 mod check;
 mod flags;
+pub(crate) mod fuzzing;
 mod getopt;
 mod help;
 mod listen;

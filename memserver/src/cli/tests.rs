@@ -294,6 +294,7 @@ fn names_and_versions() {
         &["memserver", "memcached", "-V"],
         &["memcached", "-Z", "--version"],
         &["memcached", "-vV", "--nosuch"],
+        &["memcached", "-vVq", "64"],
         &["memcached", "-m", "64", "-V"],
     ] {
         assert_eq!(printed(args), "memcached 1.6.45\n", "{args:?}");

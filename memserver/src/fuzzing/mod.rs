@@ -1,4 +1,8 @@
-//! A whole dialogue without sockets: bytes in, replies out. Fuzz targets and tests drive it.
+//! A whole dialogue without sockets: bytes in, replies out. Tests drive it, and the bodies of the
+//! fuzz targets, which live here to be replayed on the committed corpus by an ordinary test; they
+//! are no part of the API.
+
+mod splits;
 
 use std::sync::Arc;
 
@@ -13,6 +17,9 @@ use crate::exec::{Exec, Flow};
 use crate::output::Output;
 use crate::session::{Pace, Session};
 use crate::shared::Shared;
+
+pub use crate::cli::fuzzing::argv;
+pub use splits::session_splits;
 
 /// Requests taken at once. Small, so that many a cut falls into the middle of a batch.
 const QUOTA: usize = 3;
@@ -172,30 +179,4 @@ fn drain(out: &mut Output, replies: &mut Vec<u8>) {
         });
         out.advance(count);
     }
-}
-
-/// Checks that a stream is answered the same whole and in pieces. The first byte of `data` seeds
-/// the sizes of the pieces.
-///
-/// # Panics
-/// If it is not, or if a buffer grows beyond what the protocol allows.
-pub fn mixed_stream(data: &[u8]) {
-    let Some((&seed, stream)) = data.split_first() else { return };
-    // Statistics tell the processor time, which is never the same twice.
-    if stream.windows(4).any(|word| word == b"stat") || stream.starts_with(&[0x80]) {
-        return;
-    }
-    let whole = Dialogue::for_test().feed(stream);
-    let mut dialogue = Dialogue::for_test();
-    let mut parts = Vec::new();
-    let mut state = u32::from(seed) | 1;
-    let mut rest = stream;
-    while !rest.is_empty() {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let len = rest.len().min(1 + (state >> 24) as usize % 40);
-        let (now, later) = rest.split_at(len);
-        parts.extend(dialogue.feed(now));
-        rest = later;
-    }
-    assert_eq!(whole, parts, "the pieces made a difference");
 }

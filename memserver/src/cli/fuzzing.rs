@@ -1,0 +1,122 @@
+//! Target `argv`: whatever is given as arguments is understood or refused, and means the same in
+//! every spelling. It is no part of the API.
+
+use super::getopt::{self, Given};
+use super::help::Name;
+use super::{Command, Exit, Options, Takes, parse};
+
+/// The lines of `data` are the arguments.
+///
+/// # Panics
+/// If one spelling is read in another way than the others, or if settings are accepted that no
+/// server can work with.
+pub fn argv(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut args = vec!["memserver".to_owned()];
+    args.extend(text.split('\n').map(str::to_owned));
+    let (name, rest) = Name::take(&args);
+    let meant = outcome(&args);
+    let Ok(given) = getopt::split(rest) else {
+        return assert!(meant.starts_with("refused"), "{args:?} became {meant}");
+    };
+    let spellings = [separate(&given), glued(&given), bundled(&given), long(&given)];
+    for spelling in spellings {
+        let again = getopt::split(&spelling).expect("flags that were understood before");
+        assert_eq!(sequence(&again), sequence(&given), "{spelling:?} for {rest:?}");
+        let named = [vec!["memserver".to_owned(), name.word().to_owned()], spelling].concat();
+        assert_eq!(outcome(&named), meant, "{named:?} for {args:?}");
+    }
+}
+
+/// What the arguments come to, apart from lines that quote them.
+fn outcome(args: &[String]) -> String {
+    match parse(args) {
+        Ok(Command::Serve(options)) => {
+            check(&options);
+            let Options { config, process, port_given, warnings } = *options;
+            format!("{config:?} {process:?} {port_given} {}", warnings.len())
+        }
+        Ok(Command::Print(text)) => text,
+        Err(refusal) => {
+            assert!(!refusal.message.is_empty() && !refusal.message.contains('\n'));
+            let exit = refusal.exit;
+            assert!(matches!(exit, Exit::Illegal | Exit::Usage | Exit::System));
+            format!("refused {exit:?}")
+        }
+    }
+}
+
+fn check(options: &Options) {
+    let config = &options.config;
+    assert!((1..=1024).contains(&config.threads));
+    assert!((1 << 10..=config.memory_limit / 2).contains(&config.item_size_max));
+    assert!(config.max_connections > 0 && config.max_reqs_per_event > 0);
+    assert!(options.warnings.iter().all(|line| !line.contains('\n')), "{:?}", options.warnings);
+}
+
+fn sequence(given: &[Given]) -> Vec<(Option<char>, &str)> {
+    given.iter().map(|one| (one.flag.short, one.value.as_str())).collect()
+}
+
+/// `-m 64 -v -v`
+fn separate(given: &[Given]) -> Vec<String> {
+    let words = given.iter().flat_map(|one| {
+        let value = (one.flag.takes != Takes::Nothing).then(|| one.value.clone());
+        [Some(short(one)), value]
+    });
+    words.flatten().collect()
+}
+
+/// `-m64 -v -v`
+fn glued(given: &[Given]) -> Vec<String> {
+    let mut words = separate(given);
+    let mut at = 0;
+    for one in given {
+        at += 1;
+        if one.flag.takes != Takes::Nothing {
+            let value = words.remove(at);
+            match value.is_empty() {
+                // Nothing can't be glued to anything.
+                true => {
+                    words.insert(at, value);
+                    at += 1;
+                }
+                false => words[at - 1].push_str(&value),
+            }
+        }
+    }
+    words
+}
+
+/// `-vvm64`
+fn bundled(given: &[Given]) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for one in given {
+        match words.last_mut().filter(|_| is_open) {
+            Some(word) => word.extend(one.flag.short),
+            None => words.push(short(one)),
+        }
+        is_open = one.flag.takes == Takes::Nothing;
+        match words.last_mut() {
+            _ if is_open => {}
+            Some(word) if !one.value.is_empty() => word.push_str(&one.value),
+            _ => words.push(one.value.clone()),
+        }
+    }
+    words
+}
+
+/// `--memory-limit=64 --verbose --verbose`
+fn long(given: &[Given]) -> Vec<String> {
+    let word = |one: &Given| match (one.flag.long, one.flag.takes) {
+        ("", _) => separate(std::slice::from_ref(one)),
+        (long, Takes::Nothing) => vec![format!("--{long}")],
+        (long, _) => vec![format!("--{long}={}", one.value)],
+    };
+    given.iter().flat_map(word).collect()
+}
+
+fn short(one: &Given) -> String {
+    ['-'].into_iter().chain(one.flag.short).collect()
+}
