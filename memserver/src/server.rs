@@ -44,6 +44,21 @@ pub enum StartError {
 }
 
 /// A server that is being set up; see [`Server::builder`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache)
+///     .listen("127.0.0.1:0")
+///     .threads(2)
+///     .max_connections(100)
+///     .idle_timeout(Duration::from_secs(60))
+///     .start()?;
+/// assert!(server.local_addr().is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -115,6 +130,18 @@ pub(crate) struct Outside {
 }
 
 /// A running server. Dropping it stops it.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+///
+/// // Somebody ends it while the main thread waits.
+/// let handle = server.stop_handle();
+/// std::thread::spawn(move || handle.stop());
+/// server.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
 pub struct Server {

@@ -233,7 +233,8 @@ fn agents_find_every_key_in_the_form_they_parse() {
         let reply = server.reply(&format!("{section}\r\n"));
         for key in keys.split_ascii_whitespace() {
             let line = format!("STAT {prefix}{key} ");
-            let found: Vec<&str> = reply.lines().filter_map(|l| l.strip_prefix(&line)).collect();
+            let found = reply.lines().filter_map(|shown| shown.strip_prefix(&line));
+            let found: Vec<&str> = found.collect();
             assert_eq!(found.len(), 1, "{section}: {prefix}{key}");
             let as_read = match key {
                 "version" => found[0].split('.').map(str::parse::<u64>).all(|part| part.is_ok()),
