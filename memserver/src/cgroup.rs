@@ -9,6 +9,11 @@ pub(crate) fn memory() -> Option<u64> {
     memory_under(Path::new("/"))
 }
 
+/// Bytes of memory of the whole machine, whoever may use them; none if nothing says.
+pub(crate) fn machine_memory() -> Option<u64> {
+    machine_memory_under(Path::new("/"))
+}
+
 /// Whole processors, at least one.
 pub(crate) fn processors() -> usize {
     let machine = std::thread::available_parallelism().map_or(1, usize::from);
@@ -19,16 +24,18 @@ pub(crate) fn processors() -> usize {
 /// own group as the root of the hierarchy, so that the files at the top and those of the
 /// process's own group are all there is to look at.
 fn memory_under(root: &Path) -> Option<u64> {
-    let machine = read(root, "proc/meminfo").and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.to_owned();
-        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-    });
     let groups = groups(root);
     let unified = groups.iter().map(|group| format!("sys/fs/cgroup{group}/memory.max"));
     let legacy =
         groups.iter().map(|group| format!("sys/fs/cgroup/memory{group}/memory.limit_in_bytes"));
     let limits = unified.chain(legacy).filter_map(|file| read(root, &file)?.trim().parse().ok());
-    limits.chain(machine).min()
+    limits.chain(machine_memory_under(root)).min()
+}
+
+fn machine_memory_under(root: &Path) -> Option<u64> {
+    let text = read(root, "proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Processors that the quota pays for, rounded up.
@@ -108,6 +115,7 @@ mod tests {
         ];
         let tree = Tree::new("unified", &files);
         assert_eq!(memory_under(&tree.0), Some(1 << 20));
+        assert_eq!(machine_memory_under(&tree.0), Some(4 << 20));
         assert_eq!(quota_under(&tree.0), Some(2));
     }
 

@@ -4,6 +4,8 @@
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
+use crate::knobs::Knobs;
+
 /// What the clients of a listener speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Binding {
@@ -82,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) unix_mask: u32,
     pub(crate) verbosity: u8,
     pub(crate) evictions: bool,
+    /// Ask the system for large pages.
+    pub(crate) large_pages: bool,
     pub(crate) shutdown_command: bool,
     pub(crate) growth_factor: f64,
     pub(crate) chunk_size: usize,
@@ -95,31 +99,21 @@ pub(crate) struct Config {
     pub(crate) maxconns_fast: bool,
     pub(crate) hashpower_init: u32,
     pub(crate) slab_reassign: bool,
-    pub(crate) slab_automove: u32,
-    pub(crate) slab_automove_ratio: f64,
-    pub(crate) slab_automove_window: u32,
     pub(crate) slab_chunk_max: usize,
-    pub(crate) lru_crawler: bool,
-    pub(crate) lru_crawler_sleep: u32,
-    pub(crate) lru_crawler_tocrawl: u32,
     pub(crate) tail_repair_time: u32,
     pub(crate) flush_enabled: bool,
     pub(crate) dump_enabled: bool,
     pub(crate) watch_enabled: bool,
     pub(crate) hash_algorithm: &'static str,
     pub(crate) lru_maintainer: bool,
-    pub(crate) lru_segmented: bool,
-    pub(crate) hot_lru_pct: u32,
-    pub(crate) warm_lru_pct: u32,
-    pub(crate) hot_max_factor: f64,
-    pub(crate) warm_max_factor: f64,
-    pub(crate) temporary_ttl: Option<u32>,
     /// Seconds; 0 lets silent connections live.
     pub(crate) idle_timeout: u32,
     pub(crate) watcher_logbuf_size: usize,
     pub(crate) worker_logbuf_size: usize,
     pub(crate) read_buf_mem_limit: usize,
     pub(crate) track_sizes: bool,
+    /// What clients can change, as it is in the beginning.
+    pub(crate) knobs: Knobs,
 }
 
 impl Default for Config {
@@ -140,6 +134,7 @@ impl Default for Config {
             inter: None,
             verbosity: 0,
             evictions: true,
+            large_pages: false,
             shutdown_command: false,
             growth_factor: 1.25,
             chunk_size: 48,
@@ -153,30 +148,19 @@ impl Default for Config {
             maxconns_fast: true,
             hashpower_init: 0,
             slab_reassign: true,
-            slab_automove: 1,
-            slab_automove_ratio: 0.8,
-            slab_automove_window: 10,
             slab_chunk_max: 512 << 10,
-            lru_crawler: true,
-            lru_crawler_sleep: 100,
-            lru_crawler_tocrawl: 0,
             tail_repair_time: 0,
             flush_enabled: true,
             dump_enabled: true,
             watch_enabled: true,
             hash_algorithm: "murmur3",
             lru_maintainer: true,
-            lru_segmented: true,
-            hot_lru_pct: 20,
-            warm_lru_pct: 40,
-            hot_max_factor: 0.2,
-            warm_max_factor: 2.0,
-            temporary_ttl: None,
             idle_timeout: 0,
             watcher_logbuf_size: 256 << 10,
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
             track_sizes: false,
+            knobs: Knobs::default(),
         }
     }
 }

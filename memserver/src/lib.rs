@@ -52,6 +52,7 @@ mod counters;
 mod exec;
 #[doc(hidden)]
 pub mod fuzzing;
+mod knobs;
 mod listener;
 mod log;
 mod maintenance;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
 
+use crate::cgroup;
 use crate::cli::{self, Command, Exit, Options, Process, Refusal};
 use crate::config::Config;
 use crate::listener::{self, Datagrams, Listener};
@@ -24,6 +25,8 @@ use crate::watch::Hub;
 const PORT_FILE: &str = "MEMCACHED_PORT_FILENAME";
 /// Who serves if the superuser started the program and named nobody, the first that exists.
 const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
+/// The memory limit can be raised to at least so many times what it was in the beginning.
+const GROWTH: usize = 4;
 /// The number that stands for nobody where there is no list of users.
 const NOBODY: u32 = 65534;
 
@@ -55,6 +58,9 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<(), Refusal> {
 fn serve(options: Options) -> Result<(), Refusal> {
     let Options { mut config, process, mut warnings, .. } = options;
     warnings.extend(fit_connections(&mut config));
+    if config.large_pages && !sys::grants_large_pages() {
+        warnings.push("-L has no effect: the system grants no large pages".to_owned());
+    }
     warnings.iter().for_each(|warning| log::line(format_args!("WARNING: {warning}")));
     // The first thing, so that a stop while starting is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
@@ -165,6 +171,8 @@ fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
 fn cache(config: &Config, clock: ManualClock, watch: Arc<Hub>) -> Result<Cache, Refusal> {
     let time = clock.clone();
     let builder = Cache::builder(config.memory_limit)
+        .max_limit(room_to_grow(config.memory_limit))
+        .huge_pages(config.large_pages)
         .max_item_size(config.item_size_max)
         .evictions(config.evictions)
         .on_removal(move |removal| watch.removal(removal, time.now()))
@@ -173,6 +181,17 @@ fn cache(config: &Config, clock: ManualClock, watch: Arc<Hub>) -> Result<Cache, 
         ConfigError::System { .. } => Refusal::system(error.to_string()),
         _ => Refusal::usage(format!("-m: {error}")),
     })
+}
+
+/// How far `cache_memlimit` may raise `limit`: to all memory of the machine, and several times the
+/// limit in any case, as the machine or the container may be given more. Not at all where address
+/// space is scarce: threads and buffers need some of it as well.
+fn room_to_grow(limit: usize) -> usize {
+    if !sys::address_space_is_free() {
+        return limit;
+    }
+    let machine = cgroup::machine_memory().and_then(|bytes| usize::try_from(bytes).ok());
+    limit.saturating_mul(GROWTH).max(machine.unwrap_or(0))
 }
 
 /// The lines that harnesses wait for.

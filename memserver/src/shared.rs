@@ -8,9 +8,9 @@ use std::sync::{Arc, Once, OnceLock};
 use memcore::Cache;
 use parking_lot::Mutex;
 
-use crate::admin::Knobs;
 use crate::config::Config;
 use crate::counters::{Counters, Counts};
+use crate::knobs::Knobs;
 use crate::prefixes::Prefixes;
 use crate::stream::{Facts, Roll};
 use crate::watch::Hub;
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) cache: Cache,
     /// The settings it was started with.
     pub(crate) config: Arc<Config>,
-    /// What clients may change of them.
+    /// What clients may change, as it is now.
     pub(crate) knobs: Mutex<Knobs>,
     /// How much is said on stderr; `verbosity` changes it.
     pub(crate) verbosity: AtomicU8,
@@ -82,7 +82,7 @@ impl Shared {
     /// The same, if the cache tells `watch` what it removes.
     pub(crate) fn with_hub(cache: Cache, config: Arc<Config>, watch: Arc<Hub>) -> Arc<Self> {
         Arc::new(Self {
-            knobs: Mutex::new(Knobs::new(&config)),
+            knobs: Mutex::new(config.knobs),
             verbosity: AtomicU8::new(config.verbosity),
             watch,
             prefixes: Prefixes::new(config.stat_key_prefix),

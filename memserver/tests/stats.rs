@@ -195,8 +195,8 @@ fn classes_are_shown_in_the_shape_that_tools_parse() {
     assert!(server.stat("stats slabs", "total_malloced") > 0);
 }
 
-/// What the memcached exporter for Prometheus, telegraf, OpenTelemetry, collectd, munin, netdata and
-/// the agents of Zabbix and Datadog read, all of them together, from the general section,
+/// What the memcached exporter for Prometheus, telegraf, OpenTelemetry, collectd, munin, netdata
+/// and the agents of Zabbix and Datadog read, all of them together, from the general section,
 const READ_GENERAL: &str = "pid uptime time version pointer_size rusage_user rusage_system \
     max_connections curr_connections total_connections rejected_connections connection_structures \
     cmd_get cmd_set cmd_flush cmd_touch get_hits get_misses get_expired get_flushed delete_misses \

@@ -9,18 +9,21 @@ use crate::shared::Shared;
 
 /// Megabytes below which it is refused.
 const LEAST: u64 = 8;
+/// Megabytes above which they were surely meant to be bytes.
+const MOST: u64 = 1_000_000_000;
 
 pub(super) fn limit(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
     let Some(megabytes) = args.next().and_then(parse_u64) else { return ERROR };
     if megabytes < LEAST {
         return b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n";
     }
-    let bytes = usize::try_from(megabytes).ok().and_then(|count| count.checked_mul(1 << 20));
-    match bytes.map(|bytes| (bytes, shared.cache.set_limit(bytes))) {
-        Some((bytes, Ok(()))) => {
-            shared.watch.resized(bytes);
-            OK
-        }
-        _ => b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n",
+    if megabytes > MOST {
+        return b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n";
     }
+    let bytes = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
+    if shared.cache.set_limit(bytes).is_err() {
+        return b"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n";
+    }
+    shared.watch.resized(bytes);
+    OK
 }

@@ -8,7 +8,6 @@
 mod crawler;
 #[cfg(all(feature = "test-clock", debug_assertions))]
 pub(crate) mod debugtime;
-mod knobs;
 mod lru;
 mod memory;
 mod slabs;
@@ -19,8 +18,6 @@ use memproto::{Admin, Args, ParseError};
 
 use crate::shared::Shared;
 use crate::stream::Stream;
-
-pub(crate) use knobs::Knobs;
 
 /// How an administrative command is answered.
 #[derive(Debug)]

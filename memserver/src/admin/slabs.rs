@@ -53,10 +53,9 @@ fn automove(shared: &Shared, word: &[u8], value: Option<&[u8]>) -> &'static [u8]
             Some(ratio) => knobs.slab_automove_ratio = ratio,
             None => return ERROR,
         },
-        b"freeratio" => match fraction {
-            Some(ratio) => knobs.slab_automove_freeratio = ratio,
-            None => return ERROR,
-        },
+        // Shown only by a memcached with a flash tier.
+        b"freeratio" if fraction.is_some() => {}
+        b"freeratio" => return ERROR,
         b"window" => match value.and_then(parse_u32) {
             Some(window @ WINDOW_MIN..=WINDOW_MAX) => knobs.slab_automove_window = window,
             Some(_) => return b"CLIENT_ERROR automove window too low or too high\r\n",

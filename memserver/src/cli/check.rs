@@ -13,7 +13,7 @@ pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
     }
     let config = &options.config;
     fits(config)?;
-    if config.hot_lru_pct + config.warm_lru_pct > LRU_PCT_MAX {
+    if config.knobs.hot_lru_pct + config.knobs.warm_lru_pct > LRU_PCT_MAX {
         let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
         return Err(Refusal::illegal(message));
     }

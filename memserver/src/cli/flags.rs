@@ -109,8 +109,8 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('n', "slab-min-size", Takes1("BYTES"), "48", "smallest space of an item",
         Ignore("items take what they need"),
         |o, v| put(&mut o.config.chunk_size, v.number(1..=ITEM_SIZE_MAX))),
-    flag('L', "enable-largepages", Nothing, "", "use large memory pages",
-        Ignore("the system decides about large pages"), |_, _| Ok(())),
+    flag('L', "enable-largepages", Nothing, "", "ask the system for large memory pages",
+        Act, |o, _| { o.config.large_pages = true; Ok(()) }),
     flag('D', "", Takes1("CHAR"), ":",
         "what ends a prefix in stats detail, and count from the start",
         Act, |o, v| {

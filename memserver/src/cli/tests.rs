@@ -102,6 +102,7 @@ fn flags_have_their_effect() {
         ("-tauto", |o| o.config.threads >= 1),
         ("-R 5", |o| o.config.max_reqs_per_event == 5),
         ("-C", |o| !o.config.cas_enabled),
+        ("-L", |o| o.config.large_pages),
         ("-b 9", |o| o.config.tcp_backlog == 9),
         ("-B ascii", |o| o.config.protocol == Binding::Ascii),
         ("-B binary", |o| o.config.protocol == Binding::Binary),
@@ -137,7 +138,6 @@ fn what_has_no_effect_says_so_once() {
     for text in [
         "-d",
         "-r",
-        "-L",
         "-f 1.5",
         "-n 100",
         "-N 2",

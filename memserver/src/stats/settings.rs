@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::List;
-use crate::admin::Knobs;
-use crate::config::{Binding, Config};
+use crate::config::Config;
+use crate::knobs::Knobs;
 use crate::shared::Shared;
 use crate::watch::attention;
 
@@ -48,12 +48,7 @@ fn service(config: &Config, detail: bool, list: &mut List<'_, '_>) {
     list.add("reqs_per_event", config.max_reqs_per_event);
     list.add("cas_enabled", yes(config.cas_enabled));
     list.add("tcp_backlog", config.tcp_backlog);
-    let protocol = match config.protocol {
-        Binding::Auto => "auto-negotiate",
-        Binding::Ascii => "ascii",
-        Binding::Binary => "binary",
-    };
-    list.add("binding_protocol", protocol);
+    list.add("binding_protocol", config.protocol.name());
     list.add("auth_enabled_sasl", "no");
     list.add("auth_enabled_ascii", "no");
     list.add("item_size_max", config.item_size_max);

@@ -1,0 +1,89 @@
+//! The memory of the real program: what it takes, and how its limit moves while it serves.
+
+mod program;
+
+use std::fs;
+
+use program::{Client, Folder, Program, command};
+
+const VALUE: usize = 64 << 10;
+
+/// Stores `count` values of [`VALUE`] bytes.
+fn fill(client: &mut Client, count: usize) {
+    let value = "x".repeat(VALUE);
+    for i in 0..count {
+        client.send(format!("set key{i} 0 0 {VALUE} noreply\r\n{value}\r\n"));
+    }
+    client.ask("mn\r\n", "MN\r\n");
+}
+
+/// One number of `stats`.
+fn number(client: &mut Client, name: &str) -> usize {
+    client.stat("stats", name).parse().unwrap()
+}
+
+#[test]
+fn the_limit_moves_far_above_the_first_one_and_back() {
+    let program = Program::start(&["-m", "8"]);
+    let mut client = program.connect();
+    let idle = program.resident();
+    assert!(idle < 16 << 10, "{idle} kB in use by nobody");
+    fill(&mut client, 1_500);
+    assert!(number(&mut client, "curr_items") * VALUE < 8 << 20);
+    client.ask("cache_memlimit 128\r\n", "OK\r\n");
+    assert_eq!(number(&mut client, "limit_maxbytes"), 128 << 20);
+    fill(&mut client, 1_500);
+    assert_eq!(number(&mut client, "curr_items"), 1_500);
+    client.ask("cache_memlimit 16\r\n", "OK\r\n");
+    let left = number(&mut client, "curr_items") * VALUE;
+    assert!((8 << 20..16 << 20).contains(&left), "{left} bytes are left");
+    let resident = program.resident();
+    assert!(resident < (20 << 10) + idle, "{resident} kB, {idle} kB before");
+}
+
+#[test]
+fn what_no_machine_has_is_refused() {
+    let program = Program::start(&["-m", "64"]);
+    let mut client = program.connect();
+    let refused = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n";
+    client.ask("cache_memlimit 1000000000\r\n", refused);
+    assert_eq!(number(&mut client, "limit_maxbytes"), 64 << 20);
+}
+
+/// Address space that is counted is left to those who need it, at the price of growth.
+#[test]
+fn where_address_space_is_scarce_none_is_kept_for_later() {
+    let folder = Folder::new();
+    let mut shell = std::process::Command::new("sh");
+    let serve = "ulimit -v 500000; exec \"$0\" -l 127.0.0.1 -p -1 -u root -m 64 -t 2";
+    shell.args(["-c", serve]).arg(command(&[]).get_program());
+    shell.env("MEMCACHED_PORT_FILENAME", folder.file("ports"));
+    shell.stderr(std::process::Stdio::piped());
+    let program = Program::spawn(shell, folder);
+    program.wait_for_file("ports");
+    let mut client = program.connect();
+    fill(&mut client, 1_500);
+    let refused = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n";
+    client.ask("cache_memlimit 65\r\n", refused);
+    client.ask("cache_memlimit 32\r\n", "OK\r\n");
+    client.ask("cache_memlimit 64\r\n", "OK\r\n");
+}
+
+/// Whether any part of the process's memory was advised to consist of large pages.
+fn is_large(program: &Program) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{}/smaps", program.id())).unwrap();
+    let mut flags = maps.lines().filter_map(|line| line.strip_prefix("VmFlags:"));
+    flags.any(|flags| flags.split_whitespace().any(|flag| flag == "hg"))
+}
+
+#[test]
+fn large_pages_are_asked_for_or_a_line_says_that_there_are_none() {
+    assert!(!is_large(&Program::start(&["-m", "64"])));
+    let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    let granted = modes.is_ok_and(|modes| !modes.contains("[never]"));
+    let program = Program::start(&["-m", "64", "-L", "-vv"]);
+    assert_eq!(is_large(&program), granted);
+    assert_eq!(program.line().contains("-L has no effect"), !granted);
+    // An empty cache takes no more for it.
+    assert!(program.resident() < 32 << 10, "{} kB", program.resident());
+}
