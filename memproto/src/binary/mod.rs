@@ -5,9 +5,8 @@
 //! use memproto::binary::{self, Command, Header, Step, write};
 //! use memproto::{Limits, Scan};
 //!
-//! let mut frame = Header { magic: 0x80, opcode: 0x00, key_len: 5, body_len: 5, ..Header::default() }
-//!     .encode()
-//!     .to_vec();
+//! let header = Header { magic: 0x80, key_len: 5, body_len: 5, ..Header::default() };
+//! let mut frame = header.encode().to_vec();
 //! frame.extend_from_slice(b"apple");
 //! let step = binary::parse(&frame, &mut Scan::new(), &Limits::default());
 //! let Step::Request { consumed: 29, request } = step else {
