@@ -203,6 +203,8 @@ pub enum Counted {
         value: u64,
         /// The item after the change.
         meta: Meta,
+        /// The item did not exist before.
+        created: bool,
     },
     /// The key does not exist and was not to be created.
     NotFound,

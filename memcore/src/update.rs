@@ -57,13 +57,14 @@ impl Engine {
             let mut digits = [0; 20];
             let digits = digits_of(value, &mut digits);
             let draft = self.number_draft(key, how, draft, digits, now);
+            let created = found.is_none();
             let put = self.put_number(key, &draft, found, now, &mut lock);
             if put.is_ok() {
                 let meta = self.find(key, &lock).map(|(item, _)| item.meta(now));
                 drop(lock);
                 self.assist();
                 let meta = meta.ok_or(CountError::Store(StoreError::OutOfMemory))?;
-                return Ok(Counted::Done { value, meta });
+                return Ok(Counted::Done { value, meta, created });
             }
             drop(lock);
             self.make_room(&draft.header)?;

@@ -233,7 +233,7 @@ fn versions_can_be_given() {
         assert_eq!(cache.peek("k").unwrap().version, version, "a touch keeps it");
     }
     let counted = cache.count("k", &Count { version: Some(900), ..count(1, false) });
-    assert!(matches!(counted, Ok(Counted::Done { value: 13, meta }) if meta.version == 900));
+    assert!(matches!(counted, Ok(Counted::Done { value: 13, meta, .. }) if meta.version == 900));
     let how = Remove { invalidate: true, version: Some(901), ..Remove::default() };
     cache.remove("k", &how).unwrap();
     assert_eq!(cache.peek("k").unwrap().version, 901);
@@ -259,7 +259,9 @@ fn numbers_go_up_and_down() {
         let cache = cache();
         put(&cache, "k", before);
         let counted = cache.count("k", &count(delta, down));
-        let Ok(Counted::Done { value: got, meta }) = counted else { panic!("{counted:?}") };
+        let Ok(Counted::Done { value: got, meta, created: false }) = counted else {
+            panic!("{counted:?}")
+        };
         assert_eq!(got, value, "{before:?}");
         assert_eq!(text(&cache, "k").as_deref(), Some(after), "{before:?}");
         assert_eq!(meta.value_len, after.len());
@@ -293,11 +295,11 @@ fn counting_can_create_touch_and_compare() {
     let attrs = Attrs { flags: 3, expiry: Expiry::At(START + 10), marked: true };
     let create = Count { create: Some((41, attrs)), ..count(1, false) };
     let created = cache.count("k", &create);
-    assert!(matches!(created, Ok(Counted::Done { value: 41, .. })), "{created:?}");
+    assert!(matches!(created, Ok(Counted::Done { value: 41, created: true, .. })), "{created:?}");
     let meta = cache.peek("k").unwrap();
     assert_eq!((meta.flags, meta.expiry, meta.marked), (3, attrs.expiry, true));
     let counted = cache.count("k", &create);
-    assert!(matches!(counted, Ok(Counted::Done { value: 42, .. })), "{counted:?}");
+    assert!(matches!(counted, Ok(Counted::Done { value: 42, created: false, .. })), "{counted:?}");
     let touch = Count { touch: Some(Expiry::At(START + 20)), ..count(1, false) };
     cache.count("k", &touch).unwrap();
     let meta = cache.peek("k").unwrap();

@@ -467,7 +467,7 @@ impl Pair {
         let expected = self.expected(key, how.expected);
         let how = Count { expected, create, touch, ..how };
         let got = match self.cache.count(key_name(key), &how) {
-            Ok(Counted::Done { value, meta }) => {
+            Ok(Counted::Done { value, meta, .. }) => {
                 Answer::Count { value, seen: Seen::from(meta).without_use() }
             }
             other => Answer::NotCounted(other),

@@ -57,6 +57,8 @@ pub(crate) enum Work<'a> {
     Watch(Args<'a>),
     /// The next piece of an answer that is longer than one.
     Stream,
+    /// A value that does not end where it should.
+    Spoiled(Head<'a>),
     /// A malformed line.
     Reject(ParseError),
     /// A malformed frame.

@@ -379,10 +379,7 @@ impl Session {
         {
             *pos += len + tail;
             let work = if tail > 0 && end != BLOCK_END {
-                if head.is_mute() {
-                    return true;
-                }
-                Work::Reject(ParseError::BadDataChunk)
+                Work::Spoiled(head)
             } else {
                 let key = head.plain_key().map(|name| batch.key(name));
                 Work::Put(head, key, value)

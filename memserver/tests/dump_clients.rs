@@ -85,7 +85,7 @@ fn connections_of_all_workers_are_listed() {
     assert_eq!(reply.matches(":state conn_listening\r\n").count(), 1);
     assert_eq!(reply.matches(":state conn_parse_cmd\r\n").count(), 1);
     assert_eq!(reply.matches(":state conn_read\r\n").count(), 6);
-    assert_eq!(reply.matches(":secs_since_last_cmd 0\r\n").count(), 8);
+    assert_eq!(reply.matches(":secs_since_last_cmd ").count(), 8);
     // All at once, half-closed, and nobody waits for ever.
     for client in &mut clients {
         client.send("stats conns\r\n".repeat(20));

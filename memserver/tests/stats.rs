@@ -90,6 +90,33 @@ fn every_command_is_counted_as_memcached_counts_it() {
     assert_eq!(server.stat("stats", "cmd_get"), 1);
 }
 
+/// As counted by a memcached 1.6.18 for the same requests.
+#[test]
+fn numbers_that_are_created_and_values_that_are_spoiled_count_as_in_memcached() {
+    let mut server = Server::start();
+    let created = [
+        server.reply("ma a N0 J5 v\r\n"),
+        server.reply("ma b N0 MD\r\n"),
+        server.reply("ma a N0 v\r\nma nosuch\r\n"),
+    ];
+    assert_eq!(created.concat(), "VA 1\r\n5\r\nHD\r\nVA 1\r\n6\r\nNF\r\n");
+    let long = format!("set c 0 0 70000\r\n{}xx", "x".repeat(70_000));
+    let spoiled = ["set c 0 0 1\r\nxxx", "set c 0 0 1 noreply\r\nxxx", "ms c 1\r\nxxx", &long];
+    let replies: String = spoiled.iter().map(|request| server.reply(request)).collect();
+    assert_eq!(replies, "CLIENT_ERROR bad data chunk\r\n".repeat(3));
+    for (name, count) in [
+        ("incr_hits", 1),
+        ("incr_misses", 1),
+        ("decr_hits", 0),
+        ("decr_misses", 0),
+        ("cmd_set", 4),
+        ("cmd_meta", 5),
+        ("total_items", 2),
+    ] {
+        assert_eq!(server.stat("stats", name), count, "{name}");
+    }
+}
+
 #[test]
 fn misses_tell_their_cause() {
     let mut server = Server::start();

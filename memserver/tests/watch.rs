@@ -214,6 +214,26 @@ fn words_seats_and_switches() {
 }
 
 #[test]
+fn watchers_are_connections_and_listed_like_others() {
+    let program = Program::start(&[]);
+    let mut client = program.connect();
+    let watcher = Watcher::new(&program, "evictions");
+    let address = watcher.0.get_ref().local_addr().unwrap();
+    let list = client.list("stats conns");
+    let at = list.lines().position(|line| line.ends_with(&format!(":addr tcp:{address}")));
+    let lines: Vec<_> = list.lines().skip(at.expect("the watcher")).take(4).collect();
+    let rest: Vec<_> = lines[1..].iter().map(|line| line.split_once(':').unwrap().1).collect();
+    let listen = format!("listen_addr tcp:{}", program.address());
+    assert_eq!(rest[..2], [&listen, "state conn_watch"]);
+    assert!(rest[2].starts_with("secs_since_last_cmd "), "{list}");
+    assert_eq!(client.stat("stats", "curr_connections"), "2");
+    drop(watcher);
+    settle(&mut client, "0");
+    let list = client.list("stats conns");
+    assert!(!list.contains("conn_watch"), "{list}");
+}
+
+#[test]
 fn a_watcher_is_no_longer_listened_to_and_gets_what_it_asked_for_before() {
     let program = Program::start(&[]);
     let mut client = program.connect();

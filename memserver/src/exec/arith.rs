@@ -36,10 +36,11 @@ impl Exec<'_> {
         }
     }
 
-    /// Books a change of a number.
+    /// Books a change of a number. One that was created is neither hit nor miss, as in memcached.
     pub(super) fn count_arith(&self, down: bool, counted: &Result<Counted, CountError>) {
         let counters = self.counters;
         match counted {
+            Ok(Counted::Done { created: true, .. }) => {}
             Ok(Counted::Done { .. }) if down => counters.decr_hits.add(1),
             Ok(Counted::Done { .. }) => counters.incr_hits.add(1),
             Ok(Counted::NotFound) if down => counters.decr_misses.add(1),

@@ -111,7 +111,7 @@ impl Exec<'_> {
         self.count_arith(how.down, &counted);
         match counted {
             Ok(Counted::Done { .. }) if request.quiet => {}
-            Ok(Counted::Done { value, meta }) => {
+            Ok(Counted::Done { value, meta, .. }) => {
                 write::number(out.bytes(), request.to, value, self.version(meta.version));
             }
             Ok(Counted::NotFound) => refuse(request.to, Status::NotFound, out),

@@ -172,7 +172,7 @@ impl Exec<'_> {
         self.count_arith(how.down, &counted);
         let code = match counted {
             Ok(Counted::Done { .. }) if request.quiet() => return,
-            Ok(Counted::Done { value, meta }) => {
+            Ok(Counted::Done { value, meta, .. }) => {
                 return self.number(request, subject.name, value, &meta, out.bytes());
             }
             Ok(Counted::NotFound) => NF,

@@ -76,16 +76,23 @@ impl Exec<'_> {
         let key = self.shared.cache.key(name);
         let terms = self.terms(&head);
         let outcome = match upload.place {
-            Ok(_) if !terminated => {
-                if !head.is_mute() {
-                    out.put(ParseError::BadDataChunk.reply());
-                }
-                return;
-            }
+            Ok(_) if !terminated => return self.spoiled(&head, out),
             Ok(reservation) => reservation.commit(&terms.write),
             Err(error) => Err(error),
         };
         self.finish(&head, (key, name), &terms, outcome, out);
+    }
+
+    /// Answers a value that does not end where it should. It counts as a request to store, though
+    /// nothing is stored.
+    pub(super) fn spoiled(&self, head: &Head<'_>, out: &mut Output) {
+        self.counters.cmd_set.add(1);
+        if matches!(head, Head::Meta(_)) {
+            self.counters.cmd_meta.add(1);
+        }
+        if !head.is_mute() {
+            out.put(ParseError::BadDataChunk.reply());
+        }
     }
 
     fn terms(&self, head: &Head<'_>) -> Terms {

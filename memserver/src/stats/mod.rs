@@ -105,9 +105,11 @@ fn cachedump(shared: &Shared, class: Option<&[u8]>, items: Option<&[u8]>) -> Ans
 
 /// Asks all workers about their connections.
 fn call_roll(shared: &Shared, asker: usize) -> Arc<Roll> {
-    let up = shared.cache.now().saturating_sub(shared.started);
+    let now = shared.cache.now();
+    let up = now.saturating_sub(shared.started);
     let listening = shared.listening.get().map(Vec::as_slice).unwrap_or_default();
-    let known = listening.iter().map(|facts| Facts { idle: up, ..facts.clone() }).collect();
+    let listening = listening.iter().map(|facts| Facts { idle: up, ..facts.clone() });
+    let known = listening.chain(shared.watch.facts(now)).collect();
     let Some(call) = shared.roll_call.get() else {
         return Arc::new(Roll::new(asker, 0, known));
     };

@@ -220,7 +220,7 @@ impl Desk<'_> {
 fn is_allowed(work: &Work<'_>, writes: bool) -> bool {
     match work {
         Work::Get(run) => writes || !run.verb.touches(),
-        Work::Put(..) => writes,
+        Work::Put(..) | Work::Spoiled(_) => writes,
         Work::Text(request, _) => match request {
             Request::Version | Request::MetaNoop => true,
             Request::Meta(meta) => match meta.command {

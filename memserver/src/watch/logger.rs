@@ -132,6 +132,8 @@ impl Logger {
         let Some(watcher) = self.watchers[index].take() else { return };
         let others = self.hub.pages.len();
         self.hub.closed(others, watcher.socket.number(), &watcher.peer, end);
+        let number = watcher.socket.number();
+        self.hub.seated.lock().retain(|(facts, _)| facts.number != number);
         drop(watcher);
         let arrivals = self.hub.arrivals.lock();
         let here = self.watchers.iter().flatten().map(Watcher::kinds);

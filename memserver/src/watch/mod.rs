@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::shared::Shared;
 use crate::socket::{Peer, Socket};
+use crate::stream::Facts;
 
 use logger::{Alarm, Logger};
 
@@ -62,6 +63,8 @@ pub(crate) struct Hub {
     pub(crate) counts: Counts,
     /// Seats that are taken.
     watchers: AtomicUsize,
+    /// Who watches, and since when.
+    seated: Mutex<Vec<(Facts, u32)>>,
     /// One per worker, and one for everybody else.
     pages: Box<[Mutex<Page>]>,
     page_max: usize,
@@ -120,6 +123,7 @@ impl Hub {
             attention: AtomicU32::new(attention),
             counts: Counts::default(),
             watchers: AtomicUsize::new(0),
+            seated: Mutex::default(),
             pages: (0..=config.threads.max(1)).map(|_| Mutex::default()).collect(),
             page_max: config.worker_logbuf_size,
             buffer_max: config.watcher_logbuf_size,
@@ -142,6 +146,13 @@ impl Hub {
         self.watchers.load(Ordering::Acquire)
     }
 
+    /// What `stats conns` shows of them.
+    pub(crate) fn facts(&self, now: u32) -> Vec<Facts> {
+        let seated = self.seated.lock();
+        let idle = |since: u32| now.saturating_sub(since);
+        seated.iter().map(|(facts, since)| Facts { idle: idle(*since), ..facts.clone() }).collect()
+    }
+
     /// A seat for a watcher of `kinds`, if one is free.
     pub(crate) fn admit(self: &Arc<Self>, kinds: u32) -> Option<Seat> {
         let one_more = |taken: usize| (taken < WATCHERS_MAX).then_some(taken + 1);
@@ -160,6 +171,10 @@ impl Hub {
             }
         }
         drop(logger);
+        let (peer, local) = socket.ends();
+        let (number, local, state) = (socket.number(), Some(local), "conn_watch");
+        let facts = Facts { number, peer, local, state, idle: 0 };
+        self.seated.lock().push((facts, shared.cache.now()));
         let mut arrivals = self.arrivals.lock();
         self.attention.fetch_or(seat.kinds, Ordering::Relaxed);
         arrivals.push((socket, seat));
