@@ -263,17 +263,22 @@ impl Engine {
     pub(crate) fn get_handle(self: &Arc<Self>, key: &Key<'_>) -> Option<Handle> {
         let mut copy = Vec::new();
         let pin = Fetch { inline_max: 0, ..Fetch::default() };
-        match self.fetch(key, &pin, &mut copy, |_, _| {}) {
+        let before = match self.fetch(key, &pin, &mut copy, |_, _| {}) {
             Fetched::Pinned(_, handle) => return Some(handle),
             Fetched::Copied(hit) => return Some(Handle::copied(copy, hit.meta)),
             Fetched::Miss(_) => return None,
-            Fetched::Busy(_) => {}
-        }
+            Fetched::Busy(hit) => hit.meta,
+        };
         let copied = Fetch { peek: true, ..Fetch::default() };
-        match self.fetch(key, &copied, &mut copy, |_, _| {}) {
-            Fetched::Copied(hit) => Some(Handle::copied(copy, hit.meta)),
-            _ => None,
+        let Fetched::Copied(hit) = self.fetch(key, &copied, &mut copy, |_, _| {}) else {
+            return None;
+        };
+        let mut meta = hit.meta;
+        if meta.version == before.version {
+            // The first look was this very use, which a lookup does not tell of.
+            (meta.fetched, meta.last_access) = (before.fetched, before.last_access);
         }
+        Some(Handle::copied(copy, meta))
     }
 
     /// Brings the items of keys near, whose index lines have been brought near before.

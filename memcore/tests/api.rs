@@ -479,6 +479,23 @@ fn no_more_is_pinned_than_allowed() {
 }
 
 #[test]
+fn a_handle_tells_of_the_time_before_it_was_taken() {
+    for pin_limit in [0, 1 << 20] {
+        let clock = ManualClock::new(START);
+        let builder = Cache::builder(16 << 20).pin_limit(pin_limit).clock(clock.clone());
+        let cache = builder.build().unwrap();
+        cache.track_access_exactly();
+        cache.set("k", &[1; 20_000], Attrs::default()).unwrap();
+        clock.advance(5);
+        let told = [(false, START), (true, START + 5)];
+        for told in told {
+            let meta = *cache.get_handle("k").unwrap().meta();
+            assert_eq!((meta.fetched, meta.last_access), told, "{pin_limit}");
+        }
+    }
+}
+
+#[test]
 fn handles_outlive_their_key() {
     let cache = cache();
     for end in ["delete", "overwrite", "flush", "append"] {

@@ -1,0 +1,576 @@
+//! The cache and the oracle side by side: every operation on both, compared after each step.
+//! Random tests and the fuzz target share it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use memcore::{
+    Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Miss,
+    Remove, Removed, Reservation, Stats, StoreError, Stored, Write,
+};
+
+use super::model::{Answer, Model, Seen};
+
+pub(crate) const START: u32 = 1_700_000_000;
+pub(crate) const MAX_ITEM: usize = 1 << 20;
+
+/// More than the engine needs for an item besides key and value. The oracle does not know how much,
+/// so that an item may be refused within so many bytes of the largest.
+const HEADER_MAX: usize = 42;
+
+/// An operation. Expiries are seconds from now, and an expected version is the difference to the
+/// present one, plus [`CURRENT`]: what they come to is known when it is their turn.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Fetch(usize, Fetch),
+    GetHandle(usize),
+    DropHandle(usize),
+    GetMany(Vec<usize>),
+    Store(usize, Text, Attrs, Write),
+    Begin(usize, Text, Attrs),
+    Fill(usize, usize),
+    Commit(usize, Write),
+    Abandon(usize),
+    Count(usize, Count),
+    Touch(usize, Expiry),
+    Remove(usize, Remove),
+    Flush,
+    FlushAt(u32),
+    Advance(u32),
+    Scan(usize),
+    Maintain(usize),
+    /// In sixteenths of the limit at the start.
+    SetLimit(usize),
+}
+
+/// Values that are numbers, nearly or quite.
+pub(crate) const NUMBERS: [&str; 9] =
+    ["0", "9", "10", " 7", "+41", "18446744073709551615", "99999 ", "-3", "1x"];
+
+/// The present version, as an expected one.
+pub(crate) const CURRENT: u64 = 2;
+
+/// A value, of which a failing test need not print every byte.
+#[derive(Clone)]
+pub(crate) struct Text(pub(crate) Vec<u8>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = &self.0[..self.0.len().min(20)];
+        write!(f, "{} bytes {:?}", self.0.len(), String::from_utf8_lossy(start))
+    }
+}
+
+impl Text {
+    /// `len` letters that depend on `salt`; no two of its neighbouring blocks are the same.
+    pub(crate) fn of(len: usize, salt: u8) -> Self {
+        const BLOCK: usize = 251;
+        let letters: Vec<u8> = (0..BLOCK + 26).map(|i| b'a' + (i * 7 % 26) as u8).collect();
+        let mut value = vec![0; len];
+        for (i, block) in value.chunks_mut(BLOCK).enumerate() {
+            let from = (usize::from(salt) + i) % 26;
+            block.copy_from_slice(&letters[from..from + block.len()]);
+        }
+        Self(value)
+    }
+}
+
+pub(crate) fn key_name(index: usize) -> Vec<u8> {
+    let len = [1, 2, 3, 4, 17, 31, 64, 250][index % 8];
+    (0..len).map(|i| (index + i * (index / 8)) as u8).collect()
+}
+
+/// A reservation and the value that it is to hold.
+struct Open {
+    key: usize,
+    value: Vec<u8>,
+    filled: usize,
+    attrs: Attrs,
+    place: Reservation,
+}
+
+/// The cache and the oracle, side by side.
+pub(crate) struct Pair {
+    cache: Cache,
+    clock: ManualClock,
+    model: Model,
+    keys: usize,
+    /// Whether items may go at any time.
+    evicts: bool,
+    start_limit: usize,
+    /// Whether pinned memory has kept the cache from getting below a lower limit so far.
+    is_over: bool,
+    handles: Vec<(Handle, Arc<[u8]>)>,
+    open: Vec<Open>,
+    last_version: u64,
+    hits: u64,
+    /// At least and at most: lookups that must not count as a use may or may not count as misses.
+    misses: (u64, u64),
+}
+
+impl Pair {
+    pub(crate) fn new(limit: usize, keys: usize, evicts: bool) -> Self {
+        let clock = ManualClock::new(START);
+        let builder = Cache::builder(limit).max_item_size(MAX_ITEM).clock(clock.clone());
+        let cache = builder.build().expect("a cache of this size");
+        cache.track_access_exactly();
+        let model = Model::new(START, MAX_ITEM);
+        let (handles, open) = (Vec::new(), Vec::new());
+        Self {
+            cache,
+            clock,
+            model,
+            keys,
+            evicts,
+            start_limit: limit,
+            is_over: false,
+            handles,
+            open,
+            last_version: 0,
+            hits: 0,
+            misses: (0, 0),
+        }
+    }
+
+    pub(crate) fn run(&mut self, op: &Op) {
+        match op {
+            Op::Fetch(key, how) => self.fetch(*key, how),
+            Op::GetHandle(key) => self.get_handle(*key),
+            Op::DropHandle(which) => {
+                if !self.handles.is_empty() {
+                    self.handles.swap_remove(which % self.handles.len());
+                }
+            }
+            Op::GetMany(keys) => self.get_many(keys),
+            Op::Store(key, value, attrs, how) => self.store(*key, &value.0, *attrs, *how),
+            Op::Begin(key, value, attrs) => self.begin(*key, &value.0, *attrs),
+            Op::Fill(which, len) => self.fill(*which, *len),
+            Op::Commit(which, how) => self.commit(*which, *how),
+            Op::Abandon(which) => {
+                if !self.open.is_empty() {
+                    self.open.swap_remove(which % self.open.len());
+                }
+            }
+            Op::Count(key, how) => self.count(*key, *how),
+            Op::Touch(key, expiry) => self.touch(*key, self.moment(*expiry)),
+            Op::Remove(key, how) => self.remove(*key, *how),
+            Op::Flush => {
+                self.cache.flush();
+                self.model.flush();
+            }
+            Op::FlushAt(delay) => {
+                self.cache.flush_at(self.model.now + delay);
+                self.model.flush_at(self.model.now + delay);
+            }
+            Op::Advance(seconds) => {
+                self.clock.advance(*seconds);
+                self.model.advance(*seconds);
+            }
+            Op::Scan(at_least) => self.scan(*at_least),
+            Op::Maintain(budget) => {
+                self.cache.maintain(*budget);
+            }
+            Op::SetLimit(sixteenths) => self.set_limit(self.start_limit / 16 * sixteenths),
+        }
+    }
+
+    /// The moment that an operation's relative expiry stands for.
+    fn moment(&self, expiry: Expiry) -> Expiry {
+        match expiry {
+            Expiry::At(seconds) => Expiry::At(self.model.now + seconds),
+            Expiry::Never => Expiry::Never,
+        }
+    }
+
+    /// The version that an operation's relative one stands for.
+    fn expected(&self, key: usize, expected: Option<u64>) -> Option<u64> {
+        let current = self.model.get(&key_name(key)).map_or(0, |item| item.seen.version);
+        expected.map(|code| current.saturating_add(code).saturating_sub(CURRENT))
+    }
+
+    /// Lets the oracle do what the cache has done, and compares. An item that may have been evicted
+    /// before or within the operation may be missing.
+    fn compare(&mut self, key: usize, got: &Answer, apply: impl Fn(&mut Model, &[u8]) -> Answer) {
+        let name = key_name(key);
+        let peeked = self.cache.peek(&name).map(Seen::from);
+        if ran_out(got) && self.may_run_out() {
+            return;
+        }
+        let refused = matches!(got, Answer::Stored(Err(StoreError::TooLarge)));
+        self.model.max_item_size = if refused { MAX_ITEM - HEADER_MAX } else { MAX_ITEM };
+        self.model.used_fresh = false;
+        self.model.fresh = match got {
+            Answer::Stored(Ok(Stored::Done { version, .. })) => *version,
+            Answer::Count { seen, .. } | Answer::Hit { seen, created: true, .. } => seen.version,
+            _ => peeked.map_or(0, |seen| seen.version),
+        };
+        let mut after = self.model.clone();
+        let wanted = apply(&mut after, &name);
+        if !same(got, &wanted) {
+            let message = format!("key {key}: got {}, wanted {}", brief(got), brief(&wanted));
+            assert!(self.evicts, "{message}");
+            after = self.model.clone();
+            after.forget(&name);
+            let evicted = apply(&mut after, &name);
+            assert!(same(got, &evicted), "{message} or {}", brief(&evicted));
+        }
+        if peeked.is_some() {
+            assert!(after.get(&name).is_ok(), "key {key} is still there after {got:?}");
+        }
+        if after.used_fresh && after.get(&name).is_ok() {
+            assert!(after.fresh > self.last_version, "versions must grow");
+            self.last_version = after.fresh;
+        }
+        self.model = after;
+    }
+
+    fn fetch(&mut self, key: usize, how: &Fetch) {
+        let moment = |expiry: Option<Expiry>| expiry.map(|expiry| self.moment(expiry));
+        let how = Fetch { touch: moment(how.touch), create: moment(how.create), ..*how };
+        let mut out = b"before".to_vec();
+        let head = |hit: &memcore::Hit, out: &mut Vec<u8>| {
+            out.extend_from_slice(&hit.meta.value_len.to_le_bytes());
+        };
+        let fetched = self.cache.fetch(key_name(key), &how, &mut out, head);
+        let (hit, value) = match fetched {
+            Fetched::Copied(hit) => {
+                assert_eq!(out[..6], *b"before");
+                assert_eq!(out[6..14], hit.meta.value_len.to_le_bytes());
+                (hit, out.split_off(14))
+            }
+            Fetched::Pinned(hit, handle) => {
+                assert_eq!(out, b"before");
+                assert!(hit.meta.value_len > how.inline_max);
+                (hit, handle.to_vec())
+            }
+            Fetched::Busy(hit) => {
+                assert!(self.evicts, "the limit of pinned bytes was not reached");
+                assert_eq!(out, b"before");
+                let peek = Fetch { peek: true, ..Fetch::default() };
+                self.cache.fetch(key_name(key), &peek, &mut out, |_, _| {});
+                (hit, out.split_off(6))
+            }
+            Fetched::Miss(miss) => {
+                assert_eq!(out, b"before");
+                self.count_miss(how.peek);
+                self.compare(key, &Answer::Miss(miss), |model, key| model.fetch(key, &how));
+                return;
+            }
+        };
+        match hit.created {
+            true => self.count_miss(true),
+            false => self.hits += u64::from(!how.peek),
+        }
+        self.check_size(key, &hit.meta);
+        let (won, created) = (hit.won, hit.created);
+        let got = Answer::Hit { seen: hit.meta.into(), value: value.into(), won, created };
+        self.compare(key, &got, |model, key| model.fetch(key, &how));
+    }
+
+    fn count_miss(&mut self, perhaps: bool) {
+        self.misses.0 += u64::from(!perhaps);
+        self.misses.1 += 1;
+    }
+
+    fn get_handle(&mut self, key: usize) {
+        let Some(handle) = self.cache.get_handle(key_name(key)) else {
+            self.count_miss(false);
+            return self.compare(key, &Answer::Miss(Miss::Absent), |model, key| {
+                model.fetch(key, &Fetch::default())
+            });
+        };
+        self.hits += 1;
+        let value: Arc<[u8]> = handle.to_vec().into();
+        assert_eq!((handle.len(), handle.is_empty()), (value.len(), value.is_empty()));
+        let seen = Seen::from(*handle.meta());
+        let got = Answer::Hit { seen, value: value.clone(), won: false, created: false };
+        self.compare(key, &got, |model, key| model.fetch(key, &Fetch::default()));
+        if self.handles.len() < 4 {
+            self.handles.push((handle, value));
+        }
+    }
+
+    fn get_many(&mut self, keys: &[usize]) {
+        let names: Vec<_> = keys.iter().map(|key| key_name(*key)).collect();
+        let mut found = BTreeMap::new();
+        self.cache.get_many(&names, |i, meta, value| {
+            let seen = Seen::from(*meta);
+            let value = value.into();
+            let hit = Answer::Hit { seen, value, won: false, created: false };
+            assert!(found.last_key_value().is_none_or(|(last, _)| *last < i), "out of order");
+            found.insert(i, hit);
+        });
+        for (i, key) in keys.iter().enumerate() {
+            match found.contains_key(&i) {
+                true => self.hits += 1,
+                false => self.count_miss(false),
+            }
+            let got = found.remove(&i).unwrap_or(Answer::Miss(Miss::Absent));
+            self.compare(*key, &got, |model, key| model.fetch(key, &Fetch::default()));
+        }
+    }
+
+    /// What a write comes to.
+    fn resolve(&self, key: usize, how: Write) -> Write {
+        Write {
+            expected: self.expected(key, how.expected),
+            create: how.create.map(|expiry| self.moment(expiry)),
+            ..how
+        }
+    }
+
+    fn store(&mut self, key: usize, value: &[u8], attrs: Attrs, how: Write) {
+        let how = self.resolve(key, how);
+        let attrs = Attrs { expiry: self.moment(attrs.expiry), ..attrs };
+        let got = Answer::Stored(self.cache.store(key_name(key), value, attrs, &how));
+        self.compare(key, &got, |model, key| model.store(key, value, attrs, &how));
+    }
+
+    fn begin(&mut self, key: usize, value: &[u8], attrs: Attrs) {
+        if self.open.len() == 3 {
+            return;
+        }
+        let attrs = Attrs { expiry: self.moment(attrs.expiry), ..attrs };
+        let place = match self.cache.reserve(key_name(key), value.len(), attrs) {
+            Ok(place) => place,
+            Err(error) => {
+                self.model.max_item_size = MAX_ITEM - HEADER_MAX;
+                let is_refused = self.model.admit(&key_name(key), value.len()) == Err(error);
+                let is_full = error == StoreError::OutOfMemory && self.may_run_out();
+                assert!(is_refused || is_full, "{} bytes: {error}", value.len());
+                return;
+            }
+        };
+        self.open.push(Open { key, value: value.to_vec(), filled: 0, attrs, place });
+    }
+
+    fn fill(&mut self, which: usize, len: usize) {
+        if self.open.is_empty() {
+            return;
+        }
+        let which = which % self.open.len();
+        let open = &mut self.open[which];
+        let end = open.value.len().min(open.filled + len);
+        let mut bytes = open.value[open.filled..end].to_vec();
+        // More than is owed is not taken.
+        if end == open.value.len() {
+            bytes.extend_from_slice(b"surplus");
+        }
+        assert_eq!(open.place.write(&bytes), end - open.filled);
+        open.filled = end;
+        assert_eq!(open.place.remaining(), open.value.len() - end);
+    }
+
+    fn commit(&mut self, which: usize, how: Write) {
+        if self.open.is_empty() {
+            return;
+        }
+        let mut open = self.open.swap_remove(which % self.open.len());
+        let key = open.key;
+        let how = self.resolve(key, how);
+        open.place.write(&open.value[open.filled..]);
+        let failed = open.place.commit(&how);
+        if failed == Err(StoreError::OutOfMemory) && self.evicts {
+            // It may have run out while other values were arriving.
+            return;
+        }
+        let got = Answer::Stored(failed);
+        self.compare(key, &got, |model, key| model.store(key, &open.value, open.attrs, &how));
+    }
+
+    fn count(&mut self, key: usize, how: Count) {
+        let create = how
+            .create
+            .map(|(value, attrs)| (value, Attrs { expiry: self.moment(attrs.expiry), ..attrs }));
+        let touch = how.touch.map(|expiry| self.moment(expiry));
+        let expected = self.expected(key, how.expected);
+        let how = Count { expected, create, touch, ..how };
+        let got = match self.cache.count(key_name(key), &how) {
+            Ok(Counted::Done { value, meta, created }) => {
+                let was_there = self.model.get(&key_name(key)).is_ok();
+                assert!(created != was_there || self.evicts, "created: {created}");
+                Answer::Count { value, seen: Seen::from(meta).without_use() }
+            }
+            other => Answer::NotCounted(other),
+        };
+        self.compare(key, &got, |model, key| model.count(key, &how));
+        self.adopt_use(key);
+    }
+
+    fn touch(&mut self, key: usize, expiry: Expiry) {
+        let got = Answer::Seen(self.cache.touch(key_name(key), expiry).map(Seen::from));
+        self.compare(key, &got, |model, key| model.touch(key, expiry));
+        self.adopt_use(key);
+    }
+
+    fn remove(&mut self, key: usize, how: Remove) {
+        let touch = how.touch.map(|expiry| self.moment(expiry));
+        let how = Remove { expected: self.expected(key, how.expected), touch, ..how };
+        let got = match self.cache.remove(key_name(key), &how) {
+            Ok(Removed::Done(meta)) => Answer::Gone(meta.into()),
+            Ok(other) => Answer::NotGone(other),
+            Err(error) => return assert!(self.may_run_out(), "room for less: {error}"),
+        };
+        self.compare(key, &got, |model, key| model.remove(key, &how));
+        self.adopt_use(key);
+    }
+
+    /// Whether it is all right if there is no memory: some can't be evicted, or the limit was
+    /// lowered so much that not every item has room.
+    fn may_run_out(&self) -> bool {
+        let is_pinned = !self.handles.is_empty() || !self.open.is_empty() || self.is_over;
+        self.evicts && (is_pinned || self.cache.stats().limit < 4 * MAX_ITEM)
+    }
+
+    fn set_limit(&mut self, bytes: usize) {
+        if !self.evicts && bytes < self.start_limit {
+            return;
+        }
+        let before = self.cache.stats().limit;
+        let set = self.cache.set_limit(bytes);
+        let stats = self.cache.stats();
+        assert_eq!(stats.limit, if set.is_ok() { bytes } else { before });
+        self.is_over = stats.used > stats.limit;
+        let is_free = self.handles.is_empty() && self.open.is_empty();
+        assert!(!(self.is_over && is_free), "{} of {}", stats.used, stats.limit);
+    }
+
+    fn adopt_use(&mut self, key: usize) {
+        let name = key_name(key);
+        if let Some(meta) = self.cache.peek(&name) {
+            self.model.adopt_use(&name, meta.into());
+        }
+    }
+
+    fn scan(&mut self, at_least: usize) {
+        let mut cursor = Cursor::default();
+        let mut found = BTreeMap::new();
+        let mut more = true;
+        while more {
+            more = self.cache.scan(&mut cursor, at_least, |key, meta| {
+                let before = found.insert(key.to_vec(), Seen::from(*meta));
+                assert_eq!(before, None, "visited twice, though nothing was written");
+            });
+        }
+        for (key, seen) in &found {
+            let item = self.model.get(key).expect("a key that is not there was visited");
+            assert_eq!(*seen, item.seen);
+        }
+        if !self.evicts {
+            assert_eq!(found.len(), self.model.visible().count());
+        }
+    }
+
+    fn check_size(&self, key: usize, meta: &Meta) {
+        let payload = key_name(key).len() + meta.value_len;
+        assert!(
+            (payload..payload + HEADER_MAX).contains(&meta.size),
+            "{payload} bytes in {}",
+            meta.size
+        );
+        assert!(meta.class >= 1);
+    }
+
+    /// Everything that can be seen, compared with the oracle.
+    pub(crate) fn check(&mut self) {
+        for key in 0..self.keys {
+            self.check_key(key);
+        }
+        for (handle, value) in &self.handles {
+            assert!(handle.to_vec() == **value, "a handle's bytes changed");
+        }
+        let stats = self.cache.stats();
+        self.is_over &= stats.used > stats.limit;
+        self.check_stats(&stats);
+    }
+
+    fn check_key(&mut self, key: usize) {
+        let name = key_name(key);
+        let seen = self.cache.peek(&name).map(Seen::from);
+        assert_eq!(self.cache.contains(&name), seen.is_some());
+        let item = match self.model.get(&name) {
+            Ok(item) => item,
+            Err(miss) => return assert_eq!(seen, None, "key {key} should be {miss:?}"),
+        };
+        if seen.is_none() && self.evicts {
+            return self.model.forget(&name);
+        }
+        assert_eq!(seen, Some(item.seen), "key {key}");
+        let mut value = Vec::new();
+        let how = Fetch { peek: true, ..Fetch::default() };
+        let fetched = self.cache.fetch(&name, &how, &mut value, |_, _| {});
+        assert!(matches!(fetched, Fetched::Copied(_)), "{fetched:?}");
+        assert!(value == *item.value, "key {key}: a wrong value of {} bytes", value.len());
+    }
+
+    fn check_stats(&self, stats: &Stats) {
+        let total = &stats.total;
+        let is_within = stats.used <= stats.limit;
+        assert!(is_within || self.is_over, "{} of {}", stats.used, stats.limit);
+        assert_eq!(total.hits_small + total.hits_main, self.hits);
+        let misses = self.misses.0..=self.misses.1;
+        assert!(misses.contains(&total.misses), "{} of {misses:?}", total.misses);
+        assert!(total.misses_expired + total.misses_flushed <= total.misses);
+        let gone = total.replaced + total.deleted + total.evicted + total.expired + total.flushed;
+        assert_eq!(total.stored, total.items + gone, "{total:?}");
+        assert!(total.items_small <= total.items);
+        if !self.evicts {
+            assert_eq!(total.evicted, 0);
+            assert!(total.items >= self.model.visible().count() as u64);
+        }
+        let sum = |of: fn(&memcore::ClassStats) -> u64| stats.classes.iter().map(of).sum::<u64>();
+        assert_eq!(total.items, sum(|class| class.items));
+        assert_eq!(total.bytes, sum(|class| class.bytes));
+        assert_eq!(total.stored, sum(|class| class.stored));
+        assert_eq!(total.evicted, sum(|class| class.evicted));
+    }
+
+    /// Housekeeping removes whatever is not visible any more, and books it.
+    pub(crate) fn finish(mut self) {
+        self.handles.clear();
+        self.open.clear();
+        // A sweep may come back to the same place only some seconds later.
+        for seconds in [20, 5, 5] {
+            self.clock.advance(seconds);
+            self.model.advance(seconds);
+            let finished = (0..100_000).any(|_| !self.cache.maintain(64));
+            assert!(finished, "housekeeping comes to an end");
+        }
+        self.check();
+        let sizes = self.model.visible().map(|(key, _)| self.cache.peek(key).map(|m| m.size));
+        let sizes: Vec<usize> = sizes.map(|size| size.expect("checked")).collect();
+        let total = self.cache.stats().total;
+        assert_eq!(total.items, sizes.len() as u64, "dead items are gone");
+        assert_eq!(total.bytes, sizes.iter().sum::<usize>() as u64);
+        assert_eq!(self.cache.stats().pinned_bytes, 0);
+    }
+}
+
+/// An answer without all of its value, which may be long.
+fn brief(answer: &Answer) -> String {
+    match answer {
+        Answer::Hit { seen, value, won, created } => {
+            let value = Text(value.to_vec());
+            format!("{seen:?} with {value:?}, won: {won}, created: {created}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn ran_out(got: &Answer) -> bool {
+    const FULL: StoreError = StoreError::OutOfMemory;
+    match got {
+        Answer::Stored(stored) => *stored == Err(FULL),
+        Answer::NotCounted(counted) => *counted == Err(memcore::CountError::Store(FULL)),
+        _ => false,
+    }
+}
+
+/// Whether the cache answered as the oracle did. It may have forgotten why there is nothing.
+fn same(got: &Answer, wanted: &Answer) -> bool {
+    match (got, wanted) {
+        (Answer::Miss(Miss::Absent), Answer::Miss(_)) => true,
+        _ => got == wanted,
+    }
+}
