@@ -443,7 +443,7 @@ impl Engine {
         if let Some(listener) = &self.listener {
             let mut key = [0; KEY_BUFFER];
             let key = self.key_of(item, &mut key);
-            listener.call(&Removal { cause, key, meta: item.meta(now) });
+            listener.call(&Removal { cause, key, meta: item.meta(now), at: now });
         }
         self.count_removal(item, cause, now);
     }

@@ -36,6 +36,8 @@ pub struct Removal<'a> {
     pub key: &'a [u8],
     /// What was known about it.
     pub meta: Meta,
+    /// The second in which it went.
+    pub at: u32,
 }
 
 /// Somebody who is told of each removal.

@@ -78,3 +78,4 @@ pub use listener::ListenError;
 pub use process::main;
 pub use server::{Builder, Server, StartError, StopHandle};
 pub use test_server::TestServer;
+pub use watch::Evictions;

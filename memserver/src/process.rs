@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
 
@@ -19,7 +18,7 @@ use crate::log;
 use crate::maintenance::Drive;
 use crate::server::{Outside, Server, StartError};
 use crate::sys::{self, Signals, TemporaryFile, User};
-use crate::watch::Hub;
+use crate::watch::Evictions;
 
 /// The file that is to receive the ports, for whoever asked for any that is free.
 const PORT_FILE: &str = "MEMCACHED_PORT_FILENAME";
@@ -67,15 +66,14 @@ fn serve(options: Options) -> Result<(), Refusal> {
     let identity = identity(process.user.as_deref(), sys::is_root(), User::find)?;
     let (listeners, datagrams) = open_as(identity.as_ref(), &config, &process)?;
     let clock = ManualClock::new(SystemClock::new().now());
-    let watch = Hub::new(&config);
-    let cache = cache(&config, clock.clone(), Arc::clone(&watch))?;
+    let evictions = Evictions::new();
+    let cache = cache(&config, clock.clone(), evictions.clone())?;
     announce(&listeners, config.verbosity);
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.unix_socket.is_none()) {
         let written = write_ports(Path::new(&path), &listeners, &datagrams);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
     }
-    let outside =
-        Outside { signals: Some(signals), drive: Some(Drive::new(clock)), watch: Some(watch) };
+    let outside = Outside { signals: Some(signals), drive: Some(Drive::new(clock)), evictions };
     let server =
         Server::start(cache, config, listeners, datagrams, outside).map_err(
             |error| match error {
@@ -168,14 +166,13 @@ fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn cache(config: &Config, clock: ManualClock, watch: Arc<Hub>) -> Result<Cache, Refusal> {
-    let time = clock.clone();
+fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, Refusal> {
     let builder = Cache::builder(config.memory_limit)
         .max_limit(room_to_grow(config.memory_limit))
         .huge_pages(config.large_pages)
         .max_item_size(config.item_size_max)
         .evictions(config.evictions)
-        .on_removal(move |removal| watch.removal(removal, time.now()))
+        .on_removal(move |removal| evictions.note(removal))
         .clock(clock);
     builder.build().map_err(|error| match error {
         ConfigError::System { .. } => Refusal::system(error.to_string()),

@@ -20,7 +20,7 @@ use crate::shared::Shared;
 use crate::stream::Facts;
 use crate::sys::{Signals, TemporaryFile};
 use crate::udp::Udp;
-use crate::watch::Hub;
+use crate::watch::Evictions;
 use crate::worker::{Worker, WorkerHandle};
 
 /// Why a server can't start.
@@ -65,6 +65,7 @@ pub struct Builder {
     cache: Cache,
     addresses: Vec<String>,
     config: Config,
+    evictions: Evictions,
 }
 
 impl Builder {
@@ -102,6 +103,13 @@ impl Builder {
         self
     }
 
+    /// Clients that `watch evictions` are told what `evictions` hears of, which the cache has to
+    /// be built with. Default nothing.
+    pub fn watch_evictions(mut self, evictions: Evictions) -> Self {
+        self.evictions = evictions;
+        self
+    }
+
     /// Opens the sockets and starts the threads. Clients can connect from now on.
     ///
     /// # Errors
@@ -114,7 +122,8 @@ impl Builder {
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
         let listeners = listener::open(&self.config)?;
-        Server::start(self.cache, self.config, listeners, Vec::new(), Outside::default())
+        let outside = Outside { evictions: self.evictions, ..Outside::default() };
+        Server::start(self.cache, self.config, listeners, Vec::new(), outside)
     }
 }
 
@@ -126,7 +135,7 @@ pub(crate) struct Outside {
     /// What moves the clock of its cache.
     pub(crate) drive: Option<Drive>,
     /// Who is told by the cache what it removes.
-    pub(crate) watch: Option<Arc<Hub>>,
+    pub(crate) evictions: Evictions,
 }
 
 /// A running server. Dropping it stops it.
@@ -171,7 +180,8 @@ impl Server {
     /// Starts setting up a server for `cache`: the very cache that the program itself may go on
     /// using.
     pub fn builder(cache: Cache) -> Builder {
-        Builder { cache, addresses: Vec::new(), config: Config::default() }
+        let (addresses, config) = (Vec::new(), Config::default());
+        Builder { cache, addresses, config, evictions: Evictions::new() }
     }
 
     /// Starts the threads behind sockets that are open already.
@@ -189,8 +199,7 @@ impl Server {
         config.udp_port = udp_address.map_or(0, |address| address.port());
         config.tcp_port = addresses.first().map_or(0, SocketAddr::port);
         let listening = listeners.iter().map(listening_socket).collect();
-        let watch = outside.watch.unwrap_or_else(|| Hub::new(&config));
-        let shared = Shared::with_hub(cache.clone(), Arc::new(config), watch);
+        let shared = Shared::with_evictions(cache.clone(), Arc::new(config), outside.evictions);
         let created: Result<Vec<_>, _> = (0..shared.workers.len())
             .map(|index| Worker::new(index, Arc::clone(&shared)))
             .collect();
@@ -214,6 +223,7 @@ impl Server {
             maintenance: None,
             _socket_file: socket_file,
         };
+        server.shared.watch.hear();
         let ending = Ending { control: Arc::clone(&server.control), workers: handles };
         server.acceptor = Some(
             thread("acceptor".to_owned(), move || {

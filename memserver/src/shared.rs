@@ -13,7 +13,7 @@ use crate::counters::{Counters, Counts};
 use crate::knobs::Knobs;
 use crate::prefixes::Prefixes;
 use crate::stream::{Facts, Roll};
-use crate::watch::Hub;
+use crate::watch::{Evictions, Hub};
 
 /// Bytes that workers may copy for replies whose values can't be pinned any more.
 const COPY_BUDGET: usize = 16 << 20;
@@ -75,16 +75,19 @@ pub(crate) struct Shared {
 impl Shared {
     /// The common ground of a server for `cache`.
     pub(crate) fn new(cache: Cache, config: Arc<Config>) -> Arc<Self> {
-        let watch = Hub::new(&config);
-        Self::with_hub(cache, config, watch)
+        Self::with_evictions(cache, config, Evictions::new())
     }
 
-    /// The same, if the cache tells `watch` what it removes.
-    pub(crate) fn with_hub(cache: Cache, config: Arc<Config>, watch: Arc<Hub>) -> Arc<Self> {
+    /// The same, if the cache tells `evictions` what it removes.
+    pub(crate) fn with_evictions(
+        cache: Cache,
+        config: Arc<Config>,
+        evictions: Evictions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             knobs: Mutex::new(config.knobs),
             verbosity: AtomicU8::new(config.verbosity),
-            watch,
+            watch: Hub::new(&config, evictions),
             prefixes: Prefixes::new(config.stat_key_prefix),
             connections: Connections::default(),
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),

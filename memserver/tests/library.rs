@@ -1,6 +1,6 @@
 //! The server as a part of another program.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use memcore::{Attrs, Cache, Clock};
-use memserver::{Server, StartError, TestServer};
+use memserver::{Evictions, Server, StartError, TestServer};
 
 fn ask(stream: &mut (impl Read + Write), request: &str, reply: &str) {
     stream.write_all(request.as_bytes()).unwrap();
@@ -35,6 +35,38 @@ fn both_sides_see_the_same_items() {
     server.stop().unwrap();
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "the connection is closed");
     assert_eq!(cache.get("theirs").as_deref(), Some(b"2".as_slice()), "the cache goes on");
+}
+
+#[test]
+fn evictions_can_be_watched_at_every_server_of_a_cache() {
+    let evictions = Evictions::new();
+    let told = evictions.clone();
+    let cache = Cache::builder(16 << 20).on_removal(move |removal| told.note(removal));
+    let cache = cache.build().unwrap();
+    let start = || {
+        let builder = Server::builder(cache.clone()).listen("127.0.0.1:0");
+        builder.watch_evictions(evictions.clone()).start().unwrap()
+    };
+    let (first, second) = (start(), start());
+    let fill = || {
+        (0..4_000).for_each(|i| {
+            cache.set(format!("key{i}"), &[0; 10_000], Attrs::default()).unwrap();
+        });
+    };
+    for server in [first, second] {
+        fill();
+        let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut client = BufReader::new(client);
+        ask(client.get_mut(), "watch evictions\r\n", "OK\r\n");
+        fill();
+        let mut line = String::new();
+        client.read_line(&mut line).unwrap();
+        assert!(line.contains(" type=eviction key=key"), "{line}");
+        // A server that has ended is told no more.
+        server.stop().unwrap();
+        fill();
+    }
 }
 
 #[test]

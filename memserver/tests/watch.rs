@@ -151,27 +151,27 @@ fn evictions_are_told_by_whoever_evicts() {
 
 #[test]
 fn a_watcher_that_reads_nothing_delays_nobody_and_learns_what_it_missed() {
-    const LOOKUPS: usize = 100_000;
     let sizes = "watcher_logbuf_size=16,worker_logbuf_size=16";
     let program = Program::start(&["-t", "1", "-o", sizes]);
     let mut watcher = Watcher::new(&program, "fetchers");
     let mut client = program.connect();
     let start = Instant::now();
-    let requests = "get nobody\r\n".repeat(1_000);
-    for _ in 0..LOOKUPS / 1_000 {
+    let (requests, mut lookups) = ("get nobody\r\n".repeat(1_000), 0);
+    // A busy machine may hand over so few lines that it takes many to fill the socket.
+    while lookups < 100_000 || client.stat("stats", "log_watcher_skipped") == "0" {
         client.ask(&requests, "END\r\n".repeat(1_000));
+        lookups += 1_000;
+        assert!(start.elapsed() < WAIT);
     }
-    assert!(start.elapsed() < WAIT);
     let mut stat = |name: &str| client.stat("stats", name).parse::<u64>().unwrap();
     let (written, dropped) = (stat("log_worker_written"), stat("log_worker_dropped"));
-    assert_eq!(written + dropped, LOOKUPS as u64);
+    assert_eq!(written + dropped, lookups);
     // All lines have been handed to the watcher or skipped once these numbers agree.
     let start = Instant::now();
     while stat("log_watcher_sent") + stat("log_watcher_skipped") < written {
         assert!(start.elapsed() < WAIT, "lines get lost");
     }
     let (sent, skipped) = (stat("log_watcher_sent"), stat("log_watcher_skipped"));
-    assert!(skipped > 0);
     // Whoever wakes up again is told how many lines are missing.
     let (mut read, mut missed) = (0, 0);
     while read <= sent {

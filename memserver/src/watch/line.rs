@@ -96,8 +96,8 @@ pub(super) fn begin(out: &mut Vec<u8>, number: u64) {
     put(out, format_args!("ts={}.{:06} gid={number} ", now.as_secs(), now.subsec_micros()));
 }
 
-pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>, now: u32) {
-    let meta = &removal.meta;
+pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>) {
+    let (meta, now) = (&removal.meta, removal.at);
     let fetched = if meta.fetched { "yes" } else { "no" };
     let ttl = match meta.expiry {
         Expiry::Never => -1,

@@ -141,6 +141,7 @@ impl Logger {
         let kinds = here.chain(coming).fold(0, |all, kinds| all | kinds);
         self.hub.attention.fetch_and(kinds | attention::DETAIL, Ordering::Relaxed);
         drop(arrivals);
+        self.hub.evictions.review();
         self.shared.connection_closed();
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! While nobody looks on, all this costs one look at [`Hub::attention`] per turn of a worker.
 
+mod evictions;
 mod line;
 mod logger;
 mod watcher;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use memcore::{Cause, Removal};
+use memcore::Removal;
 use parking_lot::Mutex;
 
 use crate::config::Config;
@@ -29,6 +30,7 @@ use crate::stream::Facts;
 
 use logger::{Alarm, Logger};
 
+pub use evictions::Evictions;
 pub(crate) use line::{Deletion, End, Lookup, Storage};
 
 /// Watchers at once.
@@ -72,6 +74,7 @@ pub(crate) struct Hub {
     /// The next line's number.
     next: AtomicU64,
     arrivals: Mutex<Vec<(Socket, Seat)>>,
+    evictions: Evictions,
     logger: Mutex<Option<JoinHandle<()>>>,
     alarm: OnceLock<Alarm>,
     stop: AtomicBool,
@@ -117,7 +120,7 @@ impl Drop for Seat {
 
 impl Hub {
     /// Nobody watches yet.
-    pub(crate) fn new(config: &Config) -> Arc<Self> {
+    pub(crate) fn new(config: &Config, evictions: Evictions) -> Arc<Self> {
         let attention = if config.detail_enabled { attention::DETAIL } else { 0 };
         Arc::new(Self {
             attention: AtomicU32::new(attention),
@@ -129,10 +132,16 @@ impl Hub {
             buffer_max: config.watcher_logbuf_size,
             next: AtomicU64::new(1),
             arrivals: Mutex::default(),
+            evictions,
             logger: Mutex::default(),
             alarm: OnceLock::new(),
             stop: AtomicBool::new(false),
         })
+    }
+
+    /// Hears of evictions from now on, until it is stopped.
+    pub(crate) fn hear(self: &Arc<Self>) {
+        self.evictions.connect(Arc::clone(self));
     }
 
     /// Whether somebody looks on for `kind`.
@@ -179,6 +188,7 @@ impl Hub {
         self.attention.fetch_or(seat.kinds, Ordering::Relaxed);
         arrivals.push((socket, seat));
         drop(arrivals);
+        self.evictions.review();
         self.wake();
     }
 
@@ -191,6 +201,7 @@ impl Hub {
 
     /// Ends the thread and with it all watchers.
     pub(crate) fn stop(&self) {
+        self.evictions.disconnect(self);
         self.stop.store(true, Ordering::Release);
         self.wake();
         if let Some(thread) = self.logger.lock().take() {
@@ -262,12 +273,12 @@ impl Hub {
         }
     }
 
-    /// The cache has removed an item at second `now`. Called by whichever thread did so, while
-    /// parts of the cache are locked.
-    pub(crate) fn removal(&self, removal: &Removal<'_>, now: u32) {
-        if removal.cause == Cause::Evicted && self.attends(attention::EVICTIONS) {
+    /// The cache has evicted an item. Called by whichever thread did so, while parts of the cache
+    /// are locked.
+    fn evicted(&self, removal: &Removal<'_>) {
+        if self.attends(attention::EVICTIONS) {
             let page = self.pages.len();
-            self.write(page, attention::EVICTIONS, |out| line::eviction(out, removal, now));
+            self.write(page, attention::EVICTIONS, |out| line::eviction(out, removal));
         }
     }
 
@@ -318,7 +329,7 @@ mod tests {
     #[test]
     fn a_full_page_drops_lines_and_counts_them() {
         let config = Config { threads: 1, worker_logbuf_size: 200, ..Config::default() };
-        let hub = Hub::new(&config);
+        let hub = Hub::new(&config, Evictions::new());
         for _ in 0..10 {
             hub.raw(0, 5, b"get a");
         }
@@ -335,7 +346,7 @@ mod tests {
 
     #[test]
     fn seats_are_limited_and_given_back() {
-        let hub = Hub::new(&Config::default());
+        let hub = Hub::new(&Config::default(), Evictions::new());
         let mut seats: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.admit(1).unwrap()).collect();
         assert!(hub.admit(1).is_none());
         seats.pop();

@@ -1,0 +1,72 @@
+//! The way from a cache that evicts to the servers whose watchers want to know. It must never
+//! know why an item was chosen, nor who watches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use memcore::{Cause, Removal};
+use parking_lot::RwLock;
+
+use super::{Hub, attention};
+
+/// Tells the clients that `watch evictions` what a cache evicts.
+///
+/// A cache reports to whoever it was built with, so this is made first, then the cache, then the
+/// server. Without it a server answers `watch evictions` as well, but has nothing to tell.
+///
+/// # Examples
+/// ```
+/// use memserver::{Evictions, Server};
+///
+/// let evictions = Evictions::new();
+/// let told = evictions.clone();
+/// let cache = memcore::Cache::builder(64 << 20)
+///     .on_removal(move |removal| told.note(removal))
+///     .build()?;
+/// let server = Server::builder(cache).listen("127.0.0.1:0").watch_evictions(evictions).start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Evictions(Arc<Feed>);
+
+#[derive(Debug, Default)]
+struct Feed {
+    /// Whether anybody watches: while nobody does, an eviction costs one look at this.
+    watched: AtomicBool,
+    hubs: RwLock<Vec<Arc<Hub>>>,
+}
+
+impl Evictions {
+    /// Nobody is told yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// To be called by the cache for each removal. It does not wait for clients.
+    pub fn note(&self, removal: &Removal<'_>) {
+        if removal.cause == Cause::Evicted && self.0.watched.load(Ordering::Relaxed) {
+            self.0.hubs.read().iter().for_each(|hub| hub.evicted(removal));
+        }
+    }
+
+    /// The watchers of `hub` are told from now on.
+    pub(super) fn connect(&self, hub: Arc<Hub>) {
+        self.0.hubs.write().push(hub);
+        self.review();
+    }
+
+    /// They are no longer.
+    pub(super) fn disconnect(&self, hub: &Hub) {
+        self.0.hubs.write().retain(|other| !std::ptr::eq(&**other, hub));
+        self.review();
+    }
+
+    /// Takes note of whether anybody watches.
+    pub(super) fn review(&self) {
+        // Exclusively, so that of two reviews the later one decides.
+        let hubs = self.0.hubs.write();
+        let watched = hubs.iter().any(|hub| hub.attends(attention::EVICTIONS));
+        self.0.watched.store(watched, Ordering::Relaxed);
+    }
+}
