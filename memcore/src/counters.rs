@@ -116,7 +116,8 @@ impl Counters {
         sums
     }
 
-    fn sums_of_life(&self) -> Sums {
+    /// What was counted since the beginning, whatever was reset.
+    pub(crate) fn sums_of_life(&self) -> Sums {
         let mut sums = Sums::default();
         for Stripe(counts) in self.stripes.iter() {
             for (sum, count) in sums.0.as_flattened_mut().iter_mut().zip(counts.as_flattened()) {

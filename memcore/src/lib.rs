@@ -26,6 +26,7 @@ mod cache;
 mod clock;
 mod config;
 mod counters;
+mod earnings;
 mod engine;
 mod error;
 mod handle;

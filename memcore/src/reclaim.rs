@@ -11,6 +11,7 @@
 
 use crate::StoreError;
 use crate::counters::Event;
+use crate::earnings::{self, Earnings};
 use crate::engine::{Engine, Item, KEY_BUFFER};
 use crate::index::{Guard, Spot};
 use crate::layout::{self, FREQ_MAX, Header};
@@ -51,6 +52,7 @@ pub(crate) struct Reclaim {
     evictions: u32,
     /// Victims in a row whose items stayed.
     rounds: u32,
+    earnings: Earnings,
     random: u64,
     pub(crate) sweep: crate::sweep::Sweep,
 }
@@ -103,6 +105,7 @@ impl Reclaim {
             victim: None,
             evictions: 0,
             rounds: 0,
+            earnings: Earnings::new(),
             random: seed | 1,
             sweep: crate::sweep::Sweep::default(),
         }
@@ -347,6 +350,7 @@ impl Engine {
             reclaim.rounds = 0;
             return None;
         }
+        reclaim.earnings.update(&self.pool, &self.counters);
         let [small, main] = self.pool.sealed();
         let first = if small * SMALL_SHARE > small + main { Queue::Small } else { Queue::Main };
         let second = if first == Queue::Small { Queue::Main } else { Queue::Small };
@@ -428,7 +432,10 @@ impl Engine {
     fn least_dense(&self, reclaim: &Reclaim, queue: Queue, age_min: u32) -> Option<SegmentId> {
         let opened = self.pool.opened();
         let mut least: Option<(u64, SegmentId)> = None;
-        for log in logs(queue) {
+        // Items of a class that nobody asks for any more have no advantage over new ones.
+        let idle = logs(Queue::Main)
+            .filter(|log| queue == Queue::Small && reclaim.earnings.is_idle(log.class));
+        for log in logs(queue).chain(idle) {
             let Some(id) = self.oldest_free(log) else { continue };
             if self.table.stamp(id).epoch() != self.epoch() {
                 return Some(id);
@@ -437,8 +444,8 @@ impl Engine {
             if age < age_min {
                 continue;
             }
-            let hits = self.hits(reclaim, id);
-            let density = (u64::from(hits) * 2 + 1) * (1 << 24) / u64::from(age);
+            let worth = reclaim.earnings.worth(log.class, self.hits(reclaim, id));
+            let density = (2 * worth + earnings::UNIT) * (1 << 20) / u64::from(age);
             if least.is_none_or(|(least, _)| density < least) {
                 least = Some((density, id));
             }

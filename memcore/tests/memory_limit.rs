@@ -56,9 +56,16 @@ fn the_limit_holds_for_every_size() {
 
 #[test]
 fn memory_follows_when_sizes_shift() {
+    for used in [false, true] {
+        shift_sizes(used);
+    }
+}
+
+/// Fills the cache with values of one size after the other, of which each is `used` once at most.
+fn shift_sizes(used: bool) {
     let cache = Cache::builder(LIMIT).build().unwrap();
     let mut next = 0;
-    for (phase, len) in [100, 10_000, 500_000, 100].into_iter().enumerate() {
+    for (phase, len) in [100, 10_000, 500_000, 100, 300_000, 1000].into_iter().enumerate() {
         let count = (3 * LIMIT / len) as u32;
         for key in next..next + count {
             cache.set(key.to_le_bytes(), &certified(key, 0, len), Attrs::default()).unwrap();
@@ -66,10 +73,13 @@ fn memory_follows_when_sizes_shift() {
                 assert_within_limit(&cache);
             }
         }
-        // Smaller values leave more of the limit to headers and the index.
-        let least = if len == 100 { LIMIT * 60 / 100 } else { LIMIT * 70 / 100 };
+        // Headers and the index take a part of the rest, of small values a larger one.
         let live = live_bytes(&cache, next..next + count);
-        assert!(live >= least, "phase {phase}: {live} bytes of {len}-byte values are held");
+        let share = live * 100 / LIMIT;
+        assert!(share >= 70, "phase {phase}, used {used}: {share} % is in {len}-byte values");
+        for key in (next..next + count).filter(|_| used) {
+            cache.get(key.to_le_bytes());
+        }
         next += count;
     }
 }
@@ -81,9 +91,7 @@ fn a_working_set_of_another_size_displaces_the_old_one() {
         let count = (LIMIT / 2 / (len + 50)) as u32;
         let base = phase as u32 * 1_000_000;
         let mut hits = 0;
-        // Large values are few, so that it takes them more rounds to be worth their room.
-        let rounds = if len > 100_000 { 40 } else { 6 };
-        for round in 0..rounds {
+        for round in 0..8 {
             hits = 0;
             for key in base..base + count {
                 match cache.get(key.to_le_bytes()) {

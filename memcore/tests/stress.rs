@@ -42,6 +42,8 @@ struct World {
     progress: Vec<Progress>,
     hits: AtomicU64,
     stop: AtomicBool,
+    /// Rounds of the host, in which all that it does comes up every 400.
+    rounds: AtomicU64,
     end: Option<Instant>,
 }
 
@@ -57,6 +59,7 @@ impl World {
             progress: (0..KEYS).map(|_| Progress::default()).collect(),
             hits: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            rounds: AtomicU64::new(0),
             end: seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
         }
     }
@@ -64,7 +67,7 @@ impl World {
     fn goes_on(&self, operation: u64) -> bool {
         match self.end {
             Some(end) => !operation.is_multiple_of(64) || Instant::now() < end,
-            None => operation < OPERATIONS,
+            None => operation < OPERATIONS || self.rounds.load(SeqCst) < 800,
         }
     }
 
@@ -309,6 +312,7 @@ fn host(world: &World) {
             }
             _ => {}
         }
+        world.rounds.store(round, SeqCst);
         let stats = world.cache.stats();
         assert!(stats.used <= 2 * LIMIT, "{} bytes used", stats.used);
         std::thread::yield_now();
