@@ -125,6 +125,11 @@ impl Session {
         self.framing
     }
 
+    /// The protocol, once it is known.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.protocol
+    }
+
     /// Whether the next byte is the first of a request.
     pub(crate) fn is_between(&self) -> bool {
         self.framing == Framing::Command

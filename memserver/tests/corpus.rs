@@ -26,3 +26,8 @@ fn argv() {
 fn session_splits() {
     replay("session_splits", 17, fuzzing::session_splits);
 }
+
+#[test]
+fn mixed_stream() {
+    replay("mixed_stream", 13, fuzzing::mixed_stream);
+}

@@ -2,6 +2,8 @@
 //! fuzz targets, which live here to be replayed on the committed corpus by an ordinary test; they
 //! are no part of the API.
 
+mod mixed;
+mod reference;
 mod splits;
 
 use std::sync::Arc;
@@ -19,12 +21,16 @@ use crate::session::{Pace, Session};
 use crate::shared::Shared;
 
 pub use crate::cli::fuzzing::argv;
+pub use mixed::mixed_stream;
 pub use splits::session_splits;
 
 /// Requests taken at once. Small, so that many a cut falls into the middle of a batch.
 const QUOTA: usize = 3;
 /// A moment in 2023.
 const NOW: u32 = 1_700_000_000;
+/// Bytes that may be copied for replies before they are sent: the least that makes a worker send,
+/// and the longest reply to one key.
+const COPIED_MAX: usize = (64 << 10) + (1 << 20) + (64 << 10);
 
 /// A server without sockets, whose clock is moved by hand.
 #[derive(Debug)]
@@ -129,6 +135,11 @@ impl Dialogue {
         self.session.is_closed()
     }
 
+    /// Whether the client speaks the binary protocol.
+    fn is_binary(&self) -> bool {
+        self.session.protocol() == Some(memproto::Protocol::Binary)
+    }
+
     /// Bytes that wait for more.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -146,7 +157,9 @@ impl Dialogue {
             if out.is_full() {
                 drain(out, replies);
             }
-            match exec.run(&job, batch, &mut self.session, out) {
+            let flow = exec.run(&job, batch, &mut self.session, out);
+            assert!(out.copied().len() <= COPIED_MAX, "{} bytes wait", out.copied().len());
+            match flow {
                 Flow::Done => return true,
                 Flow::Full(key) => job.resume_at(key, input, batch),
                 Flow::Close => {
