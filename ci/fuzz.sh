@@ -15,7 +15,8 @@ for target in $(cargo +nightly fuzz list); do
     dictionary=()
     [ ! -f "dictionaries/$target.dict" ] || dictionary=("-dict=dictionaries/$target.dict")
     cargo +nightly fuzz run "$target" "$found" "corpus/$target" -- -max_total_time="$seconds" \
-        -print_final_stats=1 "${dictionary[@]}" >"$scratch/log" 2>&1 || {
+        -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 "${dictionary[@]}" \
+        >"$scratch/log" 2>&1 || {
         tail -n 40 "$scratch/log"
         fail "$target"
     }

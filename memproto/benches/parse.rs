@@ -1,8 +1,7 @@
 //! Nanoseconds per request for the parsers and writers, as a plain program.
 //!
-//! `cargo bench -p memproto` prints a table. `cargo bench -p memproto -- <name> <count>` runs
-//! one case that often, for instruction counts: run it twice under
-//! `valgrind --tool=callgrind` and divide the difference by the difference of the counts.
+//! `cargo bench -p memproto` prints a table; with a name and a count it runs one case that often,
+//! for `memproto/benches/instructions.sh`, which counts instructions.
 
 use std::hint::black_box;
 use std::time::Instant;

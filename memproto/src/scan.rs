@@ -40,6 +40,12 @@ pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
     find(bytes, start, |byte| byte <= b' ', blanks)
 }
 
+/// The same for a word that is most probably short: it pays to begin with single bytes.
+#[inline]
+pub(crate) fn find_near_blank(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte <= b' ')
+}
+
 /// The high bits of line feeds, right up to the first: the borrow of the subtraction can only
 /// set bits above it.
 #[inline]
@@ -177,6 +183,12 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) const fn remaining(&self) -> usize {
         self.rest.len()
+    }
+
+    /// What follows.
+    #[inline]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Exactly `literal`.

@@ -39,3 +39,53 @@ fn a_closing_line_closes_in_any_segmentation() {
         assert_eq!(steps(&stream, &cuts), whole, "pieces of {size}");
     }
 }
+
+/// What arrives at once takes a short way that lines in pieces do not take.
+#[test]
+fn both_ways_read_meta_lines_alike() {
+    let most = "v f t c k s h l q u O1 T1 N2 R3 C4 E5 b D6";
+    for command in ["mg", "ms", "md", "ma", "me"] {
+        let len = if command == "ms" { "1 " } else { "" };
+        for flags in [
+            "",
+            " ",
+            "v",
+            " v",
+            "v ",
+            "v  f",
+            "v f t c k O123",
+            "T-1 F5 D2 J3",
+            "v v",
+            "y",
+            "O",
+            "T",
+            "Tx",
+            "F4294967296",
+            "C18446744073709551616",
+            "vanything f",
+            "b",
+            "MS",
+            "MI",
+            "Mx",
+            "M",
+            "v\tf",
+            "v\0f",
+            "\0",
+            "\x01",
+            "v\r",
+            most,
+            &format!("{most} I"),
+            &format!("{most} I x"),
+            &format!("O{} v", "o".repeat(31)),
+            &format!("O{}", "o".repeat(32)),
+        ] {
+            for key in ["key", "k", "YWJj", "k\tk", "k\0k", &"k".repeat(250), &"k".repeat(251)] {
+                for end in ["\r\n", "\n", " \r\n", "\r\r\n"] {
+                    let line = format!("{command} {key} {len}{flags}{end}x\r\n");
+                    let whole = steps(line.as_bytes(), &[]);
+                    assert_eq!(steps(line.as_bytes(), &[4]), whole, "{line:?}");
+                }
+            }
+        }
+    }
+}

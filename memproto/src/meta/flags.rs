@@ -10,8 +10,23 @@ pub struct FlagSet(u64);
 /// Every letter that some command knows; P and L are reserved for proxies and ignored.
 const KNOWN: FlagSet = FlagSet::of(b"CDEFIJLMNOPRTbcfhklqstuvx");
 
+/// The same by letter, because a look is cheaper than a sum.
+const KNOWN_BY_LETTER: [FlagSet; 256] = known_by_letter();
+
+const fn known_by_letter() -> [FlagSet; 256] {
+    let mut table = [FlagSet(0); 256];
+    let mut rest: &mut [FlagSet] = &mut table;
+    let mut letter = 0_u8;
+    while let Some((set, tail)) = rest.split_first_mut() {
+        *set = FlagSet(FlagSet::bit(letter) & KNOWN.0);
+        letter = letter.wrapping_add(1);
+        rest = tail;
+    }
+    table
+}
+
 impl FlagSet {
-    const fn of(letters: &[u8]) -> Self {
+    pub(super) const fn of(letters: &[u8]) -> Self {
         let mut set = Self(0);
         let mut rest = letters;
         while let Some((&letter, tail)) = rest.split_first() {
@@ -25,6 +40,26 @@ impl FlagSet {
         if letter.is_ascii_alphabetic() { 1 << (letter - b'A') } else { 0 }
     }
 
+    /// Adds a letter that some command knows; none if it is there or nobody knows it.
+    #[inline]
+    pub(super) fn add(&mut self, letter: u8) -> Option<Self> {
+        let known = KNOWN_BY_LETTER.get(usize::from(letter)).map_or(0, |set| set.0);
+        let new = known & !self.0;
+        self.0 |= new;
+        (new != 0).then_some(Self(new))
+    }
+
+    /// How many letters there are.
+    pub(super) const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether the two have a letter in common.
+    #[inline]
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether `letter` was given.
     #[must_use]
     #[inline]
@@ -35,13 +70,10 @@ impl FlagSet {
     /// Adds a letter.
     #[inline]
     pub(super) fn insert(&mut self, letter: u8) -> Result<(), Refusal> {
-        let bit = Self::bit(letter);
-        if bit & KNOWN.0 & !self.0 == 0 {
-            let duplicate = letter >= 127 || self.0 & bit != 0;
-            return Err(if duplicate { Refusal::Duplicate } else { Refusal::Unknown });
+        if self.add(letter).is_some() {
+            return Ok(());
         }
-        self.0 |= bit;
-        Ok(())
+        Err(if letter >= 127 || self.has(letter) { Refusal::Duplicate } else { Refusal::Unknown })
     }
 }
 
@@ -64,7 +96,7 @@ pub struct Flag<'a> {
 }
 
 /// The flags in request order, for the flags that a reply returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags<'a> {
     rest: &'a [u8],
 }

@@ -5,12 +5,12 @@ use super::flags::{Flag, FlagSet, Flags, Refusal};
 use super::request::{ArithMode, MetaCommand, MetaKey, MetaRequest, SetMode};
 use crate::base64;
 use crate::error::ParseError;
-use crate::limits::{MAX_KEY, MAX_META_TOKENS, MAX_OPAQUE};
+use crate::limits::{Limits, MAX_KEY, MAX_META_TOKENS, MAX_OPAQUE, MAX_TEXT_VALUE};
 use crate::number::{parse_i32, parse_u32, parse_u64};
 use crate::request::Request;
-use crate::scan::split_word;
+use crate::scan::{Cursor, Scan, find_blank, find_near_blank, split_word};
 use crate::status::Step;
-use crate::text::{Line, block_len, parse_len};
+use crate::text::{Line, block_len, parse_len, parse_line};
 
 /// The command of the letter behind `m`.
 #[inline]
@@ -23,6 +23,73 @@ pub(crate) const fn command(letter: u8) -> Option<MetaCommand> {
         b'e' => MetaCommand::Debug,
         _ => return None,
     })
+}
+
+/// Bytes of `mg `.
+const COMMAND: usize = 3;
+
+/// The hot path: `buf` begins with `mg ` or the like.
+#[inline]
+pub(crate) fn parse_plain<'a>(
+    letter: u8,
+    buf: &'a [u8],
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Step<'a> {
+    if let Some(command) = command(letter).filter(|command| *command != MetaCommand::Debug) {
+        let mut request = new_request(command, &[], 0, Flags::default());
+        if let Some(consumed) = read_plain(&mut request, buf)
+            && consumed <= limits.line
+        {
+            return Step::Request { consumed, request: Request::Meta(request) };
+        }
+    }
+    parse_line(buf, scan, limits)
+}
+
+/// Reads a line as every client library writes it, with single spaces and CRLF: its length. None
+/// if anything about it is unusual, wrong or missing: then the general way has the answer.
+#[inline]
+fn read_plain<'a>(request: &mut MetaRequest<'a>, buf: &'a [u8]) -> Option<usize> {
+    let args = buf.get(COMMAND..)?;
+    let (key, mut rest) = args.split_at_checked(find_blank(args)?)?;
+    if key.is_empty() {
+        return None;
+    }
+    request.key.raw = key;
+    if request.command == MetaCommand::Set {
+        let mut cursor = Cursor::new(rest.strip_prefix(b" ")?);
+        request.len = cursor.number().ok().filter(|&len| len <= MAX_TEXT_VALUE)?;
+        rest = cursor.rest();
+    }
+    let words = rest;
+    let mut set = FlagSet::default();
+    while let [b' ', letter, next, ..] = *rest {
+        let new = set.add(letter)?;
+        rest = rest.get(2..)?;
+        if !matches!(next, b' ' | b'\r') || ACTING.meets(new) {
+            let arg;
+            (arg, rest) = rest.split_at_checked(find_near_blank(rest)?)?;
+            // Only the opaque is so common that it is worth the room here.
+            if letter == b'O' && arg.len() < MAX_OPAQUE {
+                request.opaque = arg;
+            } else {
+                read_argument(request, Flag { letter, arg }).ok()?;
+            }
+        }
+    }
+    let consumed = buf.len() - rest.strip_prefix(b"\r\n")?.len();
+    request.set = set;
+    request.flags = Flags::new(words.get(1..words.len() - rest.len()).unwrap_or_default());
+    let most = max_flags(request.command);
+    // A flag takes two bytes at least, so that short lines need no count.
+    if words.len() - rest.len() > 2 * most && set.len() > most {
+        return None;
+    }
+    if request.key.base64 || key.len() > MAX_KEY {
+        check_key(request).ok()?;
+    }
+    Some(consumed)
 }
 
 /// Parses the words behind the command.
@@ -88,7 +155,7 @@ fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
             Refusal::Duplicate => ParseError::DuplicateFlag,
             Refusal::Unknown => ParseError::InvalidFlag,
         })?;
-        read_flag(request, flag)?;
+        read_argument(request, flag)?;
     }
     Ok(())
 }
@@ -98,8 +165,10 @@ const fn max_flags(command: MetaCommand) -> usize {
     MAX_META_TOKENS - if matches!(command, MetaCommand::Set) { 3 } else { 2 }
 }
 
-#[inline]
-fn read_flag<'a>(request: &mut MetaRequest<'a>, flag: Flag<'a>) -> Result<(), ParseError> {
+/// The flags that are more than present or absent.
+const ACTING: FlagSet = FlagSet::of(b"CDEFJMNORTb");
+
+fn read_argument<'a>(request: &mut MetaRequest<'a>, flag: Flag<'a>) -> Result<(), ParseError> {
     const BAD: ParseError = ParseError::BadToken;
     match flag.letter {
         b'b' => request.key.base64 = true,

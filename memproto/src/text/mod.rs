@@ -34,5 +34,5 @@ pub use parse::parse;
 /// [`crate::ParseError::BadDataChunk`].
 pub const BLOCK_END: [u8; 2] = *b"\r\n";
 
-pub(crate) use parse::Line;
+pub(crate) use parse::{Line, parse_line};
 pub(crate) use store::{block_len, parse_len};

@@ -14,11 +14,14 @@ use crate::status::Step;
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     if scan.seen == 0 {
-        // The two commands that make up nearly all traffic are read without looking for the
-        // end of the line first; whatever is unusual about them is left to the general way.
+        // The commands that make up nearly all traffic are read without looking for the end of
+        // the line first; whatever is unusual about them is left to the general way.
         match buf.first_chunk::<4>() {
             Some(b"get ") => return retrieve::parse_get(buf, scan, limits),
             Some(b"set ") => return store::parse_set(buf, scan, limits),
+            Some(&[b'm', letter, b' ', _]) => {
+                return meta::parse_plain(letter, buf, scan, limits);
+            }
             _ => {}
         }
     }
@@ -26,7 +29,7 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
 }
 
 /// The general way: find the line, then split it.
-pub(super) fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+pub(crate) fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     let Some(end) = find_line_feed(buf, scan.seen) else {
         return partial(buf, scan, limits);
     };
