@@ -87,21 +87,24 @@ impl Counters {
     /// Adds to a counter.
     #[inline]
     pub(crate) fn add(&self, class: u8, event: Event, count: u64) {
-        let stripe = stripe();
-        let Stripe(counts) = &self.stripes[stripe];
-        let counter = &counts[usize::from(class)][event as usize];
-        if stripe < OWN {
-            let sum = counter.load(Ordering::Relaxed).wrapping_add(count);
-            counter.store(sum, Ordering::Relaxed);
-        } else {
-            counter.fetch_add(count, Ordering::Relaxed);
-        }
+        self.add_all(class, [(event, count)]);
     }
 
-    /// Takes from a gauge.
+    /// Adds to some counters of a class; gauges are taken from by adding the negative.
     #[inline]
-    pub(crate) fn sub(&self, class: u8, event: Event, count: u64) {
-        self.add(class, event, count.wrapping_neg());
+    pub(crate) fn add_all<const N: usize>(&self, class: u8, changes: [(Event, u64); N]) {
+        let stripe = stripe();
+        let Stripe(counts) = &self.stripes[stripe];
+        let counts = &counts[usize::from(class)];
+        for (event, count) in changes {
+            let counter = &counts[event as usize];
+            if stripe < OWN {
+                let sum = counter.load(Ordering::Relaxed).wrapping_add(count);
+                counter.store(sum, Ordering::Relaxed);
+            } else {
+                counter.fetch_add(count, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Gauges, and what was counted since the last reset.
@@ -174,7 +177,7 @@ mod tests {
             scope.spawn(|| counters.add(2, Event::Bytes, 100));
             scope.spawn(|| counters.add(2, Event::Stored, 1));
         });
-        counters.sub(2, Event::Bytes, 60);
+        counters.add(2, Event::Bytes, 60_u64.wrapping_neg());
         counters.reset();
         let sums = counters.sums();
         assert_eq!((sums.of(2, Event::Bytes), sums.of(2, Event::Stored)), (40, 0));

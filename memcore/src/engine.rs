@@ -288,6 +288,16 @@ impl Engine {
         self.parse(words, loc, stamp, words[0].load(Ordering::Acquire))
     }
 
+    /// As much of an item as it takes to go from one to the next.
+    #[inline(always)]
+    pub(crate) fn outline(&self, loc: Loc) -> Outline {
+        let words = self.memory.cells(loc as usize, 4);
+        let [shape, state, high] = [1, 2, 3].map(|at: usize| words[at].load(Ordering::Relaxed));
+        let shape = Shape(shape);
+        let len = if shape.is_long() { layout::long_len(shape, high) } else { shape.len_low() };
+        Outline { state: State(state), words: layout::item_words(shape, len) }
+    }
+
     /// Whether the item's key is `key`.
     #[inline(always)]
     pub(crate) fn has_key(&self, item: &Item, key: &[u8]) -> bool {
@@ -482,7 +492,7 @@ impl Engine {
     /// Gives up the memory of an item that was live.
     pub(crate) fn discard(&self, item: &Item) {
         self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
-        self.count_live(item, false);
+        self.count_live(item.stamp.queue(), item.class(), item.size(), false);
         let mut begins = true;
         for (segment, len) in self.pieces(item).by_segment() {
             let load = self.table.remove(segment, len, begins);
@@ -494,17 +504,16 @@ impl Engine {
     }
 
     /// Counts an item in or out.
-    pub(crate) fn count_live(&self, item: &Item, is_in: bool) {
-        let items = match item.stamp.queue() {
+    pub(crate) fn count_live(&self, queue: Queue, class: u8, bytes: usize, is_in: bool) {
+        let items = match queue {
             Queue::Small => Event::ItemsSmall,
             Queue::Main => Event::ItemsMain,
         };
-        for (event, count) in [(items, 1), (Event::Bytes, item.size() as u64)] {
-            match is_in {
-                true => self.counters.add(item.class(), event, count),
-                false => self.counters.sub(item.class(), event, count),
-            }
-        }
+        let [one, bytes] = match is_in {
+            true => [1, bytes as u64],
+            false => [1, bytes as u64].map(u64::wrapping_neg),
+        };
+        self.counters.add_all(class, [(items, one), (Event::Bytes, bytes)]);
     }
 
     /// Copies parts of items or callers' bytes to where `target` leads.
@@ -566,6 +575,13 @@ impl Engine {
         self.word(item.loc + at).store(expiry, Ordering::Relaxed);
         self.note_expiry(item.loc, Some(expiry));
     }
+}
+
+/// How an item stands, and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    pub(crate) state: State,
+    pub(crate) words: usize,
 }
 
 /// A part of a value to be written.

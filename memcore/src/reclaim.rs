@@ -13,8 +13,8 @@ use crate::StoreError;
 use crate::counters::Event;
 use crate::earnings::{self, Earnings};
 use crate::engine::{Engine, Item, KEY_BUFFER};
-use crate::index::{Guard, Spot};
-use crate::layout::{self, FREQ_MAX, Header};
+use crate::index::{Guard, Position, Spot};
+use crate::layout::{FREQ_MAX, Header};
 use crate::pool::logs;
 use crate::removal::Cause;
 use crate::segments::{CLASS_MAX, Loc, LogId, Phase, Place, Queue, SegmentId};
@@ -42,6 +42,8 @@ const ROUNDS_MAX: u32 = 16;
 /// Items of up to so many segments are copied when they survive; larger ones stay where they are,
 /// and their segments go back to the young end of the queue.
 const COPY_MAX: usize = 2;
+/// So many words are brought near ahead of a walk.
+const AHEAD: usize = 256;
 /// One segment in so many is kept free ahead of the writers.
 const FREE_SHARE: usize = 256;
 
@@ -56,6 +58,9 @@ pub(crate) struct Reclaim {
     random: u64,
     pub(crate) sweep: crate::sweep::Sweep,
 }
+
+/// Items of a victim, and where the index has them.
+type Batch = [Option<(Loc, Position)>; STEP];
 
 /// A segment that is being emptied.
 #[derive(Clone, Copy, Debug)]
@@ -177,8 +182,8 @@ impl Engine {
         };
         let mut batch = [None; STEP];
         let finished = self.collect(&mut victim, &mut batch);
-        for loc in batch.into_iter().flatten() {
-            self.dispose(&mut victim, loc, now);
+        for (loc, position) in batch.into_iter().flatten() {
+            self.dispose(&mut victim, loc, position, now);
         }
         if !finished {
             reclaim.victim = Some(victim);
@@ -189,7 +194,7 @@ impl Engine {
     }
 
     /// Notes the next live items of the victim and brings their index lines near; true at its end.
-    fn collect(&self, victim: &mut Victim, batch: &mut [Option<Loc>; STEP]) -> bool {
+    fn collect(&self, victim: &mut Victim, batch: &mut Batch) -> bool {
         let start = self.table.start(victim.id);
         let used = self.table.used(victim.id).load(Ordering::Acquire) as usize;
         let mut places = batch.iter_mut();
@@ -197,28 +202,29 @@ impl Engine {
             victim.done = self.table.lead_words(victim.id).load(Ordering::Relaxed) as usize;
             let lead = self.table.lead(victim.id).load(Ordering::Relaxed);
             if lead != 0
-                && self.read_any(lead).state.is_live()
+                && let item = self.read_any(lead)
+                && item.state.is_live()
                 && let Some(place) = places.next()
             {
-                *place = Some(lead);
+                *place = Some((lead, self.position_of(&item)));
             }
         }
         while victim.done < used {
-            let item = self.read_any(start + victim.done as u64);
-            if item.state.is_live() {
+            let loc = start + victim.done as u64;
+            let outline = self.outline(loc);
+            if outline.state.is_live() {
                 let Some(place) = places.next() else { return false };
-                *place = Some(item.loc);
-                self.index.prefetch_for_write(self.position_of(&item));
+                let position = self.position_of(&self.read_any(loc));
+                self.index.prefetch_for_write(position);
+                *place = Some((loc, position));
             }
-            victim.done += layout::item_words(item.shape, item.value_len);
+            victim.done += outline.words;
         }
         true
     }
 
     /// Decides about one item.
-    fn dispose(&self, victim: &mut Victim, loc: Loc, now: u32) {
-        let item = self.read_any(loc);
-        let position = self.position_of(&item);
+    fn dispose(&self, victim: &mut Victim, loc: Loc, position: Position, now: u32) {
         let mut lock = self.index.lock(position);
         let Some(spot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.read_any(loc);
@@ -468,28 +474,29 @@ impl Engine {
 
     fn uses(&self, id: SegmentId) -> u32 {
         let mut uses = 0;
-        self.walk(id, |item| uses += item.state.freq());
+        self.walk(id, |freq, _| uses += freq);
         uses
     }
 
     /// Bytes of live items by use counter.
     fn bytes_by_use(&self, id: SegmentId) -> [usize; FREQ_MAX as usize + 1] {
         let mut bytes = [0; FREQ_MAX as usize + 1];
-        self.walk(id, |item| bytes[item.state.freq() as usize] += item.size());
+        self.walk(id, |freq, size| bytes[freq as usize] += size);
         bytes
     }
 
-    /// Visits the live items that begin in a segment.
-    fn walk(&self, id: SegmentId, mut visit: impl FnMut(&Item)) {
+    /// Visits the live items that begin in a segment: their use counters and bytes.
+    fn walk(&self, id: SegmentId, mut visit: impl FnMut(u32, usize)) {
         let start = self.table.start(id);
         let used = self.table.used(id).load(Ordering::Acquire) as usize;
         let mut at = self.table.lead_words(id).load(Ordering::Relaxed) as usize;
         while at < used {
-            let item = self.read_any(start + at as u64);
-            if item.state.is_live() {
-                visit(&item);
+            self.memory.prefetch(start as usize + at + AHEAD);
+            let outline = self.outline(start + at as u64);
+            if outline.state.is_live() {
+                visit(outline.state.freq(), outline.words * 4);
             }
-            at += layout::item_words(item.shape, item.value_len);
+            at += outline.words;
         }
     }
 

@@ -290,14 +290,15 @@ impl Engine {
         self.note_expiry(loc, header.expiry);
         let mut begins = true;
         let pieces = Pieces::new(&self.table, loc as usize * 4, header.words() * 4);
-        for (segment, len) in pieces.by_segment() {
-            self.table.publish(segment, len, begins);
+        for (piece, len) in pieces.by_segment() {
+            self.table.publish(piece, len, begins);
             begins = false;
         }
         if let Room::Chain(chain) = room {
             self.finish_chain(chain);
         }
-        self.count_live(&self.read_any(loc), true);
+        let queue = self.table.stamp(segment).queue();
+        self.count_live(queue, header.class(), header.words() * 4, true);
     }
 
     /// Writes a new value over an old one of the same form; false if that can't be done.

@@ -9,8 +9,8 @@
 //!   ghost  [ tag, 28 bits | tick, 3 bits | 1 ]
 //! ```
 
-use super::{GROUP, Group, Guard, Index, LINE, LINES, Position, TAG_MASK, scale};
-use crate::sync::Ordering;
+use super::{Group, Guard, Index, LINE, LINES, Position, TAG_MASK, scale};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Ghosts of a group.
 const GHOSTS: usize = 2 * LINE;
@@ -18,6 +18,8 @@ const GHOSTS: usize = 2 * LINE;
 const TICKS_MAX: u32 = 4;
 /// Ticks come round after this.
 const TICKS: u32 = 8;
+/// Where a ghost has its tick.
+const TICK_BITS: u32 = (TICKS - 1) << 1;
 
 /// The age of a shard's ghosts.
 #[derive(Debug, Default)]
@@ -43,11 +45,11 @@ impl Index {
 
     /// Whether the key was evicted lately; it is forgotten now.
     pub(crate) fn recall(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
-        let start = self.home(position).group;
-        let tag = position.at & TAG_MASK;
-        let is_it = |ghost: u32| ghost & 1 != 0 && ghost >> 4 == tag;
-        for word in start + LINE * LINES..start + GROUP {
-            let cell = self.slots.at(word);
+        let ghosts = self.ghosts(self.home(position).group);
+        // All but the tick: one ghost is compared by two instructions.
+        let wanted = (position.at & TAG_MASK) << 4 | 1;
+        let is_it = |ghost: u32| ghost & !TICK_BITS == wanted;
+        for cell in ghosts {
             let pair = cell.load(Ordering::Relaxed);
             let kept = if is_it(pair as u32) {
                 pair >> 32 << 32
@@ -62,11 +64,15 @@ impl Index {
         false
     }
 
+    /// The ghosts of the group that begins at `start`, two a word.
+    fn ghosts(&self, start: usize) -> &[AtomicU64] {
+        self.slots.cells(start + LINE * LINES, LINE)
+    }
+
     /// Ghosts are a queue: each new one moves the others by half a word.
     fn push_ghost(&self, group_start: usize, ghost: u32) {
         let mut carry = ghost;
-        for word in group_start + LINE * LINES..group_start + GROUP {
-            let cell = self.slots.at(word);
+        for cell in self.ghosts(group_start) {
             let pair = cell.load(Ordering::Relaxed);
             cell.store(pair << 32 | u64::from(carry), Ordering::Relaxed);
             carry = (pair >> 32) as u32;
@@ -80,8 +86,7 @@ impl Index {
         };
         for group in 0..self.groups_in_use(shard) {
             let start = self.start(shard, group);
-            for word in start + LINE * LINES..start + GROUP {
-                let cell = self.slots.at(word);
+            for cell in self.ghosts(start) {
                 let pair = cell.load(Ordering::Relaxed);
                 let low = if is_old(pair as u32) { 0 } else { pair as u32 };
                 let high = if is_old((pair >> 32) as u32) { 0 } else { pair >> 32 };

@@ -266,8 +266,8 @@ impl Index {
         position: Position,
         check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
-        for slot in line..line + LINE {
-            let word = self.slots.at(slot).load(Ordering::Acquire);
+        for (slot, cell) in (line..).zip(self.line(line)) {
+            let word = cell.load(Ordering::Acquire);
             if matches(word, position.at)
                 && let Certainty::Changed = check(Spot { slot, word })?
             {
@@ -280,9 +280,8 @@ impl Index {
     /// An address to which the key may well lead, for prefetching.
     #[inline(always)]
     pub(crate) fn guess(&self, position: Position) -> Option<Loc> {
-        let line = self.home(position).line;
-        let words = self.slots.cells(line, LINE);
-        let word = words.iter().map(|cell| cell.load(Ordering::Relaxed));
+        let words = self.line(self.home(position).line).iter();
+        let word = words.map(|cell| cell.load(Ordering::Relaxed));
         word.filter(|&word| matches(word, position.at)).map(loc_of).next()
     }
 
@@ -380,28 +379,29 @@ impl Index {
 
     /// Puts a word into the home line, or else into another one of the group; false if it is full.
     fn place(&self, home: Home, word: u64) -> bool {
-        if self.place_in_line(home.line, word) {
+        if let Some(cell) = self.free_cell(home.line) {
+            fill(cell, word);
             return true;
         }
         for line in home.other_lines() {
-            if (line..line + LINE).any(|slot| self.is_free(slot)) {
+            if let Some(cell) = self.free_cell(line) {
                 // Readers that don't see this yet come before the insertion.
                 self.set_mark(home.line, true);
-                return self.place_in_line(line, word);
+                fill(cell, word);
+                return true;
             }
         }
         false
     }
 
-    fn place_in_line(&self, line: usize, word: u64) -> bool {
-        let Some(slot) = (line..line + LINE).find(|&slot| self.is_free(slot)) else { return false };
-        let cell = self.slots.at(slot);
-        cell.store(word | cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
-        true
+    fn free_cell(&self, line: usize) -> Option<&AtomicU64> {
+        self.line(line).iter().find(|cell| cell.load(Ordering::Relaxed) & !MARK == 0)
     }
 
-    fn is_free(&self, slot: usize) -> bool {
-        self.slots.at(slot).load(Ordering::Relaxed) & !MARK == 0
+    /// The slots of a line.
+    #[inline(always)]
+    fn line(&self, line: usize) -> &[AtomicU64] {
+        self.slots.cells(line, LINE)
     }
 
     /// Removes a slot of this key. The shard is locked.
@@ -430,8 +430,8 @@ impl Index {
 
     /// Whether keys of the line `home` are in other lines.
     fn has_strays(&self, home: Home, group: Group) -> bool {
-        home.other_lines().flat_map(|line| line..line + LINE).any(|slot| {
-            let word = self.slots.at(slot).load(Ordering::Relaxed);
+        home.other_lines().flat_map(|line| self.line(line)).any(|cell| {
+            let word = cell.load(Ordering::Relaxed);
             let line = home.group + group.line(group.position(tag_of(word)));
             word & !MARK != 0 && line == home.line
         })
@@ -614,12 +614,18 @@ fn scale(position: u32, groups: u32) -> u32 {
 
 #[inline(always)]
 fn matches(word: u64, position: u32) -> bool {
-    (word >> TAG_SHIFT) as u32 == position & TAG_MASK && loc_of(word) != 0
+    // Only the tag's bits are left of the difference, in whatever way they are equal.
+    (word ^ u64::from(position) << TAG_SHIFT) >> TAG_SHIFT == 0 && loc_of(word) != 0
 }
 
 #[inline(always)]
 fn loc_of(word: u64) -> Loc {
     word >> 1 & (LOC_MAX - 1)
+}
+
+/// Puts a word into a free slot, whose mark stays.
+fn fill(cell: &AtomicU64, word: u64) {
+    cell.store(word | cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
 }
 
 fn word_of(position: u32, loc: Loc) -> u64 {
