@@ -64,8 +64,7 @@ impl Builder {
         self
     }
 
-    /// Bytes that handles and open reservations may keep from being reclaimed. Default an eighth of
-    /// the limit.
+    /// Bytes that handles may keep from being reclaimed. Default an eighth of the limit.
     #[must_use]
     pub fn pin_limit(mut self, bytes: usize) -> Self {
         self.pin_limit = Some(bytes);

@@ -42,7 +42,7 @@ pub(crate) struct Engine {
     pub(crate) listener: Option<Listener>,
     /// Bytes that handles keep from being reused.
     pub(crate) pinned: AtomicUsize,
-    /// Bytes of items larger than a segment that are still arriving.
+    /// Bytes that are kept for values that are still arriving.
     pub(crate) arriving: AtomicUsize,
 }
 

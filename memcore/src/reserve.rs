@@ -13,8 +13,7 @@ use crate::sync::Ordering;
 use crate::write::{Plan, Room, delta, expiry_field, join, plan};
 use crate::{Attrs, Key, StoreError, Stored, Write};
 
-/// The part of the limit that values larger than a segment may take while they arrive: one in so
-/// many bytes.
+/// The part of the limit that values may take while they arrive: one in so many bytes.
 const ARRIVING_SHARE: usize = 2;
 
 /// Memory for a value that is still arriving. Nobody sees it before
@@ -30,9 +29,44 @@ pub struct Reservation {
     room: Option<Room>,
     /// Bytes of the value that are there.
     filled: usize,
-    /// Bytes booked as arriving.
-    booked: usize,
+    booked: Booking,
     failed: bool,
+}
+
+/// Bytes of the limit that wait for a value and can't be reclaimed. A smaller value counts as a
+/// whole segment, because it keeps the one that it is in.
+#[derive(Debug)]
+struct Booking {
+    engine: Arc<Engine>,
+    bytes: usize,
+}
+
+impl Booking {
+    /// Books the room for a value to begin with.
+    fn begin(engine: &Arc<Engine>) -> Option<Self> {
+        let mut booking = Self { engine: Arc::clone(engine), bytes: 0 };
+        booking.add_segment().then_some(booking)
+    }
+
+    /// Books another segment, unless values that are arriving have their share. A value that has
+    /// no other beside it may have what it needs.
+    fn add_segment(&mut self) -> bool {
+        let Self { engine, bytes } = self;
+        let (segment, most) = (engine.table.segment_bytes(), engine.pool.limit() / ARRIVING_SHARE);
+        let all = engine.arriving.fetch_add(segment, Ordering::Relaxed);
+        if all > *bytes && all + segment > most {
+            engine.arriving.fetch_sub(segment, Ordering::Relaxed);
+            return false;
+        }
+        *bytes += segment;
+        true
+    }
+}
+
+impl Drop for Booking {
+    fn drop(&mut self) {
+        self.engine.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Reservation {
@@ -90,7 +124,6 @@ impl Drop for Reservation {
         if let Some(room) = self.room.take() {
             self.engine.abandon_room(&room);
         }
-        self.engine.arriving.fetch_sub(self.booked, Ordering::Relaxed);
     }
 }
 
@@ -111,6 +144,7 @@ impl Engine {
             expiry: expiry_field(attrs.expiry),
             version: None,
         };
+        let booked = Booking::begin(self).ok_or(StoreError::OutOfMemory)?;
         let queue = self.queue_for(key);
         let room = loop {
             match self.first_room(queue, header, key) {
@@ -127,7 +161,7 @@ impl Engine {
             attrs,
             room: Some(room),
             filled: 0,
-            booked: 0,
+            booked,
             failed: false,
         })
     }
@@ -155,18 +189,13 @@ impl Engine {
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.
-    fn reach(&self, room: &mut Room, filled: usize, booked: &mut usize) -> bool {
+    fn reach(&self, room: &mut Room, filled: usize, booked: &mut Booking) -> bool {
         let Room::Chain(chain) = room else { return true };
         let header = chain.slot.header;
         let behind = (header.value_len - filled) / 4;
-        let segment = self.table.segment_bytes();
         // Padding and a started word: the last segment is needed when the last byte is.
         while chain.left > behind {
-            let most = self.pool.limit() / ARRIVING_SHARE;
-            if *booked == 0 || self.arriving.load(Ordering::Relaxed) + segment <= most {
-                self.arriving.fetch_add(segment, Ordering::Relaxed);
-                *booked += segment;
-            } else {
+            if !booked.add_segment() {
                 return false;
             }
             while self.extend_chain(chain).is_err() {

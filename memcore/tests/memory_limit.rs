@@ -235,3 +235,29 @@ fn abandoned_reservations_leave_nothing_behind() {
     cache.set("after", &vec![2; 900_000], Attrs::default()).unwrap();
     assert_within_limit(&cache);
 }
+
+/// However many values are announced or half there, others find room.
+#[test]
+fn values_that_never_arrive_keep_half_of_the_memory_at_most() {
+    for len in [20_000, 900_000] {
+        let cache = Cache::builder(LIMIT).build().unwrap();
+        let mut places = Vec::new();
+        for i in 0..LIMIT / 1_000 {
+            if let Ok(mut place) = cache.reserve(format!("late{i}"), len, Attrs::default()) {
+                place.write(&vec![1; len / 2]);
+                places.push(place);
+            }
+            cache.set(format!("small{i}"), b"here", Attrs::default()).unwrap();
+            assert_within_limit(&cache);
+        }
+        assert!(places.len() >= 10, "{} of {len} bytes", places.len());
+        assert!(cache.reserve("late", len, Attrs::default()).is_err());
+        cache.set("medium", &vec![2; 100_000], Attrs::default()).unwrap();
+        // What was given back can be had again.
+        places.clear();
+        let mut place = cache.reserve("late", len, Attrs::default()).unwrap();
+        place.write(&vec![1; len]);
+        place.commit(&Write::default()).unwrap();
+        assert_eq!(cache.get("late").unwrap().len(), len);
+    }
+}

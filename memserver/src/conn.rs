@@ -13,8 +13,8 @@ use crate::socket::Socket;
 pub(crate) const READ_MIN: usize = 16 << 10;
 /// Bytes that a read asks for at most.
 const READ_MAX: usize = 128 << 10;
-/// A left-over buffer that holds much less than this shrinks.
-const SHRINK_MIN: usize = 64 << 10;
+/// A left-over buffer may be empty for so many bytes, and for half of it, before it shrinks.
+const SLACK: usize = 1 << 10;
 
 /// One client. An idle one owns no buffer.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct Conn {
     pub(crate) has_work: bool,
     /// Bytes of `input` that are booked because they are many.
     pub(crate) long_line: usize,
+    /// A value is arriving in a place of its own.
+    pub(crate) uploading: bool,
     /// Second of the last bytes received, or sent by a connection that had been stuck.
     pub(crate) last_active: u32,
 }
@@ -66,6 +68,7 @@ impl Conn {
             queued: false,
             has_work: false,
             long_line: 0,
+            uploading: false,
             last_active: now,
         }
     }
@@ -116,7 +119,7 @@ impl Conn {
             Input::Own(mut bytes) => {
                 if pos < bytes.len() {
                     bytes.drain(..pos);
-                    if bytes.capacity() > SHRINK_MIN && bytes.len() < bytes.capacity() / 4 {
+                    if bytes.capacity() - bytes.len() > bytes.len().max(SLACK) {
                         bytes.shrink_to_fit();
                     }
                     self.input = bytes;

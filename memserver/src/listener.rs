@@ -280,6 +280,11 @@ fn some_of(
     if open.is_empty() { Err(first.unwrap_or_else(nothing)) } else { Ok(open) }
 }
 
+/// Bytes of replies that the system takes before they can be sent. It would keep megabytes for a
+/// client that reads nothing; what is on its way to one that reads does not count.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX: u32 = 32 << 10;
+
 /// Listens at one address. Accepted sockets inherit the options.
 fn tcp(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -289,6 +294,8 @@ fn tcp(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_keepalive(true)?;
     socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use memcore::Handle;
 
-use crate::shared::Shared;
+use crate::shared::{Budget, Shared};
 
 /// Beyond this many bytes replies are sent before more are made.
 const BYTES_MAX: usize = 64 << 10;
+/// The same while memory for unsent replies is scarce.
+const BYTES_SCARCE: usize = 4 << 10;
 /// Beyond this many pinned bytes likewise, because they stand in the way of eviction.
 const PINNED_MAX: usize = 1 << 20;
 /// Beyond this many pinned values likewise, because a vectored write takes few pieces.
@@ -30,8 +32,12 @@ pub(crate) struct Output {
     /// Bytes of the first pin that are gone.
     pin_sent: usize,
     pinned: usize,
-    /// What was taken out of the server's budget for copies, and must go back.
-    copies: Option<Copies>,
+    /// What was taken out of the server's budgets, and must go back: for copies of values that
+    /// could not be pinned, and for waiting until the client reads.
+    copies: Option<Loan>,
+    backlog: Option<Loan>,
+    /// Whether memory for unsent replies is scarce.
+    scarce: bool,
 }
 
 /// A value that follows the first `at` of the copied bytes.
@@ -41,15 +47,23 @@ struct Pin {
     value: Handle,
 }
 
+/// Bytes that go back to a budget when this is dropped.
 #[derive(Debug)]
-struct Copies {
+struct Loan {
     shared: Arc<Shared>,
+    budget: fn(&Shared) -> &Budget,
     bytes: usize,
 }
 
-impl Drop for Copies {
+impl Loan {
+    fn new(shared: &Arc<Shared>, budget: fn(&Shared) -> &Budget) -> Self {
+        Self { shared: Arc::clone(shared), budget, bytes: 0 }
+    }
+}
+
+impl Drop for Loan {
     fn drop(&mut self) {
-        self.shared.copies.give(self.bytes);
+        (self.budget)(&self.shared).give(self.bytes);
     }
 }
 
@@ -76,15 +90,32 @@ impl Output {
 
     /// Books `bytes` of a copy that came out of the budget of `shared`, until all is sent.
     pub(crate) fn charge(&mut self, shared: &Arc<Shared>, bytes: usize) {
-        let copies =
-            self.copies.get_or_insert_with(|| Copies { shared: Arc::clone(shared), bytes: 0 });
-        copies.bytes += bytes;
+        let budget: fn(&Shared) -> &Budget = |shared| &shared.copies;
+        self.copies.get_or_insert_with(|| Loan::new(shared, budget)).bytes += bytes;
+    }
+
+    /// Takes note of how much memory there is for unsent replies.
+    pub(crate) fn adapt(&mut self, shared: &Shared) {
+        self.scarce = shared.backlogs.is_exhausted();
+    }
+
+    /// Makes itself small and books what is left, as it has to wait for its client.
+    pub(crate) fn settle(&mut self, shared: &Arc<Shared>) {
+        let sent = std::mem::take(&mut self.sent);
+        self.bytes.drain(..sent);
+        self.bytes.shrink_to_fit();
+        self.pins.iter_mut().for_each(|pin| pin.at -= sent);
+        let mut loan = Loan::new(shared, |shared| &shared.backlogs);
+        loan.bytes = self.bytes.capacity();
+        shared.backlogs.take_anyway(loan.bytes);
+        self.backlog = Some(loan);
     }
 
     /// Whether there is so much that it should be sent before more is added.
     #[inline(always)]
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() >= BYTES_MAX || self.pins.len() >= PINS_MAX || self.pinned >= PINNED_MAX
+        let bytes_max = if self.scarce { BYTES_SCARCE } else { BYTES_MAX };
+        self.bytes.len() >= bytes_max || self.pins.len() >= PINS_MAX || self.pinned >= PINNED_MAX
     }
 
     /// Whether it keeps memory from others that is scarce.
@@ -153,7 +184,7 @@ impl Output {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_MAX);
         self.pins.clear();
-        self.copies = None;
+        (self.copies, self.backlog) = (None, None);
         (self.sent, self.pin_sent, self.pinned) = (0, 0, 0);
     }
 

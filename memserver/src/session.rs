@@ -17,6 +17,8 @@ const KEYS_MAX: usize = 128;
 /// A longer value does not wait in a buffer until it is complete, but goes to its place in the
 /// cache piece by piece. Shorter ones wait, so that slow clients hold no cache memory.
 const WAITING_MAX: usize = 16 << 10;
+/// A longer one waits as well until so much of it is there: an announcement alone costs nothing.
+const BEGIN_MIN: usize = 4 << 10;
 
 /// One client's dialogue.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ pub(crate) struct Session {
 pub(crate) enum Framing {
     /// The first of a request.
     Command,
-    /// The first of a request that has a short value: nothing to do before `bytes` are there.
+    /// The first of a request that has a value: nothing to do before `bytes` are there.
     Wait { bytes: usize },
     /// The first of a key, in a long retrieval line of which `left` bytes remain.
     Keys { verb: GetVerb, exptime: i64, left: usize },
@@ -367,7 +369,8 @@ impl Session {
         batch.jobs.push(Job { start, before, work });
     }
 
-    /// A storage request: at once if its value is there, later if it is short, else in pieces.
+    /// A storage request: at once if its value is there, later if it is short or has hardly begun,
+    /// else in pieces.
     fn value<'a>(
         &mut self,
         input: &'a [u8],
@@ -392,8 +395,9 @@ impl Session {
             batch.jobs.push(Job { start, before, work });
             return true;
         }
-        if len <= WAITING_MAX {
-            self.framing = Framing::Wait { bytes: *pos - start + len + tail };
+        let wait = if len <= WAITING_MAX { len + tail } else { BEGIN_MIN };
+        if have.len() < wait {
+            self.framing = Framing::Wait { bytes: *pos - start + wait };
             *pos = start;
             return false;
         }

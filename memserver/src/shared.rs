@@ -18,6 +18,9 @@ use crate::watch::{Evictions, Hub};
 /// Bytes that workers may copy for replies whose values can't be pinned any more.
 const COPY_BUDGET: usize = 16 << 20;
 
+/// Bytes that replies may hold whose clients don't read, before such clients are given less.
+pub(crate) const BACKLOG_BUDGET: usize = 32 << 20;
+
 /// Bytes that unfinished retrieval lines may hold, unless a setting says otherwise.
 const LINE_BUDGET: usize = 16 << 20;
 
@@ -48,9 +51,11 @@ pub(crate) struct Shared {
     pub(crate) exact_access: Once,
     /// Room for copies of values that can't be pinned.
     pub(crate) copies: Budget,
-    /// Second when there was no room for such a copy.
+    /// Second when there was no room for such a copy, or for a value that arrives in pieces.
     pub(crate) short_at: AtomicU32,
-    /// Room for the beginnings of very long retrieval lines.
+    /// Room for replies whose clients don't read.
+    pub(crate) backlogs: Budget,
+    /// Room for the beginnings of long retrieval lines.
     pub(crate) long_lines: Budget,
     /// Connections closed because that room was full.
     pub(crate) long_lines_refused: AtomicU64,
@@ -95,6 +100,7 @@ impl Shared {
             exact_access: Once::new(),
             copies: Budget::new(COPY_BUDGET),
             short_at: AtomicU32::new(0),
+            backlogs: Budget::new(BACKLOG_BUDGET),
             long_lines: Budget::new(match config.read_buf_mem_limit {
                 0 => LINE_BUDGET,
                 limit => limit,
@@ -127,6 +133,11 @@ impl Shared {
         self.prefixes.clear();
         self.connections.total.store(0, Ordering::Relaxed);
         self.connections.rejected.store(0, Ordering::Relaxed);
+    }
+
+    /// Clients had to be refused because of what others keep to themselves.
+    pub(crate) fn note_shortage(&self) {
+        self.short_at.store(self.cache.now(), Ordering::Relaxed);
     }
 
     /// Books a closed connection.
@@ -202,6 +213,21 @@ impl Budget {
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
+    /// Takes `bytes` whether they are there or not.
+    pub(crate) fn take_anyway(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.used() >= self.limit
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Gives `bytes` back.
     pub(crate) fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -224,5 +250,9 @@ mod tests {
         budget.give(1_000);
         assert!(budget.take(1));
         assert!(!budget.take(1_000));
+        assert!(!budget.is_exhausted());
+        budget.take_anyway(100);
+        assert!(budget.is_exhausted());
+        assert_eq!(budget.used(), 101);
     }
 }

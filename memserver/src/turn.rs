@@ -129,6 +129,7 @@ impl Turn {
         let trace = exec.verbosity() >= TRACED;
         let aloud = trace || exec.attends(attention::RAWCMDS);
         let share = shared.config.max_reqs_per_event.max(1);
+        outputs.iter_mut().take(seats.len()).for_each(|out| out.adapt(shared));
         for round in 1..=ROUNDS_MAX {
             let active = seats.iter().filter(|seat| seat.state == State::More).count();
             if active == 0 {
@@ -163,6 +164,7 @@ impl Turn {
     pub(crate) fn dismiss(
         &mut self,
         conns: &mut [Option<Conn>],
+        shared: &Arc<Shared>,
         mut left: impl FnMut(usize, &mut Conn, State),
     ) {
         for ((seat, input), out) in
@@ -173,6 +175,7 @@ impl Turn {
                 conn.keep(&self.arena, input, seat.pos);
             }
             if seat.state == State::Blocked {
+                out.settle(shared);
                 conn.backlog = Some(Box::new(std::mem::take(out)));
             } else {
                 out.clear();

@@ -25,10 +25,10 @@ use crate::watch::{End, Seat, attention};
 const WAKE: Token = Token(usize::MAX);
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
-/// A larger input buffer, which only the beginning of a very long retrieval needs, counts.
-const LONG_LINE: usize = 256 << 10;
+/// A larger input buffer, which only the beginning of a long retrieval needs, counts.
+const LONG_LINE: usize = 40 << 10;
 /// A client that reads nothing for so many seconds has to go if others could not be served because
-/// of the values that wait for it.
+/// of the values that wait for it, or if there are too many of its kind.
 const STUCK_MAX: u32 = 10;
 /// A client that reads nothing of a dump for so many seconds has to go.
 const DUMP_STUCK_MAX: u32 = 60;
@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     waiting: Vec<usize>,
     /// Connections whose client does not read.
     stuck: usize,
+    /// Connections with a value that is arriving in pieces.
+    uploading: usize,
     /// Second of the last search for silent or stuck connections.
     idle_checked: u32,
 }
@@ -90,6 +92,7 @@ impl Worker {
             ready: VecDeque::new(),
             waiting: Vec::new(),
             stuck: 0,
+            uploading: 0,
             idle_checked: shared.cache.now(),
             shared,
         };
@@ -130,9 +133,13 @@ impl Worker {
         if !self.ready.is_empty() {
             Some(Duration::ZERO)
         } else {
-            let watchful = self.stuck > 0 || self.shared.config.idle_timeout > 0;
-            watchful.then_some(IDLE_CHECK)
+            self.is_watchful().then_some(IDLE_CHECK)
         }
+    }
+
+    /// Whether there may be connections that have to go.
+    fn is_watchful(&self) -> bool {
+        self.stuck > 0 || self.uploading > 0 || self.shared.config.idle_timeout > 0
     }
 
     /// Gives every connection that was ready at the beginning one turn.
@@ -153,11 +160,14 @@ impl Worker {
             let crowded = !self.ready.is_empty();
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
             let (mut gone, mut watchers) = (Vec::new(), Vec::new());
-            let Self { poll, ready, conns, shared, stuck, waiting: patient, .. } = self;
+            let Self { poll, ready, conns, shared, stuck, uploading, waiting: patient, .. } = self;
             let now = shared.cache.now();
-            turn.dismiss(conns, |index, conn, state| {
+            turn.dismiss(conns, shared, |index, conn, state| {
                 conn.last_active = now;
                 *stuck += usize::from(state == State::Blocked);
+                *uploading -= usize::from(conn.uploading);
+                conn.uploading = conn.session.upload.is_some();
+                *uploading += usize::from(conn.uploading);
                 // What it waits for may have happened since it was found waiting; then there is
                 // a wake-up under way.
                 if state == State::Drained && conn.session.is_streaming() {
@@ -271,6 +281,7 @@ impl Worker {
             }
             self.shared.long_lines.give(conn.long_line);
             self.stuck -= usize::from(conn.backlog.is_some());
+            self.uploading -= usize::from(conn.uploading);
             self.vacant.push(index);
             self.shared.connection_closed();
         }
@@ -280,18 +291,21 @@ impl Worker {
     fn kick_idle(&mut self) {
         let timeout = self.shared.config.idle_timeout;
         let now = self.shared.cache.now();
-        if now == self.idle_checked || (timeout == 0 && self.stuck == 0) {
+        if now == self.idle_checked || !self.is_watchful() {
             return;
         }
         self.idle_checked = now;
+        let crowded = self.shared.backlogs.is_exhausted();
         let short = now.saturating_sub(self.shared.short_at.load(Ordering::Relaxed)) < STUCK_MAX;
         for index in 0..self.conns.len() {
             let Some(conn) = &self.conns[index] else { continue };
             let silent = now.saturating_sub(conn.last_active);
-            let burden = conn.backlog.as_ref().is_some_and(|out| out.is_burden());
+            let held = conn.backlog.as_ref();
+            let burden = held.is_some_and(|out| crowded || short && out.is_burden())
+                || short && conn.uploading;
             let dump = conn.session.is_streaming() && conn.backlog.is_some();
             if (timeout > 0 && silent > timeout)
-                || (short && burden && silent >= STUCK_MAX)
+                || (burden && silent >= STUCK_MAX)
                 || (dump && silent >= DUMP_STUCK_MAX)
             {
                 self.shared.workers[self.index].idle_kicks.add(1);

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use memcore::Cache;
+use memcore::{Cache, ManualClock};
 
-use super::{Worker, WorkerHandle};
+use super::{STUCK_MAX, Worker, WorkerHandle};
 use crate::config::{Binding, Config};
-use crate::shared::Shared;
+use crate::shared::{BACKLOG_BUDGET, Shared};
 
 /// Longer than anything here takes, also on a machine with much else to do.
 const WAIT: Duration = Duration::from_secs(60);
@@ -25,7 +25,10 @@ struct Harness {
 
 impl Harness {
     fn start(config: Config, max_item: usize) -> Self {
-        let cache = Cache::builder(256 << 20).max_item_size(max_item).build().unwrap();
+        Self::serve(config, Cache::builder(256 << 20).max_item_size(max_item).build().unwrap())
+    }
+
+    fn serve(config: Config, cache: Cache) -> Self {
         let shared = Shared::new(cache, Arc::new(config));
         let start = |index| {
             let (worker, handle) = Worker::new(index, Arc::clone(&shared)).unwrap();
@@ -195,6 +198,88 @@ fn a_client_that_reads_nothing_neither_grows_nor_delays() {
         assert!(count > 0 && count <= left);
         left -= count;
     }
+}
+
+/// One worker whose time is in the test's hands.
+fn timeless() -> (Harness, ManualClock) {
+    let clock = ManualClock::new(1_000_000);
+    let cache = Cache::builder(64 << 20).clock(clock.clone()).build().unwrap();
+    (Harness::serve(Config { threads: 1, ..Config::default() }, cache), clock)
+}
+
+/// A client that asks for 60 MB and reads nothing; how many bytes wait for it in the server.
+fn stuck_client(server: &Harness) -> (TcpStream, usize) {
+    let before = server.shared.backlogs.used();
+    let mut slow = server.connect();
+    slow.write_all(&b"get a a a a a\r\n".repeat(1_000)).unwrap();
+    let start = Instant::now();
+    while server.shared.backlogs.used() == before {
+        assert!(start.elapsed() < WAIT, "the client is served though it reads nothing");
+        thread::yield_now();
+    }
+    (slow, server.shared.backlogs.used() - before)
+}
+
+#[test]
+fn clients_that_read_nothing_get_less_when_they_are_too_many_and_then_have_to_go() {
+    let (server, clock) = timeless();
+    server.ask(&[b"set a 0 0 8000\r\n".as_slice(), &[b'x'; 8_000], b"\r\n"].concat());
+    let backlogs = &server.shared.backlogs;
+    let (first, held) = stuck_client(&server);
+    assert!(held <= 128 << 10, "{held} bytes wait for one client");
+    // As if there were many more of them.
+    backlogs.take_anyway(BACKLOG_BUDGET);
+    clock.advance(STUCK_MAX / 2);
+    let (second, held) = stuck_client(&server);
+    assert!(held <= 16 << 10, "{held} bytes wait for one client of many");
+    // The first has been stuck for long enough then, and later the second.
+    clock.advance(STUCK_MAX / 2);
+    server.settle(1);
+    clock.advance(STUCK_MAX / 2);
+    server.settle(0);
+    assert_eq!(backlogs.used(), BACKLOG_BUDGET, "all memory is given back");
+    drop((first, second));
+}
+
+#[test]
+fn uploads_that_stall_have_to_go_once_others_find_no_room() {
+    let (server, clock) = timeless();
+    let upload = || {
+        let mut client = server.connect();
+        client.write_all(b"set a 0 0 1000000\r\n").unwrap();
+        client.write_all(&[b'x'; 900_000]).unwrap();
+        client
+    };
+    let mut stalled: Vec<TcpStream> = (0..40).map(|_| upload()).collect();
+    let start = Instant::now();
+    while server.shared.counts().bytes_read < 40 * 900_000 {
+        assert!(start.elapsed() < WAIT, "values are not received");
+        thread::yield_now();
+    }
+    clock.advance(STUCK_MAX);
+    let mut late = upload();
+    late.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
+    expect(&mut late, b"SERVER_ERROR out of memory storing object\r\n");
+    clock.advance(1);
+    server.settle(1);
+    stalled.retain_mut(|client| !matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
+    assert!(stalled.is_empty());
+    let mut again = upload();
+    again.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
+    expect(&mut again, b"STORED\r\n");
+}
+
+#[test]
+fn announcements_cost_nothing() {
+    let server = Harness::small();
+    let mut liars: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
+    for (i, liar) in liars.iter_mut().enumerate() {
+        write!(liar, "set a{i} 0 0 1000000\r\nset").unwrap();
+    }
+    server.settle(300);
+    let used = server.shared.cache.stats().used;
+    assert!(used < 4 << 20, "{used} bytes for values that were only announced");
+    drop(liars);
 }
 
 #[test]

@@ -115,10 +115,10 @@ fn nothing_but_lookups_is_served() {
         "watch\r\n",
         "shutdown\r\n",
         "verbosity 2\r\n",
-        "set a 0 0 100000\r\nx\r\n",
     ] {
         setup.ask(request, &[NO]);
     }
+    setup.ask(&format!("set a 0 0 100000\r\n{}", "x".repeat(10_000)), &[NO]);
     // What follows a refused request is not looked at.
     setup.ask("delete a\r\nget a\r\n", &[NO]);
     setup.expect_silence();

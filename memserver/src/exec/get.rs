@@ -1,7 +1,5 @@
 //! Retrieval: get, gets, gat, gats, and the copying or pinning of values that all protocols share.
 
-use std::sync::atomic::Ordering;
-
 use memcore::{Fetch, Fetched, Hit, Key, Miss};
 use memproto::text::write;
 
@@ -113,7 +111,7 @@ impl Exec<'_> {
     ) -> Delivered {
         if !self.shared.copies.take(len) {
             self.counters.response_oom.add(1);
-            self.shared.short_at.store(self.shared.cache.now(), Ordering::Relaxed);
+            self.shared.note_shortage();
             return Delivered::NoRoom;
         }
         out.charge(self.shared, len);

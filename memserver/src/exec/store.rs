@@ -49,8 +49,9 @@ impl Exec<'_> {
         let key = self.shared.cache.key(name(head, &mut scratch));
         let attrs = self.terms(head).attrs;
         let mut place = self.shared.cache.reserve(key, head.value_len(), attrs);
-        if let Ok(reservation) = &mut place {
-            reservation.write(value);
+        match &mut place {
+            Ok(reservation) => _ = reservation.write(value),
+            Err(error) => self.note_shortage(*error),
         }
         session.upload = Some(Box::new(Upload { head: line.into(), place }));
     }
@@ -77,10 +78,20 @@ impl Exec<'_> {
         let terms = self.terms(&head);
         let outcome = match upload.place {
             Ok(_) if !terminated => return self.spoiled(&head, out),
-            Ok(reservation) => reservation.commit(&terms.write),
+            Ok(reservation) => {
+                let outcome = reservation.commit(&terms.write);
+                outcome.inspect_err(|error| self.note_shortage(*error))
+            }
             Err(error) => Err(error),
         };
         self.finish(&head, (key, name), &terms, outcome, out);
+    }
+
+    /// Takes note of values that arrive so slowly that others find no room.
+    fn note_shortage(&self, error: StoreError) {
+        if error == StoreError::OutOfMemory {
+            self.shared.note_shortage();
+        }
     }
 
     /// Answers a value that does not end where it should. It counts as a request to store, though

@@ -45,8 +45,9 @@ fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
     list.add("rejected_connections", connections.rejected.load(Ordering::Relaxed));
     list.add("connection_structures", current);
     list.add("response_obj_oom", counts.response_oom);
-    list.zeros(&["response_obj_count", "response_obj_bytes", "read_buf_count"]);
-    list.zeros(&["read_buf_bytes", "read_buf_bytes_free"]);
+    list.zeros(&["response_obj_count"]);
+    list.add("response_obj_bytes", shared.backlogs.used());
+    list.zeros(&["read_buf_count", "read_buf_bytes", "read_buf_bytes_free"]);
     list.add("read_buf_oom", shared.long_lines_refused.load(Ordering::Relaxed));
     list.add("reserved_fds", shared.config.own_descriptors());
 }
