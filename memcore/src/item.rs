@@ -78,11 +78,12 @@ pub enum Mode {
 pub struct Write {
     /// What to do with what is there.
     pub mode: Mode,
-    /// Store only if the item exists and has this version.
+    /// Store only if the item has this version. To set and replace, there must be one; where other
+    /// modes create an item, they do all the same.
     pub expected: Option<u64>,
     /// Give the item this version instead of the next one.
     pub version: Option<u64>,
-    /// If the item's version is higher than `expected`, store all the same, but marked stale, with
+    /// If the item's version is higher than `expected`, set all the same, but marked stale, with
     /// the expiry and lease of the item that it replaces.
     pub allow_stale: bool,
     /// For append and prepend: create the item with this expiry if it is missing.
@@ -184,7 +185,7 @@ pub struct Count {
     pub delta: u64,
     /// Subtract, stopping at zero, instead of adding modulo 2^64.
     pub down: bool,
-    /// Only if the item has this version.
+    /// Only if the item, where there is one, has this version.
     pub expected: Option<u64>,
     /// Give the item this version instead of the next one.
     pub version: Option<u64>,

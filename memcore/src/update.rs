@@ -40,7 +40,6 @@ impl Engine {
             let found = self.find_visible(key, now, &mut lock).ok();
             let (value, draft) = match (&found, how.create) {
                 (None, None) => return Ok(Counted::NotFound),
-                (None, Some(_)) if how.expected.is_some() => return Ok(Counted::NotFound),
                 (None, Some((value, attrs))) => (value, Change::Create(attrs)),
                 (Some((item, _)), _) => {
                     if how.expected.is_some_and(|expected| expected != item.version) {

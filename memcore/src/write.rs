@@ -458,7 +458,7 @@ pub(crate) fn plan(old: Option<&Item>, how: &Write) -> Plan {
     let joins = matches!(how.mode, Mode::Append | Mode::Prepend);
     let Some(old) = old else {
         return match how.mode {
-            _ if how.expected.is_some() => Plan::Stop(Stored::NotFound),
+            Mode::Set | Mode::Replace if how.expected.is_some() => Plan::Stop(Stored::NotFound),
             Mode::Set | Mode::Add => go,
             Mode::Append | Mode::Prepend if how.create.is_some() => go,
             _ => Plan::Stop(Stored::NotStored),
@@ -467,7 +467,8 @@ pub(crate) fn plan(old: Option<&Item>, how: &Write) -> Plan {
     match how.expected {
         _ if how.mode == Mode::Add => Plan::Stop(Stored::NotStored),
         Some(expected) if expected == old.version => Plan::Go { stale: false, joins },
-        Some(expected) if how.allow_stale && expected < old.version => {
+        // What is added to a value belongs to that value alone.
+        Some(expected) if how.allow_stale && expected < old.version && !joins => {
             Plan::Go { stale: true, joins }
         }
         Some(_) => Plan::Stop(Stored::Exists),

@@ -409,9 +409,28 @@ fn an_older_version_is_stored_as_stale_if_allowed() {
     assert_eq!(meta.lease, Lease { stale: true, taken: true });
     assert_eq!(meta.expiry, Expiry::At(START + 100));
     assert_eq!(text(&cache, "k").as_deref(), Some("late"));
+    let append = Write { mode: Mode::Append, ..how(meta.version - 1) };
+    assert_eq!(store(&cache, "more", append), Ok(Stored::Exists));
     assert!(matches!(store(&cache, "y", how(meta.version)), Ok(Stored::Done { .. })));
     let meta = cache.peek("k").unwrap();
     assert_eq!((meta.lease, meta.expiry), (Lease::default(), Expiry::Never));
+}
+
+#[test]
+fn without_an_item_an_expected_version_matters_only_to_set_and_replace() {
+    let how = |mode| Write { mode, expected: Some(1), ..Write::default() };
+    for (mode, answer) in [
+        (Mode::Set, Stored::NotFound),
+        (Mode::Replace, Stored::NotFound),
+        (Mode::Append, Stored::NotStored),
+        (Mode::Prepend, Stored::NotStored),
+    ] {
+        assert_eq!(store(&cache(), "v", how(mode)), Ok(answer), "{mode:?}");
+    }
+    assert!(matches!(store(&cache(), "v", how(Mode::Add)), Ok(Stored::Done { .. })));
+    let create = Some((7, Attrs::default()));
+    let counted = cache().count("n", &Count { expected: Some(1), create, ..count(1, false) });
+    assert!(matches!(counted, Ok(Counted::Done { value: 7, created: true, .. })), "{counted:?}");
 }
 
 #[test]

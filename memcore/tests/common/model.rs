@@ -168,8 +168,10 @@ impl Model {
         let joins = matches!(how.mode, Mode::Append | Mode::Prepend);
         let old = self.get(key).ok().cloned();
         let (attrs, lease, whole) = match &old {
-            None if how.expected.is_some() => return Ok(Stored::NotFound),
             None => match (how.mode, how.create) {
+                (Mode::Set | Mode::Replace, _) if how.expected.is_some() => {
+                    return Ok(Stored::NotFound);
+                }
                 (Mode::Set | Mode::Add, _) => (attrs, Lease::default(), value.into()),
                 (Mode::Append | Mode::Prepend, Some(expiry)) => {
                     (Attrs { expiry, ..attrs }, Lease::default(), value.into())
@@ -179,7 +181,8 @@ impl Model {
             Some(_) if how.mode == Mode::Add => return Ok(Stored::NotStored),
             Some(old) => {
                 let is_stale = how.expected.is_some_and(|expected| expected != old.seen.version);
-                if is_stale && (!how.allow_stale || how.expected > Some(old.seen.version)) {
+                let may_be_stale = how.allow_stale && !joins;
+                if is_stale && (!may_be_stale || how.expected > Some(old.seen.version)) {
                     return Ok(Stored::Exists);
                 }
                 let expiry = if is_stale { old.seen.expiry } else { attrs.expiry };
@@ -205,7 +208,7 @@ impl Model {
 
     pub(crate) fn count(&mut self, key: &[u8], how: &Count) -> Answer {
         let Some(old) = self.get(key).ok().cloned() else {
-            let Some((value, attrs)) = how.create.filter(|_| how.expected.is_none()) else {
+            let Some((value, attrs)) = how.create else {
                 return Answer::NotCounted(Ok(Counted::NotFound));
             };
             let digits = value.to_string().into_bytes().into();

@@ -170,10 +170,14 @@ impl Exec<'_> {
             Command::Extend { verb, .. } => (verb, Attrs::default()),
             _ => (StoreVerb::Set, Attrs::default()),
         };
-        let mode = mode(verb);
-        let expected = expected(request).filter(|_| mode != Mode::Add);
-        let write = Write { mode, expected, ..Write::default() };
-        Terms { attrs, write, replaces: mode == Mode::Set }
+        let replaces = mode(verb) == Mode::Set;
+        let expected = expected(request);
+        // With a version, to add and to replace are to compare and swap.
+        let mode = match mode(verb) {
+            Mode::Add if expected.is_some() => Mode::Set,
+            mode => mode,
+        };
+        Terms { attrs, write: Write { mode, expected, ..Write::default() }, replaces }
     }
 }
 
