@@ -29,6 +29,9 @@ pub struct Reservation {
     room: Option<Room>,
     /// Bytes of the value that are there.
     filled: usize,
+    /// Where the piece of memory begins that was written last, and how much of the value lies in
+    /// front of it: many small writes need not find their way from the beginning each.
+    last: (usize, usize),
     booked: Booking,
     failed: bool,
 }
@@ -86,9 +89,8 @@ impl Reservation {
         let bytes = &bytes[..bytes.len().min(self.remaining())];
         let Some(room) = &mut self.room else { return 0 };
         if !self.failed && self.engine.reach(room, self.filled + bytes.len(), &mut self.booked) {
-            let slot = room.slot();
             let end = self.filled + bytes.len();
-            self.engine.write_at(slot.value_at(), (self.filled, end), bytes);
+            self.last = self.engine.write_from(self.last, (self.filled, end), bytes);
         } else {
             self.failed = true;
         }
@@ -153,6 +155,7 @@ impl Engine {
             }
         };
         let (key, hash) = (key.bytes.into(), key.hash);
+        let last = (room.slot().value_at(), 0);
         let engine = Arc::clone(self);
         Ok(Reservation {
             engine,
@@ -161,6 +164,7 @@ impl Engine {
             attrs,
             room: Some(room),
             filled: 0,
+            last,
             booked,
             failed: false,
         })
@@ -207,18 +211,26 @@ impl Engine {
         true
     }
 
-    /// Writes bytes `range` of a value that begins at byte address `at`.
-    fn write_at(&self, at: usize, range: (usize, usize), bytes: &[u8]) {
+    /// Writes bytes `range` of a value, looking for their place from the piece `last` on. Returns
+    /// the last piece written.
+    fn write_from(
+        &self,
+        mut last: (usize, usize),
+        range: (usize, usize),
+        bytes: &[u8],
+    ) -> (usize, usize) {
         let (start, end) = range;
-        let mut from = 0;
-        for (piece, len) in Pieces::new(&self.table, at, end) {
+        let (at, mut from) = last;
+        for (piece, len) in Pieces::new(&self.table, at, end - from) {
             let skip = start.saturating_sub(from).min(len);
             if skip < len {
                 let done = from + skip - start;
                 self.memory.write(piece + skip, &bytes[done..done + len - skip]);
+                last = (piece, from);
             }
             from += len;
         }
+        last
     }
 
     fn commit(&self, reservation: &mut Reservation, how: &Write) -> Result<Stored, StoreError> {
@@ -262,5 +274,26 @@ impl Engine {
                 Err(NeedsRoom) => self.make_room(&draft.header)?,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Attrs, Cache, Write};
+
+    #[test]
+    fn a_small_write_goes_to_its_piece_at_once() {
+        let cache = Cache::new(8 << 20).unwrap();
+        let value: Vec<u8> = (0..500_000_u32).map(|i| (i / 7) as u8).collect();
+        let mut place = cache.reserve("k", value.len(), Attrs::default()).unwrap();
+        let segment = place.engine.table.segment_bytes();
+        for part in value.chunks(100) {
+            assert_eq!(place.write(part), part.len());
+            let (_, before) = place.last;
+            assert!(place.filled - before <= segment, "{before} of {}", place.filled);
+        }
+        assert!(place.last.1 > 8 * segment, "the value lies in one piece");
+        place.commit(&Write::default()).unwrap();
+        assert_eq!(cache.get("k"), Some(value));
     }
 }
