@@ -20,6 +20,31 @@ impl Scan {
     }
 }
 
+/// Tells tests how many bytes were looked at.
+#[inline(always)]
+fn note(_bytes: usize) {
+    #[cfg(test)]
+    looked::note(_bytes);
+}
+
+#[cfg(test)]
+pub(crate) mod looked {
+    //! Bytes looked at by this thread.
+
+    use std::cell::Cell;
+
+    thread_local!(static BYTES: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn note(bytes: usize) {
+        BYTES.set(BYTES.get() + bytes);
+    }
+
+    /// How many there were since this was called last.
+    pub(crate) fn take() -> usize {
+        BYTES.take()
+    }
+}
+
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 const LINE_FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
@@ -43,7 +68,9 @@ pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
 /// The same for a word that is most probably short: it pays to begin with single bytes.
 #[inline]
 pub(crate) fn find_near_blank(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte <= b' ')
+    let found = bytes.iter().position(|&byte| byte <= b' ');
+    note(found.unwrap_or(bytes.len()));
+    found
 }
 
 /// The high bits of line feeds, right up to the first: the borrow of the subtraction can only
@@ -71,12 +98,26 @@ fn skip_sixteens(bytes: &[u8], is_hit: impl Fn(u8) -> bool) -> usize {
         }
         rest = tail;
     }
+    note(bytes.len() - rest.len());
     bytes.len() - rest.len()
 }
 
-/// Index of the first hit, searched eight bytes at a time. There must be none before `from`.
+/// Index of the first hit. There must be none before `from`.
 #[inline]
 fn find(
+    bytes: &[u8],
+    from: usize,
+    is_hit: impl Fn(u8) -> bool,
+    hits: impl Fn(u64) -> u64,
+) -> Option<usize> {
+    let found = find_by_eights(bytes, from, is_hit, hits);
+    note(found.unwrap_or(bytes.len()).saturating_sub(from));
+    found
+}
+
+/// The same, searched eight bytes at a time.
+#[inline]
+fn find_by_eights(
     bytes: &[u8],
     from: usize,
     is_hit: impl Fn(u8) -> bool,
@@ -232,6 +273,7 @@ impl<'a> Cursor<'a> {
         if !(1..=9).contains(&digits) {
             return Err(Stop::Other);
         }
+        note(digits);
         self.rest = rest;
         Ok(value)
     }

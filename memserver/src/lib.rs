@@ -64,6 +64,8 @@ mod session;
 mod shared;
 mod socket;
 mod stats;
+#[cfg(test)]
+mod steady_tests;
 mod stream;
 mod sys;
 mod test_server;

@@ -170,3 +170,52 @@ fn unknown(line: Line<'_>) -> Step<'_> {
     }
     line.reject(ParseError::UnknownCommand)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::looked;
+
+    /// Bytes looked at until `line` is there, which arrives in pieces of `size` bytes.
+    fn looked_at(line: &[u8], size: usize) -> usize {
+        let (mut scan, limits) = (Scan::new(), Limits::default());
+        let _ = looked::take();
+        let mut end = 0;
+        loop {
+            end = (end + size).min(line.len());
+            let Some(buf) = line.get(..end) else { unreachable!("it ends with the line") };
+            match parse(buf, &mut scan, &limits) {
+                Step::Partial => assert!(end < line.len(), "a whole line is not enough"),
+                _ => return looked::take(),
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_is_searched_again_when_more_arrives() {
+        let lines = [
+            format!("get {}\r\n", "k".repeat(2040)),
+            format!("get {}\r\n", "k".repeat(64 << 10)),
+            format!("get {}\r\n", "key ".repeat(16 << 10)),
+            format!("gats 5 {}\r\n", "key ".repeat(16 << 10)),
+            format!("set {} 0 0 5\r\n", "k".repeat(2000)),
+            format!("set {} 0 0 5\r\n", "k".repeat(250)),
+            format!("cas {} 0 0 5 7\r\n", "k".repeat(2000)),
+            format!("mg {} v\r\n", "k".repeat(2000)),
+            format!("mg k {}\r\n", "v ".repeat(1000)),
+            format!("mg k O{}\r\n", "o".repeat(2000)),
+            format!("ms k 5 T{}\r\n", "0".repeat(2000)),
+            "x".repeat(3000),
+        ];
+        for line in &lines {
+            let start = line.get(..20).unwrap_or_default();
+            for size in [1, 2, 7, 100] {
+                let looked = looked_at(line.as_bytes(), size);
+                // Once for the end of the line, and once or twice for its words.
+                let most = 3 * line.len() + 100;
+                assert!(looked <= most, "{start}...: {looked} for {} bytes", line.len());
+                assert!(looked >= line.len().min(2048) - 10, "{start}...: only {looked}");
+            }
+        }
+    }
+}

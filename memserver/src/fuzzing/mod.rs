@@ -124,7 +124,8 @@ impl Dialogue {
         drain(&mut out, &mut replies);
         self.spare = batch.into_spare();
         if !self.session.is_closed() {
-            self.input = input.split_off(pos);
+            input.drain(..pos);
+            self.input = input;
         }
         replies
     }
