@@ -213,9 +213,14 @@ impl Worker {
     /// Tells about the connections here to whoever asks.
     fn answer_rolls(&mut self) {
         let rolls = std::mem::take(&mut *self.inbox.rolls.lock());
+        if rolls.is_empty() {
+            return;
+        }
         let now = self.shared.cache.now();
+        // However many ask, the system is asked once for the addresses.
+        let known: Vec<_> = self.conns.iter().flatten().map(|conn| facts(conn, now)).collect();
         for (roll, asker) in rolls {
-            if roll.answer(self.conns.iter().flatten().map(|conn| facts(conn, now))) {
+            if roll.answer(known.iter().cloned()) {
                 asker.wake();
             }
         }
