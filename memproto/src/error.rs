@@ -7,8 +7,8 @@ use thiserror::Error;
 /// terminator; the connection stays open after every one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum ParseError {
-    /// A data block did not end in CRLF: `CLIENT_ERROR bad data chunk`. The bytes after the
-    /// announced length are parsed as commands.
+    /// A data block did not end in CRLF: `CLIENT_ERROR bad data chunk`. What follows the two bytes
+    /// in the place of CRLF is parsed as commands.
     #[error("CLIENT_ERROR bad data chunk")]
     BadDataChunk,
     /// A meta key with flag `b` is not base64 or too long: `CLIENT_ERROR error decoding key`.

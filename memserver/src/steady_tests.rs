@@ -140,3 +140,10 @@ fn binary_requests_allocate_nothing() {
         assert_steady(&mut seat, &request);
     }
 }
+
+#[test]
+fn the_count_sees_an_allocation() {
+    let mut seat = Seat::new(&shared());
+    let long = ["set a 0 0 20000\r\n", &"v".repeat(10_000)].concat();
+    assert!(measure(|| assert_eq!(seat.serve(long.as_bytes()), 0)).count_total > 0);
+}
