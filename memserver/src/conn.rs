@@ -181,3 +181,24 @@ impl Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_over_takes_little_more_room_than_it_needs() {
+        let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
+        let mut conn = Conn::new(ours.into(), Binding::Auto, 0);
+        for len in [1, 100, READ_MIN - 1, READ_MIN, READ_MAX] {
+            let mut read = Vec::with_capacity(READ_MAX + 200);
+            read.resize(len + 100, b'x');
+            conn.keep(&[], Input::Own(read), 100);
+            assert_eq!(conn.input.len(), len);
+            let held = conn.input.capacity();
+            assert!(held <= len + len.max(SLACK), "{held} bytes for {len}");
+        }
+        conn.keep(&[b'x'; READ_MIN], Input::Arena { start: 10, len: 1_000 }, 900);
+        assert_eq!(conn.input.capacity(), 100);
+    }
+}

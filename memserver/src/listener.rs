@@ -338,3 +338,27 @@ fn privileges(port: u16, error: &io::Error) -> &'static str {
     let denied = error.kind() == ErrorKind::PermissionDenied && (1..UNPRIVILEGED).contains(&port);
     if denied { " (ports below 1024 need privileges, use one from 1024 on)" } else { "" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn clients_inherit_what_keeps_their_sockets_small_and_quick() {
+        let at = Listen { host: Some("127.0.0.1".into()), port: Some(0), ..Listen::default() };
+        let listeners = open(&Config { listen: vec![at], ..Config::default() }).unwrap();
+        let _client = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+        let accepted = loop {
+            match listeners[0].accept() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                result => break result.unwrap(),
+            }
+        };
+        let options = socket2::SockRef::from(&accepted);
+        #[cfg(target_os = "linux")]
+        assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
+        assert!(options.tcp_nodelay().unwrap());
+        assert!(options.keepalive().unwrap());
+    }
+}
