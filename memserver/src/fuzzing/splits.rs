@@ -22,7 +22,8 @@ pub fn session_splits(data: &[u8]) {
         return;
     }
     let (answer, end) = play(stream, Sizes::Whole);
-    let pieces = play(stream, Sizes::Random(u32::from(seed) | 1));
+    let pieces =
+        play(stream, Sizes::Random { state: seed.into(), unit: if seed < 128 { 1 } else { 100 } });
     assert_eq!(answer, pieces.0, "the pieces made a difference to the answers");
     assert_eq!(end, pieces.1, "the pieces made a difference to what is left");
 }
@@ -31,15 +32,15 @@ pub fn session_splits(data: &[u8]) {
 enum Sizes {
     /// As large as can be.
     Whole,
-    /// Up to forty bytes.
-    Random(u32),
+    /// Up to forty units.
+    Random { state: u32, unit: usize },
 }
 
 impl Sizes {
     fn next(&mut self) -> usize {
-        let Self::Random(state) = self else { return usize::MAX };
+        let Self::Random { state, unit } = self else { return usize::MAX };
         *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        1 + (*state >> 24) as usize % 40
+        1 + (*state >> 24) as usize % 40 * *unit
     }
 }
 
