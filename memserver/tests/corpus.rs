@@ -24,7 +24,7 @@ fn argv() {
 
 #[test]
 fn session_splits() {
-    replay("session_splits", 17, fuzzing::session_splits);
+    replay("session_splits", 19, fuzzing::session_splits);
 }
 
 #[test]
