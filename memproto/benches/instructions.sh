@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Instructions per request of every case of the bench `parse`, or of those that are named: what
 # callgrind counts in 11,000 rounds less what it counts in 1,000, so that starting the program
-# does not count. Needs valgrind. The round itself costs about 45 of them.
+# does not count. Needs valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 program=$(cargo bench -p memproto --bench parse --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
