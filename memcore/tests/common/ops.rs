@@ -15,7 +15,7 @@ pub(crate) fn engine_ops(data: &[u8]) {
     let mut bytes = Bytes(data);
     // Limit, keys, whether items may go, and operations between looks at everything.
     let (limit, keys, evicts, every) = match bytes.byte() % 4 {
-        0 => (64 << 20, 8, false, 1),
+        0 => (64 << 20, 8, false, 4),
         1 => (8 << 20, 96, true, 16),
         2 => (4 << 20, 24, true, 8),
         _ => (2 << 20, 200, true, 64),
