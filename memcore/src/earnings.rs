@@ -1,9 +1,9 @@
-//! What the size classes have earned lately.
+//! Which size classes still earn hits.
 //!
 //! Use counters say how often items were used in their lives, not when. Were they all that counted,
 //! small items of which each was used once, long ago, would hold their memory against any number of
-//! larger ones: per byte, they have many more uses. So the uses of a segment count only as far as
-//! its whole class still gets hits.
+//! larger ones: per byte, they have many more uses. So a class that nobody asks for any more loses
+//! first the weight of its uses and then what protects its main items from newcomers.
 
 use crate::counters::{Counters, Event};
 use crate::pool::Pool;
@@ -11,16 +11,14 @@ use crate::segments::CLASSES;
 
 /// A window ends when one in so many segments has been opened anew.
 const WINDOW_SHARE: u32 = 2;
-/// A segment's uses count up to so many times the hits per segment of its class in a window.
-const GENEROSITY: u64 = 64;
-/// Uses are told in fractions of this.
-pub(crate) const UNIT: u64 = 16;
-/// After so many windows without hits a class is idle. Long scans take a few, and then the items
-/// that were used before are asked for again.
-const PATIENCE: u32 = 8;
-/// The same if items are stored whether or not they are asked for, so that no misses tell what is
-/// wanted instead.
-const PATIENCE_BLIND: u32 = 2;
+/// After so many windows without hits the uses of a class count no more.
+const USES_FADE: u32 = 8;
+/// After so many its main items have no advantage over new ones. Long scans take many, and then
+/// the items that were used before are asked for again.
+const PRIVILEGE_ENDS: u32 = 64;
+/// Both, if items are stored whether or not they were asked for: no misses tell what is wanted
+/// instead.
+const BLIND: u32 = 2;
 /// Where at least one item in so many is stored after a miss, the misses say what is wanted.
 const DEMAND_SHARE: u64 = 16;
 
@@ -31,8 +29,6 @@ pub(crate) struct Earnings {
     began: u32,
     /// What had been counted then.
     counts: Counts,
-    /// How much of the uses of a segment of each class counts, by the last two windows.
-    caps: [[u64; CLASSES]; 2],
     /// Windows in a row in which nobody asked for an item of the class.
     idle: [u32; CLASSES],
     /// Items are stored because they were missed.
@@ -61,10 +57,8 @@ impl Counts {
 }
 
 impl Earnings {
-    /// Nothing is known yet, so every use counts.
     pub(crate) fn new() -> Self {
-        let caps = [[u64::MAX; CLASSES]; 2];
-        Self { began: 0, counts: Counts::default(), caps, idle: [0; CLASSES], on_demand: true }
+        Self { began: 0, counts: Counts::default(), idle: [0; CLASSES], on_demand: true }
     }
 
     /// Ends the window if it is time.
@@ -77,26 +71,76 @@ impl Earnings {
         let now = Counts::now(counters);
         let then = std::mem::replace(&mut self.counts, now);
         self.began = opened;
-        self.caps[1] = self.caps[0];
-        self.caps[0] = std::array::from_fn(|class| {
-            let held = u64::from(pool.held(class as u8)).max(1);
-            (now.hits[class] - then.hits[class]) * GENEROSITY * UNIT / held
-        });
         for (class, idle) in self.idle.iter_mut().enumerate() {
             *idle = if now.hits[class] == then.hits[class] { *idle + 1 } else { 0 };
         }
         self.on_demand = (now.misses - then.misses) * DEMAND_SHARE >= now.stored - then.stored;
     }
 
-    /// How much of a segment's `uses` counts, in fractions of [`UNIT`].
-    pub(crate) fn worth(&self, class: u8, uses: u32) -> u64 {
-        let [last, before] = self.caps.map(|caps| caps[usize::from(class)]);
-        (u64::from(uses) * UNIT).min(last.max(before))
+    /// Whether uses of the class's items are long ago.
+    pub(crate) fn uses_fade(&self, class: u8) -> bool {
+        self.idle[usize::from(class)] >= if self.on_demand { USES_FADE } else { BLIND }
     }
 
-    /// Whether nobody has asked for items of the class for long.
-    pub(crate) fn is_idle(&self, class: u8) -> bool {
-        let patience = if self.on_demand { PATIENCE } else { PATIENCE_BLIND };
-        self.idle[usize::from(class)] >= patience
+    /// Whether main items of the class are no better than new ones.
+    pub(crate) fn is_unprivileged(&self, class: u8) -> bool {
+        self.idle[usize::from(class)] >= if self.on_demand { PRIVILEGE_ENDS } else { BLIND }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Pool;
+    use crate::segments::{LogId, Queue, Segments};
+
+    /// A pool with four sealed segments.
+    fn pool() -> (Pool, Segments) {
+        let table = Segments::new(1000, 10).unwrap();
+        let pool = Pool::new(usize::MAX / 2, 0, 1000, table.segment_bytes());
+        (0..4).for_each(|_| open(&pool, &table));
+        (pool, table)
+    }
+
+    fn open(pool: &Pool, table: &Segments) {
+        let id = pool.take(table, 0, 0).unwrap();
+        if pool.sealed() != [4, 0] {
+            table.open(id, LogId { queue: Queue::Small, class: 0, group: 0 }, 0, 1, 1);
+            pool.seal(table, id);
+        }
+    }
+
+    fn windows(earnings: &mut Earnings, count: u32, each: impl Fn(&Counters)) {
+        let ((pool, table), counters) = (pool(), Counters::new());
+        earnings.update(&pool, &counters);
+        for _ in 0..count {
+            each(&counters);
+            (0..3).for_each(|_| open(&pool, &table));
+            earnings.update(&pool, &counters);
+        }
+    }
+
+    #[test]
+    fn a_class_without_hits_loses_its_uses_then_its_privilege() {
+        let missed = |counters: &Counters| {
+            counters.add(0, Event::Misses, 1);
+            counters.add(1, Event::Stored, 1);
+            counters.add(2, Event::HitsMain, 1);
+        };
+        for (count, fades, ends) in
+            [(4, false, false), (USES_FADE + 1, true, false), (PRIVILEGE_ENDS + 1, true, true)]
+        {
+            let mut earnings = Earnings::new();
+            windows(&mut earnings, count, missed);
+            assert_eq!((earnings.uses_fade(1), earnings.is_unprivileged(1)), (fades, ends));
+            assert!(!earnings.uses_fade(2) && !earnings.is_unprivileged(2));
+        }
+    }
+
+    #[test]
+    fn without_misses_it_loses_both_soon() {
+        let mut earnings = Earnings::new();
+        windows(&mut earnings, BLIND + 1, |counters| counters.add(1, Event::Stored, 17));
+        assert!(earnings.uses_fade(0) && earnings.is_unprivileged(0));
     }
 }

@@ -11,7 +11,7 @@
 
 use crate::StoreError;
 use crate::counters::Event;
-use crate::earnings::{self, Earnings};
+use crate::earnings::Earnings;
 use crate::engine::{Engine, Item, KEY_BUFFER};
 use crate::index::{Guard, Position, Spot};
 use crate::layout::{FREQ_MAX, Header};
@@ -440,7 +440,7 @@ impl Engine {
         let mut least: Option<(u64, SegmentId)> = None;
         // Items of a class that nobody asks for any more have no advantage over new ones.
         let idle = logs(Queue::Main)
-            .filter(|log| queue == Queue::Small && reclaim.earnings.is_idle(log.class));
+            .filter(|log| queue == Queue::Small && reclaim.earnings.is_unprivileged(log.class));
         for log in logs(queue).chain(idle) {
             let Some(id) = self.oldest_free(log) else { continue };
             if self.table.stamp(id).epoch() != self.epoch() {
@@ -450,8 +450,9 @@ impl Engine {
             if age < age_min {
                 continue;
             }
-            let worth = reclaim.earnings.worth(log.class, self.hits(reclaim, id));
-            let density = (2 * worth + earnings::UNIT) * (1 << 20) / u64::from(age);
+            let fade = reclaim.earnings.uses_fade(log.class);
+            let hits = if fade { 0 } else { self.hits(reclaim, id) };
+            let density = (u64::from(hits) * 2 + 1) * (1 << 24) / u64::from(age);
             if least.is_none_or(|(least, _)| density < least) {
                 least = Some((density, id));
             }
