@@ -230,6 +230,12 @@ impl<'a> Keys<'a> {
         Self { first, rest }
     }
 
+    /// The keys on the rest of a retrieval line, without its terminator, from some key on.
+    #[must_use]
+    pub const fn on(rest: &'a [u8]) -> Self {
+        Self { first: &[], rest }
+    }
+
     /// The key, when there is exactly one and it is short enough: the hot path.
     #[must_use]
     pub const fn single(&self) -> Option<&'a [u8]> {

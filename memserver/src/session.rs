@@ -4,7 +4,9 @@
 use memcore::Reservation;
 use memproto::meta::MetaCommand;
 use memproto::text::BLOCK_END;
-use memproto::{Admin, GetVerb, KeyTooLong, Limits, ParseError, Protocol, Request, Scan, Step};
+use memproto::{
+    Admin, GetVerb, KeyTooLong, Keys, Limits, ParseError, Protocol, Request, Scan, Step,
+};
 use memproto::{binary, text};
 
 use crate::batch::{Batch, Head, Job, Retrieval, Work};
@@ -220,7 +222,7 @@ impl Session {
             }
             Framing::Keys { verb, exptime, left } => {
                 let line_end = *pos + left;
-                let words = words(&input[*pos..line_end]).map(Ok);
+                let words = words(&input[*pos..line_end]);
                 self.retrieval(input, pos, (verb, exptime, line_end), words, batch);
                 true
             }
@@ -503,10 +505,9 @@ const LIMITS: Limits = Limits {
 };
 
 /// The keys on the rest of a retrieval line that was checked before.
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn words(line: &[u8]) -> Keys<'_> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
+    Keys::on(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Where `part` begins within `whole`.

@@ -29,5 +29,5 @@ fn session_splits() {
 
 #[test]
 fn mixed_stream() {
-    replay("mixed_stream", 13, fuzzing::mixed_stream);
+    replay("mixed_stream", 14, fuzzing::mixed_stream);
 }
