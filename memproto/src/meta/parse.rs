@@ -147,17 +147,25 @@ fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
             return Err(ParseError::TooManyFlags);
         }
         left -= 1;
-        // me has never looked at its flags, except for the one that decodes the key.
-        if request.command == MetaCommand::Debug && flag.letter != b'b' {
+        if !looks_at(request.command, flag.letter) {
             continue;
         }
-        request.set.insert(flag.letter).map_err(|refusal| match refusal {
-            Refusal::Duplicate => ParseError::DuplicateFlag,
-            Refusal::Unknown => ParseError::InvalidFlag,
-        })?;
+        request.set.insert(flag.letter).map_err(refused)?;
         read_argument(request, flag)?;
     }
     Ok(())
+}
+
+/// me has never looked at its flags, except for the one that decodes the key.
+fn looks_at(command: MetaCommand, letter: u8) -> bool {
+    command != MetaCommand::Debug || letter == b'b'
+}
+
+const fn refused(refusal: Refusal) -> ParseError {
+    match refusal {
+        Refusal::Duplicate => ParseError::DuplicateFlag,
+        Refusal::Unknown => ParseError::InvalidFlag,
+    }
 }
 
 /// Flags on a line of the most tokens: the command, the key and the length of ms count as well.
@@ -223,19 +231,57 @@ fn check_key(request: &MetaRequest<'_>) -> Result<(), ParseError> {
     if key.raw.len() <= MAX_KEY { Ok(()) } else { Err(ParseError::BadLineFormat) }
 }
 
-/// What a peer is told: a line with too many flags is that and nothing else, and ma has one
-/// answer for all that can be wrong with a flag.
+/// What a peer is told when more than one thing is wrong: too many flags and too long a key come
+/// before all others, then letters that can't be; of bad tokens the last one counts; client flags,
+/// opaque and mode are looked at when all else is right. ma has one answer for nearly all of them.
 #[cold]
-fn reported(request: &MetaRequest<'_>, error: ParseError) -> ParseError {
-    if request.flags.count() > max_flags(request.command) {
+fn reported(request: &MetaRequest<'_>, first: ParseError) -> ParseError {
+    let mut again = MetaRequest { set: FlagSet::default(), ..*request };
+    let (mut worst, mut settled, mut count) = (first, false, 0);
+    for flag in request.flags {
+        count += 1;
+        if settled || !looks_at(request.command, flag.letter) {
+            continue;
+        }
+        if let Err(refusal) = again.set.insert(flag.letter) {
+            (worst, settled) = (refused(refusal), true);
+            continue;
+        }
+        let mut read = read_argument(&mut again, flag);
+        if flag.letter == b'b' {
+            read = check_key(&again);
+        }
+        if let Err(error) = read
+            && rank(error) >= rank(worst)
+        {
+            worst = error;
+        }
+    }
+    if count > max_flags(request.command) {
         return ParseError::TooManyFlags;
     }
-    match error {
-        ParseError::DuplicateFlag | ParseError::InvalidFlag | ParseError::BadToken
+    if request.key.raw.len() > MAX_KEY && !request.flags.into_iter().any(|flag| flag.letter == b'b')
+    {
+        return ParseError::BadLineFormat;
+    }
+    match worst {
+        ParseError::DuplicateFlag
+        | ParseError::InvalidFlag
+        | ParseError::BadToken
+        | ParseError::BadKeyEncoding
             if request.command == MetaCommand::Arith =>
         {
             ParseError::InvalidOrDuplicateFlag
         }
         other => other,
+    }
+}
+
+/// Which of two errors is reported.
+const fn rank(error: ParseError) -> u8 {
+    match error {
+        ParseError::OpaqueTooLong | ParseError::BadLineFormat => 0,
+        ParseError::InvalidSetMode | ParseError::InvalidArithMode => 1,
+        _ => 2,
     }
 }
