@@ -169,12 +169,11 @@ fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
 fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, Refusal> {
     let builder = Cache::builder(config.memory_limit)
         .max_limit(room_to_grow(config.memory_limit))
+        .huge_pages(config.large_pages)
         .max_item_size(config.item_size_max)
         .evictions(config.evictions)
         .on_removal(move |removal| evictions.note(removal))
         .clock(clock);
-    // Without the flag, the cache asks for them where they are worth it.
-    let builder = if config.large_pages { builder.huge_pages(true) } else { builder };
     builder.build().map_err(|error| match error {
         ConfigError::System { .. } => Refusal::system(error.to_string()),
         _ => Refusal::usage(format!("-m: {error}")),

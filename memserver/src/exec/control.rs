@@ -37,6 +37,8 @@ impl Exec<'_> {
         };
         match u32::try_from(moment) {
             Ok(moment) if moment > now => cache.flush_at(moment),
+            // No item is from before the server was; only a flush that was to come is called off.
+            Ok(moment) if delay > 0 && moment <= self.shared.started => cache.flush_at(u32::MAX),
             _ => cache.flush(),
         }
     }

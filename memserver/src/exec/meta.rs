@@ -10,6 +10,7 @@ use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
 use memproto::number::{Decimal, push_i64, push_u64};
 use memproto::{base64, text};
 
+use super::expiries::Expiries;
 use super::get::{Delivered, NO_ROOM};
 use super::store::{Outcome, Terms, error_line};
 use super::{Exec, INLINE_MAX};
@@ -48,17 +49,16 @@ impl Exec<'_> {
     }
 
     fn meta_get(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+        let expiries = Expiries::new(request, |seconds| self.expiry(seconds));
         let how = Fetch {
             inline_max: INLINE_MAX,
             peek: request.has(b'u'),
-            touch: request.ttl().map(|ttl| self.expiry(ttl)),
+            touch: expiries.at_once(),
             lease: true,
             renew_within: request.recache().map(|left| u32::try_from(left).unwrap_or(0)),
-            // An explicit expiry counts for an item that is created just now as well.
-            create: request.vivify().map(|ttl| self.expiry(request.ttl().unwrap_or(ttl))),
+            create: expiries.created,
             marked: request.key.base64,
         };
-        let before = self.time_before(request, subject.key);
         // A client that shows that it has this version already gets no value.
         let wanted = |hit: &Hit| request.has(b'v') && request.compare() != Some(hit.meta.version);
         let head = |hit: &Hit, out: &mut Vec<u8>| {
@@ -67,12 +67,13 @@ impl Exec<'_> {
             } else {
                 out.extend_from_slice(HD);
             }
-            let mut meta = hit.meta;
-            meta.expiry = before.unwrap_or(meta.expiry);
-            self.meta_head(request, subject.name, &Hit { meta, ..*hit }, out);
+            self.meta_head(request, subject.name, hit, &expiries, out);
         };
         let delivered = self.deliver(subject.key, &how, out, head, wanted);
-        let touched = how.touch.is_some() && !matches!(delivered, Delivered::Miss(_));
+        let touched = request.has(b'T') && !matches!(delivered, Delivered::Miss(_));
+        if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
+            self.touch_afterwards(subject.key, &expiries);
+        }
         self.count_get(subject.key, &delivered, touched);
         match delivered {
             Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
@@ -83,21 +84,29 @@ impl Exec<'_> {
         }
     }
 
-    /// The expiry to show if it is asked for in front of the new one: flags act in their order.
-    fn time_before(&self, request: &MetaRequest<'_>, key: Key<'_>) -> Option<Expiry> {
-        if !(request.has(b't') && request.has(b'T')) {
-            return None;
+    /// Sets an expiry without counting as one more use.
+    fn touch_afterwards(&self, key: Key<'_>, expiries: &Expiries) {
+        let touch = expiries.afterwards();
+        if touch.is_some() {
+            let how = Fetch { inline_max: 0, peek: true, touch, ..Fetch::default() };
+            self.shared.cache.fetch(key, &how, &mut Vec::new(), |_, _| ());
         }
-        let first = request.flags.into_iter().find(|flag| matches!(flag.letter, b't' | b'T'));
-        first.filter(|flag| flag.letter == b't')?;
-        Some(self.shared.cache.peek(key)?.expiry)
     }
 
     /// The flags of a hit, in request order, and the lease marks.
-    fn meta_head(&self, request: &MetaRequest<'_>, name: &[u8], hit: &Hit, out: &mut Vec<u8>) {
+    fn meta_head(
+        &self,
+        request: &MetaRequest<'_>,
+        name: &[u8],
+        hit: &Hit,
+        expiries: &Expiries,
+        out: &mut Vec<u8>,
+    ) {
         let meta = &hit.meta;
+        let mut expiry = expiries.start(meta.expiry, hit.created);
         let now = self.shared.cache.now();
         for flag in request.flags {
+            expiry = expiries.pass(flag.letter, expiry, hit.created);
             match flag.letter {
                 b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
                 b'f' => write::flag_u64(out, b'f', u64::from(meta.flags)),
@@ -107,8 +116,8 @@ impl Exec<'_> {
                     write::flag_u64(out, b'l', u64::from(idle));
                 }
                 b's' => write::flag_u64(out, b's', meta.value_len as u64),
-                b't' => write::flag_i64(out, b't', time_left(meta, now)),
-                b'k' => echo_key(name, meta.marked, out),
+                b't' => write::flag_i64(out, b't', time_left(expiry, now)),
+                b'k' => echo_key(name, meta.marked || !is_plain(name), out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}
             }
@@ -156,24 +165,29 @@ impl Exec<'_> {
     }
 
     fn meta_arith(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
-        let create = request.vivify().map(|ttl| {
-            let expiry = self.expiry(ttl);
+        let expiries = Expiries::new(request, |seconds| self.expiry(seconds));
+        let create = expiries.created.map(|expiry| {
             (request.initial, Attrs { flags: 0, expiry, marked: request.key.base64 })
         });
         let how = Count {
             delta: request.delta,
             down: request.arith_mode == ArithMode::Decr,
-            expected: request.compare(),
+            // As in memcached, no item has version 0, and ma takes it for no version.
+            expected: request.compare().filter(|&version| version != 0),
             version: request.version(),
-            touch: request.ttl().map(|ttl| self.expiry(ttl)),
+            touch: expiries.at_once(),
             create,
         };
         let counted = self.shared.cache.count(subject.key, &how);
         self.count_arith(how.down, &counted);
+        if let Ok(Counted::Done { created: false, .. }) = counted {
+            self.touch_afterwards(subject.key, &expiries);
+        }
         let code = match counted {
             Ok(Counted::Done { .. }) if request.quiet() => return,
-            Ok(Counted::Done { value, meta, .. }) => {
-                return self.number(request, subject.name, value, &meta, out.bytes());
+            Ok(Counted::Done { value, meta, created }) => {
+                let done = (value, &meta, created);
+                return self.number(request, subject.name, done, &expiries, out.bytes());
             }
             Ok(Counted::NotFound) => NF,
             Ok(Counted::Exists) => EX,
@@ -189,8 +203,8 @@ impl Exec<'_> {
         &self,
         request: &MetaRequest<'_>,
         name: &[u8],
-        value: u64,
-        meta: &Meta,
+        (value, meta, created): (u64, &Meta, bool),
+        expiries: &Expiries,
         out: &mut Vec<u8>,
     ) {
         let digits = Decimal::new(value);
@@ -199,11 +213,13 @@ impl Exec<'_> {
         } else {
             out.extend_from_slice(HD);
         }
+        let mut expiry = expiries.start(meta.expiry, created);
         for flag in request.flags {
+            expiry = expiries.pass(flag.letter, expiry, created);
             match flag.letter {
                 b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
-                b't' => write::flag_i64(out, b't', time_left(meta, self.shared.cache.now())),
-                b'k' => echo_key(name, meta.marked, out),
+                b't' => write::flag_i64(out, b't', time_left(expiry, self.shared.cache.now())),
+                b'k' => echo_key(name, request.key.base64, out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}
             }
@@ -220,13 +236,13 @@ impl Exec<'_> {
         let now = self.shared.cache.now();
         let out = out.bytes();
         out.extend_from_slice(b"ME ");
-        if request.key.base64 || meta.marked {
+        if request.key.base64 || meta.marked || !is_plain(subject.name) {
             base64::encode(out, subject.name);
         } else {
             out.extend_from_slice(subject.name);
         }
         out.extend_from_slice(b" exp=");
-        push_i64(out, time_left(&meta, now));
+        push_i64(out, time_left(meta.expiry, now));
         for (label, number) in [
             (" la=", u64::from(now.saturating_sub(meta.last_access))),
             (" cas=", self.version(meta.version)),
@@ -256,11 +272,15 @@ impl Exec<'_> {
             expiry: request.ttl().map_or(Expiry::Never, |ttl| self.expiry(ttl)),
             marked: request.key.base64,
         };
+        // What is added to a value is never late, and version 0, which no item has, is no condition
+        // for it.
+        let extends = matches!(mode, Mode::Append | Mode::Prepend);
+        let compare = request.compare();
         let write = Write {
             mode,
-            expected: request.compare().filter(|_| mode != Mode::Add),
+            expected: compare.filter(|&version| mode != Mode::Add && !(extends && version == 0)),
             version: request.version(),
-            allow_stale: request.has(b'I'),
+            allow_stale: request.has(b'I') && !extends && compare != Some(0),
             create: request.vivify().map(|ttl| self.expiry(ttl)),
         };
         Terms { attrs, write, replaces: mode == Mode::Set }
@@ -329,9 +349,14 @@ fn echo_key(name: &[u8], encoded: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a key can stand on a line, whoever has stored it.
+fn is_plain(name: &[u8]) -> bool {
+    name.iter().all(|&byte| byte > b' ' && byte != 0x7f)
+}
+
 /// Seconds to live, -1 for ever.
-fn time_left(meta: &Meta, now: u32) -> i64 {
-    match meta.expiry {
+fn time_left(expiry: Expiry, now: u32) -> i64 {
+    match expiry {
         Expiry::Never => -1,
         Expiry::At(moment) => i64::from(moment.saturating_sub(now)),
     }

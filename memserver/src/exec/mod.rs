@@ -4,6 +4,7 @@
 mod arith;
 mod binary;
 mod control;
+mod expiries;
 mod get;
 mod meta;
 mod observe;

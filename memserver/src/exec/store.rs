@@ -156,7 +156,10 @@ impl Exec<'_> {
             Err(_) => counters.store_no_memory.add(1),
             Ok(_) => counters.cmd_set.add(1),
         }
-        if terms.write.expected.is_some() {
+        // Additions to a value are not counted by their versions.
+        if terms.write.expected.is_some()
+            && !matches!(terms.write.mode, Mode::Append | Mode::Prepend)
+        {
             match outcome {
                 Ok(Stored::Done { .. }) => counters.cas_hits.add(1),
                 Ok(Stored::Exists) => counters.cas_badval.add(1),
