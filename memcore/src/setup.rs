@@ -29,9 +29,6 @@ const ITEM_MIN: usize = 24;
 const ITEM_MAX: usize = 1 << 30;
 /// Words behind the last segment, so that a look at garbage stays within the memory.
 const MARGIN: usize = 128;
-/// Unless told otherwise, huge pages are asked for from this limit on: one that is only begun is
-/// less than two per cent of it.
-const HUGE_FROM: usize = 128 << 20;
 /// Unless told otherwise, a cache can grow to so many times its limit.
 const GROWTH: usize = 4;
 
@@ -53,7 +50,7 @@ impl Engine {
             }
         };
         let (memory, table, index) = parts;
-        memory.advise_huge(builder.huge_pages.unwrap_or(builder.limit >= HUGE_FROM));
+        memory.advise_huge(builder.huge_pages);
         let pool = Pool::new(builder.limit, sizes.fixed(), sizes.segments(), sizes.segment_bytes);
         let settings = Settings {
             max_item_size: builder.max_item_size,

@@ -47,8 +47,7 @@ impl Needs {
 /// If the cache can't be built.
 #[must_use]
 pub fn engines(needs: Needs, huge_pages: bool) -> Vec<Box<dyn Engine>> {
-    let builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize);
-    let builder = if huge_pages { builder.huge_pages(true) } else { builder };
+    let builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize).huge_pages(huge_pages);
     let own = builder.build().expect("a limit that is large enough");
     #[cfg_attr(not(feature = "rivals"), expect(unused_mut, reason = "there are no others"))]
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Own(own))];

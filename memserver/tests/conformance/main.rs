@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -31,7 +30,7 @@ use memserver::fuzzing::Stage;
 
 use pattern::Names;
 use peer::{Cuts, Direct, Peer, Remote};
-use program::{Folder, Program};
+use program::Program;
 use script::{Case, Step};
 
 /// Transcripts that send no more than this are cut at every byte.
@@ -165,7 +164,7 @@ fn on_a_reference_server() {
     cases.retain(|case| case.is_common() && case.duration() <= REAL_TIME);
     if reference.contains('/') {
         play_all(&cases, |case| {
-            let program = start(&reference, &case.flags);
+            let program = Program::reference(&reference, &case.flags);
             play(case, || Remote::connect(program.address()), wait).map(drop)
         });
         return;
@@ -180,18 +179,6 @@ fn on_a_reference_server() {
         play(case, || Remote::connect(address), wait).map(drop).unwrap();
     }
     report(&cases);
-}
-
-/// Starts a reference server on a free port.
-fn start(path: &str, flags: &[String]) -> Program {
-    let folder = Folder::new();
-    let mut command = Command::new(path);
-    command.args(["-l", "127.0.0.1", "-p", "-1", "-u", "root", "-t", "1"]).args(flags);
-    command.env("MEMCACHED_PORT_FILENAME", folder.file("ports"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let program = Program::spawn(command, folder);
-    program.wait_for_file("ports");
-    program
 }
 
 /// Nobody can move another program's clock.

@@ -76,6 +76,18 @@ impl Program {
         program
     }
 
+    /// Starts a reference server on a free port of the loopback.
+    pub(crate) fn reference(path: &str, flags: &[String]) -> Self {
+        let folder = Folder::new();
+        let mut command = Command::new(path);
+        command.args(["-l", "127.0.0.1", "-p", "-1", "-u", "root", "-t", "1"]).args(flags);
+        command.env("MEMCACHED_PORT_FILENAME", folder.file("ports"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let program = Self::spawn(command, folder);
+        program.wait_for_file("ports");
+        program
+    }
+
     /// Starts `command`; `folder` lives as long as the program.
     pub(crate) fn spawn(mut command: Command, folder: Folder) -> Self {
         let mut child = command.spawn().unwrap();

@@ -1,0 +1,231 @@
+//! Requests of the classic text protocol, good and bad.
+
+use crate::material::{exptime, nonsense, number, value, word};
+use crate::random::Random;
+use crate::stream::{Protocol, Unit};
+
+/// One request.
+pub(crate) fn unit(random: &mut Random) -> Unit {
+    let mut unit = Unit::new(Protocol::Text);
+    match random.below(100) {
+        0..32 => store(random, &mut unit),
+        32..40 => cas(random, &mut unit),
+        40..58 => get(random, &mut unit),
+        58..64 => get_and_touch(random, &mut unit),
+        64..78 => arithmetic(random, &mut unit),
+        78..83 => touch(random, &mut unit),
+        83..90 => delete(random, &mut unit),
+        90..92 => flush(random, &mut unit),
+        92..95 => other(random, &mut unit),
+        _ => bad_line(random, &mut unit),
+    }
+    unit
+}
+
+fn store(random: &mut Random, unit: &mut Unit) {
+    let verb = random.pick(&["set", "set", "set", "add", "replace", "append", "prepend"]);
+    let value = value(random);
+    head(random, unit, verb, value.len());
+    end(random, unit);
+    block(random, unit, &value);
+}
+
+fn cas(random: &mut Random, unit: &mut Unit) {
+    let value = value(random);
+    head(random, unit, "cas", value.len());
+    match random.below(20) {
+        0 => unit.put(" ").put(nonsense(random)),
+        1 => unit.put(" 0"),
+        2 => unit,
+        3 => unit.put(" ").put_version(1),
+        _ => unit.put(" ").put_version(0),
+    };
+    end(random, unit);
+    block(random, unit, &value);
+}
+
+/// The words up to the length.
+fn head(random: &mut Random, unit: &mut Unit, verb: &str, len: usize) {
+    let (bad, wrong) = (random.below(150), nonsense(random));
+    unit.put(verb).put(" ").put(word(random)).put(" ");
+    unit.put(if bad == 0 { wrong } else { random.pick(&["0", "0", "5", "4294967295"]) }).put(" ");
+    unit.put(if bad == 1 { wrong } else { exptime(random) });
+    if bad != 2 {
+        let len = len.to_string();
+        unit.put(" ").put(if bad == 3 { wrong } else { &len });
+    }
+}
+
+/// The data block.
+pub(crate) fn block(random: &mut Random, unit: &mut Unit, value: &[u8]) {
+    match random.below(120) {
+        0 => unit.put(value).put("x\r\n"),
+        1 => unit.put(&value[..value.len().saturating_sub(1)]).put("\r\n"),
+        2 => unit.put(value).put("\n"),
+        3 => unit.put(value).put("\r\r\n"),
+        4 => unit.put(value),
+        _ => unit.put(value).put("\r\n"),
+    };
+}
+
+/// The end of a line of a request that may want no reply.
+fn end(random: &mut Random, unit: &mut Unit) {
+    match random.below(40) {
+        0..4 => unit.put(" noreply"),
+        4 if random.percent(20) => unit.put(" NOREPLY"),
+        5 if random.percent(20) => unit.put(" x"),
+        _ => unit,
+    };
+    finish(random, unit);
+}
+
+fn finish(random: &mut Random, unit: &mut Unit) {
+    let ends = ["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", " \r\n", "\r\n"];
+    unit.put(random.pick(&ends));
+}
+
+fn get(random: &mut Random, unit: &mut Unit) {
+    unit.put(random.pick(&["get", "get", "gets", "gets"]));
+    keys(random, unit);
+}
+
+fn get_and_touch(random: &mut Random, unit: &mut Unit) {
+    unit.put(random.pick(&["gat", "gats"])).put(" ");
+    unit.put(if random.percent(6) { nonsense(random) } else { exptime(random) });
+    keys(random, unit);
+}
+
+fn keys(random: &mut Random, unit: &mut Unit) {
+    let count = random.pick(&[1, 1, 1, 1, 1, 1, 2, 2, 3, 9, 23, 24, 25, 60]);
+    let mut keys: Vec<Vec<u8>> = (0..count).map(|_| word(random)).collect();
+    if let Some(long) = keys.iter().find(|key| key.len() > 250) {
+        // memcached forgets the replies before that, and has looked for the keys in front of it.
+        unit.waits = true;
+        keys = vec![long.clone()];
+    }
+    for key in keys {
+        unit.put(" ").put(key);
+    }
+    finish(random, unit);
+}
+
+fn arithmetic(random: &mut Random, unit: &mut Unit) {
+    unit.waits = true;
+    unit.put(random.pick(&["incr", "decr"])).put(" ").put(word(random)).put(" ");
+    let good = random.pick(&["0", "1", "2", "9", "10", "90", "1000", "18446744073709551615"]);
+    match random.below(12) {
+        0 => unit.put(nonsense(random)),
+        1 => unit.put(number(random)),
+        _ => unit.put(good),
+    };
+    end(random, unit);
+}
+
+fn touch(random: &mut Random, unit: &mut Unit) {
+    unit.put("touch ").put(word(random)).put(" ");
+    unit.put(if random.percent(8) { nonsense(random) } else { exptime(random) });
+    end(random, unit);
+}
+
+fn delete(random: &mut Random, unit: &mut Unit) {
+    unit.put("delete ").put(word(random));
+    if random.percent(8) {
+        unit.put(" ").put(random.pick(&["0", "10", "x"]));
+    }
+    end(random, unit);
+}
+
+fn flush(random: &mut Random, unit: &mut Unit) {
+    unit.put("flush_all");
+    if random.percent(70) {
+        unit.put(" ");
+        unit.put(if random.percent(20) { nonsense(random) } else { exptime(random) });
+    }
+    end(random, unit);
+}
+
+fn other(random: &mut Random, unit: &mut Unit) {
+    const LINES: [&str; 23] = [
+        "version",
+        "version x",
+        "verbosity 0",
+        "verbosity 1",
+        "verbosity x",
+        "verbosity",
+        "verbosity 0 0",
+        "verbosity -1",
+        "verbosity 5000000000",
+        "mn",
+        "mn x",
+        "stats reset",
+        "stats nonsense",
+        "shutdown",
+        "shutdown x",
+        "lru mode x",
+        "slabs reassign 1 1",
+        "cache_memlimit 1",
+        "cache_memlimit x",
+        "lru_crawler sleep 99999999",
+        "slabs automove 7",
+        "stats settings",
+        "slabs automove window 1",
+    ];
+    unit.put(random.pick(&LINES));
+    end(random, unit);
+}
+
+fn bad_line(random: &mut Random, unit: &mut Unit) {
+    const LINES: [&str; 38] = [
+        "",
+        " ",
+        "a",
+        "ab",
+        "abc",
+        "get",
+        "gets",
+        "gat",
+        "gat 0",
+        "gats 0",
+        "gat x",
+        "set",
+        "set a",
+        "set a 0",
+        "set a 0 0",
+        "add a 0 0",
+        "cas a 0 0",
+        "cas a 0 0 1",
+        "incr",
+        "incr a",
+        "decr",
+        "decr a",
+        "touch",
+        "touch a",
+        "delete",
+        "append",
+        "GET a",
+        "Set a 0 0 1",
+        " get a",
+        "  gets a",
+        "get  a   b ",
+        "nonsense",
+        "nonsense with words",
+        "get\ta",
+        "get a\rb",
+        "verbosity ",
+        "slabs",
+        "lru",
+    ];
+    match random.below(10) {
+        0 => unit.put("get a\0b\r\n"),
+        1 => unit.put("set a 0 0 1 2 3\r\nx\r\n"),
+        2 => {
+            let line = "x".repeat(random.pick(&[100, 2000, 2046, 2047]));
+            unit.put(line).put("\r\n")
+        }
+        _ => {
+            unit.put(random.pick(&LINES));
+            finish(random, unit);
+            unit
+        }
+    };
+}

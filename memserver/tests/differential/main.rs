@@ -1,0 +1,177 @@
+//! Random streams of requests, good and bad, sent to two servers: whatever they answer differently
+//! is a mistake of one of them. Without another server, ours is compared with itself: in other
+//! segmentations, with and without sockets.
+//!
+//! ```text
+//! MEMCACHED_REFERENCE=/usr/bin/memcached \
+//!     cargo test -p memserver --test differential -- --nocapture
+//! ```
+//!
+//! `DIFFERENTIAL_STREAMS` says how many streams there are, `DIFFERENTIAL_SECONDS` for how long at
+//! most, `DIFFERENTIAL_SEED` which ones. The first difference is shortened and printed as a
+//! transcript of `conformance/`.
+
+mod binary;
+mod classic;
+mod compare;
+mod excuse;
+mod material;
+mod meta;
+mod play;
+#[path = "../program/mod.rs"]
+mod program;
+mod random;
+mod reply;
+mod server;
+mod shrink;
+mod stream;
+mod transcript;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use memserver::TestServer;
+use memserver::fuzzing::Stage;
+
+use compare::{Difference, Verdict, compare};
+use play::play;
+use program::Program;
+use random::Random;
+use server::{Remote, Server, Staged};
+use stream::Unit;
+
+/// Units of a stream, at most.
+const UNITS: usize = 40;
+/// Differences that are shown at once.
+const SHOWN: usize = 10;
+/// How long a reply may take, and how long at the second look.
+const PATIENCE: Duration = Duration::from_millis(120);
+const MORE_PATIENCE: Duration = Duration::from_millis(800);
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// One stream; it has what only `recent` servers know if they are recent.
+fn stream(seed: u64, number: u64, recent: bool) -> Vec<Unit> {
+    let random = &mut Random::new(seed, number);
+    // In hundredths: classic, meta, binary requests.
+    let shares = random.pick(&[[90, 10, 0], [10, 90, 0], [50, 50, 0], [0, 0, 100], [30, 30, 40]]);
+    let count = 1 + random.below(UNITS);
+    let unit = |_| match random.below(100) {
+        at if at < shares[0] => classic::unit(random),
+        at if at < shares[0] + shares[1] => meta::unit(random, recent),
+        _ => binary::unit(random),
+    };
+    (0..count).map(unit).filter(|unit| recent || !excuse::hides(unit)).collect()
+}
+
+/// Two servers.
+struct Pair {
+    ours: Box<dyn Server>,
+    theirs: Box<dyn Server>,
+    /// Whether the other one is another program.
+    foreign: bool,
+}
+
+impl Pair {
+    fn compare(&mut self, stream: &[Unit]) -> Verdict {
+        let (ours, theirs) = (play(&mut *self.ours, stream), play(&mut *self.theirs, stream));
+        compare(stream, &ours, &theirs, self.foreign)
+    }
+
+    /// What goes wrong with a stream, as short as it can be shown.
+    fn explain(&mut self, stream: &[Unit], found: &Difference) -> String {
+        let same = |difference: Option<Difference>| match (found, difference) {
+            (Difference::Reply(_), Some(Difference::Reply(_))) => true,
+            (Difference::Counter(name), Some(Difference::Counter(other))) => *name == other,
+            _ => false,
+        };
+        let short = shrink::shrink(stream, |stream| same(self.compare(stream).difference));
+        let (ours, theirs) = (play(&mut *self.ours, &short), play(&mut *self.theirs, &short));
+        let difference = compare(&short, &ours, &theirs, self.foreign).difference;
+        let counters = ours.counters.iter().zip(&theirs.counters);
+        let counters = counters.filter(|(mine, other)| mine != other);
+        let counters: Vec<_> = counters.map(|(mine, other)| (mine.0, mine.1, other.1)).collect();
+        format!(
+            "{difference:?}, counters {counters:?}\n== the other one\n{}\n== ours\n{}",
+            transcript::print(&short, &theirs.replies),
+            transcript::print(&short, &ours.replies)
+        )
+    }
+}
+
+/// Compares `quick` pairs on many streams; what `careful` ones differ in as well is a mistake.
+fn run(name: &str, streams: u64, recent: bool, pair: impl Fn(Duration) -> Pair) {
+    let seed = setting("DIFFERENTIAL_SEED", 1);
+    let limit = Duration::from_secs(setting("DIFFERENTIAL_SECONDS", 3600));
+    let (mut quick, mut careful) = (pair(PATIENCE), pair(MORE_PATIENCE));
+    let (mut compared, mut excused) = (0, BTreeMap::new());
+    let (mut number, start) = (0, Instant::now());
+    let mut failures = Vec::new();
+    while number < streams && start.elapsed() < limit && failures.len() < SHOWN {
+        let stream = stream(seed, number, recent);
+        let mut verdict = quick.compare(&stream);
+        if verdict.difference.is_some() {
+            // Perhaps only the clock has moved on, or somebody was slow.
+            verdict = careful.compare(&stream);
+        }
+        if let Some(difference) = verdict.difference
+            && careful.compare(&stream).difference.as_ref() == Some(&difference)
+        {
+            let explained = careful.explain(&stream, &difference);
+            failures.push(format!("stream {number} of seed {seed}: {explained}"));
+        }
+        compared += verdict.compared;
+        verdict.excused.iter().for_each(|excuse| *excused.entry(excuse.reason).or_insert(0) += 1);
+        number += 1;
+    }
+    assert!(failures.is_empty(), "{name}: {} differences\n{}", failures.len(), failures.join("\n"));
+    println!("{name}: {number} streams of seed {seed}, {compared} requests, excused: {excused:#?}");
+}
+
+fn staged(pieces: Option<u64>) -> Box<dyn Server> {
+    Box::new(Staged { stage: Stage::new(&[]), pieces })
+}
+
+fn remote(address: SocketAddr, patience: Duration) -> Box<dyn Server> {
+    Box::new(Remote { address, patience })
+}
+
+#[test]
+fn segmentation_makes_no_difference() {
+    run("segmentation", setting("DIFFERENTIAL_STREAMS", 400), true, |_| Pair {
+        ours: staged(None),
+        theirs: staged(Some(1)),
+        foreign: false,
+    });
+}
+
+#[test]
+fn sockets_make_no_difference() {
+    let server = TestServer::start().unwrap();
+    run("sockets", setting("DIFFERENTIAL_STREAMS", 400), true, |patience| Pair {
+        ours: staged(None),
+        theirs: remote(server.address(), patience),
+        foreign: false,
+    });
+}
+
+#[test]
+fn a_reference_server_makes_no_difference() {
+    let Some(reference) = std::env::var_os("MEMCACHED_REFERENCE") else {
+        // Past the harness, which hides what passing tests print.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: MEMCACHED_REFERENCE names no server");
+        return;
+    };
+    let reference = Program::reference(reference.to_str().unwrap(), &["-m".into(), "1024".into()]);
+    let server = TestServer::start().unwrap();
+    run("reference", setting("DIFFERENTIAL_STREAMS", 2000), false, |patience| Pair {
+        ours: remote(server.address(), patience),
+        theirs: remote(reference.address(), patience),
+        foreign: true,
+    });
+}
