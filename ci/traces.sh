@@ -1,15 +1,29 @@
 #!/usr/bin/env bash
-# Hit ratios in process beside an LRU that is charged what memcached takes for an item: on the
-# traces in $MEMCORE_TRACES, or on a synthetic one.
+# Hit ratios through the server, in process and, where it is installed, of memcached with the same
+# limit, beside an LRU that is charged what memcached takes for an item: on a trace in
+# $MEMCORE_TRACES, or on a synthetic one. The server must not have fewer hits than memcached.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 traces=${MEMCORE_TRACES:-$root/../shared/traces}
+find_memserver
 cargo build --quiet --release -p bench --bin replay
-replay=$root/target/release/replay
+
+command='-u nobody -p {port} -m {mib} -t 1'
+servers=(--server "memserver=$memserver $command")
+! have memcached || servers+=(--server "memcached=$(command -v memcached) -U 0 $command")
+load=(--synthetic --keys 200000 --requests 1000000 --mib 16)
 if [ -f "$traces/web07.mct.zst" ]; then
-    "$replay" --trace "$traces/web07.mct.zst" --copies 25 --mib 16
+    load=(--trace "$traces/web07.mct.zst" --percent 10 --least-mib 16)
 else
     echo "no traces in $traces, a synthetic one instead"
-    "$replay" --synthetic --keys 200000 --requests 1000000 --mib 16
 fi
+target/release/replay "${load[@]}" "${servers[@]}" | tee "$scratch/ratios"
+
+# hits ENGINE: its hit ratio.
+hits() { sed -n "s/.*\"engine\": \"$1\", \"hit_ratio\": \([0-9.]*\).*/\1/p" "$scratch/ratios"; }
+ours=$(hits memserver)
+theirs=$(hits memcached)
+[ -n "$ours" ] || fail 'the server has no hit ratio'
+[ -n "$theirs" ] || skip "memcached is not installed; the server's hit ratio is $ours"
+awk "BEGIN { exit !($ours >= $theirs) }" || fail "$ours of the lookups hit, memcached's $theirs"
