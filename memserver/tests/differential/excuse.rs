@@ -71,7 +71,14 @@ impl Seen {
 const BAD_LINE: &str = "CLIENT_ERROR bad command line format\r\n";
 const STORAGE: &str = "set add replace append prepend cas ms";
 
-const EXCUSES: [Excuse; 29] = [
+const EXCUSES: [Excuse; 30] = [
+    Excuse {
+        reason: "in 1.6.18: E and x are unknown",
+        diverges: true,
+        applies: |seen| {
+            seen.theirs_is("CLIENT_ERROR invalid ") && (seen.has(b'E') || seen.has(b'x'))
+        },
+    },
     Excuse {
         reason: "in 1.6.18: a key in base64 has 250 bytes at most",
         diverges: true,
@@ -130,7 +137,7 @@ const EXCUSES: [Excuse; 29] = [
     Excuse {
         reason: "on purpose: what is said last is not lost when the connection ends",
         diverges: true,
-        applies: |seen| seen.closed && seen.theirs.is_empty(),
+        applies: |seen| seen.closed && seen.ours.starts_with(&seen.theirs),
     },
     Excuse {
         reason: "in 1.6.18: gat looks at its time before it looks for keys",
@@ -145,7 +152,8 @@ const EXCUSES: [Excuse; 29] = [
             let front = usize::from(u16::from_be_bytes([head[2], head[3]])) + usize::from(head[4]);
             let body = u32::from_be_bytes([head[8], head[9], head[10], head[11]]) as usize;
             let refused = matches!(seen.ours.get(6..8), Some([0, 4 | 0x81]));
-            refused && (head[0] != 0x80 || front > body || body > 1 << 30)
+            let touches = matches!(head[1], 0x1c..=0x1e | 0x23 | 0x24) && front < body;
+            refused && (head[0] != 0x80 || front > body || body > 1 << 30 || touches)
         },
     },
     Excuse {
@@ -326,7 +334,8 @@ pub(crate) fn overflows(unit: &Unit) -> bool {
 }
 
 /// Whether a request is taken differently on purpose or by an older version in a way that no reply
-/// to it shows: it wants none, or it changes an item though it is refused.
+/// to it shows: it wants none, it changes an item though it is refused, or it gives an expiry to a
+/// number that is about to be replaced by a longer one.
 pub(crate) fn hides(unit: &Unit) -> bool {
     const LARGE: usize = 1 << 20;
     const OPAQUE: usize = 32;
@@ -337,8 +346,18 @@ pub(crate) fn hides(unit: &Unit) -> bool {
     let odd = seen.words().any(is_odd_number) || seen.is("delete") && seen.words().count() > 3;
     let refused = seen.is("ms") && seen.request.len() > LARGE
         || seen.is("mg ms md ma")
-            && seen.words().any(|word| word[0] == b'O' && word.len() > OPAQUE);
+            && seen.words().any(|word| word[0] == b'O' && word.len() > OPAQUE)
+        || seen.is("ma") && seen.has(b'T');
     unit.protocol == Protocol::Text && (quiet && odd || refused)
+}
+
+/// Whether a request flushes. In 1.6.18 a second flush takes the first one back.
+pub(crate) fn flushes(unit: &Unit) -> bool {
+    let request = unit.render(0);
+    match unit.protocol {
+        Protocol::Text => request.starts_with(b"flush_all"),
+        Protocol::Binary => matches!(request[1], 0x08 | 0x18),
+    }
 }
 
 #[cfg(test)]

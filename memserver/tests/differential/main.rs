@@ -66,7 +66,16 @@ fn stream(seed: u64, number: u64, recent: bool) -> Vec<Unit> {
         at if at < shares[0] + shares[1] => meta::unit(random, recent),
         _ => binary::unit(random),
     };
-    (0..count).map(unit).filter(|unit| recent || !excuse::hides(unit)).collect()
+    let mut units: Vec<Unit> = (0..count).map(unit).collect();
+    if !recent {
+        let mut flushed = false;
+        units.retain(|unit| {
+            let again = flushed && excuse::flushes(unit);
+            flushed |= excuse::flushes(unit);
+            !again && !excuse::hides(unit)
+        });
+    }
+    units
 }
 
 /// Two servers.
