@@ -95,7 +95,7 @@ impl<'w> Exec<'w> {
             }
             Work::Begin(head, line, value) => self.begin(&head, line, value, session),
             Work::Body(value, end) => self.upload(value, end, session, out),
-            Work::Spoiled(head) => self.spoiled(&head, out),
+            Work::Spoiled(head) => self.spoiled_at_once(&head, out),
             Work::Watch(words) => return self.watch(words, session, out),
             Work::Stream => self.stream(session, out),
             Work::Reject(error) => out.put(error.reply()),

@@ -94,6 +94,19 @@ impl Exec<'_> {
         }
     }
 
+    /// Answers a value that came whole and does not end where it should. One that could not have
+    /// been stored is answered as that, as it is when it comes in pieces.
+    pub(super) fn spoiled_at_once(&self, head: &Head<'_>, out: &mut Output) {
+        let mut scratch = [0; MAX_KEY];
+        let name = name(head, &mut scratch);
+        let key = self.shared.cache.key(name);
+        let terms = self.terms(head);
+        match self.shared.cache.reserve(key, head.value_len(), terms.attrs) {
+            Ok(_) => self.spoiled(head, out),
+            Err(error) => self.finish(head, (key, name), &terms, Err(error), out),
+        }
+    }
+
     /// Answers a value that does not end where it should. It counts as a request to store, though
     /// nothing is stored.
     pub(super) fn spoiled(&self, head: &Head<'_>, out: &mut Output) {
