@@ -6,7 +6,6 @@
 //! first the weight of its uses and then what protects its main items from newcomers.
 
 use crate::counters::{Counters, Event};
-use crate::pool::Pool;
 use crate::segments::CLASSES;
 
 /// A window ends when one in so many segments has been opened anew.
@@ -61,10 +60,9 @@ impl Earnings {
         Self { began: 0, counts: Counts::default(), idle: [0; CLASSES], on_demand: true }
     }
 
-    /// Ends the window if it is time.
-    pub(crate) fn update(&mut self, pool: &Pool, counters: &Counters) {
-        let opened = pool.opened();
-        let segments: u32 = pool.sealed().iter().sum();
+    /// Ends the window if it is time, by the count of segments `opened` so far and of those that
+    /// wait in queues.
+    pub(crate) fn update(&mut self, opened: u32, segments: u32, counters: &Counters) {
         if opened.wrapping_sub(self.began) <= segments / WINDOW_SHARE {
             return;
         }
@@ -79,44 +77,29 @@ impl Earnings {
 
     /// Whether uses of the class's items are long ago.
     pub(crate) fn uses_fade(&self, class: u8) -> bool {
-        self.idle[usize::from(class)] >= if self.on_demand { USES_FADE } else { BLIND }
+        self.is_idle(class, USES_FADE)
     }
 
     /// Whether main items of the class are no better than new ones.
     pub(crate) fn is_unprivileged(&self, class: u8) -> bool {
-        self.idle[usize::from(class)] >= if self.on_demand { PRIVILEGE_ENDS } else { BLIND }
+        self.is_idle(class, PRIVILEGE_ENDS)
+    }
+
+    fn is_idle(&self, class: u8, windows: u32) -> bool {
+        self.idle[usize::from(class)] >= if self.on_demand { windows } else { BLIND }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::Pool;
-    use crate::segments::{LogId, Queue, Segments};
-
-    /// A pool with four sealed segments.
-    fn pool() -> (Pool, Segments) {
-        let table = Segments::new(1000, 10).unwrap();
-        let pool = Pool::new(usize::MAX / 2, 0, 1000, table.segment_bytes());
-        (0..4).for_each(|_| open(&pool, &table));
-        (pool, table)
-    }
-
-    fn open(pool: &Pool, table: &Segments) {
-        let id = pool.take(table, 0, 0).unwrap();
-        if pool.sealed() != [4, 0] {
-            table.open(id, LogId { queue: Queue::Small, class: 0, group: 0 }, 0, 1, 1);
-            pool.seal(table, id);
-        }
-    }
 
     fn windows(earnings: &mut Earnings, count: u32, each: impl Fn(&Counters)) {
-        let ((pool, table), counters) = (pool(), Counters::new());
-        earnings.update(&pool, &counters);
-        for _ in 0..count {
+        let counters = Counters::new();
+        earnings.update(4, 4, &counters);
+        for window in 1..=count {
             each(&counters);
-            (0..3).for_each(|_| open(&pool, &table));
-            earnings.update(&pool, &counters);
+            earnings.update(4 + 3 * window, 4, &counters);
         }
     }
 

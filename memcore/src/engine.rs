@@ -257,8 +257,7 @@ impl Engine {
     fn parse(&self, words: &[AtomicU32], loc: Loc, stamp: Stamp, sequence: u32) -> Item {
         let field = |at: usize| words[at].load(Ordering::Relaxed);
         let shape = Shape(field(1));
-        let long = shape.is_long();
-        let value_len = if long { layout::long_len(shape, field(3)) } else { shape.len_low() };
+        let value_len = layout::value_len(shape, || field(3));
         let flags = if shape.has_flags() { field(shape.flags_at()) } else { 0 };
         let expiry = if shape.has_expiry() { field(shape.expiry_at()) } else { 0 };
         let version = if shape.has_version() {
@@ -292,10 +291,10 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn outline(&self, loc: Loc) -> Outline {
         let words = self.memory.cells(loc as usize, 4);
-        let [shape, state, high] = [1, 2, 3].map(|at: usize| words[at].load(Ordering::Relaxed));
-        let shape = Shape(shape);
-        let len = if shape.is_long() { layout::long_len(shape, high) } else { shape.len_low() };
-        Outline { state: State(state), words: layout::item_words(shape, len) }
+        let field = |at: usize| words[at].load(Ordering::Relaxed);
+        let shape = Shape(field(1));
+        let len = layout::value_len(shape, || field(3));
+        Outline { state: State(field(2)), words: layout::item_words(shape, len) }
     }
 
     /// Whether the item's key is `key`.

@@ -151,9 +151,13 @@ impl Header {
     }
 }
 
-/// The value's length from the shape and the word for its upper bits.
-pub(crate) fn long_len(shape: Shape, high: u32) -> usize {
-    shape.len_low() | ((high & 0x3ff) as usize) << LEN_BITS
+/// The value's length from the shape and the word for its upper bits, which only a long value has.
+#[inline(always)]
+pub(crate) fn value_len(shape: Shape, high: impl FnOnce() -> u32) -> usize {
+    match shape.is_long() {
+        true => shape.len_low() | ((high() & 0x3ff) as usize) << LEN_BITS,
+        false => shape.len_low(),
+    }
 }
 
 /// Words of an item of this shape with a value of `value_len` bytes.
@@ -266,7 +270,7 @@ mod tests {
         let shape = Shape(words[1]);
         assert_eq!((len, shape.key_at()), (8, 8));
         assert_eq!(shape.key_len(), 250);
-        assert_eq!(long_len(shape, words[3]), (1 << 30) - 1);
+        assert_eq!(value_len(shape, || words[3]), (1 << 30) - 1);
         assert_eq!(words[shape.flags_at()], 5);
         assert_eq!(words[shape.expiry_at()], 6);
         assert_eq!(words[shape.version_at()..], [8, 7]);

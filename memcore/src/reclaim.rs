@@ -356,8 +356,8 @@ impl Engine {
             reclaim.rounds = 0;
             return None;
         }
-        reclaim.earnings.update(&self.pool, &self.counters);
         let [small, main] = self.pool.sealed();
+        reclaim.earnings.update(self.pool.opened(), small + main, &self.counters);
         let first = if small * SMALL_SHARE > small + main { Queue::Small } else { Queue::Main };
         let second = if first == Queue::Small { Queue::Main } else { Queue::Small };
         let probation = (small + main) / PROBATION;
