@@ -145,11 +145,6 @@ impl Pool {
         Some(id)
     }
 
-    /// The clock of ages: segments opened so far.
-    pub(crate) fn opened(&self) -> u32 {
-        self.state.lock().opened
-    }
-
     /// Puts a full segment at the end of its queue; true if it is empty already, so that the
     /// caller should give it back.
     pub(crate) fn seal(&self, table: &Segments, id: SegmentId) -> bool {
@@ -167,16 +162,11 @@ impl Pool {
         (oldest != 0).then_some(oldest)
     }
 
-    /// The next younger segment of the same queue; only a hint, as the order changes all the time.
-    pub(crate) fn younger(&self, table: &Segments, id: SegmentId) -> Option<SegmentId> {
-        let _order = self.state.lock();
-        let younger = table.newer(id).load(Ordering::Relaxed);
-        (table.place(id).phase == Phase::Sealed && younger != 0).then_some(younger)
-    }
-
-    /// How many segments wait in the small queue and in the main one.
-    pub(crate) fn sealed(&self) -> [u32; 2] {
-        self.state.lock().sealed
+    /// How many segments wait in the small queue and in the main one, and the clock of ages:
+    /// segments opened so far.
+    pub(crate) fn sealed(&self) -> ([u32; 2], u32) {
+        let state = self.state.lock();
+        (state.sealed, state.opened)
     }
 
     /// Numbers of segments that may be in use are below this.
@@ -432,17 +422,17 @@ mod tests {
             assert!(!pool.seal(&table, id));
             table.publish(id, 8, true);
         }
-        assert_eq!(pool.sealed(), [4, 0]);
+        assert_eq!(pool.sealed(), ([4, 0], 4));
         assert_eq!(pool.oldest(LOG), Some(ids[0]));
         pool.rejuvenate(&table, ids[0], Queue::Small);
         assert_eq!(pool.oldest(LOG), Some(ids[1]));
-        assert_eq!(pool.younger(&table, ids[1]), Some(ids[2]));
         assert!(pool.condemn(&table, ids[2]));
-        assert_eq!(pool.younger(&table, ids[1]), Some(ids[3]));
+        pool.rejuvenate(&table, ids[1], Queue::Small);
+        assert_eq!(pool.oldest(LOG), Some(ids[3]));
         assert_eq!(pool.give_back(&table, ids[2], Phase::Victim, &memory), Freed::No);
         table.remove(ids[2], 8, true);
         assert_eq!(pool.give_back(&table, ids[2], Phase::Victim, &memory), Freed::Now);
-        assert_eq!(pool.sealed(), [3, 0]);
+        assert_eq!(pool.sealed(), ([3, 0], 4));
     }
 
     #[test]

@@ -127,29 +127,31 @@ impl Engine {
             let mut lock = self.index.lock(self.index.position(key.hash));
             let (item, spot) = match self.find_visible(key, now, &mut lock) {
                 Ok(found) => found,
-                Err(miss) => match how.create.filter(|_| how.lease) {
-                    None => {
-                        self.count_miss(miss);
-                        return Fetched::Miss(miss);
-                    }
-                    Some(expiry) => {
-                        let created = self.create(key, how, expiry, now, &mut lock);
-                        drop(lock);
-                        match created {
-                            Ok(hit) => {
-                                self.count_miss(miss);
-                                head(&hit, out);
-                                return Fetched::Copied(hit);
-                            }
-                            Err((NeedsRoom, header)) => {
-                                if self.make_room(&header).is_err() {
-                                    return Fetched::Miss(miss);
+                Err(miss) => {
+                    match how.create.filter(|_| how.lease && self.check_key(key).is_ok()) {
+                        None => {
+                            self.count_miss(miss);
+                            return Fetched::Miss(miss);
+                        }
+                        Some(expiry) => {
+                            let created = self.create(key, how, expiry, now, &mut lock);
+                            drop(lock);
+                            match created {
+                                Ok(hit) => {
+                                    self.count_miss(miss);
+                                    head(&hit, out);
+                                    return Fetched::Copied(hit);
                                 }
-                                continue;
+                                Err((NeedsRoom, header)) => {
+                                    if self.make_room(&header).is_err() {
+                                        return Fetched::Miss(miss);
+                                    }
+                                    continue;
+                                }
                             }
                         }
                     }
-                },
+                }
             };
             let Some(item) = self.touched(key, item, spot, how.touch, now, &mut lock) else {
                 drop(lock);

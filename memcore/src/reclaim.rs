@@ -35,8 +35,8 @@ const RECOUNT: u32 = 16;
 const SAMPLE: usize = 16;
 /// A segment is compacted if at least one in so many bytes is a hole.
 const HOLES: usize = 3;
-/// Younger segments that may take the place of an oldest one that can't be emptied now.
-const DETOUR: usize = 8;
+/// Segments that can't be emptied now and are passed by in one look for the oldest one.
+const DETOUR: usize = 64;
 /// Victims in a row that are hardly worth it before everything in one has to go.
 const ROUNDS_MAX: u32 = 16;
 /// Items of up to so many segments are copied when they survive; larger ones stay where they are,
@@ -356,13 +356,13 @@ impl Engine {
             reclaim.rounds = 0;
             return None;
         }
-        let [small, main] = self.pool.sealed();
-        reclaim.earnings.update(self.pool.opened(), small + main, &self.counters);
+        let ([small, main], opened) = self.pool.sealed();
+        reclaim.earnings.update(opened, small + main, &self.counters);
         let first = if small * SMALL_SHARE > small + main { Queue::Small } else { Queue::Main };
         let second = if first == Queue::Small { Queue::Main } else { Queue::Small };
         let probation = (small + main) / PROBATION;
         for (queue, age_min) in [(first, probation), (second, probation), (first, 0), (second, 0)] {
-            if let Some(id) = self.least_dense(reclaim, queue, age_min)
+            if let Some(id) = self.least_dense(reclaim, queue, opened, age_min)
                 && let Some(victim) = self.condemn(reclaim, id, false)
             {
                 return Some(victim);
@@ -421,22 +421,30 @@ impl Engine {
         best.1
     }
 
-    /// The oldest segment of a log that can be emptied.
+    /// The oldest segment of a log that can be emptied. Those in which values are still arriving go
+    /// to the young end, so that they are never in the way, however many they are.
     fn oldest_free(&self, log: LogId) -> Option<SegmentId> {
-        let mut id = self.pool.oldest(log)?;
+        let first = self.pool.oldest(log)?;
+        let mut id = first;
         for _ in 0..DETOUR {
             if self.table.load(id).pending == 0 {
                 return Some(id);
             }
-            id = self.pool.younger(&self.table, id)?;
+            self.pool.rejuvenate(&self.table, id, log.queue);
+            id = self.pool.oldest(log).filter(|&id| id != first)?;
         }
         None
     }
 
     /// The one of a queue's oldest segments with the fewest uses for its age, which must be at
-    /// least `age_min`.
-    fn least_dense(&self, reclaim: &Reclaim, queue: Queue, age_min: u32) -> Option<SegmentId> {
-        let opened = self.pool.opened();
+    /// least `age_min` at the time `opened`.
+    fn least_dense(
+        &self,
+        reclaim: &Reclaim,
+        queue: Queue,
+        opened: u32,
+        age_min: u32,
+    ) -> Option<SegmentId> {
         let mut least: Option<(u64, SegmentId)> = None;
         // Items of a class that nobody asks for any more have no advantage over new ones.
         let idle = logs(Queue::Main)

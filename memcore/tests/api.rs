@@ -118,6 +118,9 @@ fn keys_have_1_to_250_bytes() {
         assert_eq!(cache.peek(&key), None);
         assert_eq!(cache.touch(&key, Expiry::Never), None);
         assert!(!cache.delete(&key));
+        let create = Fetch { lease: true, create: Some(Expiry::Never), ..Fetch::default() };
+        let fetched = cache.fetch(&key, &create, &mut Vec::new(), |_, _| {});
+        assert!(matches!(fetched, Fetched::Miss(Miss::Absent)), "{len}: {fetched:?}");
     }
 }
 

@@ -261,3 +261,21 @@ fn values_that_never_arrive_keep_half_of_the_memory_at_most() {
         assert_eq!(cache.get("late").unwrap().len(), len);
     }
 }
+
+/// One value that never arrives in each of the oldest segments, of which no other log has any.
+#[test]
+fn values_that_never_arrive_are_not_in_the_way() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    let mut places = Vec::new();
+    for i in 0..LIMIT / 50 {
+        if i % 500 == 0
+            && let Ok(place) = cache.reserve(format!("late{i}"), 100, Attrs::default())
+        {
+            places.push(place);
+        }
+        let stored = cache.set(format!("small{i}"), &[1; 100], Attrs::default());
+        assert!(stored.is_ok(), "{stored:?} with {} values on their way", places.len());
+    }
+    assert!(places.len() > 100, "only {} values on their way", places.len());
+    assert_within_limit(&cache);
+}
