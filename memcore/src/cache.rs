@@ -349,9 +349,17 @@ impl Cache {
         self.0.track_access_exactly();
     }
 
-    /// The largest item in bytes, header and key included.
+    /// The largest item in bytes, header and key included. It shrinks with the limit, of which it
+    /// is never more than half.
     #[must_use]
     pub fn max_item_size(&self) -> usize {
-        self.0.settings.max_item_size
+        self.0.item_max()
+    }
+
+    /// Whether a write of so many bytes would not be [`StoreError::TooLarge`]. It takes no memory
+    /// and counts nothing.
+    #[must_use]
+    pub fn fits(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> bool {
+        self.0.fits(key_len, value_len, attrs)
     }
 }

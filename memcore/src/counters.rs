@@ -112,8 +112,13 @@ impl Counters {
         let reset = self.reset.lock();
         let mut sums = self.sums_of_life();
         for (class, reset) in sums.0.iter_mut().zip(&reset.0) {
-            for (sum, reset) in class.iter_mut().zip(reset).skip(GAUGES) {
+            let (gauges, counts) = class.split_at_mut(GAUGES);
+            for (sum, reset) in counts.iter_mut().zip(&reset[GAUGES..]) {
                 *sum = sum.wrapping_sub(*reset);
+            }
+            // The end of an item may be seen here and its beginning, in another stripe, not yet.
+            for gauge in gauges {
+                *gauge = (*gauge as i64).max(0) as u64;
             }
         }
         sums
@@ -181,5 +186,13 @@ mod tests {
         counters.reset();
         let sums = counters.sums();
         assert_eq!((sums.of(2, Event::Bytes), sums.of(2, Event::Stored)), (40, 0));
+    }
+
+    #[test]
+    fn a_gauge_is_never_below_zero() {
+        let counters = Counters::new();
+        // As a reader sees it that has looked at the other thread's stripe too early.
+        counters.add(0, Event::ItemsMain, 1_u64.wrapping_neg());
+        assert_eq!(counters.sums().of(0, Event::ItemsMain), 0);
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Engine {
     pub(crate) hot: Hot,
     pub(crate) settings: Settings,
     pub(crate) listener: Option<Listener>,
+    /// Bytes of the largest item under the present limit.
+    pub(crate) item_max: AtomicUsize,
     /// Bytes that handles keep from being reused.
     pub(crate) pinned: AtomicUsize,
     /// Bytes that are kept for values that are still arriving.
@@ -162,6 +164,7 @@ impl Engine {
                 access_grain: AtomicU32::new(ACCESS_GRAIN),
                 version: Version(AtomicU64::new(0)),
             },
+            item_max: AtomicUsize::new(settings.max_item_size),
             settings,
             listener: builder.listener,
             pinned: AtomicUsize::new(0),

@@ -44,6 +44,8 @@ const ROUNDS_MAX: u32 = 16;
 const COPY_MAX: usize = 2;
 /// So many words are brought near ahead of a walk.
 const AHEAD: usize = 256;
+/// Items' worth of a sweep when there is nothing else to reclaim.
+const SWEEP: usize = 256;
 /// One segment in so many is kept free ahead of the writers.
 const FREE_SHARE: usize = 256;
 
@@ -142,6 +144,7 @@ impl Engine {
     pub(crate) fn make_room_for(&self, segments: usize) -> Result<(), StoreError> {
         // Enough for every item to have been passed over with the highest use counter.
         let mut patience = 64 + 8 * self.pool.bound();
+        let mut swept = false;
         while self.pool.available() < segments {
             let mut reclaim = self.reclaim.lock();
             self.counters.add(0, Event::DirectReclaims, 1);
@@ -151,6 +154,8 @@ impl Engine {
                     Step::Finished if patience > 0 => patience -= 1,
                     // Another thread may have freed something itself.
                     Step::Stuck if self.pool.available() >= segments => {}
+                    // Where nothing may be evicted, what has ended still goes.
+                    Step::Stuck if !swept => swept = !self.sweep_on(&mut reclaim, SWEEP),
                     Step::Finished | Step::Stuck => return Err(StoreError::OutOfMemory),
                 }
             }
@@ -532,7 +537,11 @@ impl Engine {
         while self.pool.gauge().used > bytes && patience > 0 {
             match self.reclaim_step(&mut reclaim) {
                 Step::Working => {}
-                Step::Finished => patience -= 1,
+                Step::Finished => {
+                    patience -= 1;
+                    // The index of small items may be larger than all of the new limit.
+                    self.tend_index(usize::MAX);
+                }
                 Step::Stuck => break,
             }
         }

@@ -288,6 +288,8 @@ impl Segments {
     pub(crate) fn open(&self, id: SegmentId, log: LogId, epoch: u32, version: u64, now: u32) {
         let stamp = self.stamp(id).next(log.queue, epoch);
         self.stamp_word(id).store(stamp.0, Ordering::Relaxed);
+        // Whoever sees the new base, or a byte written from here on, must see the new stamp as well.
+        crate::sync::fence(Ordering::Release);
         self.version_base(id).store(version, Ordering::Relaxed);
         self.set_place(id, Place { phase: Phase::Open, log });
         self.due(id).store(NEVER, Ordering::Relaxed);
@@ -296,8 +298,6 @@ impl Segments {
             cell.store(0, Ordering::Relaxed);
         }
         self.lead(id).store(0, Ordering::Relaxed);
-        // Whoever sees a byte written from here on must see the new stamp as well.
-        crate::sync::fence(Ordering::Release);
     }
 
     pub(crate) fn load(&self, id: SegmentId) -> Load {

@@ -102,7 +102,7 @@ impl Engine {
         let mut classes: Vec<_> =
             (0..CLASSES as u8).map(|class| self.class(&sums, class)).collect();
         self.add_segments(&mut classes);
-        let mut total = ClassStats { item_max: self.settings.max_item_size, ..Default::default() };
+        let mut total = ClassStats { item_max: self.item_max(), ..Default::default() };
         classes.iter().for_each(|class| total.add(class));
         let count = |event| sums.of(0, event);
         total.misses = count(Event::Misses);
@@ -129,8 +129,8 @@ impl Engine {
         let most = CLASS_MAX.get(usize::from(class)).copied();
         let age = self.counters.evicted_age[usize::from(class)].load(Ordering::Relaxed);
         ClassStats {
-            item_max: most.unwrap_or(usize::MAX).min(self.settings.max_item_size),
-            items: count(Event::ItemsSmall).wrapping_add(count(Event::ItemsMain)),
+            item_max: most.unwrap_or(usize::MAX).min(self.item_max()),
+            items: count(Event::ItemsSmall) + count(Event::ItemsMain),
             items_small: count(Event::ItemsSmall),
             bytes: count(Event::Bytes),
             stored: count(Event::Stored),

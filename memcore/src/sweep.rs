@@ -7,7 +7,7 @@ use crate::layout;
 use crate::reclaim::Reclaim;
 use crate::removal::Cause;
 use crate::segments::{Loc, NEVER, Phase, SegmentId, Stamp};
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::Ordering;
 
 /// Rows of the table that cost as much to look at as one item.
 const ROWS_PER_ITEM: usize = 16;
@@ -38,9 +38,13 @@ struct Look {
 }
 
 impl Engine {
-    /// Goes on with the sweep; true if the round is not complete.
+    /// Goes on with the sweep, unless somebody is at it; true if the round is not complete.
     pub(crate) fn sweep(&self, budget: usize) -> bool {
-        let Some(mut reclaim) = self.reclaim.try_lock() else { return true };
+        self.reclaim.try_lock().is_none_or(|mut reclaim| self.sweep_on(&mut reclaim, budget))
+    }
+
+    /// Goes on with the sweep; true if the round is not complete.
+    pub(crate) fn sweep_on(&self, reclaim: &mut Reclaim, budget: usize) -> bool {
         let (now, epoch) = (self.clock_now(), self.epoch());
         if reclaim.sweep.current.is_none() && reclaim.sweep.done == Some((now, epoch)) {
             return false;
@@ -53,7 +57,7 @@ impl Engine {
                 // What was open during a flush takes no more items; let it be reclaimed.
                 self.close_logs();
                 reclaim.sweep.done = None;
-            } else if !self.find_due(&mut reclaim, (now, epoch), &mut left) {
+            } else if !self.find_due(&mut reclaim.sweep, (now, epoch), &mut left) {
                 return false;
             }
         }
@@ -61,36 +65,36 @@ impl Engine {
     }
 
     /// Goes on to the next segment that is due; false at the end of the round.
-    fn find_due(
-        &self,
-        reclaim: &mut MutexGuard<'_, Reclaim>,
-        (now, epoch): (u32, u32),
-        left: &mut usize,
-    ) -> bool {
+    fn find_due(&self, sweep: &mut Sweep, (now, epoch): (u32, u32), left: &mut usize) -> bool {
         let bound = self.pool.bound();
         while *left > 0 {
-            let id = reclaim.sweep.next;
+            let id = sweep.next;
             if id >= bound {
                 // What was passed by before a flush has to be looked at again.
-                let began = reclaim.sweep.epoch;
-                reclaim.sweep.next = 0;
-                reclaim.sweep.done = Some((now, began));
+                let began = sweep.epoch;
+                sweep.next = 0;
+                sweep.done = Some((now, began));
                 return began != epoch;
             }
             if id == 0 {
-                reclaim.sweep.epoch = epoch;
+                sweep.epoch = epoch;
             }
-            reclaim.sweep.next += 1;
+            sweep.next += 1;
             *left -= 1;
             let stamp = self.table.stamp(id);
             let due = self.table.due(id);
+            let second = due.load(Ordering::Relaxed);
             let flushed = stamp.epoch() != epoch && self.table.load(id).items > 0;
-            if due.load(Ordering::Relaxed) <= now || flushed {
-                if self.table.place(id).phase == Phase::Free {
+            if second <= now || flushed {
+                // Somebody may use the segment anew at this moment, and then it is due at another
+                // second, which must not be forgotten.
+                let order = (Ordering::SeqCst, Ordering::Relaxed);
+                if self.table.place(id).phase == Phase::Free
+                    || due.compare_exchange(second, NEVER, order.0, order.1).is_err()
+                {
                     continue;
                 }
-                due.store(NEVER, Ordering::Relaxed);
-                reclaim.sweep.current = Some(Look { id, stamp, at: 0, due: NEVER });
+                sweep.current = Some(Look { id, stamp, at: 0, due: NEVER });
                 return true;
             }
         }

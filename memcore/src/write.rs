@@ -105,6 +105,15 @@ impl Engine {
         value: usize,
         attrs: &Attrs,
     ) -> Result<(), StoreError> {
+        if !self.fits(key, value, attrs) {
+            self.counters.add(0, Event::TooLarge, 1);
+            return Err(StoreError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Whether an item of these lengths may be stored.
+    pub(crate) fn fits(&self, key: usize, value: usize, attrs: &Attrs) -> bool {
         let header = Header {
             key_len: key,
             value_len: value.min(1 << 30),
@@ -112,11 +121,12 @@ impl Engine {
             expiry: expiry_field(attrs.expiry),
             version: None,
         };
-        if header.words() * 4 > self.settings.max_item_size || value >= 1 << 30 {
-            self.counters.add(0, Event::TooLarge, 1);
-            return Err(StoreError::TooLarge);
-        }
-        Ok(())
+        header.words() * 4 <= self.item_max() && value < 1 << 30
+    }
+
+    /// Bytes of the largest item: half of the limit always takes it.
+    pub(crate) fn item_max(&self) -> usize {
+        self.item_max.load(Ordering::Relaxed)
     }
 
     /// The item that a write makes.

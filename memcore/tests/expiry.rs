@@ -166,6 +166,26 @@ fn memory_of_ended_items_serves_new_ones_before_anything_is_evicted() {
     assert_eq!(cache.stats().total.evicted, 0);
 }
 
+/// Writes find the memory of what has ended by themselves, though nobody tends the cache.
+#[test]
+fn without_evictions_what_has_ended_makes_room() {
+    let clock = ManualClock::new(START);
+    let cache = Cache::builder(8 << 20).evictions(false).clock(clock.clone()).build().unwrap();
+    for round in 0..3 {
+        let mut stored = 0_u32;
+        let attrs = until(START + 10 + 100 * round);
+        while cache.set(stored.to_le_bytes(), &[1; 1000], attrs).is_ok() {
+            stored += 1;
+        }
+        assert!(stored > 7000, "only {stored} in round {round}");
+        match round {
+            0 => clock.set(START + 100),
+            _ => cache.flush(),
+        }
+    }
+    assert_eq!(cache.stats().total.evicted, 0);
+}
+
 #[test]
 fn flush_hides_all_that_came_before() {
     let (cache, clock) = cache(16 << 20);

@@ -168,6 +168,37 @@ fn the_limit_moves_down_and_up() {
     assert_within_limit(&cache);
 }
 
+/// Of the smallest items nearly half of the memory is index, more than a smaller limit may be.
+#[test]
+fn a_smaller_limit_makes_the_index_smaller() {
+    let cache = Cache::builder(32 * MIB).build().unwrap();
+    for key in 0..1_200_000_u32 {
+        cache.set(key.to_le_bytes(), b"", Attrs::default()).unwrap();
+    }
+    let index = cache.stats().index_bytes;
+    assert!(index > 12 * MIB, "an index of {index} bytes");
+    cache.set_limit(8 * MIB).unwrap();
+    assert_within_limit(&cache);
+    assert!(cache.stats().total.items > 50_000);
+    cache.set("k", &[1; 1000], Attrs::default()).unwrap();
+}
+
+#[test]
+fn what_a_smaller_limit_can_not_hold_is_too_large_and_evicts_nothing() {
+    let cache = Cache::builder(32 * MIB).max_item_size(16 * MIB).build().unwrap();
+    cache.set_limit(8 * MIB).unwrap();
+    for key in 0..1000_u32 {
+        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::default()).unwrap();
+    }
+    let large = vec![1; 5 * MIB];
+    assert_eq!(cache.set("k", &large, Attrs::default()), Err(StoreError::TooLarge));
+    assert!(!cache.fits(1, large.len(), &Attrs::default()));
+    assert_eq!((cache.stats().total.items, cache.max_item_size()), (1000, 4 * MIB));
+    cache.set_limit(32 * MIB).unwrap();
+    assert!(cache.fits(1, large.len(), &Attrs::default()));
+    cache.set("k", &large, Attrs::default()).unwrap();
+}
+
 #[test]
 fn without_evictions_a_full_cache_keeps_everything() {
     let cache = Cache::builder(LIMIT).evictions(false).build().unwrap();

@@ -101,10 +101,10 @@ impl Exec<'_> {
         let name = name(head, &mut scratch);
         let key = self.shared.cache.key(name);
         let terms = self.terms(head);
-        match self.shared.cache.reserve(key, head.value_len(), terms.attrs) {
-            Ok(_) => self.spoiled(head, out),
-            Err(error) => self.finish(head, (key, name), &terms, Err(error), out),
+        if self.shared.cache.fits(name.len(), head.value_len(), &terms.attrs) {
+            return self.spoiled(head, out);
         }
+        self.finish(head, (key, name), &terms, Err(StoreError::TooLarge), out);
     }
 
     /// Answers a value that does not end where it should. It counts as a request to store, though
