@@ -51,6 +51,8 @@ pub mod text;
 pub use detect::{Protocol, detect};
 pub use error::{CloseReason, ParseError};
 pub use limits::Limits;
-pub use request::{Admin, Args, ArithVerb, GetVerb, KeyTooLong, Keys, Request, Store, StoreVerb};
+pub use request::{
+    Admin, Args, ArithVerb, GetVerb, KeyTooLong, Keys, Request, Shutdown, Store, StoreVerb,
+};
 pub use scan::Scan;
 pub use status::Step;

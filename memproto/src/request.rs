@@ -1,6 +1,7 @@
 //! Requests as values borrowed from the read buffer. It must never know how a request was
 //! found in the bytes, nor what executes it.
 
+use crate::error::ParseError;
 use crate::limits::MAX_KEY;
 use crate::meta::MetaRequest;
 use crate::scan::split_word;
@@ -66,8 +67,9 @@ pub enum Request<'a> {
     Quit,
     /// shutdown.
     Shutdown {
-        /// `shutdown graceful`: keep the items for a restart.
-        graceful: bool,
+        /// How, or what is wrong with it. Which of the two is answered where nobody may shut
+        /// down is not for the parser to say.
+        mode: Result<Shutdown, ParseError>,
     },
     /// stats with its raw words.
     Stats {
@@ -159,6 +161,15 @@ pub enum ArithVerb {
     Incr,
     /// Stops at 0.
     Decr,
+}
+
+/// How to shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shutdown {
+    /// `shutdown`.
+    AtOnce,
+    /// `shutdown graceful`: keep the items for a restart.
+    Graceful,
 }
 
 /// The administrative commands whose words the server interprets.

@@ -4,8 +4,8 @@ use memproto::ParseError::{
     BadLineFormat, InvalidDelta, InvalidExptime, InvalidShutdownMode, UnknownCommand,
 };
 use memproto::{
-    Admin, ArithVerb, CloseReason, GetVerb, Limits, ParseError, Request, Scan, Step, Store,
-    StoreVerb, limits, text,
+    Admin, ArithVerb, CloseReason, GetVerb, Limits, ParseError, Request, Scan, Shutdown, Step,
+    Store, StoreVerb, limits, text,
 };
 
 fn step(line: &[u8]) -> Step<'_> {
@@ -231,7 +231,7 @@ fn bad_arithmetic_touch_and_delete() {
 fn commands_without_a_key() {
     let flush = |delay, noreply| Request::FlushAll { delay, noreply };
     let verbosity = |level, noreply| Request::Verbosity { level, noreply };
-    let table: [(&[u8], Request<'_>); 18] = [
+    let table: [(&[u8], Request<'_>); 20] = [
         (b"flush_all\r\n", flush(0, false)),
         (b"flush_all 10\r\n", flush(10, false)),
         (b"flush_all -1\r\n", flush(-1, false)),
@@ -245,8 +245,10 @@ fn commands_without_a_key() {
         (b"verbosity 1 2 3\r\n", verbosity(1, false)),
         (b"quit\r\n", Request::Quit),
         (b"quit now\r\n", Request::Quit),
-        (b"shutdown\r\n", Request::Shutdown { graceful: false }),
-        (b"shutdown graceful\r\n", Request::Shutdown { graceful: true }),
+        (b"shutdown\r\n", Request::Shutdown { mode: Ok(Shutdown::AtOnce) }),
+        (b"shutdown graceful\r\n", Request::Shutdown { mode: Ok(Shutdown::Graceful) }),
+        (b"shutdown now\r\n", Request::Shutdown { mode: Err(InvalidShutdownMode) }),
+        (b"shutdown graceful now\r\n", Request::Shutdown { mode: Err(InvalidShutdownMode) }),
         (b"mn\r\n", Request::MetaNoop),
         (b"mn\n", Request::MetaNoop),
         (b"mn O123\r\n", Request::MetaNoop),
@@ -261,7 +263,6 @@ fn commands_without_a_key() {
     rejects(b"verbosity -1\r\n", BadLineFormat, 0, false);
     rejects(b"verbosity x\r\n", BadLineFormat, 0, false);
     rejects(b"verbosity noreply\r\n", BadLineFormat, 0, true);
-    rejects(b"shutdown now\r\n", InvalidShutdownMode, 0, false);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::config::Binding;
 use crate::counters::Counters;
 use crate::output::Output;
 use crate::session::Session;
-use crate::socket::Socket;
+use crate::socket::{Peer, Socket};
 
 /// Bytes that a read asks for, unless a larger value is known to be on its way.
 pub(crate) const READ_MIN: usize = 16 << 10;
@@ -41,6 +41,9 @@ pub(crate) struct Conn {
     pub(crate) long_line: usize,
     /// A value is arriving in a place of its own.
     pub(crate) uploading: bool,
+    /// The other end, noted at the beginning if somebody watched: a connection that was reset can't
+    /// be asked any more.
+    pub(crate) peer: Option<Box<Peer>>,
     /// Second of the last bytes received, or sent by a connection that had been stuck.
     pub(crate) last_active: u32,
 }
@@ -69,6 +72,7 @@ impl Conn {
             has_work: false,
             long_line: 0,
             uploading: false,
+            peer: None,
             last_active: now,
         }
     }

@@ -87,7 +87,7 @@ fn serve(options: Options) -> Result<(), Refusal> {
         let reason = sys::reason(&error);
         log::line(format_args!("WARNING: -k has no effect: can't lock memory: {reason}"));
     }
-    let _pid_file = process.pid_file.as_deref().map(write_pid).transpose()?;
+    let _pid_file = process.pid_file.as_deref().and_then(write_pid);
     server.join().map_err(|error| system("go on serving", &error))
 }
 
@@ -212,9 +212,15 @@ fn write_ports(path: &Path, listeners: &[Listener], datagrams: &[Datagrams]) -> 
     sys::replace(path, &text)
 }
 
-fn write_pid(path: &Path) -> Result<TemporaryFile, Refusal> {
-    let fail = |error: io::Error| system(&format!("write {}", path.display()), &error);
-    TemporaryFile::with_pid(path).map_err(fail)
+/// Writes the process number. A server that has given its rights up often can't, and as with
+/// memcached that is no reason not to serve.
+fn write_pid(path: &Path) -> Option<TemporaryFile> {
+    TemporaryFile::with_pid(path)
+        .inspect_err(|error| {
+            let (path, reason) = (path.display(), sys::reason(error));
+            log::line(format_args!("WARNING: -P has no effect: can't write {path}: {reason}"));
+        })
+        .ok()
 }
 
 fn system(what: &str, error: &io::Error) -> Refusal {

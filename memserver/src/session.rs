@@ -28,6 +28,8 @@ pub(crate) struct Session {
     framing: Framing,
     protocol: Option<Protocol>,
     scan: Scan,
+    /// The dialogue is over because the client broke the rules.
+    at_fault: bool,
     /// The answer that is being sent piece by piece.
     pub(crate) stream: Option<Box<Stream>>,
     /// What it is to become a watcher with, once it is closed.
@@ -98,6 +100,7 @@ impl Session {
             framing: Framing::Command,
             protocol,
             scan: Scan::new(),
+            at_fault: false,
             stream: None,
             watch: None,
             upload: None,
@@ -107,6 +110,17 @@ impl Session {
     /// Ends the dialogue.
     pub(crate) fn close(&mut self) {
         self.framing = Framing::Closed;
+    }
+
+    /// Ends the dialogue with a client that broke the rules.
+    fn dismiss(&mut self) {
+        self.at_fault = true;
+        self.close();
+    }
+
+    /// Whether the client broke the rules so that the dialogue had to end.
+    pub(crate) fn is_at_fault(&self) -> bool {
+        self.at_fault
     }
 
     /// Whether the dialogue is over.
@@ -271,7 +285,7 @@ impl Session {
                     self.framing = Framing::Swallow { left: swallow as usize };
                 }
             }
-            Step::Close(_) => self.close(),
+            Step::Close(_) => self.dismiss(),
         }
         true
     }
@@ -453,7 +467,7 @@ impl Session {
                 *pos += consumed;
                 batch.jobs.push(Job { start, before, work: Work::RejectFrame(to, status) });
                 if close {
-                    self.close();
+                    self.dismiss();
                 } else if swallow > 0 {
                     self.framing = Framing::Swallow { left: swallow as usize };
                 }

@@ -179,7 +179,7 @@ impl Worker {
                     return watchers.push((index, *seat));
                 }
                 if !account(shared, conn) || !leave(poll, ready, index, conn, state) {
-                    let broken = state == State::Broken;
+                    let broken = state == State::Broken || conn.session.is_at_fault();
                     gone.push((index, if broken { End::Error } else { End::Normal }));
                 }
             });
@@ -199,10 +199,12 @@ impl Worker {
             });
             let token = Token(index);
             if self.poll.registry().register(&mut socket, token, Interest::READABLE).is_ok() {
+                let mut conn = Conn::new(socket, binding, now);
                 if self.shared.watch.attends(attention::CONNEVENTS) {
-                    self.shared.watch.opened(self.index, socket.number(), &socket.peer());
+                    let peer = conn.peer.insert(Box::new(conn.socket.peer()));
+                    self.shared.watch.opened(self.index, conn.socket.number(), peer);
                 }
-                self.conns[index] = Some(Conn::new(socket, binding, now));
+                self.conns[index] = Some(conn);
             } else {
                 self.vacant.push(index);
                 self.shared.connection_closed();
@@ -278,8 +280,8 @@ impl Worker {
         // Closing the descriptor takes it out of the poll as well.
         if let Some(conn) = self.conns[index].take() {
             if self.shared.watch.attends(attention::CONNEVENTS) {
-                let (number, peer) = (conn.socket.number(), conn.socket.peer());
-                self.shared.watch.closed(self.index, number, &peer, end);
+                let peer = conn.peer.map_or_else(|| conn.socket.peer(), |peer| *peer);
+                self.shared.watch.closed(self.index, conn.socket.number(), &peer, end);
             }
             if self.shared.verbosity.load(Ordering::Relaxed) >= TRACED {
                 trace::closed(conn.socket.number());

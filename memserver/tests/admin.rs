@@ -227,7 +227,7 @@ fn what_is_switched_off_says_so() {
             ("lru_crawler mgdump all\r\n", "ERROR key dump not allowed\r\n"),
             ("shutdown\r\n", "SERVER_ERROR: shutdown not enabled\r\n"),
             ("shutdown graceful\r\n", "SERVER_ERROR: shutdown not enabled\r\n"),
-            ("shutdown x\r\n", "CLIENT_ERROR invalid shutdown mode\r\n"),
+            ("shutdown x\r\n", "SERVER_ERROR: shutdown not enabled\r\n"),
             ("extstore\r\n", ERROR),
         ],
     );

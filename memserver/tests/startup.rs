@@ -32,7 +32,6 @@ fn exit_statuses_and_streams() {
         (&["stats"], 64, "unexpected argument"),
         (&["-l", "203.0.113.7", "-p", "0"], 64, "nothing to listen on"),
         (&["-l", "203.0.113.7:9999", "-u", "root"], 71, "203.0.113.7:9999"),
-        (&["-l", "127.0.0.1:0", "-u", "root", "-P", "/nosuch/pid"], 71, "/nosuch/pid"),
     ] {
         let (status, out, err) = run(args);
         assert_eq!(status, exit, "{args:?}: {err}");
@@ -160,6 +159,14 @@ fn the_pid_file_lives_as_long_as_the_program() {
     program.signal(SIGTERM);
     assert_eq!(program.end().0.code(), Some(0));
     assert!(!file.exists());
+}
+
+#[test]
+fn a_pid_file_that_cannot_be_written_is_a_warning() {
+    let program = Program::start(&["-P", "/nosuch/pid"]);
+    let line = program.line();
+    assert!(line.starts_with("WARNING: -P has no effect: can't write /nosuch/pid: "), "{line}");
+    program.connect().ask("mn\r\n", "MN\r\n");
 }
 
 #[test]

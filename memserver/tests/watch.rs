@@ -81,6 +81,74 @@ fn lookups_are_told_with_their_outcome() {
 }
 
 #[test]
+fn what_is_looked_for_on_the_way_to_something_else_is_told() {
+    let program = Program::start(&["-t", "1"]);
+    let mut client = program.connect();
+    let mut watcher = Watcher::new(&program, "fetchers mutations");
+    client.ask("set a 0 0 1\r\n5\r\nadd a 0 0 1\r\nx\r\n", "STORED\r\nNOT_STORED\r\n");
+    client.ask("incr a 1\r\ndecr b 1\r\n", "6\r\nNOT_FOUND\r\n");
+    client.ask("touch a 0\r\nma c N60\r\nma c\r\n", "TOUCHED\r\nHD\r\nHD\r\n");
+    client.ask("flush_all\r\ndelete a\r\nmd b\r\n", "OK\r\nNOT_FOUND\r\nNF\r\n");
+    let large = "x".repeat(100_000);
+    client.ask(format!("set d 0 0 100000\r\n{large}\r\n"), "STORED\r\n");
+    client.ask("cas d 0 0 1 99999\r\nx\r\n", "EXISTS\r\n");
+    watcher.expect(&[
+        "type=item_get key=a status=not_found clsid=0 size=0",
+        "type=item_store key=a status=stored cmd=set",
+        "type=item_get key=a status=found clsid=1 size=1",
+        "type=item_store key=a status=not_stored cmd=add",
+        "type=item_get key=a status=found size=1",
+        "type=item_get key=b status=not_found",
+        "type=item_get key=a status=found",
+        "type=item_get key=c status=not_found",
+        "type=item_store key=c status=stored cmd=add ttl=60 clsid=1 size=1",
+        "type=item_get key=c status=found",
+        "type=item_get key=a status=flushed",
+        "type=item_get key=b status=not_found",
+        "type=item_get key=d status=not_found",
+        "type=item_store key=d status=stored",
+        "type=item_get key=d status=found size=100000",
+    ]);
+    // Who looks on changes nothing.
+    client.ask("mg d h\r\n", "HD h0\r\n");
+}
+
+#[test]
+fn who_breaks_the_rules_is_closed_for_it() {
+    let program = Program::start(&["-t", "1"]);
+    let mut watcher = Watcher::new(&program, "connevents");
+    for (sent, reason) in [
+        ("quit\r\n".to_owned(), "normal"),
+        ("GET / HTTP/1.1\r\n".to_owned(), "error"),
+        ("x".repeat(3_000), "error"),
+    ] {
+        let mut client = program.connect();
+        client.send(sent);
+        client.half_close();
+        client.rest();
+        watcher.expect(&["type=conn_new", &format!("type=conn_close reason={reason}")]);
+    }
+    let mut client = program.connect();
+    client.send([&b"\x80\x0b\0\x03\0\0\0\0\0\0\0\x03"[..], &[0; 12], b"abc"].concat());
+    client.rest();
+    watcher.expect(&["type=conn_new", "type=conn_close reason=error"]);
+}
+
+#[test]
+fn a_connection_that_was_reset_is_told_with_its_address() {
+    let program = Program::start(&["-t", "1"]);
+    let mut watcher = Watcher::new(&program, "connevents");
+    let mut client = program.connect();
+    let port = client.0.local_addr().unwrap().port();
+    client.send("set a 0 0 100000\r\n");
+    // To close with replies unread resets the connection.
+    client.send("x".repeat(100_000) + "\r\n" + &"get a\r\n".repeat(1_000));
+    drop(client);
+    let peer = format!("rip=127.0.0.1 rport={port}");
+    watcher.expect(&[&format!("type=conn_new {peer}"), &format!("type=conn_close {peer}")]);
+}
+
+#[test]
 fn stores_and_deletions_are_told() {
     let program = Program::start(&["-t", "1"]);
     let mut client = program.connect();

@@ -5,7 +5,7 @@ use super::parse::Line;
 use crate::error::ParseError;
 use crate::limits::MAX_KEY;
 use crate::number::{parse_i32, parse_u32, parse_u64};
-use crate::request::{Admin, Args, ArithVerb, Request};
+use crate::request::{Admin, Args, ArithVerb, Request, Shutdown};
 use crate::scan::{ends_in_noreply, split_word};
 use crate::status::Step;
 
@@ -72,11 +72,12 @@ pub(super) fn verbosity(line: Line<'_>) -> Step<'_> {
 }
 
 pub(super) fn shutdown(line: Line<'_>) -> Step<'_> {
-    match split_word(line.args) {
-        None => line.accept(Request::Shutdown { graceful: false }),
-        Some((b"graceful", _)) => line.accept(Request::Shutdown { graceful: true }),
-        Some(_) => line.reject(ParseError::InvalidShutdownMode),
-    }
+    let mode = match split_word(line.args) {
+        None => Ok(Shutdown::AtOnce),
+        Some((b"graceful", rest)) if split_word(rest).is_none() => Ok(Shutdown::Graceful),
+        Some(_) => Err(ParseError::InvalidShutdownMode),
+    };
+    line.accept(Request::Shutdown { mode })
 }
 
 pub(super) fn stats(line: Line<'_>) -> Step<'_> {

@@ -21,9 +21,7 @@ impl Exec<'_> {
     ) {
         let down = verb == ArithVerb::Decr;
         let how = Count { delta, down, expected: None, version: None, touch: None, create: None };
-        let counted = self.shared.cache.count(key, &how);
-        self.count_arith(down, &counted);
-        match counted {
+        match self.count(key, &how) {
             Ok(Counted::Done { value, .. }) => {
                 if let Some(out) = out {
                     write::number(out.bytes(), value);
@@ -36,8 +34,23 @@ impl Exec<'_> {
         }
     }
 
-    /// Books a change of a number. One that was created is neither hit nor miss, as in memcached.
-    pub(super) fn count_arith(&self, down: bool, counted: &Result<Counted, CountError>) {
+    /// Changes a number, and books it.
+    pub(super) fn count(&self, key: Key<'_>, how: &Count) -> Result<Counted, CountError> {
+        if self.is_observed() {
+            self.observe_search(key);
+        }
+        let counted = self.shared.cache.count(key, how);
+        self.count_arith(how.down, &counted);
+        if self.is_observed()
+            && let Ok(counted) = &counted
+        {
+            self.observe_count(key.bytes(), how, counted);
+        }
+        counted
+    }
+
+    /// One that was created is neither hit nor miss, as in memcached.
+    fn count_arith(&self, down: bool, counted: &Result<Counted, CountError>) {
         let counters = self.counters;
         match counted {
             Ok(Counted::Done { created: true, .. }) => {}

@@ -79,6 +79,9 @@ impl Exec<'_> {
 
     fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
         let how = Remove { expected: expected(request), ..Remove::default() };
+        if self.is_observed() {
+            self.observe_search(key);
+        }
         let removed = self.shared.cache.remove(key, &how);
         self.count_removal(&removed);
         if self.is_observed() {
@@ -107,9 +110,7 @@ impl Exec<'_> {
             touch: None,
             create,
         };
-        let counted = self.shared.cache.count(key, &how);
-        self.count_arith(how.down, &counted);
-        match counted {
+        match self.count(key, &how) {
             Ok(Counted::Done { .. }) if request.quiet => {}
             Ok(Counted::Done { value, meta, .. }) => {
                 write::number(out.bytes(), request.to, value, self.version(meta.version));
@@ -122,6 +123,9 @@ impl Exec<'_> {
     }
 
     fn binary_touch(&self, request: &Request<'_>, key: Key<'_>, exptime: u32, out: &mut Output) {
+        if self.is_observed() {
+            self.observe_search(key);
+        }
         let touched = self.shared.cache.touch(key, self.expiry(i64::from(exptime)));
         self.count_touch(touched.is_some());
         match touched {

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use memproto::text::write;
-use memproto::{Admin, Args, ParseError};
+use memproto::{Admin, Args, ParseError, Shutdown};
 
 use super::{Exec, Flow, RELATIVE_MAX, say};
 use crate::admin;
@@ -50,17 +50,18 @@ impl Exec<'_> {
     }
 
     /// shutdown.
-    pub(super) fn shutdown(&self, graceful: bool, out: &mut Output) -> Flow {
-        match self.shared.stop.get() {
-            Some(stop) if self.shared.config.shutdown_command => {
-                stop(graceful);
-                Flow::Close
+    pub(super) fn shutdown(&self, mode: Result<Shutdown, ParseError>, out: &mut Output) -> Flow {
+        let stop = self.shared.stop.get().filter(|_| self.shared.config.shutdown_command);
+        let refusal = match (stop, mode) {
+            (Some(stop), Ok(mode)) => {
+                stop(mode == Shutdown::Graceful);
+                return Flow::Close;
             }
-            _ => {
-                out.put(write::SHUTDOWN_DISABLED);
-                Flow::Done
-            }
-        }
+            (Some(_), Err(error)) => error.reply(),
+            (None, _) => write::SHUTDOWN_DISABLED,
+        };
+        out.put(refusal);
+        Flow::Done
     }
 
     /// stats.

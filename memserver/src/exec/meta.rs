@@ -144,6 +144,9 @@ impl Exec<'_> {
             touch: if clear { Some(ttl.unwrap_or(Expiry::Never)) } else { ttl },
             version: request.version(),
         };
+        if self.is_observed() {
+            self.observe_search(subject.key);
+        }
         let removed = self.shared.cache.remove(subject.key, &how);
         if self.is_observed() && !(how.invalidate || how.clear) {
             self.observe_delete(subject.name, "md", &removed);
@@ -178,8 +181,7 @@ impl Exec<'_> {
             touch: expiries.at_once(),
             create,
         };
-        let counted = self.shared.cache.count(subject.key, &how);
-        self.count_arith(how.down, &counted);
+        let counted = self.count(subject.key, &how);
         if let Ok(Counted::Done { created: false, .. }) = counted {
             self.touch_afterwards(subject.key, &expiries);
         }

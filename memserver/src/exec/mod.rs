@@ -127,7 +127,7 @@ impl<'w> Exec<'w> {
             (Request::Verbosity { level, noreply }, _) => {
                 self.set_verbosity(level, reply(out, noreply));
             }
-            (Request::Shutdown { graceful }, _) => return self.shutdown(graceful, out),
+            (Request::Shutdown { mode }, _) => return self.shutdown(mode, out),
             (Request::Stats { args }, _) => self.stats(args, session, out),
             (Request::Admin { command, args, noreply }, _) => {
                 self.admin(command, args, session, reply(out, noreply));

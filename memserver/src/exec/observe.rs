@@ -1,7 +1,10 @@
 //! Requests as somebody who looks on sees them: counted by prefix, or told to watchers. Most of
 //! the time nobody does, hence all of this is off the paths that matter.
 
-use memcore::{Expiry, Hit, Meta, Miss, Mode, Removed, StoreError, Stored};
+use memcore::{
+    Attrs, Count, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta, Miss, Mode, Removed, StoreError,
+    Stored,
+};
 use memproto::ParseError;
 
 use super::get::Delivered;
@@ -28,12 +31,52 @@ impl Exec<'_> {
                 Delivered::Value(Hit { created: true, .. }) => Err("not_found"),
                 Delivered::Value(hit) => Ok(hit.meta),
                 Delivered::NoRoom => self.shared.cache.peek(key).ok_or("not_found"),
-                Delivered::Miss(Miss::Absent) => Err("not_found"),
-                Delivered::Miss(Miss::Expired) => Err("expired"),
-                Delivered::Miss(Miss::Flushed) => Err("flushed"),
+                Delivered::Miss(miss) => Err(reason(*miss)),
             };
-            let client = self.client.get();
-            self.shared.watch.lookup(self.index, &Lookup { key, found, client });
+            self.tell_lookup(key, found);
+        }
+    }
+
+    /// A lookup on the way to something else: watchers hear as well of the item that is about to be
+    /// replaced, changed, touched or removed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn observe_search(&self, key: Key<'_>) {
+        if self.attends(attention::FETCHERS) {
+            let look = Fetch { inline_max: 0, peek: true, ..Fetch::default() };
+            let found = match self.shared.cache.fetch(key, &look, &mut Vec::new(), |_, _| ()) {
+                Fetched::Copied(hit) | Fetched::Pinned(hit, _) | Fetched::Busy(hit) => Ok(hit.meta),
+                Fetched::Miss(miss) => Err(reason(miss)),
+            };
+            self.tell_lookup(key.bytes(), found);
+        }
+    }
+
+    fn tell_lookup(&self, key: &[u8], found: Result<Meta, &'static str>) {
+        let client = self.client.get();
+        self.shared.watch.lookup(self.index, &Lookup { key, found, client });
+    }
+
+    /// A change of a number. One that is created is stored as `add` would.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn observe_count(&self, key: &[u8], how: &Count, counted: &Counted) {
+        if self.attends(attention::MUTATIONS)
+            && let Counted::Done { meta, created: true, .. } = counted
+            && let Some((_, Attrs { expiry, .. })) = how.create
+        {
+            let (status, command, client) = ("stored", "add", self.client.get());
+            let (ttl, class, len) = (self.seconds(expiry), meta.class, meta.value_len);
+            let told = Storage { key, status, command, ttl, class, client, len };
+            self.shared.watch.storage(self.index, &told);
+        }
+    }
+
+    /// Seconds to live, 0 for ever.
+    fn seconds(&self, expiry: Expiry) -> u32 {
+        match expiry {
+            Expiry::Never => 0,
+            Expiry::At(moment) => moment.saturating_sub(self.shared.cache.now()),
         }
     }
 
@@ -61,18 +104,13 @@ impl Exec<'_> {
             };
             let stored = matches!(outcome, Ok(Stored::Done { .. }));
             let item = self.shared.cache.peek(key).filter(|_| stored);
-            let now = self.shared.cache.now();
-            let ttl = match terms.attrs.expiry {
-                Expiry::Never => 0,
-                Expiry::At(moment) => moment.saturating_sub(now),
-            };
             self.shared.watch.storage(
                 self.index,
                 &Storage {
                     key,
                     status,
                     command: command(terms),
-                    ttl,
+                    ttl: self.seconds(terms.attrs.expiry),
                     class: item.map_or(0, |meta| meta.class),
                     client: self.client.get(),
                     len,
@@ -130,6 +168,15 @@ impl Exec<'_> {
         };
         session.watch = Some(Box::new(seat));
         Flow::Close
+    }
+}
+
+/// Why there is no item, in watchers' lines.
+fn reason(miss: Miss) -> &'static str {
+    match miss {
+        Miss::Absent => "not_found",
+        Miss::Expired => "expired",
+        Miss::Flushed => "flushed",
     }
 }
 

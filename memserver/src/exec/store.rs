@@ -39,6 +39,9 @@ impl Exec<'_> {
         let name = name(head, &mut scratch);
         let key = key.unwrap_or_else(|| self.shared.cache.key(name));
         let terms = self.terms(head);
+        if self.is_observed() {
+            self.observe_search(key);
+        }
         let outcome = self.shared.cache.store(key, value, terms.attrs, &terms.write);
         self.finish(head, (key, name), &terms, outcome, out);
     }
@@ -79,6 +82,9 @@ impl Exec<'_> {
         let outcome = match upload.place {
             Ok(_) if !terminated => return self.spoiled(&head, out),
             Ok(reservation) => {
+                if self.is_observed() {
+                    self.observe_search(key);
+                }
                 let outcome = reservation.commit(&terms.write);
                 outcome.inspect_err(|error| self.note_shortage(*error))
             }

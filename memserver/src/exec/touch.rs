@@ -9,6 +9,9 @@ use crate::output::Output;
 impl Exec<'_> {
     /// touch.
     pub(super) fn touch(&self, key: Key<'_>, exptime: i64, out: Option<&mut Output>) {
+        if self.is_observed() {
+            self.observe_search(key);
+        }
         let found = self.shared.cache.touch(key, self.expiry(exptime)).is_some();
         self.count_touch(found);
         say(out, if found { write::TOUCHED } else { write::NOT_FOUND });
@@ -16,6 +19,9 @@ impl Exec<'_> {
 
     /// delete.
     pub(super) fn delete(&self, key: Key<'_>, out: Option<&mut Output>) {
+        if self.is_observed() {
+            self.observe_search(key);
+        }
         let removed = self.shared.cache.remove(key, &Remove::default());
         self.count_removal(&removed);
         if self.is_observed() {
