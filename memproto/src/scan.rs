@@ -1,6 +1,8 @@
 //! Finding the ends of lines and words, and the memory of how far that search has come. The
 //! only file that searches bytes; it must never know a command.
 
+use crate::limits::MAX_KEY;
+
 /// How far the front of a buffer has been searched without success, so that no byte is searched
 /// twice while a line or frame arrives in pieces.
 ///
@@ -53,16 +55,13 @@ const ABOVE_SPACE: u64 = u64::from_ne_bytes([b' ' + 1; 8]);
 /// Index of the first line feed at or behind `from`.
 #[inline]
 pub(crate) fn find_line_feed(bytes: &[u8], from: usize) -> Option<usize> {
-    let bytes = bytes.get(from..)?;
-    let start = skip_sixteens(bytes, |byte| byte == b'\n');
-    find(bytes, start, |byte| byte == b'\n', line_feeds).map(|at| from + at)
+    find(bytes.get(from..)?, |byte| byte == b'\n', line_feeds).map(|at| from + at)
 }
 
 /// Index of the first byte that is a space or a control byte.
 #[inline]
 pub(crate) fn find_blank(bytes: &[u8]) -> Option<usize> {
-    let start = skip_sixteens(bytes, |byte| byte <= b' ');
-    find(bytes, start, |byte| byte <= b' ', blanks)
+    find(bytes, |byte| byte <= b' ', blanks)
 }
 
 /// The same for a word that is most probably short: it pays to begin with single bytes.
@@ -87,6 +86,15 @@ const fn blanks(word: u64) -> u64 {
     word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS
 }
 
+/// Index of the first hit, by two tests of the same: for a byte, and for eight of them.
+#[inline(always)]
+fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) -> Option<usize> {
+    let start = skip_sixteens(bytes, &is_hit);
+    let found = find_within_sixteen(bytes, start, is_hit, hits);
+    note(found.unwrap_or(bytes.len()));
+    found
+}
+
 /// Bytes in front of the first sixteen with a hit; the test of sixteen becomes a few vector
 /// instructions, but it does not tell the position.
 #[inline]
@@ -98,49 +106,35 @@ fn skip_sixteens(bytes: &[u8], is_hit: impl Fn(u8) -> bool) -> usize {
         }
         rest = tail;
     }
-    note(bytes.len() - rest.len());
     bytes.len() - rest.len()
 }
 
-/// Index of the first hit. There must be none before `from`.
+/// Index of the first hit, if it is one of the sixteen bytes from `start` on. There must be none
+/// in front of them.
 #[inline]
-fn find(
+fn find_within_sixteen(
     bytes: &[u8],
-    from: usize,
+    start: usize,
     is_hit: impl Fn(u8) -> bool,
     hits: impl Fn(u64) -> u64,
 ) -> Option<usize> {
-    let found = find_by_eights(bytes, from, is_hit, hits);
-    note(found.unwrap_or(bytes.len()).saturating_sub(from));
-    found
+    if let Some(first) = bytes.get(start..)?.first_chunk()
+        && let Some(at) = first_hit(hits(u64::from_le_bytes(*first)))
+    {
+        return Some(start + at);
+    }
+    // The other eight, or what there is of them with some of the bytes before.
+    let end = bytes.len().min(start + 16);
+    let bytes = bytes.get(..end)?;
+    match bytes.last_chunk() {
+        Some(last) => first_hit(hits(u64::from_le_bytes(*last))).map(|at| end - 8 + at),
+        None => bytes.iter().position(|&byte| is_hit(byte)),
+    }
 }
 
-/// The same, searched eight bytes at a time.
 #[inline]
-fn find_by_eights(
-    bytes: &[u8],
-    from: usize,
-    is_hit: impl Fn(u8) -> bool,
-    hits: impl Fn(u64) -> u64,
-) -> Option<usize> {
-    let mut rest = bytes.get(from..)?;
-    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        let found = hits(u64::from_le_bytes(*chunk));
-        if found != 0 {
-            return Some(bytes.len() - rest.len() + first_hit(found));
-        }
-        rest = tail;
-    }
-    // The last eight bytes overlap some that hold no hit, which is cheaper than single bytes.
-    if let Some(chunk) = bytes.last_chunk::<8>() {
-        let found = hits(u64::from_le_bytes(*chunk));
-        return (found != 0).then(|| bytes.len() - 8 + first_hit(found));
-    }
-    rest.iter().position(|&byte| is_hit(byte)).map(|at| bytes.len() - rest.len() + at)
-}
-
-const fn first_hit(hits: u64) -> usize {
-    (hits.trailing_zeros() / 8) as usize
+const fn first_hit(hits: u64) -> Option<usize> {
+    if hits == 0 { None } else { Some((hits.trailing_zeros() / 8) as usize) }
 }
 
 /// Splits the next word off `line`: its bytes, and what follows the spaces behind it. A NUL
@@ -162,15 +156,14 @@ pub(crate) fn word_end(line: &[u8]) -> usize {
 #[inline]
 fn near_space(line: &[u8]) -> Option<usize> {
     let hits = blanks(u64::from_le_bytes(*line.first_chunk::<8>()?));
-    let end = first_hit(hits);
-    (hits != 0 && line.get(end) == Some(&b' ')).then_some(end)
+    first_hit(hits).filter(|&end| line.get(end) == Some(&b' '))
 }
 
 fn far_word_end(line: &[u8]) -> usize {
     let mut from = 0;
     // Words are not long, so the search does not warm up with sixteen bytes.
     while let Some(rest) = line.get(from..)
-        && let Some(at) = find(rest, 0, |byte| byte <= b' ', blanks)
+        && let Some(at) = find(rest, |byte| byte <= b' ', blanks)
     {
         if matches!(rest.get(at), Some(b' ' | 0)) {
             return from + at;
@@ -243,39 +236,44 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A word of printable bytes and the one space behind it.
-    #[inline]
-    pub(crate) fn word(&mut self) -> Result<&'a [u8], Stop> {
+    /// A key of legal length, printable, and the one space behind it.
+    #[inline(always)]
+    pub(crate) fn key(&mut self) -> Result<&'a [u8], Stop> {
         let end = find_blank(self.rest).ok_or(Stop::End)?;
         let (word, rest) = self.rest.split_at_checked(end).ok_or(Stop::End)?;
         match rest.split_first() {
-            Some((b' ', rest)) if !word.is_empty() => self.rest = rest,
+            Some((b' ', rest)) if (1..=MAX_KEY).contains(&word.len()) => self.rest = rest,
             _ => return Err(Stop::Other),
         }
         Ok(word)
     }
 
-    /// One to nine digits; the byte behind them is left.
-    #[inline]
-    pub(crate) fn number(&mut self) -> Result<u32, Stop> {
-        let mut value = 0_u32;
-        let mut rest = self.rest;
+    /// One to nineteen digits, which can't exceed 64 bits; the byte behind them is left.
+    #[inline(always)]
+    pub(crate) fn number(&mut self) -> Result<u64, Stop> {
+        let mut value = 0_u64;
+        let mut rest = self.rest.iter();
         loop {
-            let (&byte, tail) = rest.split_first().ok_or(Stop::End)?;
-            let digit = byte.wrapping_sub(b'0');
+            let digit = rest.as_slice().first().ok_or(Stop::End)?.wrapping_sub(b'0');
             if digit > 9 {
                 break;
             }
-            value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
-            rest = tail;
+            value = value.wrapping_mul(10).wrapping_add(digit.into());
+            rest.next();
         }
-        let digits = self.rest.len() - rest.len();
-        if !(1..=9).contains(&digits) {
-            return Err(Stop::Other);
-        }
+        let digits = self.rest.len().wrapping_sub(rest.len());
         note(digits);
-        self.rest = rest;
-        Ok(value)
+        self.rest = rest.as_slice();
+        if (1..=19).contains(&digits) { Ok(value) } else { Err(Stop::Other) }
+    }
+
+    /// ` noreply`, if that follows, and the end of the line.
+    #[inline]
+    pub(crate) fn noreply(&mut self) -> Result<bool, Stop> {
+        match self.literal(b"\r\n") {
+            Ok(()) => Ok(false),
+            Err(_) => self.literal(b" noreply\r\n").map(|()| true),
+        }
     }
 }
 

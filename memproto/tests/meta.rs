@@ -49,7 +49,7 @@ fn flags_keep_their_order_and_arguments() {
     let got = meta("mg k v f Oabc T30 t c\r\n");
     let order: Vec<u8> = got.flags.map(|flag| flag.letter).collect();
     assert_eq!(order, b"vfOTtc");
-    assert_eq!(got.opaque, b"abc");
+    assert_eq!(got.opaque(), b"abc");
     assert_eq!(got.ttl(), Some(30));
     assert!(got.has(b'v') && got.has(b'c') && !got.has(b'q') && !got.quiet());
     assert_eq!(
@@ -203,8 +203,8 @@ fn bad_flags() {
 #[test]
 fn opaque_limit_counts_the_letter() {
     let good = "x".repeat(limits::MAX_OPAQUE - 1);
-    assert_eq!(meta(&format!("mg k O{good}\r\n")).opaque, good.as_bytes());
-    assert_eq!(meta("mg k O\r\n").opaque, b"");
+    assert_eq!(meta(&format!("mg k O{good}\r\n")).opaque(), good.as_bytes());
+    assert_eq!(meta("mg k O\r\n").opaque(), b"");
     assert!(meta("mg k O\r\n").has(b'O'));
     for head in ["mg k", "md k", "ma k"] {
         rejects(&format!("{head} O{good}x"), OpaqueTooLong, 0);

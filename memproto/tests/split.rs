@@ -89,3 +89,30 @@ fn both_ways_read_meta_lines_alike() {
         }
     }
 }
+
+#[test]
+fn both_ways_read_classic_lines_alike() {
+    let numbers = ["0", "007", "-1", "+1", "x", "1x", "", "2147483645", "2147483646", "2147483647"];
+    let large = ["2147483648", "4294967295", "4294967296", "9999999999999999999"];
+    let huge = ["18446744073709551615", "18446744073709551616", "00000000000000000000005"];
+    for number in [&numbers[..], &large, &huge].concat() {
+        for key in ["key", "k\0k", "k\tk", "", &"k".repeat(250), &"k".repeat(251)] {
+            for end in ["\r\n", "\n", " \r\n", " noreply\r\n", "  noreply\n", " no\r\n", "\r\r\n"] {
+                for line in [
+                    format!("set {key} {number} 0 1{end}x\r\n"),
+                    format!("add {key} 5 {number} 1{end}x\r\n"),
+                    format!("cas {key} 5 0 {number} 1{end}x\r\n"),
+                    format!("cas {key} 5 0 1 {number}{end}x\r\n"),
+                    format!("set {key} 5 0 1 {number}{end}x\r\n"),
+                    format!("incr {key} {number}{end}"),
+                    format!("decr {key} {number}{end}"),
+                    format!("incr  {key} {number}{end}"),
+                    format!("incr{key} {number}{end}"),
+                ] {
+                    let whole = steps(line.as_bytes(), &[]);
+                    assert_eq!(steps(line.as_bytes(), &[4]), whole, "{line:?}");
+                }
+            }
+        }
+    }
+}

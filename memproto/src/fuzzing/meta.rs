@@ -32,7 +32,7 @@ pub fn meta_flags(input: &[u8]) {
 pub(super) fn check(meta: &MetaRequest<'_>) {
     let key = meta.key.bytes(&mut [0; MAX_KEY]).to_vec();
     assert!((1..=MAX_KEY).contains(&key.len()));
-    assert!(meta.opaque.len() < MAX_OPAQUE);
+    assert!(meta.opaque().len() < MAX_OPAQUE);
     assert!(meta.flags.count() <= MAX_META_TOKENS - 2);
     if meta.command != MetaCommand::Debug {
         for letter in 0..=255 {
@@ -97,7 +97,7 @@ fn push_argument(line: &mut Vec<u8>, meta: &MetaRequest<'_>, letter: u8) {
         push_u64(line, number);
     }
     match letter {
-        b'O' => line.extend_from_slice(meta.opaque),
+        b'O' => line.extend_from_slice(meta.opaque()),
         b'M' => line.push(mode(meta)),
         _ => {}
     }

@@ -7,22 +7,55 @@ use crate::scan::split_word;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlagSet(u64);
 
+/// In the place of all letters that no command knows.
+const UNKNOWN: u64 = 1 << 63;
+
 /// Every letter that some command knows; P and L are reserved for proxies and ignored.
 const KNOWN: FlagSet = FlagSet::of(b"CDEFIJLMNOPRTbcfhklqstuvx");
 
 /// The same by letter, because a look is cheaper than a sum.
-const KNOWN_BY_LETTER: [FlagSet; 256] = known_by_letter();
+const BIT_BY_LETTER: [u64; 256] = bit_by_letter();
 
-const fn known_by_letter() -> [FlagSet; 256] {
-    let mut table = [FlagSet(0); 256];
-    let mut rest: &mut [FlagSet] = &mut table;
+const fn bit_by_letter() -> [u64; 256] {
+    let mut table = [UNKNOWN; 256];
+    let mut rest: &mut [u64] = &mut table;
     let mut letter = 0_u8;
-    while let Some((set, tail)) = rest.split_first_mut() {
-        *set = FlagSet(FlagSet::bit(letter) & KNOWN.0);
+    while let Some((bit, tail)) = rest.split_first_mut() {
+        if KNOWN.has(letter) {
+            *bit = FlagSet::bit(letter);
+        }
         letter = letter.wrapping_add(1);
         rest = tail;
     }
     table
+}
+
+/// The letters taken from a line so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken(u64);
+
+impl Taken {
+    /// None yet.
+    #[inline]
+    pub(super) const fn new() -> Self {
+        // So a letter that nobody knows is refused like one that was there before.
+        Self(UNKNOWN)
+    }
+
+    /// Adds a letter, and tells it as a set; none if it is there or nobody knows it.
+    #[inline]
+    pub(super) fn add(&mut self, letter: u8) -> Option<FlagSet> {
+        let bit = BIT_BY_LETTER.get(usize::from(letter)).copied().unwrap_or(UNKNOWN);
+        let is_new = self.0 & bit == 0;
+        self.0 |= bit;
+        is_new.then_some(FlagSet(bit))
+    }
+
+    /// All of them.
+    #[inline]
+    pub(super) const fn set(self) -> FlagSet {
+        FlagSet(self.0 & !UNKNOWN)
+    }
 }
 
 impl FlagSet {
@@ -38,15 +71,6 @@ impl FlagSet {
 
     const fn bit(letter: u8) -> u64 {
         if letter.is_ascii_alphabetic() { 1 << (letter - b'A') } else { 0 }
-    }
-
-    /// Adds a letter that some command knows; none if it is there or nobody knows it.
-    #[inline]
-    pub(super) fn add(&mut self, letter: u8) -> Option<Self> {
-        let known = KNOWN_BY_LETTER.get(usize::from(letter)).map_or(0, |set| set.0);
-        let new = known & !self.0;
-        self.0 |= new;
-        (new != 0).then_some(Self(new))
     }
 
     /// How many letters there are.
@@ -70,10 +94,14 @@ impl FlagSet {
     /// Adds a letter.
     #[inline]
     pub(super) fn insert(&mut self, letter: u8) -> Result<(), Refusal> {
-        if self.add(letter).is_some() {
-            return Ok(());
+        if letter >= 127 || self.has(letter) {
+            return Err(Refusal::Duplicate);
         }
-        Err(if letter >= 127 || self.has(letter) { Refusal::Duplicate } else { Refusal::Unknown })
+        if !KNOWN.has(letter) {
+            return Err(Refusal::Unknown);
+        }
+        self.0 |= Self::bit(letter);
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! One meta line to one request. It must never know what the server does with a flag: every
 //! known flag is accepted by every command, and its number is checked even where it is ignored.
 
-use super::flags::{Flag, FlagSet, Flags, Refusal};
+use super::flags::{Flag, FlagSet, Flags, Refusal, Taken};
 use super::request::{ArithMode, MetaCommand, MetaKey, MetaRequest, SetMode};
 use crate::base64;
 use crate::error::ParseError;
@@ -53,43 +53,49 @@ pub(crate) fn parse_plain<'a>(
 fn read_plain<'a>(request: &mut MetaRequest<'a>, buf: &'a [u8]) -> Option<usize> {
     let args = buf.get(COMMAND..)?;
     let (key, mut rest) = args.split_at_checked(find_blank(args)?)?;
-    if key.is_empty() {
+    if !(1..=MAX_KEY).contains(&key.len()) {
         return None;
     }
     request.key.raw = key;
     if request.command == MetaCommand::Set {
         let mut cursor = Cursor::new(rest.strip_prefix(b" ")?);
-        request.len = cursor.number().ok().filter(|&len| len <= MAX_TEXT_VALUE)?;
+        let len = cursor.number().ok()?;
+        request.len = u32::try_from(len).ok().filter(|&len| len <= MAX_TEXT_VALUE)?;
         rest = cursor.rest();
     }
-    let words = rest;
-    let mut set = FlagSet::default();
-    while let [b' ', letter, next, ..] = *rest {
-        let new = set.add(letter)?;
-        rest = rest.get(2..)?;
-        if !matches!(next, b' ' | b'\r') || ACTING.meets(new) {
-            let arg;
-            (arg, rest) = rest.split_at_checked(find_near_blank(rest)?)?;
-            // Only the opaque is so common that it is worth the room here.
-            if letter == b'O' && arg.len() < MAX_OPAQUE {
-                request.opaque = arg;
-            } else {
-                read_argument(request, Flag { letter, arg }).ok()?;
-            }
-        }
+    let words = rest.get(1..)?;
+    let mut taken = Taken::new();
+    while let [b' ', letter, ref tail @ ..] = *rest {
+        let acts = ACTING.meets(taken.add(letter)?);
+        rest = if acts { take_argument(request, letter, tail)? } else { tail };
     }
     let consumed = buf.len() - rest.strip_prefix(b"\r\n")?.len();
-    request.set = set;
-    request.flags = Flags::new(words.get(1..words.len() - rest.len()).unwrap_or_default());
-    let most = max_flags(request.command);
+    let flags = words.get(..words.len().saturating_sub(rest.len()))?;
+    request.set = taken.set();
+    request.flags = Flags::new(flags);
     // A flag takes two bytes at least, so that short lines need no count.
-    if words.len() - rest.len() > 2 * most && set.len() > most {
+    if flags.len() > 2 * FEWEST_FLAGS && request.set.len() > max_flags(request.command) {
         return None;
     }
-    if request.key.base64 || key.len() > MAX_KEY {
+    if request.key.base64 {
         check_key(request).ok()?;
     }
     Some(consumed)
+}
+
+/// Reads what follows a letter at once; what is left behind it.
+fn take_argument<'a>(
+    request: &mut MetaRequest<'_>,
+    letter: u8,
+    bytes: &'a [u8],
+) -> Option<&'a [u8]> {
+    let (arg, rest) = bytes.split_at_checked(find_near_blank(bytes)?)?;
+    match letter {
+        // The most common one; only its length matters.
+        b'O' if arg.len() < MAX_OPAQUE => {}
+        _ => read_argument(request, Flag { letter, arg }).ok()?,
+    }
+    Some(rest)
 }
 
 /// Parses the words behind the command.
@@ -125,7 +131,6 @@ fn new_request<'a>(
         key: MetaKey { raw: key, base64: false },
         set: FlagSet::default(),
         flags,
-        opaque: &[],
         len,
         client_flags: 0,
         set_mode: SetMode::default(),
@@ -173,15 +178,17 @@ const fn max_flags(command: MetaCommand) -> usize {
     MAX_META_TOKENS - if matches!(command, MetaCommand::Set) { 3 } else { 2 }
 }
 
+/// What every command may have.
+const FEWEST_FLAGS: usize = max_flags(MetaCommand::Set);
+
 /// The flags that are more than present or absent.
 const ACTING: FlagSet = FlagSet::of(b"CDEFJMNORTb");
 
-fn read_argument<'a>(request: &mut MetaRequest<'a>, flag: Flag<'a>) -> Result<(), ParseError> {
+fn read_argument(request: &mut MetaRequest<'_>, flag: Flag<'_>) -> Result<(), ParseError> {
     const BAD: ParseError = ParseError::BadToken;
     match flag.letter {
         b'b' => request.key.base64 = true,
-        b'O' if flag.arg.len() < MAX_OPAQUE => request.opaque = flag.arg,
-        b'O' => return Err(ParseError::OpaqueTooLong),
+        b'O' if flag.arg.len() >= MAX_OPAQUE => return Err(ParseError::OpaqueTooLong),
         b'T' => request.ttl = parse_i32(flag.arg).ok_or(BAD)?,
         b'N' => request.vivify = parse_i32(flag.arg).ok_or(BAD)?,
         b'R' => request.recache = parse_i32(flag.arg).ok_or(BAD)?,

@@ -82,8 +82,6 @@ pub struct MetaRequest<'a> {
     pub set: FlagSet,
     /// The flags in request order.
     pub flags: Flags<'a>,
-    /// `O`: bytes to echo, without the letter; empty when absent.
-    pub opaque: &'a [u8],
     /// ms: bytes of the data block without its CRLF.
     pub len: u32,
     /// `F`: client flags, 0 by default.
@@ -103,7 +101,7 @@ pub struct MetaRequest<'a> {
     pub(crate) version: u64,
 }
 
-impl MetaRequest<'_> {
+impl<'a> MetaRequest<'a> {
     /// Whether flag `letter` was given.
     #[must_use]
     #[inline]
@@ -115,6 +113,13 @@ impl MetaRequest<'_> {
     #[must_use]
     pub const fn quiet(&self) -> bool {
         self.set.has(b'q')
+    }
+
+    /// `O`: bytes to echo, without the letter; empty when absent.
+    #[must_use]
+    pub fn opaque(&self) -> &'a [u8] {
+        let opaque = self.flags.into_iter().find(|flag| flag.letter == b'O' && self.has(b'O'));
+        opaque.map_or(&[], |flag| flag.arg)
     }
 
     /// `T`: new expiry as sent.

@@ -6,7 +6,7 @@ use crate::error::ParseError;
 use crate::limits::MAX_KEY;
 use crate::number::{parse_i32, parse_u32, parse_u64};
 use crate::request::{Admin, Args, ArithVerb, Request, Shutdown};
-use crate::scan::{ends_in_noreply, split_word};
+use crate::scan::{Cursor, Stop, ends_in_noreply, split_word};
 use crate::status::Step;
 
 pub(super) fn arith(line: Line<'_>, verb: ArithVerb) -> Step<'_> {
@@ -18,6 +18,16 @@ pub(super) fn arith(line: Line<'_>, verb: ArithVerb) -> Step<'_> {
         Some(delta) => line.accept(Request::Arith { verb, key, delta, noreply }),
         None => line.reject_block(ParseError::InvalidDelta, 0, noreply),
     }
+}
+
+/// incr and decr behind their names.
+#[inline]
+pub(super) fn plain_arith<'a>(verb: ArithVerb, line: &mut Cursor<'a>) -> Result<Request<'a>, Stop> {
+    line.literal(b" ")?;
+    let key = line.key()?;
+    let delta = line.number()?;
+    let noreply = line.noreply()?;
+    Ok(Request::Arith { verb, key, delta, noreply })
 }
 
 pub(super) fn touch(line: Line<'_>) -> Step<'_> {

@@ -6,8 +6,11 @@ use crate::error::{CloseReason, ParseError};
 use crate::limits::{Limits, MAX_LEADING_SPACES, MIN_LINE};
 use crate::meta;
 use crate::request::{Admin, ArithVerb, GetVerb, Request, StoreVerb};
-use crate::scan::{Scan, ends_in_noreply, find_line_feed, trim_start, word_end};
+use crate::scan::{Cursor, Scan, Stop, ends_in_noreply, find_line_feed, trim_start, word_end};
 use crate::status::Step;
+
+/// Bytes of a command that are looked at to tell it from others.
+const COMMAND: usize = 4;
 
 /// Looks at the front of `buf` for one request. See [`Step`] for what the caller does next.
 #[must_use]
@@ -16,16 +19,60 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     if scan.seen == 0 {
         // The commands that make up nearly all traffic are read without looking for the end of
         // the line first; whatever is unusual about them is left to the general way.
-        match buf.first_chunk::<4>() {
+        match buf.first_chunk() {
             Some(b"get ") => return retrieve::parse_get(buf, scan, limits),
-            Some(b"set ") => return store::parse_set(buf, scan, limits),
+            Some(b"set ") => {
+                return plain(buf, scan, limits, |line| store::plain(StoreVerb::Set, line));
+            }
             Some(&[b'm', letter, b' ', _]) => {
                 return meta::parse_plain(letter, buf, scan, limits);
             }
-            _ => {}
+            Some(word) => return parse_rarer(word, buf, scan, limits),
+            None => {}
         }
     }
     parse_line(buf, scan, limits)
+}
+
+/// The same for commands that are less frequent; `word` is what `buf` begins with.
+fn parse_rarer<'a>(
+    word: &[u8; COMMAND],
+    buf: &'a [u8],
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Step<'a> {
+    use ArithVerb::{Decr, Incr};
+    use StoreVerb::{Add, Cas};
+    match word {
+        b"add " => plain(buf, scan, limits, |line| store::plain(Add, line)),
+        b"cas " => plain(buf, scan, limits, |line| store::plain(Cas, line)),
+        b"incr" => plain(buf, scan, limits, |line| command::plain_arith(Incr, line)),
+        b"decr" => plain(buf, scan, limits, |line| command::plain_arith(Decr, line)),
+        _ => parse_line(buf, scan, limits),
+    }
+}
+
+/// A line as every client library writes it: single spaces, short unsigned numbers and CRLF. It is
+/// read in one pass by `read`, from behind its first four bytes.
+#[inline]
+fn plain<'a>(
+    buf: &'a [u8],
+    scan: &mut Scan,
+    limits: &Limits,
+    read: impl FnOnce(&mut Cursor<'a>) -> Result<Request<'a>, Stop>,
+) -> Step<'a> {
+    let mut line = Cursor::new(buf.get(COMMAND..).unwrap_or_default());
+    match read(&mut line) {
+        Ok(request) => {
+            let consumed = buf.len() - line.remaining();
+            if consumed > limits.line {
+                return Step::Close(CloseReason::LineTooLong);
+            }
+            Step::Request { consumed, request }
+        }
+        Err(Stop::End) => partial(buf, scan, limits),
+        Err(Stop::Other) => parse_line(buf, scan, limits),
+    }
 }
 
 /// The general way: find the line, then split it.

@@ -1,49 +1,34 @@
 //! set, add, replace, append, prepend, cas: one header line; the data block is not looked at.
 
 use super::BLOCK_END;
-use super::parse::{Line, parse_line, partial};
-use crate::error::{CloseReason, ParseError};
+use super::parse::Line;
+use crate::error::ParseError;
 use crate::limits::{MAX_KEY, MAX_TEXT_VALUE};
 use crate::number::{parse_i32, parse_u32, parse_u64};
 use crate::request::{Args, Request, Store, StoreVerb};
 use crate::scan::{Cursor, Stop, ends_in_noreply};
-use crate::{Limits, Scan, Step};
+use crate::status::Step;
 
-/// The hot path: `buf` begins with `set `.
+/// A storage header behind its command.
 #[inline]
-pub(super) fn parse_set<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    match plain_set(buf) {
-        Ok((store, consumed)) if consumed <= limits.line => {
-            Step::Request { consumed, request: Request::Store(store) }
-        }
-        Ok(_) => Step::Close(CloseReason::LineTooLong),
-        Err(Stop::End) => partial(buf, scan, limits),
-        Err(Stop::Other) => parse_line(buf, scan, limits),
+pub(super) fn plain<'a>(verb: StoreVerb, line: &mut Cursor<'a>) -> Result<Request<'a>, Stop> {
+    let key = line.key()?;
+    let flags = line.number()?;
+    line.literal(b" ")?;
+    let exptime = line.number()?;
+    line.literal(b" ")?;
+    let len = line.number()?;
+    let mut cas = 0;
+    if verb == StoreVerb::Cas {
+        line.literal(b" ")?;
+        cas = line.number()?;
     }
-}
-
-/// `set` with single spaces, unsigned short numbers and CRLF, as every client library sends it.
-#[inline]
-fn plain_set(buf: &[u8]) -> Result<(Store<'_>, usize), Stop> {
-    let mut cursor = Cursor::new(buf);
-    cursor.literal(b"set ")?;
-    let key = cursor.word()?;
-    let flags = cursor.number()?;
-    cursor.literal(b" ")?;
-    let exptime = cursor.number()?;
-    cursor.literal(b" ")?;
-    let len = cursor.number()?;
-    let mut noreply = false;
-    if cursor.literal(b"\r\n").is_err() {
-        cursor.literal(b" noreply\r\n")?;
-        noreply = true;
-    }
-    if key.len() > MAX_KEY {
+    let noreply = line.noreply()?;
+    if flags > u32::MAX.into() || exptime > i32::MAX as u64 || len > MAX_TEXT_VALUE.into() {
         return Err(Stop::Other);
     }
-    let exptime = i64::from(exptime);
-    let store = Store { verb: StoreVerb::Set, key, flags, exptime, len, cas: 0, noreply };
-    Ok((store, buf.len() - cursor.remaining()))
+    let (flags, exptime, len) = (flags as u32, exptime as i64, len as u32);
+    Ok(Request::Store(Store { verb, key, flags, exptime, len, cas, noreply }))
 }
 
 /// Any storage header.
