@@ -25,6 +25,9 @@ use crate::{Clock, Expiry, Key, Lease, Meta, Miss};
 /// Seconds that pass before an access is noted again.
 const ACCESS_GRAIN: u32 = 60;
 
+/// What [`Part::Blanks`] is made of.
+const BLANKS: [u8; 64] = [b' '; 64];
+
 /// Room for any key, and for any length that a header can have.
 pub(crate) const KEY_BUFFER: usize = 256;
 
@@ -418,10 +421,18 @@ impl Engine {
 
     /// Notes a use of an item whose shard is locked.
     pub(crate) fn mark_used(&self, loc: Loc, now: u32) {
+        self.mark(loc, |state| state.with_fetched(true).with_access(now));
+    }
+
+    /// Notes a use that has shown its value to nobody.
+    pub(crate) fn mark_changed(&self, loc: Loc, now: u32) {
+        self.mark(loc, |state| state.with_access(now));
+    }
+
+    fn mark(&self, loc: Loc, mark: impl FnOnce(State) -> State) {
         let word = self.word(loc + 2);
         let state = State(word.load(Ordering::Relaxed));
-        let used = state.with_freq(state.freq() + 1).with_fetched(true).with_access(now);
-        word.store(used.0, Ordering::Relaxed);
+        word.store(mark(state.with_freq(state.freq() + 1)).0, Ordering::Relaxed);
     }
 
     /// Counts a hit.
@@ -536,6 +547,13 @@ impl Engine {
         for part in parts {
             match *part {
                 Part::Bytes(bytes) => emit(bytes),
+                Part::Blanks(mut len) => {
+                    while len > 0 {
+                        let now = len.min(BLANKS.len());
+                        emit(&BLANKS[..now]);
+                        len -= now;
+                    }
+                }
                 Part::Stored { at, len } => {
                     let mut buffer = [0; 1024];
                     for (mut at, mut len) in Pieces::new(&self.table, at, len) {
@@ -590,6 +608,8 @@ pub(crate) struct Outline {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part<'a> {
     Bytes(&'a [u8]),
+    /// So many spaces.
+    Blanks(usize),
     /// Bytes of an item that stays where it is meanwhile.
     Stored {
         at: usize,
@@ -601,6 +621,7 @@ impl Part<'_> {
     pub(crate) fn len(&self) -> usize {
         match *self {
             Part::Bytes(bytes) => bytes.len(),
+            Part::Blanks(len) => len,
             Part::Stored { len, .. } => len,
         }
     }

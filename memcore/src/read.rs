@@ -232,14 +232,18 @@ impl Engine {
             expiry: expiry_field(expiry),
             version: None,
         };
-        let state =
-            State::default().with_access(now).with_marked(how.marked).with_lease(false, true);
+        let state = State::default()
+            .with_access(now)
+            .with_fetched(!how.peek)
+            .with_marked(how.marked)
+            .with_lease(false, true);
         let parts = [Part::Bytes(&[]); 2];
         let draft = Draft { header, state, parts, version: self.next_version() };
         self.put(key, &draft, None, now, lock).map_err(|room| (room, header))?;
         let meta = self.find(key, lock).map(|(item, _)| item.meta(now));
         let mut meta = meta.ok_or((NeedsRoom, header))?;
-        meta.lease.taken = false;
+        // As it was before this lookup.
+        (meta.lease.taken, meta.fetched) = (false, false);
         Ok(Hit { meta, won: true, created: true })
     }
 

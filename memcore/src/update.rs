@@ -10,10 +10,9 @@ use crate::sync::Ordering;
 use crate::write::{Draft, expiry_field};
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
-/// Bytes of a value that is a number, blanks included.
-const NUMBER_MAX: usize = 64;
-/// What stands behind a number that is shorter than the one it replaces.
-const BLANKS: [u8; NUMBER_MAX] = [b' '; NUMBER_MAX];
+/// Longer values are no numbers, whatever they begin with: a change writes all of a value, under a
+/// lock.
+const NUMBER_MAX: usize = 512 << 10;
 
 impl Engine {
     /// Gives an item another expiry.
@@ -90,7 +89,7 @@ impl Engine {
                 }
             });
             if done {
-                self.mark_used(old.loc, now);
+                self.mark_changed(old.loc, now);
                 return Ok(());
             }
         }
@@ -119,31 +118,36 @@ impl Engine {
                 (old.flags, expiry, old.state.with_access(now), old.value_len)
             }
         };
-        let blanks = &BLANKS[..old_len.saturating_sub(digits.len())];
+        // A shorter number leaves the rest of the old one blank.
+        let blanks = old_len.saturating_sub(digits.len());
         let header = Header {
             key_len: key.bytes.len(),
-            value_len: digits.len() + blanks.len(),
+            value_len: digits.len() + blanks,
             flags,
             expiry,
             version: how.version,
         };
-        let parts = [Part::Bytes(digits), Part::Bytes(blanks)];
+        let parts = [Part::Bytes(digits), Part::Blanks(blanks)];
         Draft { header, state, parts, version: how.version.unwrap_or_else(|| self.next_version()) }
     }
 
-    /// The number that the item's value is: blanks, perhaps a plus, digits, perhaps more behind a
-    /// blank.
+    /// The number that the item's value is.
     fn number(&self, item: &Item) -> Option<u64> {
-        if item.value_len > NUMBER_MAX {
-            return None;
-        }
-        let mut buffer = [0; NUMBER_MAX];
-        let mut len = 0;
-        for (at, piece) in Pieces::new(&self.table, item.value_at(), item.value_len) {
-            self.memory.read(at, &mut buffer[len..len + piece]);
-            len += piece;
-        }
-        parse_number(&buffer[..len])
+        if item.value_len > NUMBER_MAX { None } else { parse_number(self.value_bytes(item)) }
+    }
+
+    /// The value, no more of it than is asked for.
+    fn value_bytes(&self, item: &Item) -> impl Iterator<Item = u8> {
+        const CHUNK: usize = 64;
+        let pieces = Pieces::new(&self.table, item.value_at(), item.value_len);
+        pieces.flat_map(move |(at, len)| {
+            (0..len).step_by(CHUNK).flat_map(move |from| {
+                let mut chunk = [0; CHUNK];
+                let now = CHUNK.min(len - from);
+                self.memory.read(at + from, &mut chunk[..now]);
+                chunk.into_iter().take(now)
+            })
+        })
     }
 
     /// Removes or invalidates an item.
@@ -235,18 +239,22 @@ fn digits_of(value: u64, buffer: &mut [u8; 20]) -> &[u8] {
     }
 }
 
-fn parse_number(value: &[u8]) -> Option<u64> {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let start = value.iter().position(|byte| !is_blank(byte))?;
-    let value = &value[start..];
-    let value = value.strip_prefix(b"+").unwrap_or(value);
-    let len = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if len == 0 || value.get(len).is_some_and(|byte| !is_blank(byte)) {
-        return None;
+/// Blanks, perhaps a plus, digits, perhaps more behind a blank.
+fn parse_number(mut value: impl Iterator<Item = u8>) -> Option<u64> {
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let mut next = value.find(|byte| !is_blank(*byte))?;
+    if next == b'+' {
+        next = value.next()?;
     }
-    value[..len].iter().try_fold(0_u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
+    let mut number = 0_u64;
+    loop {
+        let digit = char::from(next).to_digit(10)?;
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        match value.next() {
+            Some(byte) if !is_blank(byte) => next = byte,
+            _ => return Some(number),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -269,7 +277,7 @@ mod tests {
             ("   ", None),
             ("+", None),
         ] {
-            assert_eq!(parse_number(text.as_bytes()), number, "{text:?}");
+            assert_eq!(parse_number(text.bytes()), number, "{text:?}");
         }
     }
 }

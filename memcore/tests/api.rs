@@ -286,9 +286,44 @@ fn what_is_no_number_is_not_counted() {
 #[test]
 fn a_number_with_a_long_tail_keeps_its_length() {
     let cache = cache();
-    put(&cache, "k", &format!("12 {}", "x".repeat(30)));
-    assert!(matches!(cache.count("k", &count(1, true)), Ok(Counted::Done { value: 11, .. })));
-    assert_eq!(text(&cache, "k"), Some(format!("11{}", " ".repeat(31))));
+    for len in [30, 61, 62, 1000, 100_000, (512 << 10) - 3] {
+        put(&cache, "k", &format!("12 {}", "x".repeat(len)));
+        assert!(matches!(cache.count("k", &count(1, true)), Ok(Counted::Done { value: 11, .. })));
+        assert_eq!(text(&cache, "k"), Some(format!("11{}", " ".repeat(len + 1))));
+    }
+    let longer = format!("12 {}", "x".repeat((512 << 10) - 2));
+    put(&cache, "k", &longer);
+    assert_eq!(cache.count("k", &count(1, false)), Err(CountError::NotANumber));
+    assert_eq!(text(&cache, "k"), Some(longer));
+}
+
+#[test]
+fn a_number_may_begin_late() {
+    let cache = cache();
+    for filling in [" ", "0"] {
+        for len in [0, 62, 63, 64, 65, 5000] {
+            put(&cache, "k", &format!("{}41", filling.repeat(len)));
+            let counted = cache.count("k", &count(1, false));
+            assert!(matches!(counted, Ok(Counted::Done { value: 42, .. })), "{len}: {counted:?}");
+            assert_eq!(text(&cache, "k"), Some(format!("42{}", " ".repeat(len))));
+        }
+    }
+}
+
+#[test]
+fn to_count_is_no_reading() {
+    let (cache, clock) = cache_with_clock();
+    cache.track_access_exactly();
+    for number in ["1", "9"] {
+        put(&cache, "k", number);
+        clock.advance(5);
+        cache.count("k", &count(1, false)).unwrap();
+        let meta = cache.peek("k").unwrap();
+        assert_eq!((meta.fetched, meta.last_access), (false, cache.now()), "{number}");
+        cache.get("k");
+        cache.count("k", &count(100_000, false)).unwrap();
+        assert!(cache.peek("k").unwrap().fetched, "{number}");
+    }
 }
 
 #[test]
@@ -390,6 +425,7 @@ fn a_missing_value_is_made_by_one_reader() {
     assert!(matches!(fetched, Fetched::Miss(Miss::Absent)), "only with a lease");
     let first = lease(&cache, create);
     assert!(first.won && first.created && first.meta.marked);
+    assert!(!first.meta.fetched && cache.peek("k").unwrap().fetched, "by this first lookup");
     assert_eq!((first.meta.value_len, first.meta.expiry), (0, Expiry::At(START + 5)));
     let second = lease(&cache, create);
     assert!(!second.won && !second.created && second.meta.lease.taken);

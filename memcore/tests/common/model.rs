@@ -131,6 +131,7 @@ impl Model {
                     let attrs = Attrs { flags: 0, expiry, marked: how.marked };
                     let lease = Lease { stale: false, taken: true };
                     let mut seen = self.put(key, Arc::default(), attrs, None, lease);
+                    self.adopt_use(key, Seen { fetched: !how.peek, ..seen });
                     seen.lease.taken = false;
                     Answer::Hit { seen, value: Arc::default(), won: true, created: true }
                 }
@@ -309,7 +310,7 @@ fn has_ended(expiry: Expiry, now: u32) -> bool {
 }
 
 /// Longer values are no numbers, whatever they begin with.
-const NUMBER_MAX: usize = 64;
+const NUMBER_MAX: usize = 512 << 10;
 
 /// A decimal number: blanks, perhaps a plus, digits, then the end or a blank.
 fn parse_number(value: &[u8]) -> Option<u64> {

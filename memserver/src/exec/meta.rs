@@ -42,7 +42,7 @@ impl Exec<'_> {
             MetaCommand::Get => self.meta_get(request, &subject, out),
             MetaCommand::Delete => self.meta_delete(request, &subject, out),
             MetaCommand::Arith => self.meta_arith(request, &subject, out),
-            MetaCommand::Debug => self.meta_debug(request, &subject, out),
+            MetaCommand::Debug => self.meta_debug(&subject, out),
             // Storage became a job of its own.
             MetaCommand::Set => {}
         }
@@ -233,12 +233,12 @@ impl Exec<'_> {
         }
     }
 
-    fn meta_debug(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+    fn meta_debug(&self, subject: &Subject<'_>, out: &mut Output) {
         let Some(meta) = self.shared.cache.peek(subject.key) else { return out.put(EN) };
         let now = self.shared.cache.now();
         let out = out.bytes();
         out.extend_from_slice(b"ME ");
-        if request.key.base64 || meta.marked || !is_plain(subject.name) {
+        if meta.marked || !is_plain(subject.name) {
             base64::encode(out, subject.name);
         } else {
             out.extend_from_slice(subject.name);
