@@ -21,8 +21,10 @@ const OFTEN: [Opcode; 29] = {
 };
 
 /// Opcodes that are wanted now and then, unknown ones among them.
-const SELDOM: [u8; 15] =
-    [0x08, 0x0a, 0x0b, 0x10, 0x18, 0x08, 0x20, 0x21, 0x22, 0x1b, 0x1f, 0x30, 0x3c, 0x50, 0xff];
+const SELDOM: [u8; 18] = [
+    0x08, 0x08, 0x0a, 0x0b, 0x10, 0x10, 0x18, 0x20, 0x21, 0x22, 0x1b, 0x1f, 0x25, 0x30, 0x3c, 0x50,
+    0x80, 0xff,
+];
 
 /// A frame before it is written.
 struct Frame {
@@ -91,7 +93,15 @@ fn frame(random: &mut Random, opcode: u8) -> Frame {
             }
         }
         0x07 | 0x0a | 0x0b | 0x17 | 0x20 => frame.key.clear(),
-        0x10 => frame.key = random.pick(&["", "", "nonsense", "settings", "items"]).into(),
+        0x10 => {
+            frame.key = {
+                const TOPICS: [&str; 10] = [
+                    "", "", "nonsense", "settings", "items", "slabs", "sizes", "conns", "reset",
+                    "maps",
+                ];
+                random.pick(&TOPICS).into()
+            }
+        }
         0x21 | 0x22 => frame.key = b"PLAIN".to_vec(),
         _ => {}
     }

@@ -1,5 +1,6 @@
-//! Requests of the classic text protocol, good and bad.
+//! Requests of the classic text protocol that are about items.
 
+use crate::admin;
 use crate::material::{exptime, nonsense, number, value, word};
 use crate::random::Random;
 use crate::stream::{Protocol, Unit};
@@ -16,8 +17,8 @@ pub(crate) fn unit(random: &mut Random) -> Unit {
         78..83 => touch(random, &mut unit),
         83..90 => delete(random, &mut unit),
         90..92 => flush(random, &mut unit),
-        92..95 => other(random, &mut unit),
-        _ => bad_line(random, &mut unit),
+        92..95 => admin::command(random, &mut unit),
+        _ => admin::bad_line(random, &mut unit),
     }
     unit
 }
@@ -69,7 +70,7 @@ pub(crate) fn block(random: &mut Random, unit: &mut Unit, value: &[u8]) {
 }
 
 /// The end of a line of a request that may want no reply.
-fn end(random: &mut Random, unit: &mut Unit) {
+pub(crate) fn end(random: &mut Random, unit: &mut Unit) {
     match random.below(40) {
         0..4 => unit.put(" noreply"),
         4 if random.percent(20) => unit.put(" NOREPLY"),
@@ -79,7 +80,7 @@ fn end(random: &mut Random, unit: &mut Unit) {
     finish(random, unit);
 }
 
-fn finish(random: &mut Random, unit: &mut Unit) {
+pub(crate) fn finish(random: &mut Random, unit: &mut Unit) {
     let ends = ["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", " \r\n", "\r\n"];
     unit.put(random.pick(&ends));
 }
@@ -142,90 +143,4 @@ fn flush(random: &mut Random, unit: &mut Unit) {
         unit.put(if random.percent(20) { nonsense(random) } else { exptime(random) });
     }
     end(random, unit);
-}
-
-fn other(random: &mut Random, unit: &mut Unit) {
-    const LINES: [&str; 23] = [
-        "version",
-        "version x",
-        "verbosity 0",
-        "verbosity 1",
-        "verbosity x",
-        "verbosity",
-        "verbosity 0 0",
-        "verbosity -1",
-        "verbosity 5000000000",
-        "mn",
-        "mn x",
-        "stats reset",
-        "stats nonsense",
-        "shutdown",
-        "shutdown x",
-        "lru mode x",
-        "slabs reassign 1 1",
-        "cache_memlimit 1",
-        "cache_memlimit x",
-        "lru_crawler sleep 99999999",
-        "slabs automove 7",
-        "stats settings",
-        "slabs automove window 1",
-    ];
-    unit.put(random.pick(&LINES));
-    end(random, unit);
-}
-
-fn bad_line(random: &mut Random, unit: &mut Unit) {
-    const LINES: [&str; 38] = [
-        "",
-        " ",
-        "a",
-        "ab",
-        "abc",
-        "get",
-        "gets",
-        "gat",
-        "gat 0",
-        "gats 0",
-        "gat x",
-        "set",
-        "set a",
-        "set a 0",
-        "set a 0 0",
-        "add a 0 0",
-        "cas a 0 0",
-        "cas a 0 0 1",
-        "incr",
-        "incr a",
-        "decr",
-        "decr a",
-        "touch",
-        "touch a",
-        "delete",
-        "append",
-        "GET a",
-        "Set a 0 0 1",
-        " get a",
-        "  gets a",
-        "get  a   b ",
-        "nonsense",
-        "nonsense with words",
-        "get\ta",
-        "get a\rb",
-        "verbosity ",
-        "slabs",
-        "lru",
-    ];
-    match random.below(10) {
-        0 => unit.put("get a\0b\r\n"),
-        1 => unit.put("set a 0 0 1 2 3\r\nx\r\n"),
-        2 => {
-            let line = "x".repeat(random.pick(&[100, 500, 2000]));
-            unit.put(line).put("\r\n")
-        }
-        _ => {
-            unit.put(random.pick(&LINES));
-            finish(random, unit);
-            unit
-        }
-    };
 }

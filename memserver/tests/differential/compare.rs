@@ -11,6 +11,10 @@ pub(crate) struct Verdict {
     pub(crate) difference: Option<Difference>,
     /// Units that were compared.
     pub(crate) compared: usize,
+    /// Those of them that we have refused.
+    pub(crate) errors: usize,
+    /// What we have counted, also for what was not compared.
+    pub(crate) counters: Vec<(&'static str, i64)>,
     /// What was right on purpose.
     pub(crate) excused: Vec<&'static Excuse>,
 }
@@ -27,19 +31,21 @@ pub(crate) enum Difference {
 /// Compares `ours` with `theirs`; differences between versions and on purpose are excused only if
 /// the other server is `foreign`.
 pub(crate) fn compare(stream: &[Unit], ours: &Played, theirs: &Played, foreign: bool) -> Verdict {
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict { counters: ours.counters.clone(), ..Verdict::default() };
     let ends = ours.replies.iter().any(|reply| reply.end == End::Closed)
         || stream.iter().any(excuse::overflows);
     let replies = ours.replies.iter().zip(&theirs.replies);
     for (number, (mine, other)) in replies.enumerate() {
         verdict.compared += 1;
+        verdict.errors += usize::from(mine.is_error(stream[number].protocol));
         if mine.pieces == other.pieces && mine.end == other.end {
             continue;
         }
         // Who is mute has yet to answer.
         let start = (0..number).rev().take_while(|at| ours.replies[*at].end == End::Mute).last();
-        let mut units = stream[start.unwrap_or(number)..=number].iter();
-        let excuse = units.find_map(|unit| excuse::find(unit, mine, other, ends));
+        let mut units = start.unwrap_or(number)..=number;
+        let excuse =
+            units.find_map(|at| excuse::find(&stream[at], mine, other, ends, &stream[..at]));
         let excuse = excuse.filter(|_| foreign);
         let Some(excuse) = excuse else {
             verdict.difference = Some(Difference::Reply(number));

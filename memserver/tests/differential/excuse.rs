@@ -1,7 +1,9 @@
 //! Differences that are right: ours on purpose, or those of another version of memcached. Each is
 //! listed in `docs/compatibility.md` or belongs to a version.
 
+use memproto::base64;
 use memproto::binary::Opcode;
+use memproto::limits::MAX_KEY;
 
 use crate::play::{End, Reply};
 use crate::stream::{Protocol, Unit};
@@ -13,7 +15,7 @@ pub(crate) struct Excuse {
     pub(crate) reason: &'static str,
     /// Whether what follows may differ, too, so that the stream ends here.
     pub(crate) diverges: bool,
-    applies: fn(&Seen) -> bool,
+    applies: fn(&Seen<'_>) -> bool,
 }
 
 /// Counters that are not compared. memcached counts what has expired and was flushed whatever looks
@@ -31,7 +33,9 @@ pub(crate) const COUNTERS: [&str; 7] = [
 ];
 
 /// What a rule looks at.
-struct Seen {
+struct Seen<'a> {
+    /// What was sent before.
+    earlier: &'a [Unit],
     /// What was sent, with zeros for versions.
     request: Vec<u8>,
     ours: Vec<u8>,
@@ -41,11 +45,10 @@ struct Seen {
     binary: bool,
 }
 
-impl Seen {
+impl Seen<'_> {
     /// The words of the line.
     fn words(&self) -> impl Iterator<Item = &[u8]> {
-        let line = self.request.split(|byte| matches!(byte, b'\r' | b'\n')).next();
-        line.unwrap_or_default().split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+        words(&self.request)
     }
 
     /// Whether the first word is one of these.
@@ -56,7 +59,34 @@ impl Seen {
 
     /// Whether a meta request has this flag.
     fn has(&self, letter: u8) -> bool {
-        self.words().skip(2).any(|word| word[0] == letter)
+        has(&self.request, letter)
+    }
+
+    /// The key of a meta request, as it is stored.
+    fn name(&self) -> Vec<u8> {
+        let word = self.words().nth(1).unwrap_or_default();
+        let mut name = [0; MAX_KEY];
+        match base64::decode(word, &mut name) {
+            Some(name) if self.has(b'b') => name.to_vec(),
+            _ => word.to_vec(),
+        }
+    }
+
+    /// Whether the replies differ in how they spell the key.
+    fn differ_in_key(&self) -> bool {
+        let name = self.name();
+        without_key(&self.ours, &name) == without_key(&self.theirs, &name)
+    }
+
+    /// Whether a number was changed before.
+    fn has_counted(&self) -> bool {
+        self.earlier.iter().any(counts)
+    }
+
+    /// Whether a number was to be changed and to get an expiry, before or by this.
+    fn has_counted_with_expiry(&self) -> bool {
+        let gives = |request: &[u8]| request.starts_with(b"ma ") && has(request, b'T');
+        gives(&self.request) || self.earlier.iter().any(|unit| gives(&unit.render(0)))
     }
 
     fn ours_is(&self, start: &str) -> bool {
@@ -71,7 +101,7 @@ impl Seen {
 const BAD_LINE: &str = "CLIENT_ERROR bad command line format\r\n";
 const STORAGE: &str = "set add replace append prepend cas ms";
 
-const EXCUSES: [Excuse; 30] = [
+const EXCUSES: [Excuse; 33] = [
     Excuse {
         reason: "in 1.6.18: E and x are unknown",
         diverges: true,
@@ -93,7 +123,7 @@ const EXCUSES: [Excuse; 30] = [
         applies: |seen| seen.binary && seen.theirs_is("ERROR"),
     },
     Excuse {
-        reason: "on purpose: memory behind a value is no part of a number; 64 bytes are enough",
+        reason: "on purpose: memory behind a value is no part of a number",
         diverges: true,
         applies: |seen| {
             let refuses = |text: &[u8]| text.windows(10).any(|bytes| bytes == b"on-numeric");
@@ -101,21 +131,50 @@ const EXCUSES: [Excuse; 30] = [
         },
     },
     Excuse {
-        reason: "on purpose: a number that was changed counts as read",
+        reason: "on purpose: a number that grows by a digit stays the same item",
         diverges: false,
         applies: |seen| {
-            let without =
-                |text: &[u8]| String::from_utf8_lossy(text).replace(" h0", "").replace(" h1", "");
-            seen.is("mg") && seen.has(b'h') && without(&seen.ours) == without(&seen.theirs)
+            seen.is("mg")
+                && seen.has_counted()
+                && without_marks(&seen.ours) == without_marks(&seen.theirs)
         },
+    },
+    Excuse {
+        reason: "on purpose: a number that grows by a digit gets its new expiry",
+        diverges: false,
+        applies: |seen| {
+            seen.is("mg ma me")
+                && seen.has_counted_with_expiry()
+                && without_expiry(&seen.ours) == without_expiry(&seen.theirs)
+        },
+    },
+    Excuse {
+        reason: "on purpose: q of ma hides that a number was created",
+        diverges: true,
+        applies: |seen| seen.is("ma") && seen.has(b'N') && seen.has(b'q') && seen.ours.is_empty(),
     },
     Excuse {
         reason: "on purpose: a key that can't stand on a line is returned in base64",
         diverges: false,
         applies: |seen| {
-            let found = seen.ours_is("HD") || seen.ours_is("VA");
-            found && seen.is("mg") && seen.ours.windows(2).any(|bytes| bytes == b" b")
+            seen.is("mg me")
+                && seen.name().iter().any(|byte| *byte <= b' ' || *byte == 0x7f)
+                && seen.differ_in_key()
         },
+    },
+    Excuse {
+        reason: "on purpose: a key that came in base64 is returned so, whatever created or changed its item",
+        diverges: false,
+        applies: |seen| {
+            seen.is("mg me")
+                && (seen.has(b'N') || seen.earlier.iter().any(recreates))
+                && seen.differ_in_key()
+        },
+    },
+    Excuse {
+        reason: "on purpose: stat conns in the binary protocol, too",
+        diverges: false,
+        applies: |seen| seen.binary && seen.request.ends_with(b"conns"),
     },
     Excuse {
         reason: "in 1.6.18: too many flags and administration in other words",
@@ -256,7 +315,13 @@ const EXCUSES: [Excuse; 30] = [
     Excuse {
         reason: "on purpose: too large an addition to a value is said to be that",
         diverges: false,
-        applies: |seen| seen.ours_is("SERVER_ERROR object too large"),
+        applies: |seen| {
+            let is = |reply: &[u8], status: u8| reply.get(6..8) == Some(&[0, status]);
+            match seen.binary {
+                true => adds_in_binary(&seen.request) && is(&seen.ours, 3) && is(&seen.theirs, 5),
+                false => seen.ours_is("SERVER_ERROR object too large"),
+            }
+        },
     },
     Excuse {
         reason: "on purpose: time to live is never negative",
@@ -269,12 +334,13 @@ const EXCUSES: [Excuse; 30] = [
     Excuse {
         reason: "on purpose: me shows the seconds that are left",
         diverges: false,
-        applies: |seen| seen.is("me") && seen.theirs.windows(5).any(|bytes| bytes == b"exp=-"),
-    },
-    Excuse {
-        reason: "on purpose: q of ma hides that a number was created",
-        diverges: true,
-        applies: |seen| seen.is("ma") && seen.has(b'N') && seen.has(b'q') && seen.ours.is_empty(),
+        applies: |seen| {
+            let [mine, other] = [&seen.ours, &seen.theirs].map(|reply| expiry_shown(reply));
+            // Less than nothing as 32 bits; the second may just have changed.
+            let opposite = |mine: i64, other: i64| (mine + other) as i32;
+            let negated = mine.zip(other).map(|(mine, other)| opposite(mine, other));
+            seen.is("me") && negated.is_some_and(|sum| sum.abs() <= 1)
+        },
     },
     Excuse {
         reason: "on purpose: the body of an unknown frame is skipped once",
@@ -291,6 +357,56 @@ const EXCUSES: [Excuse; 30] = [
     },
 ];
 
+/// Whether a word is a number that may stand in front of data.
+fn is_number(word: &[u8]) -> bool {
+    str::from_utf8(word).is_ok_and(|word| word.parse::<u32>().is_ok())
+}
+
+/// The words of a line.
+fn words(request: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let line = request.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    line.unwrap_or_default().split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// Whether a meta request has this flag.
+fn has(request: &[u8], letter: u8) -> bool {
+    words(request).skip(2).any(|word| word[0] == letter)
+}
+
+/// Whether a request changes a number.
+fn counts(unit: &Unit) -> bool {
+    let request = unit.render(0);
+    match unit.protocol {
+        Protocol::Text => words(&request)
+            .next()
+            .is_some_and(|verb| [&b"incr"[..], b"decr", b"ma"].contains(&verb)),
+        Protocol::Binary => matches!(request.get(1), Some(0x05 | 0x06 | 0x15 | 0x16)),
+    }
+}
+
+/// Whether memcached makes another item of what is there, or one of nothing, and forgets how the
+/// key came.
+fn recreates(unit: &Unit) -> bool {
+    adds(unit) || counts(unit) || has(&unit.render(0), b'N')
+}
+
+/// Whether a request adds to a value.
+fn adds(unit: &Unit) -> bool {
+    let request = unit.render(0);
+    match unit.protocol {
+        Protocol::Text => {
+            let verb = words(&request).next().unwrap_or_default();
+            let joins = words(&request).any(|word| matches!(word, b"MA" | b"MP"));
+            verb == b"append" || verb == b"prepend" || verb == b"ms" && joins
+        }
+        Protocol::Binary => adds_in_binary(&request),
+    }
+}
+
+fn adds_in_binary(request: &[u8]) -> bool {
+    matches!(request.get(1), Some(0x0e | 0x0f | 0x19 | 0x1a))
+}
+
 /// Whether a flag or a word is a number that is not what it should be.
 fn is_odd_number(word: &[u8]) -> bool {
     let text = String::from_utf8_lossy(word);
@@ -304,14 +420,48 @@ fn is_odd_number(word: &[u8]) -> bool {
 
 /// A reply without the flag s.
 fn without_size(reply: &[u8]) -> Vec<u8> {
+    without(reply, |word| word.strip_prefix('s').is_some_and(|size| size.parse::<u32>().is_ok()))
+}
+
+/// A reply without what tells of an item that it was read, is stale, or has been promised.
+fn without_marks(reply: &[u8]) -> Vec<u8> {
+    without(reply, |word| matches!(word, "h0" | "h1" | "W" | "X" | "Z"))
+}
+
+/// A reply without the key, however it is spelled.
+fn without_key(reply: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    base64::encode(&mut encoded, name);
+    let marked = [&encoded, &b" b"[..]].concat();
+    for spelled in [&marked, &encoded, name] {
+        for lead in [&b"ME "[..], b" k"] {
+            let key = [lead, spelled].concat();
+            if let Some(at) = reply.windows(key.len()).position(|bytes| bytes == key) {
+                return [&reply[..at], &reply[at + key.len()..]].concat();
+            }
+        }
+    }
+    reply.to_vec()
+}
+
+/// A reply without a time to live.
+fn without_expiry(reply: &[u8]) -> Vec<u8> {
+    without(reply, |word| word.starts_with("exp=") || word.starts_with('t'))
+}
+
+/// A reply without some words of its first line.
+fn without(reply: &[u8], is_left_out: impl Fn(&str) -> bool) -> Vec<u8> {
+    let end = reply.iter().position(|byte| *byte == b'\r').unwrap_or(reply.len());
+    let (line, rest) = reply.split_at(end);
+    let line = String::from_utf8_lossy(line);
+    let words: Vec<&str> = line.split(' ').filter(|word| !is_left_out(word)).collect();
+    [words.join(" ").as_bytes(), rest].concat()
+}
+
+/// The time to live that `me` shows.
+fn expiry_shown(reply: &[u8]) -> Option<i64> {
     let text = String::from_utf8_lossy(reply);
-    let is_size = |word: &&str| {
-        word.starts_with('s')
-            && word.len() > 1
-            && word[1..].bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let words: Vec<&str> = text.trim_end().split(' ').filter(|word| !is_size(word)).collect();
-    (words.join(" ") + "\r\n").into_bytes()
+    text.split(' ').find_map(|word| word.strip_prefix("exp="))?.parse().ok()
 }
 
 /// Finds the rule that excuses a difference.
@@ -320,11 +470,13 @@ pub(crate) fn find(
     ours: &Reply,
     theirs: &Reply,
     may_end: bool,
+    earlier: &[Unit],
 ) -> Option<&'static Excuse> {
     let closed = theirs.end == End::Closed && may_end;
     let (mine, other) = (ours.bytes(), theirs.bytes());
     let binary = unit.protocol == Protocol::Binary;
-    let seen = Seen { request: unit.render(0), ours: mine, theirs: other, closed, binary };
+    let request = unit.render(0);
+    let seen = Seen { earlier, request, ours: mine, theirs: other, closed, binary };
     EXCUSES.iter().find(|excuse| (excuse.applies)(&seen))
 }
 
@@ -334,20 +486,26 @@ pub(crate) fn overflows(unit: &Unit) -> bool {
 }
 
 /// Whether a request is taken differently on purpose or by an older version in a way that no reply
-/// to it shows: it wants none, it changes an item though it is refused, or it gives an expiry to a
-/// number that is about to be replaced by a longer one.
+/// to it shows: it wants none, it changes an item though it is refused, or it ends the life of a number
+/// unless that grows by a digit.
 pub(crate) fn hides(unit: &Unit) -> bool {
     const LARGE: usize = 1 << 20;
     const OPAQUE: usize = 32;
     let none = Vec::new();
     let request = unit.render(0);
-    let seen = Seen { request, ours: none.clone(), theirs: none, closed: false, binary: false };
+    let (ours, theirs, closed, binary) = (none.clone(), none, false, false);
+    let seen = Seen { earlier: &[], request, ours, theirs, closed, binary };
     let quiet = seen.words().last() == Some(b"noreply") || seen.has(b'q');
-    let odd = seen.words().any(is_odd_number) || seen.is("delete") && seen.words().count() > 3;
+    let bad = |at: usize| seen.words().nth(at).is_some_and(|word| !is_number(word));
+    let bad_time =
+        seen.words().nth(3).is_some_and(|word| !is_number(word.strip_prefix(b"-").unwrap_or(word)));
+    let odd = seen.words().any(is_odd_number)
+        || seen.is("set add replace append prepend cas") && (bad(2) || bad_time || bad(4))
+        || seen.is("delete") && seen.words().count() > 3;
     let refused = seen.is("ms") && seen.request.len() > LARGE
         || seen.is("mg ms md ma")
             && seen.words().any(|word| word[0] == b'O' && word.len() > OPAQUE)
-        || seen.is("ma") && seen.has(b'T');
+        || seen.is("ma") && seen.words().skip(2).any(|word| word.starts_with(b"T-"));
     unit.protocol == Protocol::Text && (quiet && odd || refused)
 }
 

@@ -11,6 +11,7 @@
 //! most, `DIFFERENTIAL_SEED` which ones. The first difference is shortened and printed as a
 //! transcript of `conformance/`.
 
+mod admin;
 mod binary;
 mod classic;
 mod compare;
@@ -25,9 +26,9 @@ mod reply;
 mod server;
 mod shrink;
 mod stream;
+mod tally;
 mod transcript;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -41,6 +42,7 @@ use program::Program;
 use random::Random;
 use server::{Remote, Server, Staged};
 use stream::Unit;
+use tally::Tally;
 
 /// Units of a stream, at most.
 const UNITS: usize = 40;
@@ -118,28 +120,26 @@ fn run(name: &str, streams: u64, recent: bool, pair: impl Fn(Duration) -> Pair) 
     let seed = setting("DIFFERENTIAL_SEED", 1);
     let limit = Duration::from_secs(setting("DIFFERENTIAL_SECONDS", 3600));
     let (mut quick, mut careful) = (pair(PATIENCE), pair(MORE_PATIENCE));
-    let (mut compared, mut excused) = (0, BTreeMap::new());
-    let (mut number, start) = (0, Instant::now());
+    let (mut tally, start) = (Tally::default(), Instant::now());
     let mut failures = Vec::new();
-    while number < streams && start.elapsed() < limit && failures.len() < SHOWN {
+    while tally.streams < streams && start.elapsed() < limit && failures.len() < SHOWN {
+        let number = tally.streams;
         let stream = stream(seed, number, recent);
         let mut verdict = quick.compare(&stream);
         if verdict.difference.is_some() {
             // Perhaps only the clock has moved on, or somebody was slow.
             verdict = careful.compare(&stream);
         }
-        if let Some(difference) = verdict.difference
-            && careful.compare(&stream).difference.as_ref() == Some(&difference)
+        if let Some(difference) = &verdict.difference
+            && careful.compare(&stream).difference.as_ref() == Some(difference)
         {
-            let explained = careful.explain(&stream, &difference);
+            let explained = careful.explain(&stream, difference);
             failures.push(format!("stream {number} of seed {seed}: {explained}"));
         }
-        compared += verdict.compared;
-        verdict.excused.iter().for_each(|excuse| *excused.entry(excuse.reason).or_insert(0) += 1);
-        number += 1;
+        tally.add(&stream, &verdict);
     }
     assert!(failures.is_empty(), "{name}: {} differences\n{}", failures.len(), failures.join("\n"));
-    println!("{name}: {number} streams of seed {seed}, {compared} requests, excused: {excused:#?}");
+    println!("{name}, seed {seed}: {tally}");
 }
 
 fn staged(pieces: Option<u64>) -> Box<dyn Server> {
@@ -173,7 +173,10 @@ fn sockets_make_no_difference() {
 fn a_reference_server_makes_no_difference() {
     let Some(reference) = std::env::var_os("MEMCACHED_REFERENCE") else {
         // Past the harness, which hides what passing tests print.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: MEMCACHED_REFERENCE names no server");
+        let _ = writeln!(
+            std::io::stderr(),
+            "no reference server was asked: MEMCACHED_REFERENCE names none"
+        );
         return;
     };
     let reference = Program::reference(reference.to_str().unwrap(), &["-m".into(), "1024".into()]);

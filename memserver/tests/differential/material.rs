@@ -90,8 +90,11 @@ pub(crate) fn number(random: &mut Random) -> Vec<u8> {
         "0x10",
     ];
     match random.below(20) {
-        0 => vec![b'0'; random.pick(&[20, 21, 22, 23, 63, 64, 65, 100])],
-        1 => [&b"7"[..], &vec![b' '; random.pick(&[18, 19, 20, 21, 62, 63, 64])]].concat(),
+        0 => vec![b'0'; random.pick(&[20, 21, 22, 23, 63, 64, 65, 100, 500])],
+        1 => {
+            let tail = vec![b' '; random.pick(&[18, 19, 20, 21, 62, 63, 64, 1000, 20_000])];
+            [random.pick(&["7", "7", "12 x"]).as_bytes(), &tail].concat()
+        }
         _ => random.pick(&NUMBERS).into(),
     }
 }
@@ -129,7 +132,8 @@ pub(crate) fn exptime(random: &mut Random) -> &'static str {
 
 /// A word where a number is wanted.
 pub(crate) fn nonsense(random: &mut Random) -> &'static str {
-    const WORDS: [&str; 18] = [
+    const WORDS: [&str; 19] = [
+        "",
         "x",
         "-",
         "-1",

@@ -14,11 +14,11 @@ pub(crate) const RECENT: [u8; 2] = *b"Ex";
 pub(crate) fn unit(random: &mut Random, recent: bool) -> Unit {
     let mut unit = Unit::new(Protocol::Text);
     let (command, flags) = match random.below(100) {
-        0..36 => ("mg", "bcfhkOqstuvvvNRTTCEPLIx"),
-        36..66 => ("ms", "bcCCEFIIkMMNOqsTTLS"),
-        66..80 => ("md", "bCCEIIIkOqTTx"),
-        80..96 => ("ma", "bcCDDEJkMNNOqtTv"),
-        96..98 => ("me", "b"),
+        0..36 => ("mg", "bcfhhklOqsttuvvvvNRTTCEPLIx"),
+        36..66 => ("ms", "bcCCEFIIkMMNOqsTTPLS"),
+        66..80 => ("md", "bCCEIIIkOqTTxPL"),
+        80..96 => ("ma", "bcCDDEJkMNNOqttTvvPL"),
+        96..98 => ("me", "bk"),
         _ => ("mn", ""),
     };
     unit.waits = command == "ma";

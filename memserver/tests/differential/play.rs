@@ -71,6 +71,18 @@ impl Reply {
         });
         pieces.collect::<Vec<_>>().concat()
     }
+
+    /// Whether the request was refused for its form.
+    pub(crate) fn is_error(&self, protocol: Protocol) -> bool {
+        let Some(Piece::Bytes(start)) = self.pieces.first() else { return false };
+        match protocol {
+            Protocol::Text => {
+                let errors = [&b"ERROR"[..], b"CLIENT_ERROR", b"SERVER_ERROR"];
+                errors.iter().any(|error| start.starts_with(error))
+            }
+            Protocol::Binary => matches!(start.get(6..8), Some([0, 3 | 4 | 6 | 0x81 | 0x82])),
+        }
+    }
 }
 
 /// A request whose reply cannot be mistaken, and that reply.

@@ -87,6 +87,15 @@ fn text(bytes: &[u8]) -> String {
     out
 }
 
+/// A long value says no more than its beginning.
+fn shorten(line: &str) -> String {
+    const SHOWN: usize = 400;
+    match line.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{} ... {} more", &line[..at], line.len() - at),
+        None => line.to_owned(),
+    }
+}
+
 /// Lines of one direction.
 fn side(out: &mut String, mark: char, protocol: Protocol, pieces: &[String]) {
     let all = pieces.join(if protocol == Protocol::Binary { " " } else { "" });
@@ -94,18 +103,18 @@ fn side(out: &mut String, mark: char, protocol: Protocol, pieces: &[String]) {
         return;
     }
     if protocol == Protocol::Binary {
-        writeln!(out, "{mark}x {all}").unwrap();
+        writeln!(out, "{mark}x {}", shorten(&all)).unwrap();
         return;
     }
     let mut rest = &all[..];
     while !rest.is_empty() {
         match rest.split_once("\\r\\n") {
             Some((line, later)) => {
-                writeln!(out, "{mark} {}", trailing_space(line)).unwrap();
+                writeln!(out, "{mark} {}", shorten(&trailing_space(line))).unwrap();
                 rest = later;
             }
             None => {
-                writeln!(out, "{mark} {rest}\\").unwrap();
+                writeln!(out, "{mark} {}\\", shorten(rest)).unwrap();
                 rest = "";
             }
         }
