@@ -168,7 +168,8 @@ fn the_binary_protocol_has_the_same_sections() {
     let set = b"\x80\x01\0\x03\x08\0\0\0\0\0\0\x0c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a:bx";
     assert_eq!(server.bytes(set)[6..8], [0, 0]);
     assert!(
-        text(&mut server, "detail dump").contains("detailedPREFIX a get 0 hit 0 set 1 del 0\r\n")
+        text(&mut server, "detail dump")
+            .contains("detailedPREFIX a get 0 hit 0 set 1 del 0\r\nEND\r\n")
     );
     assert!(text(&mut server, "settings").contains("detail_enabledyes"));
     assert!(text(&mut server, "items").contains("items:1:number1"));

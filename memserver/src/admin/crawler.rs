@@ -85,5 +85,7 @@ fn dump(shared: &Shared, meta: bool, classes: &[u8]) -> Answer {
         });
     }
     let Some(classes) = Classes::parse(classes) else { return Answer::Line(BAD_CLASS) };
-    Answer::Stream(Stream::Dump(if meta { Dump::meta(classes) } else { Dump::keys(classes) }))
+    let versions = shared.config.cas_enabled;
+    let dump = if meta { Dump::meta(classes, versions) } else { Dump::keys(classes) };
+    Answer::Stream(Stream::Dump(dump))
 }

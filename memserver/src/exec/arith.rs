@@ -54,8 +54,8 @@ impl Exec<'_> {
         let counters = self.counters;
         match counted {
             Ok(Counted::Done { created: true, .. }) => {}
-            Ok(Counted::Done { .. }) if down => counters.decr_hits.add(1),
-            Ok(Counted::Done { .. }) => counters.incr_hits.add(1),
+            Ok(Counted::Done { meta, .. }) if down => counters.decr_hits.add(meta.class),
+            Ok(Counted::Done { meta, .. }) => counters.incr_hits.add(meta.class),
             Ok(Counted::NotFound) if down => counters.decr_misses.add(1),
             Ok(Counted::NotFound) => counters.incr_misses.add(1),
             _ => {}

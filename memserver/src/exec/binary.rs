@@ -5,7 +5,7 @@ use memcore::{
 };
 use memproto::binary::write::{self, ReplyTo};
 use memproto::binary::{Command, Request, Status};
-use memproto::{ArithVerb, StoreVerb};
+use memproto::{ArithVerb, StoreVerb, text};
 
 use super::get::Delivered;
 use super::store::{Outcome, Terms, mode};
@@ -127,7 +127,7 @@ impl Exec<'_> {
             self.observe_search(key);
         }
         let touched = self.shared.cache.touch(key, self.expiry(i64::from(exptime)));
-        self.count_touch(touched.is_some());
+        self.count_touch(touched.as_ref());
         match touched {
             Some(meta) => {
                 write::touched(out.bytes(), request.to, meta.flags, self.version(meta.version));
@@ -156,7 +156,9 @@ impl Exec<'_> {
         match answer {
             Answer::Listed | Answer::Reset | Answer::Done => write::done(out.bytes(), to, 0),
             Answer::Lines(lines) => {
-                write::stat(out.bytes(), to, b"detailed", &lines);
+                // The value ends as the lines would in text.
+                let value = [&lines[..], text::write::END].concat();
+                write::stat(out.bytes(), to, b"detailed", &value);
                 write::done(out.bytes(), to, 0);
             }
             Answer::Streamed(stream) => session.stream = Some(Box::new(stream)),
@@ -175,7 +177,8 @@ impl Exec<'_> {
             _ => (StoreVerb::Set, Attrs::default()),
         };
         let replaces = mode(verb) == Mode::Set;
-        let expected = expected(request);
+        // Items that have no version are stored whatever version is asked for.
+        let expected = expected(request).filter(|_| self.shared.config.cas_enabled);
         // With a version, to add and to replace are to compare and swap.
         let mode = match mode(verb) {
             Mode::Add if expected.is_some() => Mode::Set,

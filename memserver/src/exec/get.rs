@@ -132,7 +132,11 @@ impl Exec<'_> {
             self.observe_get(key.bytes(), delivered);
         }
         if touched {
-            return self.count_touch(!matches!(delivered, Delivered::Miss(_)));
+            return match delivered {
+                Delivered::Value(hit) => self.count_touch(Some(&hit.meta)),
+                Delivered::NoRoom => self.count_touch(self.shared.cache.peek(key).as_ref()),
+                Delivered::Miss(_) => self.count_touch(None),
+            };
         }
         self.counters.cmd_get.add(1);
         match delivered {

@@ -15,6 +15,7 @@ use super::get::{Delivered, NO_ROOM};
 use super::store::{Outcome, Terms, error_line};
 use super::{Exec, INLINE_MAX};
 use crate::output::Output;
+use crate::stream::is_plain;
 
 /// A miss, when flags follow.
 const EN_CODE: &[u8] = b"EN";
@@ -349,11 +350,6 @@ fn echo_key(name: &[u8], encoded: bool, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(name);
     }
-}
-
-/// Whether a key can stand on a line, whoever has stored it.
-fn is_plain(name: &[u8]) -> bool {
-    name.iter().all(|&byte| byte > b' ' && byte != 0x7f)
 }
 
 /// Seconds to live, -1 for ever.

@@ -1,6 +1,6 @@
 //! touch and delete.
 
-use memcore::{Key, Remove, Removed, StoreError};
+use memcore::{Key, Meta, Remove, Removed, StoreError};
 use memproto::text::write;
 
 use super::{Exec, say};
@@ -12,9 +12,9 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let found = self.shared.cache.touch(key, self.expiry(exptime)).is_some();
-        self.count_touch(found);
-        say(out, if found { write::TOUCHED } else { write::NOT_FOUND });
+        let touched = self.shared.cache.touch(key, self.expiry(exptime));
+        self.count_touch(touched.as_ref());
+        say(out, if touched.is_some() { write::TOUCHED } else { write::NOT_FOUND });
     }
 
     /// delete.
@@ -31,11 +31,13 @@ impl Exec<'_> {
         say(out, if found { write::DELETED } else { write::NOT_FOUND });
     }
 
-    /// Books a touch.
-    pub(super) fn count_touch(&self, found: bool) {
+    /// Books a touch of an item, if there is one.
+    pub(super) fn count_touch(&self, found: Option<&Meta>) {
         self.counters.cmd_touch.add(1);
-        let hits = &self.counters.touch_hits;
-        if found { hits } else { &self.counters.touch_misses }.add(1);
+        match found {
+            Some(meta) => self.counters.touch_hits.add(meta.class),
+            None => self.counters.touch_misses.add(1),
+        }
     }
 
     /// Books a conditional removal.

@@ -4,6 +4,7 @@
 use memcore::{ClassStats, Stats};
 
 use super::List;
+use crate::counters::Counts;
 
 /// `stats items`: a line set for every class that holds items.
 pub(super) fn items(stats: &Stats, list: &mut List<'_, '_>) {
@@ -42,7 +43,7 @@ pub(super) fn items(stats: &Stats, list: &mut List<'_, '_>) {
 
 /// `stats slabs`: a line set for every class that holds memory. A chunk is the largest item of
 /// the class; items take no more than they need, so there may be more items than chunks.
-pub(super) fn slabs(stats: &Stats, list: &mut List<'_, '_>) {
+pub(super) fn slabs(stats: &Stats, counts: &Counts, list: &mut List<'_, '_>) {
     let mut active = 0;
     for (class, of) in numbered(stats).filter(|(_, of)| of.segments > 0) {
         active += 1;
@@ -59,9 +60,11 @@ pub(super) fn slabs(stats: &Stats, list: &mut List<'_, '_>) {
         add("get_hits", of.hits_small + of.hits_main);
         add("cmd_set", of.stored);
         add("delete_hits", of.deleted);
-        for name in ["incr_hits", "decr_hits", "cas_hits", "cas_badval", "touch_hits"] {
-            add(name, 0);
-        }
+        add("incr_hits", counts.incr_hits.of(class));
+        add("decr_hits", counts.decr_hits.of(class));
+        add("cas_hits", 0);
+        add("cas_badval", 0);
+        add("touch_hits", counts.touch_hits.of(class));
     }
     list.add("active_slabs", active);
     let segments: u64 = stats.classes.iter().map(|of| of.segments).sum();

@@ -53,7 +53,7 @@ pub(crate) fn report<'w>(
         b"" => general::report(shared, &mut list),
         b"settings" => settings::report(shared, &mut list),
         b"items" => classes::items(&shared.cache.stats(), &mut list),
-        b"slabs" => classes::slabs(&shared.cache.stats(), &mut list),
+        b"slabs" => classes::slabs(&shared.cache.stats(), &shared.counts(), &mut list),
         b"sizes" if shared.config.track_sizes => {
             return Answer::Streamed(Stream::Sizes(Sizes::default(), format));
         }

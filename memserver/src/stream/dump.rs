@@ -51,8 +51,8 @@ pub(crate) struct Dump {
 
 #[derive(Debug)]
 enum Style {
-    /// `lru_crawler metadump`.
-    Meta,
+    /// `lru_crawler metadump`, with or without versions.
+    Meta { versions: bool },
     /// `lru_crawler mgdump`: requests that read everything.
     Keys,
     /// `stats cachedump`, with what it may still show.
@@ -61,8 +61,8 @@ enum Style {
 
 impl Dump {
     /// `lru_crawler metadump`.
-    pub(crate) fn meta(classes: Classes) -> Self {
-        Self::new(classes, Style::Meta)
+    pub(crate) fn meta(classes: Classes, versions: bool) -> Self {
+        Self::new(classes, Style::Meta { versions })
     }
 
     /// `lru_crawler mgdump`.
@@ -103,7 +103,7 @@ impl Dump {
 impl Style {
     fn line(&mut self, key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
         match self {
-            Self::Meta => meta_line(key, meta, out),
+            Self::Meta { versions } => meta_line(key, meta, *versions, out),
             Self::Keys => key_line(key, meta, out),
             Self::Cachedump { items: 0, .. } => {}
             Self::Cachedump { items, bytes } => {
@@ -127,14 +127,14 @@ impl Style {
 
     fn end(&self) -> &'static [u8] {
         match self {
-            Self::Meta | Self::Cachedump { .. } => END,
+            Self::Meta { .. } | Self::Cachedump { .. } => END,
             Self::Keys => memproto::meta::write::EN,
         }
     }
 }
 
 /// `key=... exp=... la=... cas=... fetch=... cls=... size=... flags=... `, with that last space.
-fn meta_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
+fn meta_line(key: &[u8], meta: &Meta, versions: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"key=");
     push_encoded(out, key);
     out.extend_from_slice(b" exp=");
@@ -145,7 +145,7 @@ fn meta_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b" la=");
     push_u64(out, meta.last_access.into());
     out.extend_from_slice(b" cas=");
-    push_u64(out, meta.version);
+    push_u64(out, if versions { meta.version } else { 0 });
     out.extend_from_slice(if meta.fetched { b" fetch=yes" } else { b" fetch=no" });
     out.extend_from_slice(b" cls=");
     push_u64(out, meta.class.into());
@@ -156,10 +156,10 @@ fn meta_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b" \n");
 }
 
-/// A request for the value.
+/// A request for the value. It has to be one line, also if the key was stored by a binary client.
 fn key_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b"mg ");
-    if meta.marked {
+    if meta.marked || !is_plain(key) {
         base64::encode(out, key);
         out.extend_from_slice(b" b");
     } else {
@@ -181,6 +181,11 @@ fn item_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     };
     push_i64(out, expiry);
     out.extend_from_slice(b" s]\r\n");
+}
+
+/// Whether a key can stand on a line, whoever has stored it.
+pub(crate) fn is_plain(key: &[u8]) -> bool {
+    key.iter().all(|&byte| byte > b' ' && byte != 0x7f)
 }
 
 /// Appends `key`, all but unreserved characters as `%XX`, so that it is one word of one line.
