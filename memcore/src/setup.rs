@@ -41,17 +41,18 @@ impl Engine {
         let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         // A system that counts reservations may refuse room to grow, but not the limit itself.
         let most = sizes.limit_most;
-        let (sizes, parts) = match sizes.reserve() {
+        let huge_pages = builder.huge_pages;
+        let (sizes, parts) = match sizes.reserve(huge_pages) {
             Ok(parts) => (sizes, parts),
             Err(error) if most <= builder.limit => return Err(system("address space", &error)),
             Err(_) => {
                 let sizes = Sizes { limit_most: builder.limit, ..sizes };
-                let parts = sizes.reserve().map_err(|error| system("address space", &error))?;
+                let parts =
+                    sizes.reserve(huge_pages).map_err(|error| system("address space", &error))?;
                 (sizes, parts)
             }
         };
         let (memory, table, index) = parts;
-        memory.advise_huge(builder.huge_pages);
         let pool = Pool::new(builder.limit, sizes.fixed(), sizes.segments(), sizes.segment_bytes);
         let settings = Settings {
             max_item_size: builder.max_item_size,
@@ -125,11 +126,15 @@ impl Sizes {
         self.fixed() + (SEGMENTS_MIN + RESERVE) * (self.segment_bytes + ROW_BYTES)
     }
 
-    fn reserve(&self) -> io::Result<(Region<crate::sync::AtomicU32>, Segments, Index)> {
+    fn reserve(
+        &self,
+        huge_pages: bool,
+    ) -> io::Result<(Region<crate::sync::AtomicU32>, Segments, Index)> {
         let words = self.segment_bytes / 4;
         let memory = Region::reserve(self.segments() * words + MARGIN)?;
+        memory.advise_huge(huge_pages);
         let table = Segments::new(self.segments(), words.ilog2())?;
-        let index = Index::new(self.shards, self.limit_most / ITEM_MIN)?;
+        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, huge_pages)?;
         Ok((memory, table, index))
     }
 }

@@ -34,6 +34,10 @@ const LINE: usize = 8;
 const LINES: usize = 4;
 /// Words of a group: its slots and a line of ghosts.
 const GROUP: usize = LINE * LINES + LINE;
+/// Groups of a block, the fewest that are whole pages.
+const BLOCK: usize = 64;
+/// Pages of a block.
+const BLOCK_PAGES: usize = BLOCK * GROUP * size_of::<u64>() / OS_PAGE;
 /// Bits of a tag, and the fewest groups of a shard: together they make up a position.
 const TAG_BITS: u32 = 28;
 const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
@@ -56,7 +60,7 @@ pub(crate) struct Index {
     slots: Region<AtomicU64>,
     /// Groups for which a shard has address space.
     groups_max: u32,
-    /// Words between two shards.
+    /// Words between a shard's blocks.
     stride: usize,
 }
 
@@ -134,11 +138,10 @@ struct Group {
 
 impl Index {
     /// An index of `shards` shards (a power of two) with address space for `slots` slots in all.
-    pub(crate) fn new(shards: usize, slots: usize) -> std::io::Result<Self> {
+    pub(crate) fn new(shards: usize, slots: usize, huge_pages: bool) -> std::io::Result<Self> {
         let groups = slots.div_ceil(shards * LINE * LINES);
-        let pages = pages_of_groups(groups).max(pages_min());
-        let groups_max = groups_of_pages(pages);
-        let stride = pages * OS_PAGE / size_of::<u64>();
+        let blocks = groups.max(GROUPS_MIN as usize).div_ceil(BLOCK);
+        let stride = shards * BLOCK * GROUP;
         let shard = || Shard {
             shared: Line(Mapping {
                 sequence: AtomicU32::new(0),
@@ -148,13 +151,12 @@ impl Index {
             }),
             state: Mutex::new(ShardState::default()),
         };
-        let slots = Region::reserve(shards * stride)?;
-        // Shards lie far apart: huge pages would take many times what is used.
-        slots.advise_huge(false);
+        let slots = Region::reserve(blocks * stride)?;
+        slots.advise_huge(huge_pages);
         Ok(Self {
             shards: std::iter::repeat_with(shard).take(shards).collect(),
             slots,
-            groups_max,
+            groups_max: (blocks * BLOCK) as u32,
             stride,
         })
     }
@@ -499,7 +501,8 @@ impl Index {
     /// The first slot of a group.
     #[inline(always)]
     fn start(&self, shard: u32, group: u32) -> usize {
-        shard as usize * self.stride + group as usize * GROUP
+        let (block, group) = (group as usize / BLOCK, group as usize % BLOCK);
+        block * self.stride + (shard as usize * BLOCK + group) * GROUP
     }
 
     /// Where a key's slots are now.

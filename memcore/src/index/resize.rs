@@ -6,8 +6,8 @@
 //! out first. Nothing else is touched: tags tell the positions.
 
 use super::{
-    GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position, bytes_of_groups,
-    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
+    BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
+    bytes_of_groups, groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
 };
 use crate::region::OS_PAGE;
 use crate::segments::Loc;
@@ -19,6 +19,9 @@ const FULL: u64 = 78;
 const SPARSE: u64 = 35;
 /// Per cent of its slots that a shard fills after it has shrunk.
 const SHRUNK: u64 = 65;
+
+/// Words of a page.
+const PAGE: usize = OS_PAGE / size_of::<u64>();
 
 /// A change of size, in bytes of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +162,13 @@ impl Index {
         if after >= before {
             return 0;
         }
-        let words = OS_PAGE / size_of::<u64>();
-        self.slots.release(self.start(shard, 0) + after * words, (before - after) * words);
+        for block in after / BLOCK_PAGES..before.div_ceil(BLOCK_PAGES) {
+            let start = self.start(shard, (block * BLOCK) as u32);
+            let page = |page: usize| start + (page - block * BLOCK_PAGES) * PAGE;
+            let (first, end) = (block * BLOCK_PAGES, (block + 1) * BLOCK_PAGES);
+            let (first, end) = (page(first.max(after)), page(end.min(before)));
+            self.slots.release(first, end - first);
+        }
         bytes_of_groups(old as usize) - bytes_of_groups(new as usize)
     }
 

@@ -43,7 +43,7 @@ fn step(index: &Index, shard: u32, lock: &mut Guard<'_>, lost: &mut Vec<Loc>) {
 
 #[test]
 fn every_item_is_found_at_every_moment_of_growth() {
-    let index = Index::new(2, 40_000).unwrap();
+    let index = Index::new(2, 40_000, false).unwrap();
     let mut items = HashMap::new();
     for (loc, hash) in (1..).zip(hashes(1).take(20_000)) {
         items.insert(loc, hash);
@@ -62,7 +62,7 @@ fn every_item_is_found_at_every_moment_of_growth() {
 /// A race that needs many steps on both sides, so it is run rather than modelled.
 #[test]
 fn keys_are_found_while_their_shard_is_resized() {
-    let index = Index::new(1, 40_000).unwrap();
+    let index = Index::new(1, 40_000, false).unwrap();
     let keys: Vec<u64> = hashes(5).take(900).collect();
     for (loc, &hash) in (1..).zip(&keys) {
         insert(&index, hash, loc);
@@ -97,7 +97,7 @@ fn keys_are_found_while_their_shard_is_resized() {
 
 #[test]
 fn removal_leaves_the_others_and_shrinking_keeps_them() {
-    let index = Index::new(1, 40_000).unwrap();
+    let index = Index::new(1, 40_000, false).unwrap();
     let mut items = HashMap::new();
     for (loc, hash) in (1..).zip(hashes(2).take(20_000)) {
         items.insert(loc, hash);
@@ -152,7 +152,7 @@ fn positions_are_recovered_from_group_and_tag() {
 
 #[test]
 fn ghosts_are_recalled_once_and_the_oldest_is_forgotten() {
-    let index = Index::new(1, 1).unwrap();
+    let index = Index::new(1, 1, false).unwrap();
     let group = |at| index.shards[0].shared.0.group(at).number;
     let all: Vec<u32> =
         (0..).map(|i: u32| i * 1001).filter(|&at| group(at) == 0).take(17).collect();
@@ -170,7 +170,7 @@ fn ghosts_are_recalled_once_and_the_oldest_is_forgotten() {
 
 #[test]
 fn ghosts_are_forgotten_when_as_many_others_came_as_there_are_items() {
-    let index = Index::new(1, 1).unwrap();
+    let index = Index::new(1, 1, false).unwrap();
     let mut lock = index.lock(Position { shard: 0, at: 0 });
     lock.items = 100;
     let position = |i: u32| Position { shard: 0, at: i.wrapping_mul(0x9e37_79b9) };
@@ -183,7 +183,7 @@ fn ghosts_are_forgotten_when_as_many_others_came_as_there_are_items() {
 
 #[test]
 fn visiting_the_groups_meets_every_item_once() {
-    let index = Index::new(4, 10_000).unwrap();
+    let index = Index::new(4, 10_000, false).unwrap();
     let mut kept = HashSet::new();
     for (loc, hash) in (1..).zip(hashes(4).take(3_000)) {
         kept.insert(loc);
@@ -206,7 +206,7 @@ fn visiting_the_groups_meets_every_item_once() {
 
 #[test]
 fn a_full_group_refuses_and_stays_whole() {
-    let index = Index::new(1, 1).unwrap();
+    let index = Index::new(1, 1, false).unwrap();
     let position = Position { shard: 0, at: 5 };
     let mut lock = index.lock(position);
     let room = 32 + stash_of_groups(groups_of_pages(pages_min()) as usize) as u64;
