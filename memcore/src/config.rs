@@ -20,7 +20,7 @@ pub struct Builder {
     pub(crate) max_item_size: usize,
     pub(crate) evictions: bool,
     pub(crate) pin_limit: Option<usize>,
-    pub(crate) huge_pages: bool,
+    pub(crate) huge_pages: Option<bool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Option<u64>,
     pub(crate) listener: Option<Listener>,
@@ -34,7 +34,7 @@ impl Builder {
             max_item_size: (1 << 20).min(limit / 2),
             evictions: true,
             pin_limit: None,
-            huge_pages: false,
+            huge_pages: None,
             clock: Arc::new(SystemClock::new()),
             seed: None,
             listener: None,
@@ -71,10 +71,11 @@ impl Builder {
         self
     }
 
-    /// Ask the system for huge pages. Default no.
+    /// Whether to ask the system for huge pages (2 MiB): lookups in much memory get faster, and a
+    /// few MiB come on top of what is filled. Default yes from a limit of 128 MiB on.
     #[must_use]
     pub fn huge_pages(mut self, on: bool) -> Self {
-        self.huge_pages = on;
+        self.huge_pages = Some(on);
         self
     }
 

@@ -19,7 +19,7 @@ const SEGMENTS: usize = 256;
 /// Bytes of a segment, at least and at most; tiny for the model checker.
 const SEGMENT_BYTES: (usize, usize) = if cfg!(loom) { (128, 128) } else { (8 << 10, 64 << 10) };
 /// Bytes of the limit for each shard of the index.
-const SHARD_BYTES: usize = 1 << 20;
+const SHARD_BYTES: usize = 2 << 20;
 /// Shards, at least and at most.
 const SHARDS: (usize, usize) = if cfg!(loom) { (1, 1) } else { (4, 256) };
 /// The fewest segments that a cache works with.
@@ -30,6 +30,9 @@ const ITEM_MIN: usize = 24;
 const ITEM_MAX: usize = 1 << 30;
 /// Words behind the last segment, so that a look at garbage stays within the memory.
 const MARGIN: usize = 128;
+/// Unless told otherwise, a cache with this limit or more asks for huge pages: they take more than
+/// is filled, which should not matter.
+const HUGE_PAGES_FROM: usize = 128 << 20;
 /// Unless told otherwise, a cache can grow to so many times its limit.
 const GROWTH: usize = 4;
 
@@ -41,14 +44,12 @@ impl Engine {
         let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         // A system that counts reservations may refuse room to grow, but not the limit itself.
         let most = sizes.limit_most;
-        let huge_pages = builder.huge_pages;
-        let (sizes, parts) = match sizes.reserve(huge_pages) {
+        let (sizes, parts) = match sizes.reserve() {
             Ok(parts) => (sizes, parts),
             Err(error) if most <= builder.limit => return Err(system("address space", &error)),
             Err(_) => {
                 let sizes = Sizes { limit_most: builder.limit, ..sizes };
-                let parts =
-                    sizes.reserve(huge_pages).map_err(|error| system("address space", &error))?;
+                let parts = sizes.reserve().map_err(|error| system("address space", &error))?;
                 (sizes, parts)
             }
         };
@@ -86,6 +87,7 @@ struct Sizes {
     limit_most: usize,
     segment_bytes: usize,
     shards: usize,
+    huge_pages: bool,
 }
 
 impl Sizes {
@@ -97,7 +99,8 @@ impl Sizes {
         let shards = 1 << shards.ilog2();
         let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
         let limit_most = wanted.max(limit).min(LOC_MAX as usize * 4 - 2 * most);
-        let sizes = Self { limit_most, segment_bytes, shards };
+        let huge_pages = builder.huge_pages.unwrap_or(limit >= HUGE_PAGES_FROM);
+        let sizes = Self { limit_most, segment_bytes, shards, huge_pages };
         if limit < sizes.least() {
             return Err(ConfigError::LimitTooSmall { limit, least: sizes.least() });
         }
@@ -118,7 +121,7 @@ impl Sizes {
 
     /// Bytes that are taken for good.
     fn fixed(&self) -> usize {
-        Index::bytes_min(self.shards) + Counters::BYTES + size_of::<Engine>()
+        Index::bytes_min(self.shards, self.huge_pages) + Counters::BYTES + size_of::<Engine>()
     }
 
     /// The least limit that works.
@@ -126,15 +129,12 @@ impl Sizes {
         self.fixed() + (SEGMENTS_MIN + RESERVE) * (self.segment_bytes + ROW_BYTES)
     }
 
-    fn reserve(
-        &self,
-        huge_pages: bool,
-    ) -> io::Result<(Region<crate::sync::AtomicU32>, Segments, Index)> {
+    fn reserve(&self) -> io::Result<(Region<crate::sync::AtomicU32>, Segments, Index)> {
         let words = self.segment_bytes / 4;
         let memory = Region::reserve(self.segments() * words + MARGIN)?;
-        memory.advise_huge(huge_pages);
+        memory.advise_huge(self.huge_pages);
         let table = Segments::new(self.segments(), words.ilog2())?;
-        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, huge_pages)?;
+        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages)?;
         Ok((memory, table, index))
     }
 }

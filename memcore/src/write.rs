@@ -424,10 +424,11 @@ impl Engine {
             for _ in 0..2 {
                 self.advance_index(position.shard, lock, now);
             }
-        } else if let Some(resize) = self.index.growth(position.shard, lock)
-            && self.pool.take_bytes(&self.table, resize.more, &self.memory)
-        {
-            self.index.begin(position.shard, resize, lock);
+        } else if let Some(resize) = self.index.growth(position.shard, lock) {
+            match self.pool.take_bytes(&self.table, resize.more, &self.memory) {
+                true => self.index.begin(position.shard, resize, lock),
+                false => self.index.give_up(position.shard, resize, lock),
+            }
         }
     }
 

@@ -167,13 +167,15 @@ fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
 }
 
 fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, Refusal> {
-    let builder = Cache::builder(config.memory_limit)
+    let mut builder = Cache::builder(config.memory_limit)
         .max_limit(room_to_grow(config.memory_limit))
-        .huge_pages(config.large_pages)
         .max_item_size(config.item_size_max)
         .evictions(config.evictions)
         .on_removal(move |removal| evictions.note(removal))
         .clock(clock);
+    if config.large_pages {
+        builder = builder.huge_pages(true);
+    }
     builder.build().map_err(|error| match error {
         ConfigError::System { .. } => Refusal::system(error.to_string()),
         _ => Refusal::usage(format!("-m: {error}")),

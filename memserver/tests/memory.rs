@@ -104,6 +104,7 @@ fn large_pages_are_asked_for_or_a_line_says_that_there_are_none() {
     let granted = modes.is_ok_and(|modes| !modes.contains("[never]"));
     let program = Program::start(&["-m", "64", "-L", "-vv"]);
     assert_eq!(is_large(&program), granted);
+    assert_eq!(is_large(&Program::start(&["-m", "128"])), granted);
     assert_eq!(program.line().contains("-L has no effect"), !granted);
     // An empty cache takes no more for it.
     assert!(program.resident() < 32 << 10, "{} kB", program.resident());

@@ -26,9 +26,9 @@ struct Args {
     /// how many MiB the cases that evict have (default 64)
     #[argh(option, default = "64")]
     mib: u64,
-    /// ask for huge pages for the cache (the others sit on the allocator's pages)
+    /// let the cache do without huge pages
     #[argh(switch)]
-    huge_pages: bool,
+    no_huge_pages: bool,
     /// count processor time of the threads, for a machine that others use as well
     #[argh(switch)]
     cpu_time: bool,
@@ -113,7 +113,7 @@ fn run(args: &Args, world: World, cases: &[&Case]) {
         World::Full => (Needs::Bytes(args.mib << 20), args.items, "items offered before"),
     };
     let time = if args.cpu_time { Time::Processor } else { Time::Wall };
-    let engines = engines(needs, args.huge_pages);
+    let engines = engines(needs, !args.no_huge_pages);
     engines.iter().for_each(|engine| fill(&**engine, keys));
     let mut ring = (world == World::Cold).then(|| Ring::new(RING));
     println!("{keys} {title}");

@@ -41,13 +41,17 @@ impl Needs {
     }
 }
 
-/// All caches of this build, the own one first.
+/// All caches of this build, the own one first; without huge pages, or with them where it asks for
+/// them by itself.
 ///
 /// # Panics
 /// If the cache can't be built.
 #[must_use]
 pub fn engines(needs: Needs, huge_pages: bool) -> Vec<Box<dyn Engine>> {
-    let builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize).huge_pages(huge_pages);
+    let mut builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize);
+    if !huge_pages {
+        builder = builder.huge_pages(false);
+    }
     let own = builder.build().expect("a limit that is large enough");
     #[cfg_attr(not(feature = "rivals"), expect(unused_mut, reason = "there are no others"))]
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Own(own))];

@@ -21,6 +21,7 @@
 
 mod ghosts;
 mod resize;
+mod rows;
 
 use std::ops::ControlFlow;
 
@@ -62,6 +63,7 @@ pub(crate) struct Index {
     groups_max: u32,
     /// Words between a shard's blocks.
     stride: usize,
+    rows: rows::Rows,
 }
 
 /// A shard: what readers look at, and apart from it what writers change.
@@ -158,12 +160,13 @@ impl Index {
             slots,
             groups_max: (blocks * BLOCK) as u32,
             stride,
+            rows: rows::Rows::new(shards, blocks, huge_pages),
         })
     }
 
     /// Bytes that an empty index of `shards` shards takes.
-    pub(crate) fn bytes_min(shards: usize) -> usize {
-        shards * (bytes_of_groups(GROUPS_MIN as usize) + size_of::<Shard>())
+    pub(crate) fn bytes_min(shards: usize, huge_pages: bool) -> usize {
+        rows::Rows::bytes_min(shards, huge_pages) + shards * size_of::<Shard>()
     }
 
     /// Number of shards.
@@ -484,13 +487,9 @@ impl Index {
 
     /// Bytes that the index takes, and how many slots it has.
     pub(crate) fn size(&self) -> (usize, usize) {
-        let groups = self.shards.iter().map(|shard| {
-            let mapping = &shard.shared.0;
-            mapping.old.load(Ordering::Relaxed).max(mapping.new.load(Ordering::Relaxed)) as usize
-        });
-        groups.fold((0, 0), |(bytes, slots), groups| {
-            (bytes + bytes_of_groups(groups), slots + groups * LINE * LINES)
-        })
+        let groups = (0..self.shards()).map(|shard| self.groups_in_use(shard));
+        let slots = groups.clone().map(|groups| groups as usize * LINE * LINES).sum();
+        (self.rows.bytes(groups), slots)
     }
 
     #[inline(always)]
@@ -643,11 +642,8 @@ fn pages_of_groups(groups: usize) -> usize {
     (groups * GROUP * size_of::<u64>()).div_ceil(OS_PAGE)
 }
 
-/// Bytes that so many groups take, with their share of the stash.
-fn bytes_of_groups(groups: usize) -> usize {
-    let pages = pages_of_groups(groups);
-    let stash = stash_of_groups(groups_of_pages(pages) as usize);
-    pages * OS_PAGE + stash * size_of::<(u32, Loc)>()
+fn stash_of_pages(pages: usize) -> usize {
+    stash_of_groups(groups_of_pages(pages) as usize)
 }
 
 /// Places in the stash of so many groups: several times what is needed when the groups are as full

@@ -7,7 +7,7 @@
 
 use super::{
     BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
-    bytes_of_groups, groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
+    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
 };
 use crate::region::OS_PAGE;
 use crate::segments::Loc;
@@ -20,6 +20,9 @@ const SPARSE: u64 = 35;
 /// Per cent of its slots that a shard fills after it has shrunk.
 const SHRUNK: u64 = 65;
 
+/// A shard grows by one in so many pages: small enough that shards of different sizes don't waste
+/// much, large enough that an item is moved only now and then.
+const STEPS: usize = 16;
 /// Words of a page.
 const PAGE: usize = OS_PAGE / size_of::<u64>();
 
@@ -46,9 +49,14 @@ impl Index {
             return None;
         }
         let pages = pages_of_groups(groups as usize);
-        let wanted = groups_of_pages(pages + (pages / 8).max(1)).min(self.groups_max);
-        let more = bytes_of_groups(wanted as usize) - bytes_of_groups(groups as usize);
-        (wanted > groups).then_some(Resize { groups: wanted, more })
+        let wanted = groups_of_pages(pages + (pages / STEPS).max(1)).min(self.groups_max);
+        let resize = || Resize { groups: wanted, more: self.rows.enter(groups, wanted) };
+        (wanted > groups).then(resize)
+    }
+
+    /// There is no memory for a growth.
+    pub(crate) fn give_up(&self, shard: u32, resize: Resize, _lock: &Guard<'_>) {
+        self.rows.leave(resize.groups, self.groups(shard));
     }
 
     /// The size that a sparse shard should shrink to.
@@ -169,7 +177,7 @@ impl Index {
             let (first, end) = (page(first.max(after)), page(end.min(before)));
             self.slots.release(first, end - first);
         }
-        bytes_of_groups(old as usize) - bytes_of_groups(new as usize)
+        self.rows.leave(old, new)
     }
 
     /// Groups that hold anything.
