@@ -11,6 +11,8 @@ use crate::socket::{Peer, Socket};
 
 /// Bytes that a read asks for, unless a larger value is known to be on its way.
 pub(crate) const READ_MIN: usize = 16 << 10;
+/// Bytes that a read asks for at least that goes on with a request.
+const READ_ON_MIN: usize = 4 << 10;
 /// Bytes that a read asks for at most.
 const READ_MAX: usize = 128 << 10;
 /// A left-over buffer may be empty for so many bytes, and for half of it, before it shrinks.
@@ -105,7 +107,9 @@ impl Conn {
         }
         let mut input = std::mem::take(&mut self.input);
         if wants_more {
-            input.reserve(self.session.expected().clamp(READ_MIN, READ_MAX));
+            // With thousands of clients whose values come in parts, room for more would add up.
+            let missing = self.session.expected().saturating_sub(input.len());
+            input.reserve_exact(missing.clamp(READ_ON_MIN, READ_MAX));
             let room = input.capacity() - input.len();
             self.receive(room, counters, |socket| socket.read_spare(&mut input))?;
         }

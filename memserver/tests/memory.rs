@@ -51,6 +51,29 @@ fn what_no_machine_has_is_refused() {
     assert_eq!(number(&mut client, "limit_maxbytes"), 64 << 20);
 }
 
+#[test]
+fn a_value_that_arrives_in_parts_takes_little_more_than_what_has_come() {
+    const CLIENTS: u64 = 400;
+    let program = Program::start(&["-m", "64", "-t", "2"]);
+    let part = "x".repeat(3_000);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| program.connect()).collect();
+    clients.iter_mut().for_each(|client| client.ask("mn\r\n", "MN\r\n"));
+    let idle = program.resident();
+    for client in &mut clients {
+        client.send("set k 0 0 10000\r\n");
+    }
+    for _ in 0..3 {
+        clients.iter_mut().for_each(|client| client.send(&part));
+        // Whoever is answered now is served after what came before.
+        (0..2).for_each(|_| program.connect().ask("mn\r\n", "MN\r\n"));
+    }
+    let each = (program.resident() - idle) * 1024 / CLIENTS;
+    assert!(each < 15_000, "{each} bytes for 9,000 of a value");
+    for client in &mut clients {
+        client.ask(&format!("{}\r\n", "x".repeat(1_000)), "STORED\r\n");
+    }
+}
+
 /// What it holds must not delay the end. The best of three counts, as other tests run beside.
 #[test]
 fn a_full_server_with_many_clients_ends_within_a_second() {
