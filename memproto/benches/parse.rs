@@ -1,7 +1,7 @@
 //! Nanoseconds per request for the parsers and writers, as a plain program.
 //!
 //! `cargo bench -p memproto` prints a table; with a name and a count it runs one case that often,
-//! for `memproto/benches/instructions.sh`, which counts instructions.
+//! for `bench/instructions.sh memproto parse`, which counts instructions.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Instructions per request of every case of the bench `parse`, or of those that are named: what
+# Instructions per request of every case of a crate's bench, or of those that are named: what
 # callgrind counts in 11,000 rounds less what it counts in 1,000, so that starting the program
 # does not count. Needs valgrind.
+#
+#     bench/instructions.sh memproto parse [CASE...]
+#     bench/instructions.sh memserver requests [CASE...]
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-program=$(cargo bench -p memproto --bench parse --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+cd "$(dirname "$0")/.."
+crate=${1:?crate} bench=${2:?bench}
+shift 2
+program=$(cargo bench -p "$crate" --bench "$bench" --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
 [ $# -gt 0 ] || mapfile -t cases < <("$program" | cut -d ' ' -f 1)
 [ $# -eq 0 ] || cases=("$@")
 
