@@ -15,6 +15,11 @@ pub(crate) const READ_MIN: usize = 16 << 10;
 const READ_ON_MIN: usize = 4 << 10;
 /// Bytes that a read asks for at most.
 const READ_MAX: usize = 128 << 10;
+/// Bytes that a client who reads as fast as we write is sent before others get their turn.
+pub(crate) const SENT_MAX: usize = 1 << 20;
+/// Left-over bytes that are moved to the front of their buffer at once. It takes longer with more
+/// of them, and a long line can be left over many times.
+const MOVED_MAX: usize = 64 << 10;
 /// A left-over buffer may be empty for so many bytes, and for half of it, before it shrinks.
 const SLACK: usize = 1 << 10;
 
@@ -25,8 +30,10 @@ pub(crate) struct Conn {
     pub(crate) socket: Socket,
     /// What they mean.
     pub(crate) session: Session,
-    /// Bytes received that the session has not used.
+    /// Bytes received that the session has not used, behind others.
     pub(crate) input: Vec<u8>,
+    /// Bytes of `input` that the session has used.
+    pub(crate) used: usize,
     /// Replies that the socket did not take. While there are any, nothing is read or executed.
     pub(crate) backlog: Option<Box<Output>>,
     /// The socket may have bytes that were not read.
@@ -66,6 +73,7 @@ impl Conn {
             socket,
             session: Session::new(binding),
             input: Vec::new(),
+            used: 0,
             backlog: None,
             readable: false,
             half_closed: false,
@@ -125,24 +133,33 @@ impl Conn {
                 }
             }
             Input::Own(mut bytes) => {
-                if pos < bytes.len() {
-                    bytes.drain(..pos);
-                    if bytes.capacity() - bytes.len() > bytes.len().max(SLACK) {
-                        bytes.shrink_to_fit();
-                    }
-                    self.input = bytes;
+                let left = bytes.len() - pos;
+                self.used = if left > MOVED_MAX.max(pos) { pos } else { 0 };
+                if left == 0 {
+                    return;
                 }
+                if self.used == 0 {
+                    bytes.drain(..pos);
+                }
+                if bytes.capacity() - bytes.len() > bytes.len().max(SLACK) {
+                    bytes.shrink_to_fit();
+                }
+                self.input = bytes;
             }
         }
     }
 
-    /// Sends as much of `out` as the socket takes; false if some is left.
+    /// Sends as much of `out` as the socket takes and others can wait for; false if some is left.
     ///
     /// # Errors
     /// The connection is broken.
     #[inline]
     pub(crate) fn send(&self, out: &mut Output, counters: &Counters) -> io::Result<bool> {
+        let unsent = out.unsent();
         while !out.is_empty() {
+            if unsent - out.unsent() >= SENT_MAX {
+                return Ok(false);
+            }
             let sent = match out.plain() {
                 Some(bytes) => self.socket.write(bytes),
                 None => out.with_pieces(|pieces| self.socket.write_vectored(pieces)),
@@ -202,11 +219,29 @@ mod tests {
             let mut read = Vec::with_capacity(READ_MAX + 200);
             read.resize(len + 100, b'x');
             conn.keep(&[], Input::Own(read), 100);
-            assert_eq!(conn.input.len(), len);
+            assert_eq!(conn.input.len() - conn.used, len);
             let held = conn.input.capacity();
             assert!(held <= len + len.max(SLACK), "{held} bytes for {len}");
         }
         conn.keep(&[b'x'; READ_MIN], Input::Arena { start: 10, len: 1_000 }, 900);
         assert_eq!(conn.input.capacity(), 100);
+    }
+
+    #[test]
+    fn a_long_line_is_moved_a_few_times_however_often_it_is_left_over() {
+        let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
+        let mut conn = Conn::new(ours.into(), Binding::Auto, 0);
+        let len = 16 << 20;
+        conn.input = vec![b'x'; len];
+        let mut moves = 0;
+        for step in 1..len / 1_000 {
+            let pos = conn.used + 1_000;
+            let bytes = std::mem::take(&mut conn.input);
+            moves += usize::from(bytes.len() - pos > MOVED_MAX);
+            conn.keep(&[], Input::Own(bytes), pos);
+            moves -= usize::from(conn.used > 0);
+            assert_eq!(conn.input.len() - conn.used, len - step * 1_000);
+        }
+        assert!(moves < 10, "{moves} times");
     }
 }

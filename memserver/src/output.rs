@@ -123,6 +123,11 @@ impl Output {
         !self.pins.is_empty() || self.copies.is_some()
     }
 
+    /// Bytes that are to be sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.bytes.len() - self.sent + self.pinned - self.pin_sent
+    }
+
     /// Whether everything is sent.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {

@@ -13,11 +13,11 @@
 use std::sync::Arc;
 
 use crate::batch::{Batch, Job, Spare, Work};
-use crate::conn::{Conn, Input, READ_MIN};
+use crate::conn::{Conn, Input, READ_MIN, SENT_MAX};
 use crate::counters::Counters;
 use crate::exec::{Exec, Flow};
 use crate::output::Output;
-use crate::session::Pace;
+use crate::session::{Framing, Pace};
 use crate::shared::Shared;
 use crate::trace;
 use crate::watch::attention;
@@ -55,6 +55,8 @@ struct Seat {
     jobs: (usize, usize),
     /// Whether it takes part in this round.
     active: bool,
+    /// Bytes that it was sent in this turn.
+    sent: usize,
     state: State,
 }
 
@@ -63,7 +65,7 @@ struct Seat {
 pub(crate) enum State {
     /// It has requests left.
     More,
-    /// It has more to say, in a long answer, but not in this turn.
+    /// It has more to say, but not in this turn.
     Later,
     /// It needs more bytes.
     Drained,
@@ -104,8 +106,14 @@ impl Turn {
                     self.used = (start + len).next_multiple_of(ALIGN);
                 }
                 self.inputs.push(input);
-                let state = State::More;
-                self.seats.push(Seat { conn: index, pos: 0, jobs: (0, 0), active: true, state });
+                self.seats.push(Seat {
+                    conn: index,
+                    pos: conn.used,
+                    jobs: (0, 0),
+                    active: true,
+                    sent: 0,
+                    state: State::More,
+                });
             }
             Err(_) => return false,
         }
@@ -264,7 +272,9 @@ impl Desk<'_> {
         batch: &Batch<'_>,
     ) -> bool {
         let number = self.conn.socket.number();
-        if !matches!(job.work, Work::Stream | Work::Body(..)) {
+        let goes_on = matches!(job.work, Work::Stream | Work::Body(..))
+            || matches!(job.before, Framing::Keys { .. });
+        if !goes_on {
             if self.trace {
                 trace::request(number, &input[job.start..]);
             }
@@ -292,7 +302,7 @@ impl Desk<'_> {
         loop {
             // A watcher's socket goes elsewhere, so what it is owed from here has to go first.
             let urgent = self.out.is_full() || matches!(job.work, Work::Watch(_));
-            if urgent && !self.flush(seat) {
+            if urgent && !self.make_room(seat) {
                 self.conn.session.rewind(job.before);
                 seat.pos = job.start;
                 return false;
@@ -309,9 +319,24 @@ impl Desk<'_> {
         }
     }
 
+    /// Sends what is there, to go on with; false if others have to come first.
+    fn make_room(&mut self, seat: &mut Seat) -> bool {
+        if !self.flush(seat) {
+            return false;
+        }
+        let spent = seat.sent >= SENT_MAX;
+        if spent {
+            seat.state = State::Later;
+        }
+        !spent
+    }
+
     /// Sends what is there; false if not all of it went.
     fn flush(&mut self, seat: &mut Seat) -> bool {
-        match self.conn.send(self.out, self.counters) {
+        let unsent = self.out.unsent();
+        let sent = self.conn.send(self.out, self.counters);
+        seat.sent += unsent - self.out.unsent();
+        match sent {
             Ok(true) => return true,
             Ok(false) => seat.state = State::Blocked,
             Err(_) => seat.state = State::Broken,
@@ -325,5 +350,69 @@ impl Desk<'_> {
         if !matches!(seat.state, State::Blocked | State::Broken) {
             self.flush(seat);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use crate::config::{Binding, Config};
+
+    /// Has all requests of `conn` answered, in as many turns as that takes; how often others got
+    /// their turn while the client had read everything.
+    fn serve_all(conn: Conn, shared: &Arc<Shared>) -> usize {
+        let (mut turn, mut conns, mut yields) = (Turn::new(), [Some(conn)], 0);
+        let counters = &shared.workers[0];
+        loop {
+            let conn = conns[0].as_mut().unwrap();
+            conn.readable = true;
+            assert!(turn.admit(0, conn, counters));
+            turn.serve(&mut conns, shared, 0, false);
+            let mut left = None;
+            turn.dismiss(&mut conns, shared, |_, conn, state| {
+                conn.has_work = !conn.input.is_empty();
+                left = Some(state);
+                if let Some(mut out) = conn.backlog.take() {
+                    while !conn.send(&mut out, counters).unwrap() {
+                        thread::yield_now();
+                    }
+                }
+            });
+            match left {
+                Some(State::Closing) => return yields,
+                Some(State::Later) => yields += 1,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_that_reads_fast_lets_others_go_first() {
+        const REQUESTS: usize = 200;
+        let cache = memcore::Cache::new(64 << 20).unwrap();
+        let shared = Shared::new(cache, Arc::new(Config { threads: 1, ..Config::default() }));
+        let value = vec![b'x'; SENT_MAX / 2];
+        shared.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0;
+        socket.set_nonblocking(true).unwrap();
+        let socket = mio::net::TcpStream::from_std(socket).into();
+        client.write_all(&[&b"get k\r\n".repeat(REQUESTS)[..], b"quit\r\n"].concat()).unwrap();
+        let reading = thread::spawn(move || {
+            let reply = [&b"VALUE k 0 524288\r\n"[..], &value, b"\r\nEND\r\n"].concat();
+            let mut found = vec![0; reply.len()];
+            for _ in 0..REQUESTS {
+                client.read_exact(&mut found).unwrap();
+                assert!(found == reply);
+            }
+        });
+        let yields = serve_all(Conn::new(socket, Binding::Auto, 0), &shared);
+        assert!(yields > 0, "everything was sent in one go");
+        reading.join().unwrap();
     }
 }

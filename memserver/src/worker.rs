@@ -379,8 +379,7 @@ fn leave(
     match state {
         State::Broken | State::Closing => return false,
         State::Blocked => {
-            let both = Interest::READABLE | Interest::WRITABLE;
-            return poll.registry().reregister(&mut conn.socket, Token(index), both).is_ok();
+            return watch_both(poll, index, conn).is_ok();
         }
         State::Drained if streaming => return true,
         State::Drained if conn.ended => return false,
@@ -409,6 +408,12 @@ fn facts(conn: &Conn, now: u32) -> Facts {
     Facts { number: conn.socket.number(), peer, local: Some(local), state, idle }
 }
 
+/// Waits until the client has sent something or reads.
+fn watch_both(poll: &Poll, index: usize, conn: &mut Conn) -> io::Result<()> {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    poll.registry().reregister(&mut conn.socket, Token(index), both)
+}
+
 /// Goes on sending to a client that had not read its replies; true if all is sent.
 fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> io::Result<bool> {
     let Some(out) = &mut conn.backlog else { return Ok(true) };
@@ -416,6 +421,8 @@ fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> i
     let sent = conn.send(&mut out, counters)?;
     if !sent {
         conn.backlog = Some(Box::new(out));
+        // The socket may take more at once, which is reported anew only when it is asked for.
+        watch_both(poll, index, conn)?;
         return Ok(false);
     }
     let session = &conn.session;

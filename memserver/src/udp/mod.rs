@@ -200,10 +200,12 @@ impl Desk<'_> {
     ) -> bool {
         loop {
             let flow = self.exec.run(&job, self.batch, session, out);
-            out.drain_into(answer);
-            if answer.len() > reply_max {
+            // Large values are pinned, so nothing of them is copied only to be refused.
+            if answer.len() + out.unsent() > reply_max {
+                out.clear();
                 return false;
             }
+            out.drain_into(answer);
             match flow {
                 Flow::Done => return true,
                 Flow::Close => {
@@ -256,5 +258,25 @@ fn refuse(work: &Work<'_>, line: &[u8], answer: &mut Vec<u8>) {
     match to {
         Some(to) => binary::write::error(answer, to, binary::Status::UnknownCommand),
         None => answer.extend_from_slice(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_value_that_is_refused_is_not_copied_first() {
+        let cache = memcore::Cache::builder(256 << 20).max_item_size(16 << 20).build().unwrap();
+        let shared = Shared::new(cache, Arc::new(Config { threads: 1, ..Config::default() }));
+        let value = vec![b'x'; 2 << 20];
+        shared.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
+        let mut replies = Vec::new();
+        let info = allocation_counter::measure(|| {
+            converse(&shared, b"get k\r\n", REPLY_MAX, |reply| replies.push(reply.to_vec()));
+        });
+        assert_eq!(replies, [TOO_LARGE]);
+        assert!(info.bytes_max < 1 << 20, "{} bytes", info.bytes_max);
     }
 }

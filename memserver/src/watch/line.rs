@@ -110,9 +110,10 @@ pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>) {
 }
 
 pub(super) fn raw(out: &mut Vec<u8>, client: i32, request: &[u8]) {
+    // Not all of a long line is looked at, let alone what follows it.
+    let request = &request[..request.len().min(SHOWN_MAX)];
     let line = request.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = &line[..line.len().min(SHOWN_MAX)];
     put(out, format_args!("<{client} {}", line.escape_ascii()));
 }
 
