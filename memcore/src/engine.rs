@@ -61,6 +61,8 @@ pub(crate) struct Hot {
     pub(crate) epoch: AtomicU32,
     /// When the next flush is due.
     pub(crate) flush_at: AtomicU32,
+    /// Locked while flushes are planned or carried out.
+    plan: Mutex<()>,
     access_grain: AtomicU32,
     version: Version,
 }
@@ -164,6 +166,7 @@ impl Engine {
                 secrets: RapidSecrets::seed(seed),
                 epoch: AtomicU32::new(0),
                 flush_at: AtomicU32::new(u32::MAX),
+                plan: Mutex::new(()),
                 access_grain: AtomicU32::new(ACCESS_GRAIN),
                 version: Version(AtomicU64::new(0)),
             },
@@ -179,7 +182,7 @@ impl Engine {
     #[inline]
     pub(crate) fn now(&self) -> u32 {
         let now = self.clock_now();
-        if now >= self.hot.flush_at.load(Ordering::Relaxed) {
+        if now >= self.hot.flush_at.load(Ordering::Acquire) {
             self.flush_due(now);
         }
         now
@@ -193,18 +196,15 @@ impl Engine {
 
     #[cold]
     fn flush_due(&self, now: u32) {
-        let at = &self.hot.flush_at;
-        let due = at.load(Ordering::Relaxed);
-        let is_first =
-            || at.compare_exchange(due, u32::MAX, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if now >= due && is_first() {
+        let _plan = self.hot.plan.lock();
+        if now >= self.hot.flush_at.load(Ordering::Relaxed) {
             self.advance_epoch();
         }
     }
 
     /// Makes all items invisible that were stored before, whatever else is planned.
     pub(crate) fn flush_now(&self) {
-        self.hot.flush_at.store(u32::MAX, Ordering::Release);
+        let _plan = self.hot.plan.lock();
         self.advance_epoch();
     }
 
@@ -212,11 +212,15 @@ impl Engine {
     pub(crate) fn flush_at(&self, at: u32) {
         // A plan that is due already is carried out, not replaced.
         let _ = self.now();
+        let _plan = self.hot.plan.lock();
         self.hot.flush_at.store(at, Ordering::Release);
     }
 
+    /// Carries out a flush; no other is planned then. In this order: whoever sees no plan any more
+    /// sees that it was carried out.
     fn advance_epoch(&self) {
         self.hot.epoch.fetch_add(1, Ordering::AcqRel);
+        self.hot.flush_at.store(u32::MAX, Ordering::Release);
     }
 
     pub(crate) fn epoch(&self) -> u32 {

@@ -11,8 +11,13 @@ use crate::{Attrs, Cache, Handle, ManualClock};
 const LIMIT: usize = 48 << 10;
 
 fn cache() -> Cache {
+    cache_with_clock().0
+}
+
+fn cache_with_clock() -> (Cache, ManualClock) {
     let clock = ManualClock::new(1_000_000);
-    Cache::builder(LIMIT).max_item_size(96).clock(clock).seed(1).build().unwrap()
+    let cache = Cache::builder(LIMIT).max_item_size(96).clock(clock.clone()).seed(1).build();
+    (cache.unwrap(), clock)
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -104,5 +109,36 @@ fn pinned_bytes_are_not_written_over() {
         assert_whole(&before, b"12");
         writer.join().unwrap();
         assert_eq!(handle.to_vec(), before);
+    });
+}
+
+#[test]
+fn no_reader_sees_what_a_planned_flush_has_ended() {
+    check(|| {
+        let (cache, clock) = cache_with_clock();
+        set(&cache, "k", b"11111111");
+        cache.flush_at(1_000_001);
+        clock.advance(1);
+        let other = cache.clone();
+        let other = modelled::spawn(move || assert_eq!(other.get("k"), None));
+        assert_eq!(cache.get("k"), None);
+        other.join().unwrap();
+        set(&cache, "k", b"22222222");
+        assert_eq!(cache.get("k").as_deref(), Some(&b"22222222"[..]));
+    });
+}
+
+#[test]
+fn what_is_stored_after_a_planned_flush_stays() {
+    check(|| {
+        let (cache, clock) = cache_with_clock();
+        cache.flush_at(1_000_001);
+        clock.advance(1);
+        let other = cache.clone();
+        let other = modelled::spawn(move || other.get("other"));
+        set(&cache, "k", b"11111111");
+        assert_eq!(cache.get("k").as_deref(), Some(&b"11111111"[..]));
+        other.join().unwrap();
+        assert_eq!(cache.get("k").as_deref(), Some(&b"11111111"[..]));
     });
 }

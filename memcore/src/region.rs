@@ -57,15 +57,20 @@ impl<T> fmt::Debug for Region<T> {
 #[cfg(all(unix, not(miri), not(loom)))]
 mod mapped {
     use std::ptr::NonNull;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-    use super::Cell;
+    use super::{Cell, OS_PAGE};
+
+    /// Bytes of a huge page.
+    const HUGE_PAGE: usize = 2 << 20;
 
     /// A reserved run of `len` zeroed cells.
     pub(crate) struct Region<T> {
         base: NonNull<T>,
         len: usize,
+        huge: AtomicBool,
     }
 
     // SAFETY: the region owns its mapping, and cells are `Sync` and hold no thread-bound state.
@@ -91,7 +96,7 @@ mod mapped {
                 )?
             };
             let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
-            Ok(Self { base, len })
+            Ok(Self { base, len, huge: AtomicBool::new(false) })
         }
 
         /// How many cells there are.
@@ -140,11 +145,14 @@ mod mapped {
 
         /// Gives the whole pages within these cells back to the system; they read as zero again.
         pub(crate) fn release(&self, first: usize, count: usize) {
-            let start = (first * size_of::<T>()).next_multiple_of(super::OS_PAGE);
-            let end = (first + count) * size_of::<T>() / super::OS_PAGE * super::OS_PAGE;
+            let start = (first * size_of::<T>()).next_multiple_of(OS_PAGE);
+            let end = (first + count) * size_of::<T>() / OS_PAGE * OS_PAGE;
             assert!(first + count <= self.len, "cells out of range");
             if start >= end {
                 return;
+            }
+            if self.huge.load(Ordering::Relaxed) {
+                self.keep_holes(start, end);
             }
             // SAFETY: page-aligned and within the mapping; cells are atomics for which the zeroes
             // that appear are valid, and nobody holds a plain reference into released memory.
@@ -160,15 +168,30 @@ mod mapped {
 
         /// Asks for huge pages, or for none; a refusal changes nothing but speed and slack.
         pub(crate) fn advise_huge(&self, on: bool) {
+            self.huge.store(on, Ordering::Relaxed);
+            self.advise_huge_for(0, self.len * size_of::<T>(), on);
+        }
+
+        /// No huge pages any more where bytes `start..end` are about to be given back: the system
+        /// makes new ones of whatever is left around a hole, and would fill it.
+        #[cold]
+        fn keep_holes(&self, start: usize, end: usize) {
+            let base = self.base.as_ptr().addr();
+            let first = ((base + start) / HUGE_PAGE * HUGE_PAGE).saturating_sub(base);
+            let behind = (base + end).next_multiple_of(HUGE_PAGE) - base;
+            self.advise_huge_for(first, behind.min(self.len * size_of::<T>()), false);
+        }
+
+        fn advise_huge_for(&self, start: usize, end: usize, on: bool) {
             #[cfg(target_os = "linux")]
-            // SAFETY: advice on the region's own mapping that leaves its contents alone.
+            // SAFETY: advice on a part of the region's own mapping that leaves its contents alone.
             unsafe {
-                let bytes = self.len * size_of::<T>();
                 let advice = if on { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
-                let _ = madvise(self.base.as_ptr().cast(), bytes, advice);
+                let address = self.base.as_ptr().cast::<u8>().add(start);
+                let _ = madvise(address.cast(), end - start, advice);
             }
             #[cfg(not(target_os = "linux"))]
-            let _ = on;
+            let _ = (start, end, on);
         }
     }
 

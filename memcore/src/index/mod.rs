@@ -374,8 +374,13 @@ impl Index {
         lock: &mut Guard<'_>,
     ) -> Result<(), GroupFull> {
         let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
-        if lock.stash.len() >= stash_of_groups(groups) {
+        let (len, most) = (lock.stash.len(), stash_of_groups(groups));
+        if len >= most {
             return Err(GroupFull);
+        }
+        if len == lock.stash.capacity() {
+            // Left to itself it might take twice what is accounted for.
+            lock.stash.reserve_exact(len.max(4).min(most - len));
         }
         self.set_mark(home.line + 1, true);
         lock.stash.push((position.at, loc));

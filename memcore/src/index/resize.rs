@@ -7,7 +7,7 @@
 
 use super::{
     BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
-    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, tag_of, word_of,
+    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, stash_of_groups, tag_of, word_of,
 };
 use crate::region::OS_PAGE;
 use crate::segments::Loc;
@@ -110,7 +110,7 @@ impl Index {
                 mapping.old.store(new, Ordering::Relaxed);
             }
         });
-        (moved + 1 == old).then(|| self.vacate(shard, old, new))
+        (moved + 1 == old).then(|| self.vacate(shard, old, new, lock))
     }
 
     fn move_group(
@@ -135,15 +135,15 @@ impl Index {
             let home = self.home_in(shard, group, at);
             self.place_or_stash(home, Position { shard, at }, loc_of(word), lock, lost);
         }
-        let (mine, others) = lock
-            .stash
-            .drain(..)
-            .partition::<Vec<_>, _>(|&(at, _)| scale(at, from.count) == from.number);
-        lock.stash = others;
-        for (at, loc) in mine {
-            let group = Group { number: scale(at, new), count: new };
-            let home = self.home_in(shard, group, at);
-            self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
+        // From the end, as those that go back into the stash do so at its end.
+        for place in (0..lock.stash.len()).rev() {
+            let (at, loc) = lock.stash[place];
+            if scale(at, from.count) == from.number {
+                lock.stash.swap_remove(place);
+                let group = Group { number: scale(at, new), count: new };
+                let home = self.home_in(shard, group, at);
+                self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
+            }
         }
         self.move_ghosts(shard, from, new, ghosts);
     }
@@ -165,7 +165,7 @@ impl Index {
     }
 
     /// Gives the memory behind a shrunk shard back to the system.
-    fn vacate(&self, shard: u32, old: u32, new: u32) -> usize {
+    fn vacate(&self, shard: u32, old: u32, new: u32, lock: &mut Guard<'_>) -> usize {
         let (before, after) = (pages_of_groups(old as usize), pages_of_groups(new as usize));
         if after >= before {
             return 0;
@@ -177,6 +177,7 @@ impl Index {
             let (first, end) = (page(first.max(after)), page(end.min(before)));
             self.slots.release(first, end - first);
         }
+        lock.stash.shrink_to(stash_of_groups(new as usize));
         self.rows.leave(old, new)
     }
 

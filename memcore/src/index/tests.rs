@@ -221,3 +221,21 @@ fn a_full_group_refuses_and_stays_whole() {
     assert!(index.insert(position, 33, &mut lock).is_ok());
     assert_eq!(lock.items, 1);
 }
+
+/// Vectors like to take twice what they need, and to keep what they once had.
+#[test]
+fn the_stash_takes_no_more_memory_than_is_accounted_for() {
+    let index = Index::new(1, 40_000, false).unwrap();
+    let position = Position { shard: 0, at: 5 };
+    for groups in [153, 652, 38] {
+        let mut lock = index.lock(position);
+        index.resize_to(0, groups, &mut lock);
+        while index.is_moving(0, &lock) {
+            index.advance(0, &mut lock, |_, _| {});
+        }
+        while index.insert(position, 1, &mut lock).is_ok() {}
+        let most = stash_of_groups(groups as usize);
+        assert_eq!(lock.stash.len(), most);
+        assert!(lock.stash.capacity() <= most, "{} of {most}", lock.stash.capacity());
+    }
+}
