@@ -1,7 +1,7 @@
 //! The engine: what all operations share. Finding an item, looking at it, making it visible, and
 //! removing it, each in one place.
 //!
-//! Lock order: reclaimer, shard, log, pool.
+//! Lock order: reclaimer, shard, log, rows of the index, pool.
 
 use std::fmt;
 use std::ops::ControlFlow;

@@ -76,10 +76,8 @@ impl Engine {
         let mut unfinished = false;
         for shard in 0..self.index.shards() {
             let mut lock = self.index.lock(Position { shard, at: 0 });
-            if let Some(resize) = self.index.shrinkage(shard, &lock)
-                && !self.index.is_moving(shard, &lock)
-            {
-                self.index.begin(shard, resize, &mut lock);
+            if !self.index.is_moving(shard, &lock) {
+                self.index.shrink(shard, &mut lock);
             }
             while left > 0 && self.advance_index(shard, &mut lock, now) {
                 left -= 1;

@@ -424,11 +424,9 @@ impl Engine {
             for _ in 0..2 {
                 self.advance_index(position.shard, lock, now);
             }
-        } else if let Some(resize) = self.index.growth(position.shard, lock) {
-            match self.pool.take_bytes(&self.table, resize.more, &self.memory) {
-                true => self.index.begin(position.shard, resize, lock),
-                false => self.index.give_up(position.shard, resize, lock),
-            }
+        } else {
+            let take = |bytes| self.pool.take_bytes(&self.table, bytes, &self.memory);
+            self.index.grow(position.shard, lock, take);
         }
     }
 

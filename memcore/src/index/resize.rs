@@ -26,14 +26,6 @@ const STEPS: usize = 16;
 /// Words of a page.
 const PAGE: usize = OS_PAGE / size_of::<u64>();
 
-/// A change of size, in bytes of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Resize {
-    groups: u32,
-    /// Bytes that it takes first.
-    pub(crate) more: usize,
-}
-
 impl Index {
     /// Whether the shard is on its way to another size.
     pub(crate) fn is_moving(&self, shard: u32, _lock: &Guard<'_>) -> bool {
@@ -41,34 +33,32 @@ impl Index {
         mapping.old.load(Ordering::Relaxed) != mapping.new.load(Ordering::Relaxed)
     }
 
-    /// The size that a crowded shard should grow to.
+    /// Begins to grow a crowded shard, if `take` gets the bytes for it.
     #[inline]
-    pub(crate) fn growth(&self, shard: u32, lock: &Guard<'_>) -> Option<Resize> {
+    pub(crate) fn grow(&self, shard: u32, lock: &mut Guard<'_>, take: impl FnOnce(usize) -> bool) {
         let groups = self.groups(shard);
         if u64::from(lock.items) * 100 <= slots(groups) * FULL {
-            return None;
+            return;
         }
         let pages = pages_of_groups(groups as usize);
         let wanted = groups_of_pages(pages + (pages / STEPS).max(1)).min(self.groups_max);
-        let resize = || Resize { groups: wanted, more: self.rows.enter(groups, wanted) };
-        (wanted > groups).then(resize)
+        if wanted > groups && self.rows.enter(groups, wanted, take) {
+            self.begin(shard, wanted, lock);
+        }
     }
 
-    /// There is no memory for a growth.
-    pub(crate) fn give_up(&self, shard: u32, resize: Resize, _lock: &Guard<'_>) {
-        self.rows.leave(resize.groups, self.groups(shard));
-    }
-
-    /// The size that a sparse shard should shrink to.
-    pub(crate) fn shrinkage(&self, shard: u32, lock: &Guard<'_>) -> Option<Resize> {
+    /// Begins to shrink a sparse shard.
+    pub(crate) fn shrink(&self, shard: u32, lock: &mut Guard<'_>) {
         let groups = self.groups(shard);
         let items = u64::from(lock.items);
         if items * 100 >= slots(groups) * SPARSE {
-            return None;
+            return;
         }
         let wanted = items * 100 / SHRUNK / (LINE * LINES) as u64;
         let wanted = groups_of_pages(pages_of_groups(wanted as usize).max(pages_min()));
-        (wanted < groups).then_some(Resize { groups: wanted, more: 0 })
+        if wanted < groups {
+            self.begin(shard, wanted, lock);
+        }
     }
 
     #[cfg(test)]
@@ -77,16 +67,16 @@ impl Index {
             self.advance(shard, lock, |_, loc| panic!("lost {loc}"));
         }
         if groups != self.groups(shard) {
-            self.begin(shard, Resize { groups, more: 0 }, lock);
+            self.begin(shard, groups, lock);
         }
     }
 
     /// Starts a change of size. The memory for it is there.
-    pub(crate) fn begin(&self, shard: u32, resize: Resize, _lock: &mut Guard<'_>) {
+    fn begin(&self, shard: u32, groups: u32, _lock: &mut Guard<'_>) {
         let mapping = &self.shards[shard as usize].shared.0;
         mapping.change(|| {
             mapping.moved.store(0, Ordering::Relaxed);
-            mapping.new.store(resize.groups, Ordering::Relaxed);
+            mapping.new.store(groups, Ordering::Relaxed);
         });
     }
 

@@ -32,22 +32,24 @@ impl Rows {
         shards * (taken * OS_PAGE + stash_bytes(GROUPS_MIN))
     }
 
-    /// A shard grows: the bytes that this takes.
-    pub(super) fn enter(&self, from: u32, to: u32) -> usize {
+    /// A shard grows if `take` gets the bytes for it. Until then nobody else enters the rows: they
+    /// are not there for nothing before they were taken.
+    pub(super) fn enter(&self, from: u32, to: u32, take: impl FnOnce(usize) -> bool) -> bool {
         let stash = stash_bytes(to) - stash_bytes(from);
         let Some(users) = &self.users else {
-            return stash + page_bytes(to) - page_bytes(from);
+            return take(stash + page_bytes(to) - page_bytes(from));
         };
         let mut users = users.lock();
-        let mut fresh = 0;
-        for row in &mut users[rows_of_groups(from)..rows_of_groups(to)] {
-            fresh += usize::from(*row == 0);
-            *row += 1;
+        let rows = &mut users[rows_of_groups(from)..rows_of_groups(to)];
+        let fresh = rows.iter().filter(|&&users| users == 0).count();
+        let taken = take(stash + fresh * self.row_bytes());
+        if taken {
+            rows.iter_mut().for_each(|users| *users += 1);
         }
-        stash + fresh * self.row_bytes()
+        taken
     }
 
-    /// A shard has shrunk, or does not grow after all: the bytes that are free now.
+    /// A shard has shrunk: the bytes that are free now.
     pub(super) fn leave(&self, from: u32, to: u32) -> usize {
         let stash = stash_bytes(from) - stash_bytes(to);
         let Some(users) = &self.users else {
@@ -97,9 +99,14 @@ mod tests {
 
     const ROW: usize = 4 * BLOCK_PAGES * OS_PAGE;
 
-    /// What a shard takes that grows to two and a half rows.
+    /// What a shard takes that grows to two and a half rows, its stash left out.
     fn grow(rows: &Rows) -> usize {
-        rows.enter(GROUPS_MIN, 160) - (stash_bytes(160) - stash_bytes(GROUPS_MIN))
+        let mut taken = 0;
+        assert!(rows.enter(GROUPS_MIN, 160, |bytes| {
+            taken = bytes;
+            true
+        }));
+        taken - (stash_bytes(160) - stash_bytes(GROUPS_MIN))
     }
 
     #[test]
@@ -116,13 +123,26 @@ mod tests {
     fn on_huge_pages_the_first_shard_takes_a_row_and_the_last_one_frees_it() {
         let rows = Rows::new(4, 10, true);
         assert_eq!(rows.bytes([GROUPS_MIN; 4].into_iter()), Rows::bytes_min(4, true));
-        let grown = rows.enter(GROUPS_MIN, 160);
         let stash = stash_bytes(160) - stash_bytes(GROUPS_MIN);
-        assert_eq!(grown, 2 * ROW + stash);
+        assert!(!rows.enter(GROUPS_MIN, 160, |_| false));
+        assert_eq!(grow(&rows), 2 * ROW);
         assert_eq!(grow(&rows), 0);
         let groups = [160, 160, GROUPS_MIN, GROUPS_MIN];
         assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, true) + 2 * ROW + 2 * stash);
         assert_eq!(rows.leave(160, GROUPS_MIN), stash);
         assert_eq!(rows.leave(160, 100), ROW + stash_bytes(160) - stash_bytes(100));
+    }
+
+    /// What one shard could not pay for is not there for another one.
+    #[test]
+    fn as_much_is_freed_as_was_taken_while_others_get_nothing() {
+        let rows = Rows::new(4, 10, true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..20_000).for_each(|_| _ = rows.enter(GROUPS_MIN, 160, |_| false)));
+            for _ in 0..20_000 {
+                let taken = grow(&rows) + stash_bytes(160) - stash_bytes(GROUPS_MIN);
+                assert_eq!(rows.leave(160, GROUPS_MIN), taken);
+            }
+        });
     }
 }

@@ -36,8 +36,8 @@ fn step(index: &Index, shard: u32, lock: &mut Guard<'_>, lost: &mut Vec<Loc>) {
                 index.advance(shard, lock, |_, loc| lost.push(loc));
             }
         }
-    } else if let Some(resize) = index.growth(shard, lock) {
-        index.begin(shard, resize, lock);
+    } else {
+        index.grow(shard, lock, |_| true);
     }
 }
 
@@ -126,8 +126,8 @@ fn removal_leaves_the_others_and_shrinking_keeps_them() {
             };
             freed += index.advance(0, &mut lock, lost).unwrap_or(0);
         }
-        if let Some(resize) = index.shrinkage(0, &lock) {
-            index.begin(0, resize, &mut lock);
+        if !index.is_moving(0, &lock) {
+            index.shrink(0, &mut lock);
         }
     }
     drop(lock);
