@@ -111,7 +111,7 @@ impl Acceptor {
                     self.ready.push(index);
                 }
             }
-            self.resume()?;
+            self.resume();
         }
         Ok(())
     }
@@ -203,19 +203,22 @@ impl Acceptor {
     }
 
     /// Ends a pause that has lost its reason.
-    fn resume(&mut self) -> io::Result<()> {
+    fn resume(&mut self) {
         let full = self.is_full() && !self.shared.config.maxconns_fast;
         let over = |pause: &mut Pause| match pause.shortage {
             true => pause.since.elapsed() >= RETRY,
             false => !full,
         };
-        let Some(pause) = self.pause.take_if(over) else { return Ok(()) };
+        let Some(pause) = self.pause.take_if(over) else { return };
         self.control.paused.store(false, Ordering::Relaxed);
         let connections = &self.shared.connections;
         let micros = u64::try_from(pause.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         connections.listen_disabled_us.fetch_add(micros, Ordering::Relaxed);
         connections.accepting.store(true, Ordering::Relaxed);
-        self.watch_all()
+        // What the system is short of may be missing here too, which is no reason to end.
+        if self.watch_all().is_err() {
+            self.pause(true);
+        }
     }
 
     /// Watches all sockets; those with connections waiting report at once.

@@ -300,6 +300,11 @@ impl Session {
         batch: &mut Batch<'a>,
     ) -> bool {
         let work = match request {
+            Request::Get { verb, exptime, keys } if let Some(key) = keys.single() => {
+                let first = batch.key(key);
+                let (end, line_end, last, single) = (first + 1, *pos, true, true);
+                Work::Get(Retrieval { verb, exptime, first, end, line_end, last, single })
+            }
             Request::Get { verb, exptime, keys } => {
                 let line_end = *pos;
                 *pos = start;

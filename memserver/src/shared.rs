@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) started: u32,
     /// Stops the server; the argument asks for a graceful stop.
     pub(crate) stop: Hook<bool>,
+    /// Shared by all answers about connections that were not taken yet, to count them.
+    pub(crate) rolls: Arc<()>,
     /// Puts a question to all workers.
     pub(crate) roll_call: Hook<Arc<Roll>>,
     /// Runs after a connection is closed.
@@ -112,6 +114,7 @@ impl Shared {
             test_clock: OnceLock::new(),
             started: cache.now(),
             stop: OnceLock::new(),
+            rolls: Arc::default(),
             roll_call: OnceLock::new(),
             on_close: OnceLock::new(),
             reset: Mutex::default(),

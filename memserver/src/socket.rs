@@ -3,7 +3,7 @@
 //! Its two hot calls go to the kernel directly: the C library makes each of them a cancellation
 //! point, which costs more than parsing a request.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net as unix;
@@ -13,7 +13,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 /// A non-blocking connection to one client.
 #[derive(Debug)]
@@ -81,10 +81,8 @@ impl Socket {
 
     /// Writes several pieces with one call.
     pub(crate) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => (&mut &*stream).write_vectored(pieces),
-            Self::Unix(stream) => (&mut &*stream).write_vectored(pieces),
-        }
+        let mut nothing_else = SendAncillaryBuffer::default();
+        Ok(sendmsg(self, pieces, &mut nothing_else, SendFlags::NOSIGNAL)?)
     }
 }
 

@@ -399,3 +399,25 @@ fn connections_that_come_too_late_are_given_back() {
     assert_eq!(shared.connections.current.load(Ordering::Acquire), 0);
     assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
 }
+
+#[test]
+fn long_statistics_take_turns_in_memory() {
+    let server = Harness::small();
+    for number in 0..50_000 {
+        let key = format!("{number:0>240}:x");
+        server.shared.prefixes.count(key.as_bytes(), crate::prefixes::Use::Set);
+    }
+    let mut slow = server.connect();
+    slow.write_all(b"stats detail dump\r\n").unwrap();
+    let start = Instant::now();
+    while server.shared.copies.used() == 0 {
+        assert!(start.elapsed() < WAIT, "nothing is booked");
+        thread::yield_now();
+    }
+    let refused = b"SERVER_ERROR out of memory writing stats\r\n";
+    assert_eq!(server.ask(b"stats detail dump\r\n"), refused);
+    drop(slow);
+    server.settle(0);
+    assert_eq!(server.shared.copies.used(), 0);
+    assert!(server.ask(b"stats detail dump\r\n").ends_with(b"END\r\n"));
+}

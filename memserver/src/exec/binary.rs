@@ -155,6 +155,9 @@ impl Exec<'_> {
         self.attend();
         match answer {
             Answer::Listed | Answer::Reset | Answer::Done => write::done(out.bytes(), to, 0),
+            Answer::Lines(lines) if !self.book(lines.len(), out) => {
+                refuse(to, Status::OutOfMemory, out);
+            }
             Answer::Lines(lines) => {
                 // The value ends as the lines would in text.
                 let value = [&lines[..], text::write::END].concat();

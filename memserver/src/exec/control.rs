@@ -74,6 +74,7 @@ impl Exec<'_> {
             Answer::Listed => out.put(write::END),
             Answer::Reset => out.put(write::RESET),
             Answer::Done => out.put(write::OK),
+            Answer::Lines(lines) if !self.book(lines.len(), out) => out.put(stats::OUT_OF_MEMORY),
             Answer::Lines(lines) => {
                 out.put(&lines);
                 out.put(write::END);

@@ -109,12 +109,10 @@ impl Exec<'_> {
         out: &mut Output,
         head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Delivered {
-        if !self.shared.copies.take(len) {
+        if !self.book(len, out) {
             self.counters.response_oom.add(1);
-            self.shared.note_shortage();
             return Delivered::NoRoom;
         }
-        out.charge(self.shared, len);
         // The first look has counted as a use already. A value that has grown since by more than
         // its booking is refused like one that finds no room.
         let how = Fetch { inline_max: len, peek: true, ..Fetch::default() };

@@ -80,26 +80,19 @@ impl<'w> Exec<'w> {
         session: &mut Session,
         out: &mut Output,
     ) -> Flow {
-        match job.work {
-            Work::Get(run) => return self.retrieve(&run, batch, out),
-            Work::Put(head, key, value) => {
-                self.put(&head, key.map(|index| batch.keys[index as usize]), value, out);
-            }
-            Work::Text(request, key) => {
-                let key = key.map(|index| batch.keys[index as usize]);
-                return self.text(request, key, session, out);
-            }
-            Work::Binary(request, key) => {
-                let key = key.map(|index| batch.keys[index as usize]);
-                self.binary(&request, key, session, out);
-            }
-            Work::Begin(head, line, value) => self.begin(&head, line, value, session),
-            Work::Body(value, end) => self.upload(value, end, session, out),
-            Work::Spoiled(head) => self.spoiled_at_once(&head, out),
-            Work::Watch(words) => return self.watch(words, session, out),
+        let hashed = |key: &Option<KeyIndex>| key.map(|index| batch.keys[index as usize]);
+        match &job.work {
+            Work::Get(run) => return self.retrieve(run, batch, out),
+            Work::Put(head, key, value) => self.put(head, hashed(key), value, out),
+            Work::Text(request, key) => return self.text(request, hashed(key), session, out),
+            Work::Binary(request, key) => self.binary(request, hashed(key), session, out),
+            Work::Begin(head, line, value) => self.begin(head, line, value, session),
+            Work::Body(value, end) => self.upload(value, *end, session, out),
+            Work::Spoiled(head) => self.spoiled_at_once(head, out),
+            Work::Watch(words) => return self.watch(*words, session, out),
             Work::Stream => self.stream(session, out),
             Work::Reject(error) => out.put(error.reply()),
-            Work::RejectFrame(to, status) => binary::refuse(to, status, out),
+            Work::RejectFrame(to, status) => binary::refuse(*to, *status, out),
         }
         Flow::Done
     }
@@ -107,12 +100,16 @@ impl<'w> Exec<'w> {
     /// A request without a data block.
     fn text(
         &self,
-        request: Request<'_>,
+        request: &Request<'_>,
         key: Option<Key<'_>>,
         session: &mut Session,
         out: &mut Output,
     ) -> Flow {
-        match (request, key) {
+        if let Request::Meta(meta) = request {
+            self.meta(meta, key, out);
+            return Flow::Done;
+        }
+        match (*request, key) {
             (Request::Arith { verb, delta, noreply, .. }, Some(key)) => {
                 self.arith(key, verb, delta, reply(out, noreply));
             }
@@ -120,7 +117,6 @@ impl<'w> Exec<'w> {
                 self.touch(key, exptime, reply(out, noreply));
             }
             (Request::Delete { noreply, .. }, Some(key)) => self.delete(key, reply(out, noreply)),
-            (Request::Meta(meta), key) => self.meta(&meta, key, out),
             (Request::MetaNoop, _) => out.put(memproto::meta::write::MN),
             (Request::FlushAll { delay, noreply }, _) => self.flush(delay, reply(out, noreply)),
             (Request::Version, _) => out.put(write::VERSION),
@@ -152,6 +148,18 @@ impl<'w> Exec<'w> {
     /// The version to show.
     fn version(&self, version: u64) -> u64 {
         if self.shared.config.cas_enabled { version } else { 0 }
+    }
+
+    /// Books `bytes` that a long answer takes until its client has read it; false if there is no
+    /// room for them.
+    fn book(&self, bytes: usize, out: &mut Output) -> bool {
+        let is_booked = self.shared.copies.take(bytes);
+        if is_booked {
+            out.charge(self.shared, bytes);
+        } else {
+            self.shared.note_shortage();
+        }
+        is_booked
     }
 
     /// Takes note of who looks on now.

@@ -17,6 +17,11 @@ use crate::shared::Shared;
 use crate::stream::{CLASS_MAX, Dump, Facts, Format, Roll, Sizes, Stream};
 use crate::watch::attention;
 
+/// Lists of all connections at once. Each takes memory until its client has read it.
+const ROLLS_MAX: usize = 16;
+/// There is no room for the answer.
+pub(crate) const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory writing stats\r\n";
+
 /// How a request for statistics ends.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -58,6 +63,9 @@ pub(crate) fn report<'w>(
             return Answer::Streamed(Stream::Sizes(Sizes::default(), format));
         }
         b"sizes" => list.add("sizes_status", "disabled"),
+        b"conns" if Arc::strong_count(&shared.rolls) > ROLLS_MAX => {
+            return Answer::Refused(OUT_OF_MEMORY);
+        }
         b"conns" => return Answer::Streamed(Stream::Conns(call_roll(shared, asker), format)),
         b"detail" => return detail(shared, words.next()),
         b"cachedump" if matches!(format, Format::Text) => {
@@ -111,9 +119,9 @@ fn call_roll(shared: &Shared, asker: usize) -> Arc<Roll> {
     let listening = listening.iter().map(|facts| Facts { idle: up, ..facts.clone() });
     let known = listening.chain(shared.watch.facts(now)).collect();
     let Some(call) = shared.roll_call.get() else {
-        return Arc::new(Roll::new(asker, 0, known));
+        return Arc::new(Roll::new(asker, 0, known, &shared.rolls));
     };
-    let roll = Arc::new(Roll::new(asker, shared.workers.len(), known));
+    let roll = Arc::new(Roll::new(asker, shared.workers.len(), known, &shared.rolls));
     call(Arc::clone(&roll));
     roll
 }
@@ -138,5 +146,26 @@ impl List<'_, '_> {
         for name in names {
             self.add(name, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn few_lists_of_connections_wait_for_their_clients() {
+        let cache = memcore::Cache::new(64 << 20).unwrap();
+        let shared = Shared::new(cache, Arc::new(Config { threads: 1, ..Config::default() }));
+        let ask = || {
+            let words = [&b"conns"[..]].into_iter();
+            report(&shared, 0, Format::Text, words, &mut |_, _| panic!("at once"))
+        };
+        let mut waiting: Vec<_> = (0..ROLLS_MAX).map(|_| ask()).collect();
+        assert!(waiting.iter().all(|answer| matches!(answer, Answer::Streamed(_))));
+        assert!(matches!(ask(), Answer::Refused(OUT_OF_MEMORY)));
+        waiting.pop();
+        assert!(matches!(ask(), Answer::Streamed(_)));
     }
 }

@@ -3,6 +3,7 @@
 //! when it gets to it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -15,6 +16,8 @@ pub(crate) struct Roll {
     /// Workers that have not answered.
     missing: AtomicUsize,
     found: Mutex<VecDeque<Facts>>,
+    /// Shared by all of a server.
+    _counted: Arc<()>,
 }
 
 /// What is known about a connection.
@@ -33,9 +36,11 @@ pub(crate) struct Facts {
 }
 
 impl Roll {
-    /// A question by worker number `asker` to `workers` workers; `known` is known already.
-    pub(crate) fn new(asker: usize, workers: usize, known: Vec<Facts>) -> Self {
-        Self { asker, missing: AtomicUsize::new(workers), found: Mutex::new(known.into()) }
+    /// A question by worker number `asker` to `workers` workers; `known` is known already. It is
+    /// counted by the copies of `counted`.
+    pub(crate) fn new(asker: usize, workers: usize, known: Vec<Facts>, counted: &Arc<()>) -> Self {
+        let (missing, found) = (AtomicUsize::new(workers), Mutex::new(known.into()));
+        Self { asker, missing, found, _counted: Arc::clone(counted) }
     }
 
     /// Takes the answer of one worker; true if it was the last.
