@@ -117,7 +117,13 @@ impl Conn {
         if wants_more {
             // With thousands of clients whose values come in parts, room for more would add up.
             let missing = self.session.expected().saturating_sub(input.len());
-            input.reserve_exact(missing.clamp(READ_ON_MIN, READ_MAX));
+            let room = missing.clamp(READ_ON_MIN, READ_MAX);
+            if input.len() < READ_MAX {
+                input.reserve_exact(room);
+            } else {
+                // A long line would be copied for every piece of it.
+                input.reserve(room);
+            }
             let room = input.capacity() - input.len();
             self.receive(room, counters, |socket| socket.read_spare(&mut input))?;
         }
