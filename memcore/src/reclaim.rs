@@ -44,6 +44,8 @@ const ROUNDS_MAX: u32 = 16;
 const COPY_MAX: usize = 2;
 /// So many words are brought near ahead of a walk.
 const AHEAD: usize = 256;
+/// Groups of a shard that is being resized are moved on after each victim, so many.
+const GROUPS_MOVED: usize = 8;
 /// Items' worth of a sweep when there is nothing else to reclaim.
 const SWEEP: usize = 256;
 /// One segment in so many is kept free ahead of the writers.
@@ -322,6 +324,9 @@ impl Engine {
 
     fn finish(&self, reclaim: &mut Reclaim, victim: &Victim) {
         reclaim.evictions = reclaim.evictions.wrapping_add(1);
+        // Where items get larger the index may shrink, and there may be no host to look after it.
+        let mut left = GROUPS_MOVED;
+        self.tend_shard(reclaim.evictions % self.index.shards(), &mut left);
         let used = self.table.used(victim.id).load(Ordering::Relaxed) as usize * 4;
         if victim.kept || victim.copied > used / 4 * SURVIVORS {
             reclaim.rounds += 1;

@@ -57,7 +57,6 @@ impl<T> fmt::Debug for Region<T> {
 #[cfg(all(unix, not(miri), not(loom)))]
 mod mapped {
     use std::ptr::NonNull;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
@@ -70,7 +69,6 @@ mod mapped {
     pub(crate) struct Region<T> {
         base: NonNull<T>,
         len: usize,
-        huge: AtomicBool,
     }
 
     // SAFETY: the region owns its mapping, and cells are `Sync` and hold no thread-bound state.
@@ -96,7 +94,7 @@ mod mapped {
                 )?
             };
             let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
-            Ok(Self { base, len, huge: AtomicBool::new(false) })
+            Ok(Self { base, len })
         }
 
         /// How many cells there are.
@@ -151,9 +149,7 @@ mod mapped {
             if start >= end {
                 return;
             }
-            if self.huge.load(Ordering::Relaxed) {
-                self.keep_holes(start, end);
-            }
+            self.keep_holes(start, end);
             // SAFETY: page-aligned and within the mapping; cells are atomics for which the zeroes
             // that appear are valid, and nobody holds a plain reference into released memory.
             let refused = unsafe {
@@ -168,13 +164,11 @@ mod mapped {
 
         /// Asks for huge pages, or for none; a refusal changes nothing but speed and slack.
         pub(crate) fn advise_huge(&self, on: bool) {
-            self.huge.store(on, Ordering::Relaxed);
             self.advise_huge_for(0, self.len * size_of::<T>(), on);
         }
 
         /// No huge pages any more where bytes `start..end` are about to be given back: the system
         /// makes new ones of whatever is left around a hole, and would fill it.
-        #[cold]
         fn keep_holes(&self, start: usize, end: usize) {
             let base = self.base.as_ptr().addr();
             let first = ((base + start) / HUGE_PAGE * HUGE_PAGE).saturating_sub(base);

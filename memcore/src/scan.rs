@@ -71,19 +71,24 @@ impl Engine {
     /// Goes on with shards whose size is changing, and finds sparse ones; true if a change is not
     /// complete.
     pub(crate) fn tend_index(&self, budget: usize) -> bool {
-        let now = self.clock_now();
         let mut left = budget.div_ceil(GROUP_COST).max(1);
         let mut unfinished = false;
         for shard in 0..self.index.shards() {
-            let mut lock = self.index.lock(Position { shard, at: 0 });
-            if !self.index.is_moving(shard, &lock) {
-                self.index.shrink(shard, &mut lock);
-            }
-            while left > 0 && self.advance_index(shard, &mut lock, now) {
-                left -= 1;
-            }
-            unfinished |= left == 0 && self.index.is_moving(shard, &lock);
+            unfinished |= self.tend_shard(shard, &mut left);
         }
         unfinished
+    }
+
+    /// The same for one shard, of which `left` groups may be moved.
+    pub(crate) fn tend_shard(&self, shard: u32, left: &mut usize) -> bool {
+        let mut lock = self.index.lock(Position { shard, at: 0 });
+        if !self.index.is_moving(shard, &lock) {
+            self.index.shrink(shard, &mut lock);
+        }
+        let now = self.clock_now();
+        while *left > 0 && self.advance_index(shard, &mut lock, now) {
+            *left -= 1;
+        }
+        *left == 0 && self.index.is_moving(shard, &lock)
     }
 }

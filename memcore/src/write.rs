@@ -113,6 +113,7 @@ impl Engine {
     }
 
     /// Whether an item of these lengths may be stored.
+    #[inline]
     pub(crate) fn fits(&self, key: usize, value: usize, attrs: &Attrs) -> bool {
         let header = Header {
             key_len: key,
@@ -121,10 +122,11 @@ impl Engine {
             expiry: expiry_field(attrs.expiry),
             version: None,
         };
-        header.words() * 4 <= self.item_max() && value < 1 << 30
+        value < 1 << 30 && header.words() * 4 <= self.item_max()
     }
 
     /// Bytes of the largest item: half of the limit always takes it.
+    #[inline]
     pub(crate) fn item_max(&self) -> usize {
         self.item_max.load(Ordering::Relaxed)
     }

@@ -183,6 +183,23 @@ fn a_smaller_limit_makes_the_index_smaller() {
     cache.set("k", &[1; 1000], Attrs::default()).unwrap();
 }
 
+/// Nobody calls `maintain` here.
+#[test]
+fn the_index_gets_smaller_when_items_get_larger() {
+    let cache = Cache::builder(LIMIT).build().unwrap();
+    for key in 0..300_000_u32 {
+        cache.set(key.to_le_bytes(), b"", Attrs::default()).unwrap();
+    }
+    let before = cache.stats().index_bytes;
+    for key in 0..30_000_u32 {
+        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::default()).unwrap();
+    }
+    let stats = cache.stats();
+    let after = stats.index_bytes;
+    assert!(before > LIMIT / 3 && after < LIMIT / 20, "{before} bytes before, {after} after");
+    assert!(stats.total.bytes as usize > LIMIT / 10 * 9, "{} bytes of items", stats.total.bytes);
+}
+
 #[test]
 fn what_a_smaller_limit_can_not_hold_is_too_large_and_evicts_nothing() {
     let cache = Cache::builder(32 * MIB).max_item_size(16 * MIB).build().unwrap();

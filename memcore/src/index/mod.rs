@@ -333,6 +333,7 @@ impl Index {
     }
 
     /// The key's slot that leads to `loc`. The shard is locked.
+    #[inline]
     pub(crate) fn find_loc(&self, position: Position, loc: Loc, lock: &Guard<'_>) -> Option<Spot> {
         self.search_locked(position, lock, |spot| spot.loc() == loc)
     }
