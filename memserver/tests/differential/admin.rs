@@ -8,7 +8,7 @@ use crate::stream::Unit;
 
 /// A line that is one, by its form.
 pub(crate) fn command(random: &mut Random, unit: &mut Unit) {
-    const LINES: [&str; 83] = [
+    const LINES: [&str; 81] = [
         "version",
         "version",
         "version x",
@@ -50,7 +50,6 @@ pub(crate) fn command(random: &mut Random, unit: &mut Unit) {
         "lru x",
         "lru mode",
         "lru mode x",
-        "lru mode segmented",
         "lru tune",
         "lru tune 10",
         "lru tune x y z w",
@@ -59,7 +58,6 @@ pub(crate) fn command(random: &mut Random, unit: &mut Unit) {
         "lru tune 20 40 0 2.0",
         "lru tune 20 40 0.2 -1",
         "lru temp_ttl",
-        "lru temp_ttl -1",
         "lru_crawler",
         "lru_crawler x",
         "lru_crawler enable",

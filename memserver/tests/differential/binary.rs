@@ -51,8 +51,10 @@ pub(crate) fn unit(random: &mut Random) -> Unit {
         95 if random.percent(20) => random.pick(&[Opcode::Quit, Opcode::QuitQ]) as u8,
         _ => random.pick(&SELDOM),
     };
+    let known = Opcode::from_byte(opcode).is_some();
+    let opcode = if known || random.errs(1) { opcode } else { Opcode::Get as u8 };
     let mut frame = frame(random, opcode);
-    if random.below(60) == 0 {
+    if random.errs(30) {
         spoil(random, &mut frame);
     }
     let mut unit = write(random, &frame);
@@ -71,7 +73,19 @@ fn frame(random: &mut Random, opcode: u8) -> Frame {
         version: Version::None,
     };
     let flags = random.pick(&[0_u32, 0, 7, u32::MAX]).to_be_bytes();
-    let exptime = random.pick(&[0_u32, 0, 0, 100, 1000, 2_592_001, 2_147_483_647, u32::MAX]);
+    let exptime = random.pick(&[
+        0_u32,
+        0,
+        0,
+        0,
+        100,
+        100,
+        1000,
+        2_592_000,
+        2_592_001,
+        2_147_483_647,
+        u32::MAX,
+    ]);
     let exptime = exptime.to_be_bytes();
     match opcode {
         0x01..=0x03 | 0x11..=0x13 => {

@@ -17,8 +17,9 @@ pub(crate) fn unit(random: &mut Random) -> Unit {
         78..83 => touch(random, &mut unit),
         83..90 => delete(random, &mut unit),
         90..92 => flush(random, &mut unit),
-        92..95 => admin::command(random, &mut unit),
-        _ => admin::bad_line(random, &mut unit),
+        92..94 => admin::command(random, &mut unit),
+        _ if random.errs(1) => admin::bad_line(random, &mut unit),
+        _ => get(random, &mut unit),
     }
     unit
 }
@@ -35,10 +36,10 @@ fn cas(random: &mut Random, unit: &mut Unit) {
     let value = value(random);
     head(random, unit, "cas", value.len());
     match random.below(20) {
-        0 => unit.put(" ").put(nonsense(random)),
-        1 => unit.put(" 0"),
-        2 => unit,
-        3 => unit.put(" ").put_version(1),
+        _ if random.errs(20) => unit.put(" ").put(nonsense(random)),
+        _ if random.errs(20) => unit,
+        0 => unit.put(" 0"),
+        1 => unit.put(" ").put_version(1),
         _ => unit.put(" ").put_version(0),
     };
     end(random, unit);
@@ -47,7 +48,8 @@ fn cas(random: &mut Random, unit: &mut Unit) {
 
 /// The words up to the length.
 fn head(random: &mut Random, unit: &mut Unit, verb: &str, len: usize) {
-    let (bad, wrong) = (random.below(150), nonsense(random));
+    let bad = if random.errs(35) { random.below(4) } else { 4 };
+    let wrong = nonsense(random);
     unit.put(verb).put(" ").put(word(random)).put(" ");
     unit.put(if bad == 0 { wrong } else { random.pick(&["0", "0", "5", "4294967295"]) }).put(" ");
     unit.put(if bad == 1 { wrong } else { exptime(random) });
@@ -59,7 +61,8 @@ fn head(random: &mut Random, unit: &mut Unit, verb: &str, len: usize) {
 
 /// The data block.
 pub(crate) fn block(random: &mut Random, unit: &mut Unit, value: &[u8]) {
-    match random.below(120) {
+    let bad = if random.errs(24) { random.below(5) } else { 5 };
+    match bad {
         0 => unit.put(value).put("x\r\n"),
         1 => unit.put(&value[..value.len().saturating_sub(1)]).put("\r\n"),
         2 => unit.put(value).put("\n"),
@@ -73,8 +76,8 @@ pub(crate) fn block(random: &mut Random, unit: &mut Unit, value: &[u8]) {
 pub(crate) fn end(random: &mut Random, unit: &mut Unit) {
     match random.below(40) {
         0..4 => unit.put(" noreply"),
-        4 if random.percent(20) => unit.put(" NOREPLY"),
-        5 if random.percent(20) => unit.put(" x"),
+        4 if random.errs(5) => unit.put(" NOREPLY"),
+        5 if random.errs(5) => unit.put(" x"),
         _ => unit,
     };
     finish(random, unit);
@@ -92,7 +95,7 @@ fn get(random: &mut Random, unit: &mut Unit) {
 
 fn get_and_touch(random: &mut Random, unit: &mut Unit) {
     unit.put(random.pick(&["gat", "gats"])).put(" ");
-    unit.put(if random.percent(6) { nonsense(random) } else { exptime(random) });
+    unit.put(if random.errs(12) { nonsense(random) } else { exptime(random) });
     keys(random, unit);
 }
 
@@ -115,8 +118,8 @@ fn arithmetic(random: &mut Random, unit: &mut Unit) {
     unit.put(random.pick(&["incr", "decr"])).put(" ").put(word(random)).put(" ");
     let good = random.pick(&["0", "1", "2", "9", "10", "90", "1000", "18446744073709551615"]);
     match random.below(12) {
-        0 => unit.put(nonsense(random)),
-        1 => unit.put(number(random)),
+        0 if random.errs(1) => unit.put(nonsense(random)),
+        1 if random.errs(1) => unit.put(number(random)),
         _ => unit.put(good),
     };
     end(random, unit);
@@ -124,13 +127,13 @@ fn arithmetic(random: &mut Random, unit: &mut Unit) {
 
 fn touch(random: &mut Random, unit: &mut Unit) {
     unit.put("touch ").put(word(random)).put(" ");
-    unit.put(if random.percent(8) { nonsense(random) } else { exptime(random) });
+    unit.put(if random.errs(12) { nonsense(random) } else { exptime(random) });
     end(random, unit);
 }
 
 fn delete(random: &mut Random, unit: &mut Unit) {
     unit.put("delete ").put(word(random));
-    if random.percent(8) {
+    if random.errs(12) {
         unit.put(" ").put(random.pick(&["0", "10", "x"]));
     }
     end(random, unit);
@@ -140,7 +143,7 @@ fn flush(random: &mut Random, unit: &mut Unit) {
     unit.put("flush_all");
     if random.percent(70) {
         unit.put(" ");
-        unit.put(if random.percent(20) { nonsense(random) } else { exptime(random) });
+        unit.put(if random.errs(5) { nonsense(random) } else { exptime(random) });
     }
     end(random, unit);
 }

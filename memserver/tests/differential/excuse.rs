@@ -134,7 +134,7 @@ const EXCUSES: [Excuse; 33] = [
         reason: "on purpose: a number that grows by a digit stays the same item",
         diverges: false,
         applies: |seen| {
-            seen.is("mg")
+            seen.is("mg me")
                 && seen.has_counted()
                 && without_marks(&seen.ours) == without_marks(&seen.theirs)
         },
@@ -327,8 +327,13 @@ const EXCUSES: [Excuse; 33] = [
         reason: "on purpose: time to live is never negative",
         diverges: false,
         applies: |seen| {
-            let wraps = |text: &[u8]| text.windows(3).any(|bytes| bytes == b" t{");
-            (seen.is("mg") || seen.is("ma")) && wraps(&seen.theirs)
+            let wraps = |word: &[u8]| {
+                let time = str::from_utf8(word).ok().and_then(|word| word.strip_prefix('t'));
+                time.and_then(|time| time.parse().ok()).is_some_and(|time: u64| time > 1 << 31)
+            };
+            seen.is("mg ma")
+                && words(&seen.theirs).any(wraps)
+                && without_expiry(&seen.ours) == without_expiry(&seen.theirs)
         },
     },
     Excuse {
@@ -339,7 +344,7 @@ const EXCUSES: [Excuse; 33] = [
             // Less than nothing as 32 bits; the second may just have changed.
             let opposite = |mine: i64, other: i64| (mine + other) as i32;
             let negated = mine.zip(other).map(|(mine, other)| opposite(mine, other));
-            seen.is("me") && negated.is_some_and(|sum| sum.abs() <= 1)
+            seen.is("me") && negated.is_some_and(|sum| sum.abs() <= 4)
         },
     },
     Excuse {
@@ -425,7 +430,7 @@ fn without_size(reply: &[u8]) -> Vec<u8> {
 
 /// A reply without what tells of an item that it was read, is stale, or has been promised.
 fn without_marks(reply: &[u8]) -> Vec<u8> {
-    without(reply, |word| matches!(word, "h0" | "h1" | "W" | "X" | "Z"))
+    without(reply, |word| matches!(word, "h0" | "h1" | "W" | "X" | "Z" | "fetch=yes" | "fetch=no"))
 }
 
 /// A reply without the key, however it is spelled.

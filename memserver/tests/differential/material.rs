@@ -5,15 +5,15 @@ use crate::random::Random;
 /// All keys that can hold an item. The last ones can't stand on a line as they are.
 pub(crate) fn keys() -> Vec<Vec<u8>> {
     let long = vec![b'k'; 250];
-    let binary = b"\xff\0 \r\n".to_vec();
+    let binary = b"\xff\0 \t".to_vec();
     vec![b"a".to_vec(), b"b".to_vec(), b"key/1".to_vec(), long, binary, vec![7; 180]]
 }
 
 /// A key for a line.
 pub(crate) fn word(random: &mut Random) -> Vec<u8> {
     match random.below(100) {
-        0 => vec![b'k'; 251],
-        1 => vec![b'k'; 900],
+        0 if random.errs(1) => vec![b'k'; 251],
+        1 if random.errs(1) => vec![b'k'; 900],
         2..6 => keys()[3].clone(),
         6..50 => b"a".to_vec(),
         50..85 => b"b".to_vec(),
@@ -111,28 +111,15 @@ fn letters(random: &mut Random, len: usize) -> Vec<u8> {
 
 /// A time to live. None ends while a stream is played.
 pub(crate) fn exptime(random: &mut Random) -> &'static str {
-    const TIMES: [&str; 14] = [
-        "0",
-        "0",
-        "0",
-        "0",
-        "100",
-        "100",
-        "1000",
-        "2592000",
-        "2592001",
-        "4000000000",
-        "2147483647",
-        "-1",
-        "-100",
-        "-2147483648",
-    ];
-    random.pick(&TIMES)
+    const GONE: [&str; 4] = ["-1", "-100", "-2147483648", "2592001"];
+    const TIMES: [&str; 8] = ["0", "0", "0", "100", "100", "1000", "2592000", "2147483647"];
+    if random.percent(8) { random.pick(&GONE) } else { random.pick(&TIMES) }
 }
 
 /// A word where a number is wanted.
 pub(crate) fn nonsense(random: &mut Random) -> &'static str {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 20] = [
+        "4000000000",
         "",
         "x",
         "-",

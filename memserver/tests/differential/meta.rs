@@ -34,10 +34,10 @@ pub(crate) fn unit(random: &mut Random, recent: bool) -> Unit {
     let value = value(random);
     if command == "ms" {
         let len = value.len().to_string();
-        unit.put(" ").put(if random.below(120) == 0 { nonsense(random) } else { &len });
+        unit.put(" ").put(if random.errs(60) { nonsense(random) } else { &len });
     }
     // A plain key that is said to be base64 is an error, most of the time.
-    let encoded = encoded != (random.below(100) == 0);
+    let encoded = encoded != random.errs(50);
     if encoded {
         unit.put(" b");
     }
@@ -60,12 +60,12 @@ fn add_flags(
     let mut given = if encoded { vec![b'b'] } else { Vec::new() };
     let count = if flags.is_empty() { 0 } else { random.below(7) };
     for _ in 0..count {
-        let letter = match random.below(150) {
-            0 => random.pick(b"bcfhklOqstuvNRTCDEFIJMSPLxAZz9-.\x7f"),
-            _ => random.pick(flags),
+        let letter = match random.errs(60) {
+            true => random.pick(b"bcfhklOqstuvNRTCDEFIJMSPLxAZz9-.\x7f"),
+            false => random.pick(flags),
         };
         let known = recent || !RECENT.contains(&letter);
-        let once = !given.contains(&letter) || random.below(60) == 0;
+        let once = !given.contains(&letter) || random.errs(30);
         // A key is base64 on purpose.
         if known && once && letter != b'b' {
             given.push(letter);
@@ -73,7 +73,7 @@ fn add_flags(
             argument(random, unit, command, letter);
         }
     }
-    if command != "me" && random.below(300) == 0 {
+    if command != "me" && random.errs(150) {
         for letter in b"PLhlstvcfkuqOIFMNJDTRCb" {
             unit.put(b" ").put([*letter]).put("1");
         }
@@ -81,7 +81,7 @@ fn add_flags(
 }
 
 fn argument(random: &mut Random, unit: &mut Unit, command: &str, letter: u8) {
-    if random.below(60) == 0 {
+    if random.errs(30) {
         unit.put(nonsense(random));
         return;
     }
@@ -102,13 +102,13 @@ fn argument(random: &mut Random, unit: &mut Unit, command: &str, letter: u8) {
             true => unit.put(number(random)),
             false => unit.put(random.pick(&["0", "1", "13", "99", "18446744073709551615"])),
         },
-        b'M' if command == "ma" => unit.put(random.pick(&["I", "D", "+", "-", "Incr", "i", "x"])),
-        b'M' => {
-            let modes = ["S", "E", "A", "P", "R", "A", "P", "A", "P", "Set", "a", "p", "x", ""];
-            unit.put(random.pick(&modes))
+        b'M' if random.errs(6) => {
+            unit.put(random.pick(&["Incr", "i", "x", "Set", "a", "p", "E", "D", ""]))
         }
+        b'M' if command == "ma" => unit.put(random.pick(&["I", "D", "+", "-"])),
+        b'M' => unit.put(random.pick(&["S", "E", "A", "P", "R", "A", "P"])),
         b'O' => match random.below(30) {
-            0 => unit.put("o".repeat(random.pick(&[30, 31, 32, 33, 40]))),
+            0 if random.errs(1) => unit.put("o".repeat(random.pick(&[30, 31, 32, 33, 40]))),
             _ => unit.put(random.pick(&["", "1", "opaque"])),
         },
         // Words are as good as letters.

@@ -68,6 +68,7 @@ impl Reply {
             Piece::Bytes(bytes) => bytes.clone(),
             Piece::Version(_) => b"{version}".to_vec(),
             Piece::Hole => b"{}".to_vec(),
+            Piece::Seconds(seconds) => seconds.0.to_string().into_bytes(),
         });
         pieces.collect::<Vec<_>>().concat()
     }
@@ -89,7 +90,7 @@ impl Reply {
 fn probe(protocol: Protocol, number: usize) -> (Vec<u8>, Vec<u8>) {
     match protocol {
         Protocol::Text => {
-            (format!("mg ~ O{number}\r\n").into(), format!("EN O{number}\r\n").into())
+            (format!("mg ~ O~{number}\r\n").into(), format!("EN O~{number}\r\n").into())
         }
         Protocol::Binary => {
             let mut frame = [0; 24];

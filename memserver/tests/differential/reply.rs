@@ -6,12 +6,27 @@ use crate::stream::Protocol;
 /// A piece of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
+    /// A time to live, or since an access.
+    Seconds(Seconds),
     Bytes(Vec<u8>),
     /// The version that appeared as the so manieth.
     Version(usize),
     /// A number or a text that may differ.
     Hole,
 }
+
+/// Seconds that pass while streams are played, one server after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seconds(pub(crate) u64);
+
+impl PartialEq for Seconds {
+    fn eq(&self, other: &Self) -> bool {
+        const PASSED: u64 = 4;
+        self.0.abs_diff(other.0) <= PASSED
+    }
+}
+
+impl Eq for Seconds {}
 
 /// The versions that a server has shown.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +119,7 @@ impl<'a> Reader<'a> {
             Some("HD" | "EN" | "NF" | "NS" | "EX") => self.words(line, meta_word),
             Some("ME") => self.words(line, |_, word| match word.split_once('=') {
                 Some(("cas", _)) => Word::version(word, 4),
+                Some((name @ ("exp" | "la"), _)) => Word::seconds(word, name.len() + 1),
                 Some((name @ ("cls" | "size"), _)) => Word::Hole(name.len() + 1),
                 _ => Word::Plain,
             }),
@@ -129,6 +145,10 @@ impl<'a> Reader<'a> {
                 Word::Hole(keep) => {
                     self.put(&word[..keep]);
                     self.pieces.push(Piece::Hole);
+                }
+                Word::Seconds(keep, seconds) => {
+                    self.put(&word[..keep]);
+                    self.pieces.push(Piece::Seconds(Seconds(seconds)));
                 }
             }
             self.put(&word[len..]);
@@ -171,20 +191,25 @@ enum Word {
     Version(usize, u64),
     /// So many bytes, then something that may differ.
     Hole(usize),
+    /// So many bytes, then seconds.
+    Seconds(usize, u64),
 }
 
 impl Word {
     fn version(word: &str, keep: usize) -> Self {
         word[keep..].parse().map_or(Self::Plain, |version| Self::Version(keep, version))
     }
+
+    fn seconds(word: &str, keep: usize) -> Self {
+        word[keep..].parse().map_or(Self::Plain, |seconds| Self::Seconds(keep, seconds))
+    }
 }
 
-/// Flags of a meta reply. A time far away depends on when the second began.
+/// Flags of a meta reply.
 fn meta_word(at: usize, word: &str) -> Word {
-    const FAR: u64 = 10_000_000;
     match word.as_bytes().first() {
         Some(b'c') if at > 0 => Word::version(word, 1),
-        Some(b't') if word[1..].parse().is_ok_and(|time: u64| time > FAR) => Word::Hole(1),
+        Some(b'l' | b't') if at > 0 => Word::seconds(word, 1),
         _ => Word::Plain,
     }
 }

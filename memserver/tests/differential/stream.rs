@@ -46,6 +46,29 @@ impl Unit {
         self
     }
 
+    /// A lookup of the same key that shows its version, if this needs one.
+    pub(crate) fn lookup(&self) -> Option<Self> {
+        let [Part::Bytes(head), Part::Version(_), rest @ ..] = &self.parts[..] else { return None };
+        let mut lookup = Self::new(self.protocol);
+        lookup.waits = true;
+        if self.protocol == Protocol::Text {
+            let mut words = head.split(|byte| *byte == b' ');
+            let (verb, key) = (words.next()?, words.next()?);
+            let encoded = if words.any(|word| word == b"b") { " b" } else { "" };
+            match verb {
+                b"cas" => lookup.put("gets ").put(key).put("\r\n"),
+                _ => lookup.put("mg ").put(key).put(" c").put(encoded).put("\r\n"),
+            };
+            return Some(lookup);
+        }
+        let [Part::Bytes(body)] = rest else { return None };
+        let (key_len, extras) = (usize::from(*head.get(3)?), usize::from(*head.get(4)?));
+        let key = body.get(extras..extras + key_len)?;
+        lookup.put([0x80, 0x00, 0, key_len as u8]).put([0; 7]).put([key_len as u8]).put([0; 12]);
+        lookup.put(key);
+        Some(lookup)
+    }
+
     /// Whether earlier replies have to be there before it can be sent.
     pub(crate) fn has_to_wait(&self) -> bool {
         self.waits || self.parts.iter().any(|part| matches!(part, Part::Version(_)))

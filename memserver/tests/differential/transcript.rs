@@ -49,8 +49,8 @@ fn received(piece: &Piece, protocol: Protocol, named: &mut BTreeSet<usize>) -> S
         Piece::Bytes(bytes) => spell(bytes, protocol),
         Piece::Version(number) if named.insert(*number) => format!("{{v{number}=#}}"),
         Piece::Version(number) => format!("{{v{number}}}"),
-        Piece::Hole if protocol == Protocol::Text => "{#}".to_owned(),
-        Piece::Hole => "{6}".to_owned(),
+        Piece::Seconds(_) | Piece::Hole if protocol == Protocol::Text => "{#}".to_owned(),
+        Piece::Seconds(_) | Piece::Hole => "{6}".to_owned(),
     }
 }
 
