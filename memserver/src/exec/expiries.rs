@@ -13,23 +13,31 @@ pub(super) struct Expiries {
     pub(super) created: Option<Expiry>,
     /// Whether some flag in front of T wants to see the expiry that was there before.
     late: bool,
+    /// That expiry, if it has to be known before T acts.
+    before: Option<Expiry>,
 }
 
 impl Expiries {
-    /// Those of `request`; `expiry` turns its numbers into moments.
-    pub(super) fn new(request: &MetaRequest<'_>, expiry: impl Fn(i64) -> Expiry) -> Self {
+    /// Those of `request`; `expiry` turns its numbers into moments, `look` tells the item's.
+    pub(super) fn new(
+        request: &MetaRequest<'_>,
+        expiry: impl Fn(i64) -> Expiry,
+        look: impl FnOnce() -> Option<Expiry>,
+    ) -> Self {
         let (touch, vivify) = (request.ttl().map(&expiry), request.vivify().map(&expiry));
-        let (mut created, mut late) = (vivify, false);
-        if touch.is_some() {
-            let mut letters = request.flags.into_iter().map(|flag| flag.letter);
-            late = letters.find(|letter| b"tRT".contains(letter)) != Some(b'T');
-            let last = request.flags.into_iter().map(|flag| flag.letter);
-            if vivify.is_some() && last.filter(|letter| b"NT".contains(letter)).last() == Some(b'T')
-            {
-                created = touch;
-            }
+        let mut expiries = Self { touch, vivify, created: vivify, late: false, before: None };
+        let place = |letter| request.flags.into_iter().position(|flag| flag.letter == letter);
+        let Some(at) = place(b'T') else { return expiries };
+        let is_in_front = |place: Option<usize>| place.is_some_and(|place| place < at);
+        if is_in_front(place(b'N')) {
+            expiries.created = touch;
         }
-        Self { touch, vivify, created, late }
+        expiries.late = is_in_front(place(b't')) || is_in_front(place(b'R'));
+        if place(b'R').is_some_and(|place| place > at) && expiries.late {
+            // As R wants to see what T has set, only the flag t is left to be told of the past.
+            (expiries.late, expiries.before) = (false, look());
+        }
+        expiries
     }
 
     /// The expiry to set while the item is looked up.
@@ -44,7 +52,7 @@ impl Expiries {
 
     /// The expiry in front of the first flag, of an item that was found with `found`.
     pub(super) fn start(&self, found: Expiry, created: bool) -> Expiry {
-        if created { Expiry::Never } else { found }
+        if created { Expiry::Never } else { self.before.unwrap_or(found) }
     }
 
     /// The expiry behind a flag.

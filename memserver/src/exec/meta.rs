@@ -50,7 +50,7 @@ impl Exec<'_> {
     }
 
     fn meta_get(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
-        let expiries = Expiries::new(request, |seconds| self.expiry(seconds));
+        let expiries = self.expiries(request, subject.key);
         let how = Fetch {
             inline_max: INLINE_MAX,
             peek: request.has(b'u'),
@@ -83,6 +83,11 @@ impl Exec<'_> {
             Delivered::Miss(_) if request.quiet() => {}
             Delivered::Miss(_) => self.answer(EN_CODE, request, subject, out),
         }
+    }
+
+    fn expiries(&self, request: &MetaRequest<'_>, key: Key<'_>) -> Expiries {
+        let look = || self.shared.cache.peek(key).map(|meta| meta.expiry);
+        Expiries::new(request, |seconds| self.expiry(seconds), look)
     }
 
     /// Sets an expiry without counting as one more use.
@@ -169,7 +174,7 @@ impl Exec<'_> {
     }
 
     fn meta_arith(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
-        let expiries = Expiries::new(request, |seconds| self.expiry(seconds));
+        let expiries = self.expiries(request, subject.key);
         let create = expiries.created.map(|expiry| {
             (request.initial, Attrs { flags: 0, expiry, marked: request.key.base64 })
         });

@@ -24,6 +24,16 @@ pub(crate) fn unit(random: &mut Random) -> Unit {
     unit
 }
 
+/// One that leaves an item.
+pub(crate) fn fill(random: &mut Random) -> Unit {
+    let mut unit = Unit::new(Protocol::Text);
+    let value = value(random);
+    let len = value.len().to_string();
+    unit.put("set ").put(word(random)).put(random.pick(&[" 0 0 ", " 5 100 "])).put(len);
+    unit.put("\r\n").put(value).put("\r\n");
+    unit
+}
+
 fn store(random: &mut Random, unit: &mut Unit) {
     let verb = random.pick(&["set", "set", "set", "add", "replace", "append", "prepend"]);
     let value = value(random);

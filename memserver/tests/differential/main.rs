@@ -71,6 +71,9 @@ fn stream(seed: u64, number: u64, recent: bool) -> Vec<Unit> {
         _ => binary::unit(random),
     };
     let mut units = Vec::new();
+    if random.percent(80) {
+        units.extend((0..3).map(|_| classic::fill(random)));
+    }
     for _ in 0..count {
         let unit = unit(random);
         if random.percent(70) {

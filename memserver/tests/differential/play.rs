@@ -64,11 +64,23 @@ pub(crate) enum End {
 impl Reply {
     /// The bytes of the reply, without versions and holes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.bytes_beside(self)
+    }
+
+    /// The same, with the seconds of another reply where they are as good.
+    pub(crate) fn bytes_beside(&self, other: &Self) -> Vec<u8> {
+        let mut seconds = other.pieces.iter().filter_map(|piece| match piece {
+            Piece::Seconds(seconds) => Some(*seconds),
+            _ => None,
+        });
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Bytes(bytes) => bytes.clone(),
             Piece::Version(_) => b"{version}".to_vec(),
             Piece::Hole => b"{}".to_vec(),
-            Piece::Seconds(seconds) => seconds.0.to_string().into_bytes(),
+            Piece::Seconds(own) => {
+                let shown = seconds.next().filter(|other| other == own).unwrap_or(*own);
+                shown.0.to_string().into_bytes()
+            }
         });
         pieces.collect::<Vec<_>>().concat()
     }
