@@ -17,8 +17,9 @@ pub(crate) struct Knobs {
     pub(crate) warm_lru_pct: u32,
     pub(crate) hot_max_factor: f64,
     pub(crate) warm_max_factor: f64,
-    /// Seconds; none while the feature is off.
-    pub(crate) temporary_ttl: Option<u32>,
+    pub(crate) temp_lru: bool,
+    /// Seconds; kept while the feature is off.
+    pub(crate) temporary_ttl: u32,
 }
 
 impl Default for Knobs {
@@ -35,7 +36,8 @@ impl Default for Knobs {
             warm_lru_pct: 40,
             hot_max_factor: 0.2,
             warm_max_factor: 2.0,
-            temporary_ttl: None,
+            temp_lru: false,
+            temporary_ttl: 61,
         }
     }
 }

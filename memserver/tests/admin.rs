@@ -109,6 +109,8 @@ fn lru() {
         &["hot_lru_pct 11", "warm_lru_pct 22", "hot_max_factor 0.30", "warm_max_factor 4.50"],
     );
     shows(&mut server, &["lru_segmented no", "temp_lru yes", "temporary_ttl 7"]);
+    server.ask("lru temp_ttl -1\r\n", OK);
+    shows(&mut server, &["temp_lru no", "temporary_ttl 7"]);
 }
 
 #[test]

@@ -277,3 +277,34 @@ fn flags_that_change_replies() {
     assert!(refused >= 20, "{refused} of 40 were refused");
     assert_eq!(client.stat("stats", "evictions"), "0");
 }
+
+#[test]
+fn what_finds_no_memory_is_told_what_for() {
+    let program = Program::start(&["-M", "-m", "8", "-t", "1"]);
+    let mut client = program.connect();
+    let value = "x".repeat(900);
+    for i in 0..10_000 {
+        client.send(format!("set k{i} 0 0 900 noreply\r\n{value}\r\n"));
+    }
+    client.ask("mn\r\n", "MN\r\n");
+    // The memory is full of items of another class.
+    client.ask("set a 0 0 1\r\nx\r\n", "SERVER_ERROR out of memory storing object\r\n");
+    client.ask("ma a N0\r\n", "SERVER_ERROR Out of memory allocating new item\r\n");
+    let frame = |op: u8, extras: usize| {
+        let mut frame = vec![0x80, op, 0, 1, extras as u8, 0, 0, 0, 0, 0, 0, extras as u8 + 1];
+        frame.extend(vec![0; 12 + extras]);
+        frame.push(b'a');
+        frame
+    };
+    let mut client = program.connect();
+    for (frame, text) in [
+        (frame(0x01, 8), "Out of memory allocating item"),
+        (frame(0x05, 20), "Out of memory allocating new item"),
+    ] {
+        client.send(&frame);
+        let mut reply = vec![0; 24 + text.len()];
+        client.0.read_exact(&mut reply).unwrap();
+        assert_eq!((reply[7], reply[11]), (0x82, text.len() as u8));
+        assert_eq!(&reply[24..], text.as_bytes());
+    }
+}

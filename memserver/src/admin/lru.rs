@@ -20,7 +20,10 @@ pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
         }
         (Some(b"temp_ttl"), Some(ttl)) => match parse_i32(ttl) {
             Some(ttl) => {
-                shared.knobs.lock().temporary_ttl = u32::try_from(ttl).ok();
+                let mut knobs = shared.knobs.lock();
+                let seconds = u32::try_from(ttl);
+                knobs.temp_lru = seconds.is_ok();
+                knobs.temporary_ttl = seconds.unwrap_or(knobs.temporary_ttl);
                 OK
             }
             None => ERROR,

@@ -15,7 +15,7 @@ pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
     fits(config)?;
     if config.knobs.hot_lru_pct + config.knobs.warm_lru_pct > LRU_PCT_MAX {
         let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
-        return Err(Refusal::illegal(message));
+        return Err(Refusal::usage(message));
     }
     let everywhere = config.listen.is_empty();
     let needs_port = config.listen.iter().any(|listen| listen.port.is_none()) || everywhere;

@@ -230,7 +230,7 @@ fn what_cannot_be_had_is_refused() {
         ("-o slab_sizes=96-90", Exit::Illegal, "ascending"),
         ("-o hashpower=40", Exit::Illegal, "between 12 and 32"),
         ("-o hash_algorithm=md5", Exit::Illegal, "jenkins, murmur3 or xxh3"),
-        ("-o hot_lru_pct=60,warm_lru_pct=30", Exit::Illegal, "must not exceed 80"),
+        ("-o hot_lru_pct=60,warm_lru_pct=30", Exit::Usage, "must not exceed 80"),
         ("-o lru_crawler_sleep=1000001", Exit::Illegal, "between 0"),
         ("-o slab_automove_window=2", Exit::Illegal, "between 3"),
         ("-o tail_repair_time=9", Exit::Illegal, "between 10"),

@@ -132,7 +132,11 @@ pub(super) static WORDS: &[Word] = &[
     word("warm_max_factor", Takes1("X"), "2.0", "age of items in use", QUEUES,
         |o, v| put(&mut o.config.knobs.warm_max_factor, v.factor(0.0, f64::INFINITY))),
     word("temporary_ttl", Takes1("SEC"), "61", "never evict items that live shorter", QUEUES,
-        |o, v| { o.config.knobs.temporary_ttl = Some(v.number(0..=u32::MAX)?); Ok(()) }),
+        |o, v| {
+            o.config.knobs.temporary_ttl = v.number(0..=u32::MAX)?;
+            o.config.knobs.temp_lru = true;
+            Ok(())
+        }),
     word("idle_timeout", Takes1("SEC"), "0", "close connections that say nothing for so long", Act,
         |o, v| put(&mut o.config.idle_timeout, v.number(0..=i32::MAX as u32))),
     word("watcher_logbuf_size", Takes1("KB"), "256", "buffer of one watcher", Act,

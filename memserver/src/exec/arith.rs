@@ -8,7 +8,7 @@ use super::{Exec, say};
 use crate::output::Output;
 
 /// The new number did not fit into memory.
-const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory in incr\r\n";
+pub(super) const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory\r\n";
 
 impl Exec<'_> {
     /// incr and decr.

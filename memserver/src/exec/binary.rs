@@ -118,7 +118,14 @@ impl Exec<'_> {
             Ok(Counted::NotFound) => refuse(request.to, Status::NotFound, out),
             Ok(Counted::Exists) => refuse(request.to, Status::Exists, out),
             Err(CountError::NotANumber) => refuse(request.to, Status::NonNumeric, out),
-            Err(_) => refuse(request.to, Status::OutOfMemory, out),
+            Err(_) => {
+                let created = how.create.is_some();
+                no_room(
+                    request.to,
+                    if created { "allocating new item" } else { "incrementing value" },
+                    out,
+                );
+            }
         }
     }
 
@@ -207,9 +214,17 @@ pub(super) fn stored(exec: &Exec<'_>, request: &Request<'_>, outcome: &Outcome, 
             Command::Store { .. } => Status::NotFound,
             _ => Status::NotStored,
         },
+        Err(StoreError::OutOfMemory) => return no_room(request.to, "allocating item", out),
         Err(error) => status(*error),
     };
     refuse(request.to, status, out);
+}
+
+/// Answers that there is no memory for `purpose`.
+#[cold]
+fn no_room(to: ReplyTo, purpose: &str, out: &mut Output) {
+    let text = format!("Out of memory {purpose}");
+    write::message(out.bytes(), to, Status::OutOfMemory, text.as_bytes());
 }
 
 /// Answers with an error.

@@ -2,7 +2,7 @@
 
 use memcore::{
     Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Remove, Removed,
-    Stored, Write,
+    StoreError, Stored, Write,
 };
 use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
@@ -10,6 +10,7 @@ use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
 use memproto::number::{Decimal, push_i64, push_u64};
 use memproto::{base64, text};
 
+use super::arith::OUT_OF_MEMORY;
 use super::expiries::Expiries;
 use super::get::{Delivered, NO_ROOM};
 use super::store::{Outcome, Terms, error_line};
@@ -17,6 +18,8 @@ use super::{Exec, INLINE_MAX};
 use crate::output::Output;
 use crate::stream::is_plain;
 
+/// A number that was to be created found no memory.
+const NO_ROOM_FOR_NEW: &[u8] = b"SERVER_ERROR Out of memory allocating new item\r\n";
 /// A miss, when flags follow.
 const EN_CODE: &[u8] = b"EN";
 
@@ -200,6 +203,9 @@ impl Exec<'_> {
             Ok(Counted::NotFound) => NF,
             Ok(Counted::Exists) => EX,
             Err(CountError::NotANumber) => return out.put(text::write::NON_NUMERIC),
+            Err(CountError::Store(StoreError::OutOfMemory)) => {
+                return out.put(if create.is_some() { NO_ROOM_FOR_NEW } else { OUT_OF_MEMORY });
+            }
             Err(CountError::Store(error)) => return out.put(error_line(error)),
             Err(_) => NS,
         };

@@ -78,8 +78,8 @@ fn lru(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
     list.add("warm_lru_pct", knobs.warm_lru_pct);
     list.add("hot_max_factor", format_args!("{:.2}", knobs.hot_max_factor));
     list.add("warm_max_factor", format_args!("{:.2}", knobs.warm_max_factor));
-    list.add("temp_lru", yes(knobs.temporary_ttl.is_some()));
-    list.add("temporary_ttl", knobs.temporary_ttl.unwrap_or(61));
+    list.add("temp_lru", yes(knobs.temp_lru));
+    list.add("temporary_ttl", knobs.temporary_ttl);
 }
 
 fn rest(config: &Config, list: &mut List<'_, '_>) {
