@@ -92,11 +92,8 @@ impl Seen<'_> {
 
     /// Whether theirs shows a time to live less than nothing, in 32 bits.
     fn shows_wrapped_time(&self) -> bool {
-        let wraps = |word: &[u8]| {
-            let time = str::from_utf8(word).ok().and_then(|word| word.strip_prefix('t'));
-            time.and_then(|time| time.parse().ok()).is_some_and(|time: u64| time > 1 << 31)
-        };
-        words(&self.theirs).any(wraps)
+        let is_far = |reply| words(reply).any(|word| word == b"t{}");
+        is_far(&self.theirs) && !is_far(&self.ours)
     }
 
     /// Whether the replies differ in nothing but what may differ on purpose.

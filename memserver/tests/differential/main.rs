@@ -191,9 +191,8 @@ fn a_reference_server_makes_no_difference() {
         );
         return;
     };
-    // Numbers are changed in place unless somebody else holds them, be it another thread that has
-    // just sent them or the one that sorts items.
-    let flags = ["-m", "1024", "-t", "1", "-o", "no_lru_maintainer"].map(String::from);
+    // It changes numbers in place unless somebody holds them, perhaps the thread that sorts items.
+    let flags = ["-m", "1024", "-o", "no_lru_maintainer"].map(String::from);
     let reference = Program::reference(reference.to_str().unwrap(), &flags);
     let server = TestServer::start().unwrap();
     run("reference", setting("DIFFERENTIAL_STREAMS", 2000), false, |patience| Pair {

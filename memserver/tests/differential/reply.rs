@@ -119,8 +119,7 @@ impl<'a> Reader<'a> {
             Some("HD" | "EN" | "NF" | "NS" | "EX") => self.words(line, meta_word),
             Some("ME") => self.words(line, |_, word| match word.split_once('=') {
                 Some(("cas", _)) => Word::version(word, 4),
-                Some(("exp", _)) => Word::seconds_of_any_sign(word, 4),
-                Some(("la", _)) => Word::seconds(word, 3),
+                Some((name @ ("exp" | "la"), _)) => Word::seconds(word, name.len() + 1),
                 Some((name @ ("cls" | "size"), _)) => Word::Hole(name.len() + 1),
                 _ => Word::Plain,
             }),
@@ -201,15 +200,14 @@ impl Word {
         word[keep..].parse().map_or(Self::Plain, |version| Self::Version(keep, version))
     }
 
+    /// -1 is no time, and one far away depends on the clock. `me` of memcached counts from the moment
+    /// that is to come.
     fn seconds(word: &str, keep: usize) -> Self {
-        word[keep..].parse().map_or(Self::Plain, |seconds| Self::Seconds(keep, seconds))
-    }
-
-    /// memcached shows how long it is since the moment that is to come, in 32 bits.
-    fn seconds_of_any_sign(word: &str, keep: usize) -> Self {
+        const FAR: u64 = 10_000_000;
         match word[keep..].parse::<i64>() {
             Ok(-1) | Err(_) => Self::Plain,
-            Ok(seconds) => Self::Seconds(keep, u64::from((seconds as i32).unsigned_abs())),
+            Ok(seconds) if seconds.unsigned_abs() > FAR => Self::Hole(keep),
+            Ok(seconds) => Self::Seconds(keep, seconds.unsigned_abs()),
         }
     }
 }
