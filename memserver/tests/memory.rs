@@ -70,7 +70,7 @@ fn a_value_that_arrives_in_parts_takes_little_more_than_what_has_come() {
     let each = (program.resident() - idle) * 1024 / CLIENTS;
     assert!(each < 15_000, "{each} bytes for 9,000 of a value");
     for client in &mut clients {
-        client.ask(&format!("{}\r\n", "x".repeat(1_000)), "STORED\r\n");
+        client.ask(format!("{}\r\n", "x".repeat(1_000)), "STORED\r\n");
     }
 }
 

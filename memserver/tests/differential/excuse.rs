@@ -199,7 +199,7 @@ const EXCUSES: [Excuse; 33] = [
         applies: |seen| seen.is("mg me") && seen.has_key_for_no_line() && seen.differ_in_key(),
     },
     Excuse {
-        reason: "on purpose: a key that came in base64 is returned so, whatever created or changed its item",
+        reason: "on purpose: a key that came in base64 is returned so, whatever became of its item",
         diverges: false,
         applies: |seen| seen.is("mg me") && seen.may_be_recreated() && seen.differ_in_key(),
     },
@@ -459,7 +459,7 @@ fn has_odd_number(request: &[u8]) -> bool {
     numbers.any(|(at, word)| range(at, word).is_some_and(|range| is_odd_number(word, &range)))
 }
 
-/// Whether the number of a flag or a word has a sign too many, an end that is none, or is too large.
+/// Whether the number of a flag or a word has a sign too many, a wrong end, or is too large.
 fn is_odd_number(word: &[u8], range: &RangeInclusive<i128>) -> bool {
     let text = String::from_utf8_lossy(word);
     let number = text.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
@@ -530,8 +530,8 @@ pub(crate) fn overflows(unit: &Unit) -> bool {
 }
 
 /// Whether a request is taken differently on purpose or by an older version in a way that no reply
-/// to it shows: it wants none, it changes an item though it is refused, or it ends the life of a number
-/// unless that grows by a digit.
+/// to it shows: it wants none, it changes an item though it is refused, or it ends the life of a
+/// number unless that grows by a digit.
 pub(crate) fn hides(unit: &Unit) -> bool {
     const LARGE: usize = 1 << 20;
     const OPAQUE: usize = 32;

@@ -200,8 +200,8 @@ impl Word {
         word[keep..].parse().map_or(Self::Plain, |version| Self::Version(keep, version))
     }
 
-    /// -1 is no time, and one far away depends on the clock. `me` of memcached counts from the moment
-    /// that is to come.
+    /// -1 is no time, and one far away depends on the clock. `me` of memcached counts from the
+    /// moment that is to come.
     fn seconds(word: &str, keep: usize) -> Self {
         const FAR: u64 = 10_000_000;
         match word[keep..].parse::<i64>() {
