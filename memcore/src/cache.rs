@@ -133,8 +133,9 @@ impl Cache {
         }
     }
 
-    /// The lookup in full: appends the value to `out` behind whatever `head` writes there first. It
-    /// may be called more than once; what it appended is taken back on a retry.
+    /// The lookup in full: appends the value to `out` behind whatever `head` writes there first.
+    /// `head` may be called more than once; what it appended is taken back on a retry. A part of the
+    /// cache may be locked meanwhile: it must not use the cache.
     #[inline]
     pub fn fetch(
         &self,

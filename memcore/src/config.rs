@@ -57,7 +57,8 @@ impl Builder {
         self
     }
 
-    /// Whether items may be evicted to make room. Default yes.
+    /// Whether items may be evicted to make room. Default yes. A limit that is lowered has them
+    /// evicted all the same.
     #[must_use]
     pub fn evictions(mut self, on: bool) -> Self {
         self.evictions = on;

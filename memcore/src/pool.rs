@@ -317,6 +317,12 @@ impl Pool {
         Gauge { limit: state.limit, used: state.used, free: state.free.len }
     }
 
+    /// Whether more is in use than a limit that was lowered allows.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.used > state.limit
+    }
+
     fn spare(&self, state: &State) -> usize {
         let numbers = (state.segments - state.fresh) as usize + state.released.len;
         let room = state.limit.saturating_sub(state.used) / self.segment_cost;

@@ -144,6 +144,7 @@ impl Engine {
                                 }
                                 Err((NeedsRoom, header)) => {
                                     if self.make_room(&header).is_err() {
+                                        self.count_miss(miss);
                                         return Fetched::Miss(miss);
                                     }
                                     continue;

@@ -139,7 +139,13 @@ impl Engine {
                 true if header.words() <= self.table.segment_words() => Ok(()),
                 _ => Err(error),
             })
-            .inspect_err(|_| self.counters.add(header.class(), Event::OutOfMemory, 1))
+            .map_err(|_| self.refuse(header))
+    }
+
+    /// Counts an item for which there is no memory.
+    pub(crate) fn refuse(&self, header: &Header) -> StoreError {
+        self.counters.add(header.class(), Event::OutOfMemory, 1);
+        StoreError::OutOfMemory
     }
 
     /// Makes sure that `segments` could be taken.
@@ -353,7 +359,8 @@ impl Engine {
     }
 
     fn choose_once(&self, reclaim: &mut Reclaim) -> Option<Victim> {
-        let evicts = self.settings.evictions;
+        // A smaller limit counts for more than a setting.
+        let evicts = self.settings.evictions || self.pool.is_over();
         let holes = if evicts { HOLES } else { 2 * SAMPLE };
         // Without a place to copy to, or after a compaction that came to nothing, better evict.
         if self.pool.can_copy()
@@ -522,8 +529,7 @@ impl Engine {
     /// Bounded reclaiming ahead of need; true if there is more to do.
     pub(crate) fn reclaim_ahead(&self, budget: usize) -> bool {
         for _ in 0..budget.div_ceil(STEP) {
-            let over = self.pool.gauge().used > self.pool.limit();
-            if !self.is_short() && !over {
+            if !self.is_short() && !self.pool.is_over() {
                 return false;
             }
             let Some(mut reclaim) = self.reclaim.try_lock() else { return true };
@@ -536,10 +542,12 @@ impl Engine {
 
     /// Applies a new limit and reclaims what is above it.
     pub(crate) fn apply_limit(&self, bytes: usize) {
+        let mut reclaim = self.reclaim.lock();
+        // An item beyond that would have everything evicted and then not fit.
+        self.item_max.store(self.settings.max_item_size.min(bytes / 2), Ordering::Relaxed);
         self.pool.set_limit(&self.table, bytes, &self.memory);
         let mut patience = 64 + 8 * self.pool.bound();
-        let mut reclaim = self.reclaim.lock();
-        while self.pool.gauge().used > bytes && patience > 0 {
+        while self.pool.is_over() && patience > 0 {
             match self.reclaim_step(&mut reclaim) {
                 Step::Working => {}
                 Step::Finished => {

@@ -107,9 +107,6 @@ impl Reservation {
     /// If bytes are still owed: memory that was never written must not be seen.
     pub fn commit(mut self, how: &Write) -> Result<Stored, StoreError> {
         assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
-        if self.failed {
-            return Err(StoreError::OutOfMemory);
-        }
         let engine = Arc::clone(&self.engine);
         engine.commit(&mut self, how)
     }
@@ -146,12 +143,12 @@ impl Engine {
             expiry: expiry_field(attrs.expiry),
             version: None,
         };
-        let booked = Booking::begin(self).ok_or(StoreError::OutOfMemory)?;
+        let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
         let queue = self.queue_for(key);
         let room = loop {
             match self.first_room(queue, header, key) {
                 Ok(room) => break room,
-                Err(NeedsRoom) => self.make_room_for(1)?,
+                Err(NeedsRoom) => self.make_room_for(1).map_err(|_| self.refuse(&header))?,
             }
         };
         let (key, hash) = (key.bytes.into(), key.hash);
@@ -237,6 +234,9 @@ impl Engine {
         let Some(room) = &reservation.room else { return Err(StoreError::OutOfMemory) };
         let key = Key { bytes: &reservation.key, hash: reservation.hash };
         let slot = *room.slot();
+        if reservation.failed {
+            return Err(self.refuse(&slot.header));
+        }
         let value = Part::Stored { at: slot.value_at(), len: slot.header.value_len };
         loop {
             let now = self.now();

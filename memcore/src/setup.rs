@@ -12,7 +12,6 @@ use crate::index::{Index, LOC_MAX};
 use crate::pool::{Pool, RESERVE};
 use crate::region::Region;
 use crate::segments::{ROW_BYTES, Segments};
-use crate::sync::Ordering;
 
 /// The limit is cut into so many segments, as far as their size permits.
 const SEGMENTS: usize = 256;
@@ -74,8 +73,6 @@ impl Engine {
         if limit > most {
             return Err(ConfigError::LimitTooLarge { limit, most });
         }
-        // An item beyond that would have everything evicted and then not fit.
-        self.item_max.store(self.settings.max_item_size.min(limit / 2), Ordering::Relaxed);
         self.apply_limit(limit);
         Ok(())
     }

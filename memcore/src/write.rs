@@ -298,14 +298,14 @@ impl Engine {
         let live = State(state.load(Ordering::Relaxed)).with_live(true);
         state.store(live.0, Ordering::Relaxed);
         self.word(loc).store(sequence, Ordering::Release);
-        // A sweep may have come by while the item was pending.
-        self.note_expiry(loc, header.expiry);
         let mut begins = true;
         let pieces = Pieces::new(&self.table, loc as usize * 4, header.words() * 4);
         for (piece, len) in pieces.by_segment() {
             self.table.publish(piece, len, begins);
             begins = false;
         }
+        // A sweep may have come by while the item was pending; one that comes by later sees it live.
+        self.note_expiry(loc, header.expiry);
         if let Room::Chain(chain) = room {
             self.finish_chain(chain);
         }

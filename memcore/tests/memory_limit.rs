@@ -183,6 +183,23 @@ fn a_smaller_limit_makes_the_index_smaller() {
     cache.set("k", &[1; 1000], Attrs::default()).unwrap();
 }
 
+#[test]
+fn a_smaller_limit_evicts_whatever_the_settings_say() {
+    let cache = Cache::builder(32 * MIB).evictions(false).build().unwrap();
+    let mut stored = 0_u32;
+    while cache.set(stored.to_le_bytes(), &[1; 1000], Attrs::default()).is_ok() {
+        stored += 1;
+    }
+    cache.set_limit(8 * MIB).unwrap();
+    assert_within_limit(&cache);
+    let before = cache.stats().total;
+    assert!(before.items > 5000, "{} of {stored} left", before.items);
+    while cache.set(stored.to_le_bytes(), &[1; 1000], Attrs::default()).is_ok() {
+        stored += 1;
+    }
+    assert_eq!(cache.stats().total.evicted, before.evicted);
+}
+
 /// Nobody calls `maintain` here.
 #[test]
 fn the_index_gets_smaller_when_items_get_larger() {
@@ -299,7 +316,9 @@ fn values_that_never_arrive_keep_half_of_the_memory_at_most() {
             assert_within_limit(&cache);
         }
         assert!(places.len() >= 10, "{} of {len} bytes", places.len());
+        let refused = cache.stats().total.out_of_memory;
         assert!(cache.reserve("late", len, Attrs::default()).is_err());
+        assert_eq!(cache.stats().total.out_of_memory, refused + 1);
         cache.set("medium", &vec![2; 100_000], Attrs::default()).unwrap();
         // What was given back can be had again.
         places.clear();
