@@ -252,9 +252,9 @@ impl Desk<'_> {
         self.exec.serve(|| self.conn.socket.number());
         for job in &batch.jobs[seat.jobs.0..seat.jobs.1] {
             let done = if self.aloud {
-                self.execute_aloud(seat, *job, input, batch)
+                self.execute_aloud(seat, job, input, batch)
             } else {
-                self.execute(seat, *job, input, batch)
+                self.execute(seat, job, input, batch)
             };
             if !done {
                 return;
@@ -267,7 +267,7 @@ impl Desk<'_> {
     fn execute_aloud(
         &mut self,
         seat: &mut Seat,
-        job: Job<'_>,
+        job: &Job<'_>,
         input: &[u8],
         batch: &Batch<'_>,
     ) -> bool {
@@ -292,31 +292,35 @@ impl Desk<'_> {
     /// Executes one job; false if the connection can't go on, in which case the session stands
     /// where it has to continue later.
     #[inline]
-    fn execute(
-        &mut self,
-        seat: &mut Seat,
-        mut job: Job<'_>,
-        input: &[u8],
-        batch: &Batch<'_>,
-    ) -> bool {
-        loop {
-            // A watcher's socket goes elsewhere, so what it is owed from here has to go first.
-            let urgent = self.out.is_full() || matches!(job.work, Work::Watch(_));
-            if urgent && !self.make_room(seat) {
-                self.conn.session.rewind(job.before);
-                seat.pos = job.start;
-                return false;
-            }
-            match self.exec.run(&job, batch, &mut self.conn.session, self.out) {
-                Flow::Done => return true,
-                Flow::Close => {
-                    self.conn.session.close();
-                    seat.state = State::Closing;
-                    return false;
-                }
-                Flow::Full(key) => job.resume_at(key, input, batch),
+    fn execute(&mut self, seat: &mut Seat, job: &Job<'_>, input: &[u8], batch: &Batch<'_>) -> bool {
+        let mut flow = self.attempt(seat, job, batch);
+        if let Some(Flow::Full(_)) = flow {
+            let mut rest = *job;
+            while let Some(Flow::Full(key)) = flow {
+                rest.resume_at(key, input, batch);
+                flow = self.attempt(seat, &rest, batch);
             }
         }
+        flow.is_some()
+    }
+
+    /// Executes as much of a job as the output has room for.
+    #[inline]
+    fn attempt(&mut self, seat: &mut Seat, job: &Job<'_>, batch: &Batch<'_>) -> Option<Flow> {
+        // A watcher's socket goes elsewhere, so what it is owed from here has to go first.
+        let urgent = self.out.is_full() || matches!(job.work, Work::Watch(_));
+        if urgent && !self.make_room(seat) {
+            self.conn.session.rewind(job.before);
+            seat.pos = job.start;
+            return None;
+        }
+        let flow = self.exec.run(job, batch, &mut self.conn.session, self.out);
+        if flow == Flow::Close {
+            self.conn.session.close();
+            seat.state = State::Closing;
+            return None;
+        }
+        Some(flow)
     }
 
     /// Sends what is there, to go on with; false if others have to come first.

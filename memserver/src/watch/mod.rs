@@ -194,9 +194,10 @@ impl Hub {
 
     fn start(&self, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
         let (logger, alarm) = Logger::new(Arc::clone(shared))?;
-        // There is one logger per hub.
+        let thread = thread::Builder::new().name("logger".into()).spawn(move || logger.run())?;
+        // There is one logger per hub that runs.
         let _ = self.alarm.set(alarm);
-        thread::Builder::new().name("logger".into()).spawn(move || logger.run())
+        Ok(thread)
     }
 
     /// Ends the thread and with it all watchers.
