@@ -13,6 +13,8 @@ use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, Stor
 /// Longer values are no numbers, whatever they begin with: a change writes all of a value, under a
 /// lock.
 const NUMBER_MAX: usize = 512 << 10;
+/// Bytes of a value that are read at once to see a number.
+const CHUNK: usize = 64;
 
 impl Engine {
     /// Gives an item another expiry.
@@ -133,12 +135,23 @@ impl Engine {
 
     /// The number that the item's value is.
     fn number(&self, item: &Item) -> Option<u64> {
-        if item.value_len > NUMBER_MAX { None } else { parse_number(self.value_bytes(item)) }
+        match item.value_len {
+            // Nearly all of them, in one go.
+            ..=CHUNK => {
+                let (mut value, mut len) = ([0; CHUNK], 0);
+                for (at, piece) in Pieces::new(&self.table, item.value_at(), item.value_len) {
+                    self.memory.read(at, &mut value[len..len + piece]);
+                    len += piece;
+                }
+                parse_number(value[..len].iter().copied())
+            }
+            ..=NUMBER_MAX => parse_number(self.value_bytes(item)),
+            _ => None,
+        }
     }
 
     /// The value, no more of it than is asked for.
     fn value_bytes(&self, item: &Item) -> impl Iterator<Item = u8> {
-        const CHUNK: usize = 64;
         let pieces = Pieces::new(&self.table, item.value_at(), item.value_len);
         pieces.flat_map(move |(at, len)| {
             (0..len).step_by(CHUNK).flat_map(move |from| {
