@@ -232,18 +232,9 @@ impl Acceptor {
     fn obey_signals(&mut self) {
         let verbosity = self.verbosity();
         let Some(signals) = &mut self.signals else { return };
-        match signals.take() {
-            Some(Signal::Stop) => {
-                if verbosity > 0 {
-                    log::line(format_args!("Exiting normally"));
-                }
-                self.control.stop();
-            }
-            Some(Signal::StopGracefully) => {
-                log::line(format_args!("Gracefully stopping"));
-                self.control.stop();
-            }
-            None => {}
+        if let Some(signal) = signals.take() {
+            log::farewell(signal == Signal::StopGracefully, verbosity);
+            self.control.stop();
         }
     }
 }

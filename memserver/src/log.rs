@@ -1,5 +1,5 @@
-//! Lines on standard error. It must never know when they are worth it: callers look at the
-//! verbosity.
+//! Lines on standard error. It must never know when they are worth it, but for the last one:
+//! callers look at the verbosity.
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
@@ -8,4 +8,13 @@ use std::io::{self, Write};
 /// standard error is nothing to stop for.
 pub(crate) fn line(text: Arguments<'_>) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Says how the server ends, whoever has asked for it.
+pub(crate) fn farewell(graceful: bool, verbosity: u8) {
+    if graceful {
+        line(format_args!("Gracefully stopping"));
+    } else if verbosity > 0 {
+        line(format_args!("Exiting normally"));
+    }
 }

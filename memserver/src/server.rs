@@ -358,7 +358,7 @@ fn connect(shared: &Shared, control: &Arc<Control>, workers: &[WorkerHandle]) {
     let workers = workers.to_vec();
     let (stop, closed) = (Arc::clone(control), Arc::clone(control));
     // Nobody else sets these, and this happens once per server.
-    let _ = shared.stop.set(Box::new(move |_graceful| stop.stop()));
+    let _ = shared.stop.set(Box::new(move |()| stop.stop()));
     let _ = shared.roll_call.set(Box::new(move |roll| {
         let asker = &workers[roll.asker];
         workers.iter().for_each(|worker| worker.call_roll(&roll, asker));

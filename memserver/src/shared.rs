@@ -68,8 +68,8 @@ pub(crate) struct Shared {
     pub(crate) test_clock: OnceLock<Arc<crate::admin::debugtime::TestClock>>,
     /// Second when the server started.
     pub(crate) started: u32,
-    /// Stops the server; the argument asks for a graceful stop.
-    pub(crate) stop: Hook<bool>,
+    /// Stops the server.
+    pub(crate) stop: Hook<()>,
     /// Shared by all answers about connections that were not taken yet, to count them.
     pub(crate) rolls: Arc<()>,
     /// Puts a question to all workers.

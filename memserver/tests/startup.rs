@@ -141,7 +141,17 @@ fn clients_may_stop_it_only_when_told_so() {
     client.ask("shutdown now\r\n", "CLIENT_ERROR invalid shutdown mode\r\n");
     client.send("shutdown\r\n");
     assert!(client.is_ended());
-    assert_eq!(program.end().0.code(), Some(0));
+    let (status, lines) = program.end();
+    assert_eq!((status.code(), lines), (Some(0), vec![]));
+    for (flags, request, said) in [
+        (&["-A", "-v"][..], "shutdown\r\n", "Exiting normally"),
+        (&["-A"], "shutdown graceful\r\n", "Gracefully stopping"),
+    ] {
+        let program = Program::start(flags);
+        program.connect().send(request);
+        let (status, lines) = program.end();
+        assert_eq!((status.code(), lines), (Some(0), vec![said.to_owned()]));
+    }
 }
 
 #[test]

@@ -7,11 +7,11 @@ use memproto::text::write;
 use memproto::{Admin, Args, ParseError, Shutdown};
 
 use super::{Exec, Flow, RELATIVE_MAX, say};
-use crate::admin;
 use crate::output::Output;
 use crate::session::Session;
 use crate::stats::{self, Answer};
 use crate::stream::Format;
+use crate::{admin, log};
 
 /// More changes nothing.
 const VERBOSITY_MAX: u32 = 2;
@@ -54,7 +54,8 @@ impl Exec<'_> {
         let stop = self.shared.stop.get().filter(|_| self.shared.config.shutdown_command);
         let refusal = match (stop, mode) {
             (Some(stop), Ok(mode)) => {
-                stop(mode == Shutdown::Graceful);
+                log::farewell(mode == Shutdown::Graceful, self.verbosity());
+                stop(());
                 return Flow::Close;
             }
             (Some(_), Err(error)) => error.reply(),
