@@ -137,7 +137,7 @@ impl Engine {
     fn number(&self, item: &Item) -> Option<u64> {
         match item.value_len {
             // Nearly all of them, in one go.
-            ..=CHUNK => {
+            0..=CHUNK => {
                 let (mut value, mut len) = ([0; CHUNK], 0);
                 for (at, piece) in Pieces::new(&self.table, item.value_at(), item.value_len) {
                     self.memory.read(at, &mut value[len..len + piece]);
@@ -145,7 +145,7 @@ impl Engine {
                 }
                 parse_number(value[..len].iter().copied())
             }
-            ..=NUMBER_MAX => parse_number(self.value_bytes(item)),
+            len if len <= NUMBER_MAX => parse_number(self.value_bytes(item)),
             _ => None,
         }
     }
