@@ -136,7 +136,7 @@ impl Item {
             size: self.size(),
             class: self.class() + 1,
             fetched: state.is_fetched(),
-            last_access: now.saturating_sub(state.idle(now)),
+            last_access: now.wrapping_add_signed(-state.idle(now).max(0)),
             lease: Lease { stale: state.is_stale(), taken: state.is_taken() },
         }
     }
@@ -407,7 +407,8 @@ impl Engine {
     pub(crate) fn note_use(&self, key: &Key<'_>, item: &Item, spot: Spot, now: u32) {
         let state = item.state;
         let grain = self.hot.access_grain.load(Ordering::Relaxed);
-        if state.freq() < layout::FREQ_MAX || !state.is_fetched() || state.idle(now) >= grain {
+        if state.freq() < layout::FREQ_MAX || !state.is_fetched() || state.idle(now) as u32 >= grain
+        {
             self.write_use(key, item, spot, now);
         }
     }
@@ -482,7 +483,7 @@ impl Engine {
         match cause {
             Cause::Evicted => {
                 count(Event::Evicted);
-                let idle = item.state.idle(now);
+                let idle = item.state.idle(now).max(0) as u32;
                 self.counters.evicted_age[usize::from(class)]
                     .store(u64::from(idle), Ordering::Relaxed);
                 if !fetched {

@@ -231,14 +231,16 @@ impl State {
         self.with(LIVE, on)
     }
 
-    /// Notes an access at `second`, of which only the lower bits are kept (a year's worth).
+    /// Notes an access at `second`, of which only the lower bits are kept (half a year's worth to
+    /// either side).
     pub(crate) fn with_access(self, second: u32) -> Self {
         Self(self.0 & !(ACCESS_MASK << ACCESS_SHIFT) | second << ACCESS_SHIFT)
     }
 
-    /// Seconds between the last access and `now`.
-    pub(crate) fn idle(self, now: u32) -> u32 {
-        now.wrapping_sub(self.0 >> ACCESS_SHIFT) & ACCESS_MASK
+    /// Seconds between the last access and `now`. Below zero for who read the clock just before a
+    /// second was over, and finds an access in the next one.
+    pub(crate) fn idle(self, now: u32) -> i32 {
+        (now.wrapping_sub(self.0 >> ACCESS_SHIFT) << ACCESS_SHIFT) as i32 >> ACCESS_SHIFT
     }
 }
 
@@ -280,6 +282,13 @@ mod tests {
     fn accesses_wrap_without_harm() {
         for now in [100, 1 << 25, u32::MAX] {
             assert_eq!(State::default().with_access(now - 90).with_live(true).idle(now), 90);
+        }
+    }
+
+    #[test]
+    fn an_access_in_the_next_second_is_not_a_year_ago() {
+        for now in [0, 100, (1 << 25) - 1, u32::MAX] {
+            assert_eq!(State::default().with_access(now.wrapping_add(1)).idle(now), -1);
         }
     }
 
