@@ -4,7 +4,7 @@ use memproto::binary::Opcode;
 
 use crate::material::{name, value};
 use crate::random::Random;
-use crate::stream::{Protocol, Unit};
+use crate::stream::{Protocol, TO_COME, Unit};
 
 /// Opcodes by how often they are wanted.
 const OFTEN: [Opcode; 29] = {
@@ -122,7 +122,7 @@ fn frame(random: &mut Random, opcode: u8) -> Frame {
     if random.percent(12) {
         frame.version = match random.below(4) {
             0 => Version::Wrong,
-            1 => Version::Last(1),
+            1 => Version::Last(TO_COME),
             _ => Version::Last(0),
         };
     }

@@ -3,7 +3,7 @@
 use crate::admin;
 use crate::material::{exptime, nonsense, number, value, word};
 use crate::random::Random;
-use crate::stream::{Protocol, Unit};
+use crate::stream::{Protocol, TO_COME, Unit};
 
 /// One request.
 pub(crate) fn unit(random: &mut Random) -> Unit {
@@ -49,7 +49,7 @@ fn cas(random: &mut Random, unit: &mut Unit) {
         _ if random.errs(20) => unit.put(" ").put(nonsense(random)),
         _ if random.errs(20) => unit,
         0 => unit.put(" 0"),
-        1 => unit.put(" ").put_version(1),
+        1 => unit.put(" ").put_version(TO_COME),
         _ => unit.put(" ").put_version(0),
     };
     end(random, unit);

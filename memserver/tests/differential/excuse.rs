@@ -209,12 +209,12 @@ const EXCUSES: [Excuse; 33] = [
         applies: |seen| seen.binary && seen.request.ends_with(b"conns"),
     },
     Excuse {
-        reason: "in 1.6.18: too many flags and administration in other words",
+        reason: "in 1.6.18: too many flags, shutdown and the window of automove in other words",
         diverges: false,
         applies: |seen| {
             seen.theirs_is("CLIENT_ERROR options flags too long")
                 || seen.theirs_is("ERROR: shutdown not enabled")
-                || seen.is("slabs lru lru_crawler cache_memlimit")
+                || seen.is("slabs") && seen.words().nth(2) == Some(b"window")
         },
     },
     Excuse {
@@ -243,8 +243,24 @@ const EXCUSES: [Excuse; 33] = [
             let front = usize::from(u16::from_be_bytes([head[2], head[3]])) + usize::from(head[4]);
             let body = u32::from_be_bytes([head[8], head[9], head[10], head[11]]) as usize;
             let refused = matches!(seen.ours.get(6..8), Some([0, 4 | 0x81]));
-            let touches = matches!(head[1], 0x1c..=0x1e | 0x23 | 0x24) && front < body;
-            refused && (head[0] != 0x80 || front > body || body > 1 << 30 || touches)
+            let short = matches!(head[1], 0x10 | 0x1c..=0x1e | 0x23 | 0x24) && front < body;
+            refused && (head[0] != 0x80 || front > body || body > 1 << 30 || short)
+        },
+    },
+    Excuse {
+        reason: "in 1.6.18: surplus words are an error",
+        diverges: true,
+        applies: |seen| {
+            let most = match seen.words().next() {
+                Some(b"delete") => 2,
+                Some(b"incr" | b"decr" | b"touch") => 3,
+                Some(b"set" | b"add" | b"replace" | b"append" | b"prepend") => 5,
+                Some(b"cas") => 6,
+                Some(b"flush_all" | b"version" | b"verbosity" | b"mn" | b"quit" | b"stats") => 1,
+                _ => 99,
+            };
+            let refused = seen.theirs_is("ERROR") || seen.theirs_is("CLIENT_ERROR bad command");
+            refused && seen.words().count() > most
         },
     },
     Excuse {
@@ -266,22 +282,6 @@ const EXCUSES: [Excuse; 33] = [
         applies: |seen| {
             let bad = |text: &[u8]| text.starts_with(b"CLIENT_ERROR") || text.starts_with(b"ERROR");
             seen.is(STORAGE) && (bad(&seen.ours) || seen.ours.is_empty()) && bad(&seen.theirs)
-        },
-    },
-    Excuse {
-        reason: "in 1.6.18: surplus words are an error",
-        diverges: true,
-        applies: |seen| {
-            let most = match seen.words().next() {
-                Some(b"delete") => 2,
-                Some(b"incr" | b"decr" | b"touch") => 3,
-                Some(b"set" | b"add" | b"replace" | b"append" | b"prepend") => 5,
-                Some(b"cas") => 6,
-                Some(b"flush_all" | b"version" | b"verbosity" | b"mn" | b"quit" | b"stats") => 1,
-                _ => 99,
-            };
-            let refused = seen.theirs_is("ERROR") || seen.theirs_is("CLIENT_ERROR bad command");
-            refused && seen.words().count() > most
         },
     },
     Excuse {

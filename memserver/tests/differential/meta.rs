@@ -5,7 +5,7 @@ use memproto::base64;
 use crate::classic::block;
 use crate::material::{exptime, name, nonsense, number, value, word};
 use crate::random::Random;
-use crate::stream::{Protocol, Unit};
+use crate::stream::{Protocol, TO_COME, Unit};
 
 /// Letters that memcached 1.6.18 does not know.
 pub(crate) const RECENT: [u8; 2] = *b"Ex";
@@ -89,9 +89,8 @@ fn argument(random: &mut Random, unit: &mut Unit, command: &str, letter: u8) {
         b'T' | b'N' => unit.put(exptime(random)),
         b'R' => unit.put(random.pick(&["0", "30", "99", "100", "101", "5000", "-1"])),
         b'C' => match random.below(6) {
-            0 => unit.put("1"),
-            1 => unit.put_version(1),
-            2 => unit.put_version(-1),
+            0 | 1 => unit.put("1"),
+            2 => unit.put_version(TO_COME),
             3 => unit.put("18446744073709551615"),
             _ => unit.put_version(0),
         },

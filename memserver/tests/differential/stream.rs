@@ -7,6 +7,9 @@ pub(crate) enum Protocol {
     Binary,
 }
 
+/// So much more than a version that was shown makes one that no item has yet.
+pub(crate) const TO_COME: i64 = 1_000_000;
+
 /// A piece of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
