@@ -86,8 +86,11 @@ fn run(cache: &Cache, watch: &Hub, drive: Option<&Drive>, stop: &AtomicBool) {
     let mut pause = PAUSE_MAX;
     let mut told = None;
     while !stop.load(Ordering::Acquire) {
+        // Counting begins before the first work that somebody watches.
+        let watched = watch.attends(attention::SYSEVENTS);
+        told = watched.then(|| told.unwrap_or_else(|| swept(cache)));
         pause = if work_off(cache, drive, stop) { PAUSE_MIN } else { next(pause) };
-        told = if watch.attends(attention::SYSEVENTS) { tell(cache, watch, told) } else { None };
+        told = told.map(|told| tell(cache, watch, told));
         thread::park_timeout(pause);
     }
 }
@@ -110,19 +113,50 @@ fn work_off(cache: &Cache, drive: Option<&Drive>, stop: &AtomicBool) -> bool {
 
 /// Tells watchers about expired items that were looked for since `told` was counted; what was
 /// counted now.
-fn tell(cache: &Cache, watch: &Hub, told: Option<(u64, u64)>) -> Option<(u64, u64)> {
-    let total = cache.stats().total;
-    let now = (total.swept, total.expired_swept);
-    // The first look is only where counting begins, and counters may have been reset.
-    let before = told.unwrap_or(now);
-    let since = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+fn tell(cache: &Cache, watch: &Hub, told: (u64, u64)) -> (u64, u64) {
+    let now = swept(cache);
+    // Counters may have been reset.
+    let since = (now.0.saturating_sub(told.0), now.1.saturating_sub(told.1));
     if since.0 > 0 {
         watch.swept(since.0, since.1);
     }
-    Some(now)
+    now
+}
+
+/// How many items have been looked at because they might have expired, and how many had.
+fn swept(cache: &Cache) -> (u64, u64) {
+    let total = cache.stats().total;
+    (total.swept, total.expired_swept)
 }
 
 /// Pauses grow while there is little to do.
 fn next(pause: Duration) -> Duration {
     (pause * 2).min(PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use memcore::{Attrs, Expiry};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::watch::Evictions;
+
+    #[test]
+    fn the_first_sweep_that_somebody_watches_is_told() {
+        let clock = ManualClock::new(1_000);
+        let cache = Cache::builder(16 << 20).clock(clock.clone()).build().unwrap();
+        let attrs = Attrs { expiry: Expiry::At(1_001), ..Attrs::default() };
+        cache.set(b"a", b"x", attrs).unwrap();
+        clock.advance(5);
+        let hub = Hub::new(&Config::default(), Evictions::new());
+        hub.attention.store(attention::SYSEVENTS, Ordering::Relaxed);
+        let maintenance = Maintenance::start(cache.clone(), Arc::clone(&hub), None).unwrap();
+        while cache.stats().total.expired == 0 {
+            thread::yield_now();
+        }
+        // The round in which it happened is over when the thread has ended.
+        drop(maintenance);
+        assert_eq!(hub.counts.worker_written.load(Ordering::Relaxed), 1);
+    }
 }
