@@ -8,7 +8,7 @@ use crate::stream::Unit;
 
 /// A line that is one, by its form.
 pub(crate) fn command(random: &mut Random, unit: &mut Unit) {
-    const LINES: [&str; 81] = [
+    const LINES: [&str; 80] = [
         "version",
         "version",
         "version x",
@@ -72,7 +72,6 @@ pub(crate) fn command(random: &mut Random, unit: &mut Unit) {
         "lru_crawler crawl x",
         "lru_crawler crawl 99",
         "lru_crawler metadump",
-        "lru_crawler metadump x",
         "lru_crawler mgdump",
         "slabs",
         "slabs x",

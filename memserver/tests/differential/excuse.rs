@@ -138,7 +138,7 @@ impl Seen<'_> {
 const BAD_LINE: &str = "CLIENT_ERROR bad command line format\r\n";
 const STORAGE: &str = "set add replace append prepend cas ms";
 
-const EXCUSES: [Excuse; 33] = [
+const EXCUSES: [Excuse; 34] = [
     Excuse {
         reason: "in 1.6.18: E and x are unknown",
         diverges: true,
@@ -215,6 +215,15 @@ const EXCUSES: [Excuse; 33] = [
             seen.theirs_is("CLIENT_ERROR options flags too long")
                 || seen.theirs_is("ERROR: shutdown not enabled")
                 || seen.is("slabs") && seen.words().nth(2) == Some(b"window")
+        },
+    },
+    Excuse {
+        reason: "in 1.6.18: administration takes noreply and other last words otherwise",
+        diverges: false,
+        applies: |seen| {
+            let last = seen.words().last().unwrap_or_default();
+            seen.is("slabs lru lru_crawler cache_memlimit")
+                && [&b"noreply"[..], b"NOREPLY", b"x"].contains(&last)
         },
     },
     Excuse {
