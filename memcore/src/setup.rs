@@ -31,7 +31,7 @@ const ITEM_MAX: usize = 1 << 30;
 const MARGIN: usize = 128;
 /// Unless told otherwise, a cache with this limit or more asks for huge pages: they take more than
 /// is filled, which should not matter.
-const HUGE_PAGES_FROM: usize = 128 << 20;
+const HUGE_PAGES_FROM: usize = 64 << 20;
 /// Unless told otherwise, a cache can grow to so many times its limit.
 const GROWTH: usize = 4;
 

@@ -22,6 +22,7 @@
 mod ghosts;
 mod resize;
 mod rows;
+mod stash;
 
 use std::ops::ControlFlow;
 
@@ -94,8 +95,8 @@ struct Mapping {
 #[derive(Debug, Default)]
 pub(crate) struct ShardState {
     items: u32,
-    /// Positions and addresses of items whose groups are full.
-    stash: Vec<(u32, Loc)>,
+    /// Items whose groups are full.
+    stash: stash::Stash,
     ghosts: ghosts::Age,
 }
 
@@ -341,8 +342,7 @@ impl Index {
     /// Leads the slot to another address. The shard is locked.
     pub(crate) fn redirect(&self, spot: Spot, loc: Loc, lock: &mut Guard<'_>) {
         if let Some(place) = spot.slot.checked_sub(STASH) {
-            lock.stash[place].1 = loc;
-            return;
+            return lock.stash.redirect(place, loc);
         }
         let cell = self.slots.at(spot.slot);
         let word = cell.load(Ordering::Relaxed);
@@ -375,16 +375,8 @@ impl Index {
         lock: &mut Guard<'_>,
     ) -> Result<(), GroupFull> {
         let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
-        let (len, most) = (lock.stash.len(), stash_of_groups(groups));
-        if len >= most {
-            return Err(GroupFull);
-        }
-        if len == lock.stash.capacity() {
-            // Left to itself it might take twice what is accounted for.
-            lock.stash.reserve_exact(len.max(4).min(most - len));
-        }
+        lock.stash.insert(position.at, loc, stash_of_groups(groups))?;
         self.set_mark(home.line + 1, true);
-        lock.stash.push((position.at, loc));
         Ok(())
     }
 
@@ -419,7 +411,7 @@ impl Index {
     pub(crate) fn remove(&self, position: Position, spot: Spot, lock: &mut Guard<'_>) {
         lock.items -= 1;
         if let Some(place) = spot.slot.checked_sub(STASH) {
-            lock.stash.swap_remove(place);
+            lock.stash.remove(place);
             return self.unmark_stashed(position, lock);
         }
         let cell = self.slots.at(spot.slot);
@@ -436,7 +428,8 @@ impl Index {
     fn unmark_stashed(&self, position: Position, lock: &Guard<'_>) {
         let home = self.home(position);
         let is_left = |&(at, _): &(u32, Loc)| self.home(Position { at, ..position }) == home;
-        self.set_mark(home.line + 1, lock.stash.iter().any(is_left));
+        let group = self.mapping(position).group(position.at);
+        self.set_mark(home.line + 1, lock.stash.of_group(group).iter().any(is_left));
     }
 
     /// Whether keys of the line `home` are in other lines.
@@ -483,10 +476,8 @@ impl Index {
             }
         }
         let end = self.mapping(position).visited(group);
-        for &(at, loc) in &lock.stash {
-            if at >= position.at && end.is_none_or(|end| at < end) {
-                visit(Position { shard: position.shard, at }, loc);
-            }
+        for &(at, loc) in lock.stash.between(position.at, end) {
+            visit(Position { shard: position.shard, at }, loc);
         }
         end
     }
@@ -553,8 +544,9 @@ pub(crate) enum Certainty {
 impl ShardState {
     /// The places in the stash that hold this very position.
     fn stashed(&self, position: Position) -> impl Iterator<Item = Spot> {
-        let places = self.stash.iter().enumerate().filter(move |(_, (at, _))| *at == position.at);
-        places.map(|(place, &(at, loc))| Spot { slot: STASH + place, word: word_of(at, loc) })
+        let places = self.stash.of(position.at);
+        places
+            .map(move |(place, loc)| Spot { slot: STASH + place, word: word_of(position.at, loc) })
     }
 }
 
@@ -602,10 +594,15 @@ impl Group {
 
     /// The position of a key of this group.
     fn position(self, tag: u32) -> u32 {
-        let first = (u64::from(self.number) << 32).div_ceil(u64::from(self.count));
+        let first = u64::from(self.first());
         let mask = u64::from(TAG_MASK);
         let same = first & !mask | u64::from(tag);
         (if same < first { same + mask + 1 } else { same }) as u32
+    }
+
+    /// The first position of this group.
+    fn first(self) -> u32 {
+        (u64::from(self.number) << 32).div_ceil(u64::from(self.count)) as u32
     }
 
     /// The first position behind this group.

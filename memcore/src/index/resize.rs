@@ -125,15 +125,10 @@ impl Index {
             let home = self.home_in(shard, group, at);
             self.place_or_stash(home, Position { shard, at }, loc_of(word), lock, lost);
         }
-        // From the end, as those that go back into the stash do so at its end.
-        for place in (0..lock.stash.len()).rev() {
-            let (at, loc) = lock.stash[place];
-            if scale(at, from.count) == from.number {
-                lock.stash.swap_remove(place);
-                let group = Group { number: scale(at, new), count: new };
-                let home = self.home_in(shard, group, at);
-                self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
-            }
+        for (at, loc) in lock.stash.take(from) {
+            let group = Group { number: scale(at, new), count: new };
+            let home = self.home_in(shard, group, at);
+            self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
         }
         self.move_ghosts(shard, from, new, ghosts);
     }

@@ -4,9 +4,9 @@
 //! uses itself. A huge page has blocks of many shards in it: there a row is taken whole as soon as
 //! one shard uses its block, and the others then grow into it for nothing.
 
+use super::stash::Stash;
 use super::{BLOCK, BLOCK_PAGES, GROUPS_MIN, pages_of_groups, stash_of_pages};
 use crate::region::OS_PAGE;
-use crate::segments::Loc;
 use crate::sync::Mutex;
 
 /// The rows of an index.
@@ -90,7 +90,7 @@ fn page_bytes(groups: u32) -> usize {
 }
 
 fn stash_bytes(groups: u32) -> usize {
-    stash_of_pages(pages_of_groups(groups as usize)) * size_of::<(u32, Loc)>()
+    stash_of_pages(pages_of_groups(groups as usize)) * Stash::PLACE
 }
 
 #[cfg(test)]
