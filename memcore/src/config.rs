@@ -73,7 +73,7 @@ impl Builder {
     }
 
     /// Whether to ask the system for huge pages (2 MiB): lookups in much memory get faster, and a
-    /// few MiB come on top of what is filled. Default yes from a limit of 128 MiB on.
+    /// few MiB come on top of what is filled. Default yes from a limit of 64 MiB on.
     #[must_use]
     pub fn huge_pages(mut self, on: bool) -> Self {
         self.huge_pages = Some(on);

@@ -5,11 +5,9 @@
 //! are counted up and down and may be negative in a single stripe. A reset only notes where the
 //! counters stand, as nobody but their thread may write to them.
 
-#[cfg(not(loom))]
-use std::cell::Cell;
-
 use crate::segments::CLASSES;
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::thread;
 
 /// What is counted, per size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,27 +146,9 @@ impl Sums {
 }
 
 /// This thread's stripe.
-#[cfg(loom)]
-fn stripe() -> usize {
-    0
-}
-
-/// This thread's stripe.
-#[cfg(not(loom))]
 #[inline]
 fn stripe() -> usize {
-    use crate::sync::AtomicUsize;
-
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    STRIPE.with(|stripe| {
-        if stripe.get() == usize::MAX {
-            stripe.set(THREADS.fetch_add(1, Ordering::Relaxed).min(OWN));
-        }
-        stripe.get()
-    })
+    thread::number().min(OWN)
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ impl Engine {
             table,
             pool,
             index,
-            logs: Logs::new(),
+            logs: Logs::new(builder.limit),
             counters: Counters::new(),
             reclaim: Mutex::new(Reclaim::new(seed)),
             hot: Hot {

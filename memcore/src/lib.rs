@@ -48,6 +48,7 @@ mod setup;
 mod stats;
 mod sweep;
 mod sync;
+mod thread;
 mod update;
 mod write;
 

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::layout::{Header, State};
 use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId};
 use crate::sync::{Mutex, MutexGuard, Ordering};
+use crate::thread;
 
 /// An item may go on in the next segment if it is at least this part of a segment; the end of a
 /// segment is wasted for smaller ones.
@@ -17,9 +18,18 @@ const GROUPS_FROM: u32 = 32;
 /// Seconds to live up to which an item belongs to group 1, 2, 3.
 const LIFETIMES: [u32; 3] = [120, 3600, 86_400];
 
-/// The open segments, one per log; 0 for none.
+/// Bytes of the limit for each lane, and the most lanes.
+const LANE_BYTES: usize = 32 << 20;
+const LANES_MAX: usize = 8;
+
+/// The open segments. Threads of different lanes append to different ones.
 #[derive(Debug)]
-pub(crate) struct Logs([Mutex<SegmentId>; LOGS]);
+pub(crate) struct Logs(Box<[Lane]>);
+
+/// The open segment of each log; 0 for none.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Lane([Mutex<SegmentId>; LOGS]);
 
 type Open<'l> = MutexGuard<'l, SegmentId>;
 
@@ -28,8 +38,21 @@ type Open<'l> = MutexGuard<'l, SegmentId>;
 pub(crate) struct NeedsRoom;
 
 impl Logs {
-    pub(crate) fn new() -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(0)))
+    /// As many lanes as a cache of `limit` bytes has segments to spare for.
+    pub(crate) fn new(limit: usize) -> Self {
+        let lanes = (limit / LANE_BYTES).clamp(1, LANES_MAX);
+        let lane = || Lane(std::array::from_fn(|_| Mutex::new(0)));
+        Self(std::iter::repeat_with(lane).take(lanes).collect())
+    }
+
+    /// Bytes that they take.
+    pub(crate) const BYTES: usize = LANES_MAX * size_of::<Lane>();
+
+    /// Locks this thread's open segment of a log.
+    #[inline]
+    fn open(&self, log: LogId) -> Open<'_> {
+        let Lane(logs) = &self.0[thread::number() % self.0.len()];
+        logs[log.index()].lock()
     }
 }
 
@@ -74,7 +97,7 @@ impl Engine {
     ) -> Result<Slot, NeedsRoom> {
         let words = header.words();
         debug_assert!(words <= self.table.segment_words());
-        let mut open = self.logs.0[log.index()].lock();
+        let mut open = self.logs.open(log);
         self.close_if_outdated(&mut open);
         let write = |loc| self.write_head(&Slot { loc, header }, key, state);
         let room = self.room(*open);
@@ -163,7 +186,7 @@ impl Engine {
 
     /// Closes all open segments, so that they can be reclaimed like others.
     pub(crate) fn close_logs(&self) {
-        for log in &self.logs.0 {
+        for log in self.logs.0.iter().flat_map(|Lane(logs)| logs) {
             self.close(&mut log.lock());
         }
     }
@@ -181,7 +204,7 @@ impl Engine {
         state: State,
         reserve: usize,
     ) -> Result<Chain, NeedsRoom> {
-        let mut open = self.logs.0[log.index()].lock();
+        let mut open = self.logs.open(log);
         self.close_if_outdated(&mut open);
         if self.room(*open) <= header.head_words() {
             let next = self.open_segment(log, reserve)?;
@@ -218,7 +241,7 @@ impl Engine {
         for id in ids.skip(1).filter(|&id| id != chain.last) {
             self.seal(id);
         }
-        let mut open = self.logs.0[chain.log.index()].lock();
+        let mut open = self.logs.open(chain.log);
         if self.room(chain.last) > self.room(*open) {
             self.close(&mut open);
             *open = chain.last;

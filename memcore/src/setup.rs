@@ -9,6 +9,7 @@ use crate::config::Builder;
 use crate::counters::Counters;
 use crate::engine::{Engine, Settings};
 use crate::index::{Index, LOC_MAX};
+use crate::log::Logs;
 use crate::pool::{Pool, RESERVE};
 use crate::region::Region;
 use crate::segments::{ROW_BYTES, Segments};
@@ -118,7 +119,8 @@ impl Sizes {
 
     /// Bytes that are taken for good.
     fn fixed(&self) -> usize {
-        Index::bytes_min(self.shards, self.huge_pages) + Counters::BYTES + size_of::<Engine>()
+        let index = Index::bytes_min(self.shards, self.huge_pages);
+        index + Counters::BYTES + Logs::BYTES + size_of::<Engine>()
     }
 
     /// The least limit that works.
