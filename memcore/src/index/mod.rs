@@ -272,10 +272,13 @@ impl Index {
         position: Position,
         check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
-        for (slot, cell) in (line..).zip(self.line(line)) {
-            let word = cell.load(Ordering::Acquire);
+        let cells = self.line(line);
+        let mut candidates = slots_that(cells, |word| has_tag(word, position.at));
+        while let Some(slot) = candidates.take_first() {
+            let word = cells[slot].load(Ordering::Acquire);
+            // A slot that holds another key now did not hold this one for a moment at least.
             if matches(word, position.at)
-                && let Certainty::Changed = check(Spot { slot, word })?
+                && let Certainty::Changed = check(Spot { slot: line + slot, word })?
             {
                 return ControlFlow::Continue(Certainty::Changed);
             }
@@ -398,7 +401,8 @@ impl Index {
     }
 
     fn free_cell(&self, line: usize) -> Option<&AtomicU64> {
-        self.line(line).iter().find(|cell| cell.load(Ordering::Relaxed) & !MARK == 0)
+        let cells = self.line(line);
+        slots_that(cells, |word| word & !MARK == 0).take_first().map(|slot| &cells[slot])
     }
 
     /// The slots of a line.
@@ -618,9 +622,36 @@ fn scale(position: u32, groups: u32) -> u32 {
 }
 
 #[inline(always)]
-fn matches(word: u64, position: u32) -> bool {
+fn has_tag(word: u64, position: u32) -> bool {
     // Only the tag's bits are left of the difference, in whatever way they are equal.
-    (word ^ u64::from(position) << TAG_SHIFT) >> TAG_SHIFT == 0 && loc_of(word) != 0
+    (word ^ u64::from(position) << TAG_SHIFT) >> TAG_SHIFT == 0
+}
+
+#[inline(always)]
+fn matches(word: u64, position: u32) -> bool {
+    has_tag(word, position) && loc_of(word) != 0
+}
+
+/// Slots of a line, a bit each.
+#[derive(Clone, Copy, Debug)]
+struct Slots(u32);
+
+/// The slots that are like this. All are looked at without a branch, as nobody can predict which
+/// ones it will be.
+#[inline(always)]
+fn slots_that(cells: &[AtomicU64], is_like_this: impl Fn(u64) -> bool) -> Slots {
+    let words = cells.iter().map(|cell| cell.load(Ordering::Relaxed));
+    let bits = words.enumerate().map(|(slot, word)| u32::from(is_like_this(word)) << slot);
+    Slots(bits.fold(0, |slots, bit| slots | bit))
+}
+
+impl Slots {
+    #[inline(always)]
+    fn take_first(&mut self) -> Option<usize> {
+        let slot = (self.0 != 0).then(|| self.0.trailing_zeros() as usize);
+        self.0 &= self.0.wrapping_sub(1);
+        slot
+    }
 }
 
 #[inline(always)]
