@@ -509,8 +509,7 @@ impl Engine {
 
     /// Gives up the memory of an item that was live.
     pub(crate) fn discard(&self, item: &Item) {
-        self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
-        self.count_live(item.stamp.queue(), item.class(), item.size(), false);
+        self.end_life(item);
         let mut begins = true;
         for (segment, len) in self.pieces(item).by_segment() {
             let load = self.table.remove(segment, len, begins);
@@ -519,6 +518,12 @@ impl Engine {
             }
             begins = false;
         }
+    }
+
+    /// Marks an item as gone; its memory is still to be given up.
+    pub(crate) fn end_life(&self, item: &Item) {
+        self.word(item.loc + 2).store(item.state.with_live(false).0, Ordering::Relaxed);
+        self.count_live(item.stamp.queue(), item.class(), item.size(), false);
     }
 
     /// Counts an item in or out.

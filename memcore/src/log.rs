@@ -61,6 +61,8 @@ impl Logs {
 pub(crate) struct Slot {
     pub(crate) loc: Loc,
     pub(crate) header: Header,
+    /// It counts as live already.
+    pub(crate) counts: bool,
 }
 
 impl Slot {
@@ -83,7 +85,8 @@ impl Engine {
     }
 
     /// Finds a place for an item of at most a segment and writes its header and key; `reserve`
-    /// segments have to be left.
+    /// segments have to be left. One that is `soon` live may count as live from now on, which saves
+    /// a change of a word that others change as well.
     ///
     /// # Errors
     /// A segment is needed and there is none.
@@ -94,42 +97,53 @@ impl Engine {
         key: &[u8],
         state: State,
         reserve: usize,
+        soon: bool,
     ) -> Result<Slot, NeedsRoom> {
         let words = header.words();
         debug_assert!(words <= self.table.segment_words());
         let mut open = self.logs.open(log);
         self.close_if_outdated(&mut open);
-        let write = |loc| self.write_head(&Slot { loc, header }, key, state);
         let room = self.room(*open);
-        let loc = if words <= room {
-            self.append(*open, words, write)
+        let slot = if words <= room {
+            self.append(*open, words, header, key, state, soon)
         } else {
             let next = self.open_segment(log, reserve)?;
             let spans =
                 room > header.head_words() && words >= self.table.segment_words() / SPAN_SHARE;
-            let loc = if spans {
-                let loc = self.append(*open, room, write);
-                self.link(*open, next, loc, words - room);
-                loc
+            let slot = if spans {
+                let slot = self.append(*open, room, header, key, state, false);
+                self.link(*open, next, slot.loc, words - room);
+                slot
             } else {
-                self.append(next, words, write)
+                self.append(next, words, header, key, state, soon)
             };
             self.close(&mut open);
             *open = next;
-            loc
+            slot
         };
-        self.note_expiry(loc, header.expiry);
-        Ok(Slot { loc, header })
+        self.note_expiry(slot.loc, header.expiry);
+        Ok(slot)
     }
 
     /// Hands out words of a segment. The header is there before anybody learns of it.
-    fn append(&self, id: SegmentId, words: usize, write: impl FnOnce(Loc)) -> Loc {
+    fn append(
+        &self,
+        id: SegmentId,
+        words: usize,
+        header: Header,
+        key: &[u8],
+        state: State,
+        counts: bool,
+    ) -> Slot {
         let used = self.table.used(id).load(Ordering::Relaxed);
-        let loc = self.table.start(id) + u64::from(used);
-        self.table.add_pending(id);
-        write(loc);
+        let slot = Slot { loc: self.table.start(id) + u64::from(used), header, counts };
+        match counts {
+            true => self.table.add_live(id, words * 4),
+            false => self.table.add_pending(id),
+        }
+        self.write_head(&slot, key, state);
         self.table.used(id).store(used + words as u32, Ordering::Release);
-        loc
+        slot
     }
 
     /// Words that are left in an open segment.
@@ -213,8 +227,7 @@ impl Engine {
         }
         let id = std::mem::take(&mut *open);
         let room = self.room(id);
-        let write = |loc| self.write_head(&Slot { loc, header }, key, state);
-        let slot = Slot { loc: self.append(id, room, write), header };
+        let slot = self.append(id, room, header, key, state, false);
         self.note_expiry(slot.loc, header.expiry);
         self.seal(id);
         Ok(Chain { slot, log, last: id, left: header.words() - room, reserve })
@@ -252,7 +265,14 @@ impl Engine {
 
     /// Gives up an item that was never published.
     pub(crate) fn abandon(&self, slot: &Slot) {
-        self.abandon_pieces(slot, usize::MAX);
+        if !slot.counts {
+            self.abandon_pieces(slot, usize::MAX);
+            return;
+        }
+        let id = self.table.segment_of(slot.loc);
+        if self.table.remove(id, slot.header.words() * 4, true).is_empty() {
+            self.pool.give_back(&self.table, id, Phase::Sealed, &self.memory);
+        }
     }
 
     /// Gives up an incomplete chain.

@@ -86,6 +86,14 @@ struct Victim {
     copied: usize,
 }
 
+/// Items of a victim that are gone, but still counted in its load: one change of a word that others
+/// change as well serves a whole batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gone {
+    bytes: usize,
+    items: usize,
+}
+
 /// What becomes of an item of a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -195,9 +203,11 @@ impl Engine {
         };
         let mut batch = [None; STEP];
         let finished = self.collect(&mut victim, &mut batch);
+        let mut gone = Gone::default();
         for (loc, position) in batch.into_iter().flatten() {
-            self.dispose(&mut victim, loc, position, now);
+            self.dispose(&mut victim, loc, position, now, &mut gone);
         }
+        self.table.remove_all(victim.id, gone.bytes, gone.items);
         if !finished {
             reclaim.victim = Some(victim);
             return Step::Working;
@@ -237,12 +247,20 @@ impl Engine {
     }
 
     /// Decides about one item.
-    fn dispose(&self, victim: &mut Victim, loc: Loc, position: Position, now: u32) {
+    fn dispose(
+        &self,
+        victim: &mut Victim,
+        loc: Loc,
+        position: Position,
+        now: u32,
+        gone: &mut Gone,
+    ) {
         let mut lock = self.index.lock(position);
         let Some(spot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.read_any(loc);
+        let inside = self.lies_within(&item, victim.id);
         // The item at the front may be long gone, and another one be where it began.
-        if !self.pieces(&item).by_segment().any(|(id, _)| id == victim.id) {
+        if !inside && !self.pieces(&item).by_segment().any(|(id, _)| id == victim.id) {
             return;
         }
         let hidden = self.hidden(&item, now);
@@ -260,7 +278,19 @@ impl Engine {
         if cause == Cause::Evicted && victim.log.queue == Queue::Small {
             self.index.remember(position, &mut lock);
         }
-        self.retire(&item, cause, now);
+        self.report(&item, cause, now);
+        if inside {
+            self.end_life(&item);
+            gone.bytes += item.size();
+            gone.items += 1;
+        } else {
+            self.discard(&item);
+        }
+    }
+
+    fn lies_within(&self, item: &Item, segment: SegmentId) -> bool {
+        let last = item.loc + item.size() as Loc / 4 - 1;
+        self.table.segment_of(item.loc) == segment && self.table.segment_of(last) == segment
     }
 
     fn fate(&self, victim: &mut Victim, item: &Item) -> Fate {

@@ -184,7 +184,7 @@ impl Engine {
         let log = self.log_for(queue, &header, now);
         let state = State::default().with_access(now);
         if header.words() <= self.table.segment_words() {
-            return self.allocate(log, header, key.bytes, state, RESERVE).map(Room::Slot);
+            return self.allocate(log, header, key.bytes, state, RESERVE, false).map(Room::Slot);
         }
         self.begin_chain(log, header, key.bytes, state, RESERVE).map(Room::Chain)
     }

@@ -309,6 +309,11 @@ impl Segments {
         self.load_word(id).fetch_add(PENDING, Ordering::Relaxed);
     }
 
+    /// Space was handed out for an item that will be live soon: it counts already.
+    pub(crate) fn add_live(&self, id: SegmentId, bytes: usize) {
+        self.load_word(id).fetch_add(ITEM + bytes as u64, Ordering::Relaxed);
+    }
+
     /// A pending item, or a part of it, became live.
     pub(crate) fn publish(&self, id: SegmentId, bytes: usize, begins: bool) {
         let change = (ITEM * u64::from(begins) + bytes as u64).wrapping_sub(PENDING);
@@ -322,7 +327,12 @@ impl Segments {
 
     /// A live item, or a part of it, is gone; what is left.
     pub(crate) fn remove(&self, id: SegmentId, bytes: usize, begins: bool) -> Load {
-        let change = ITEM * u64::from(begins) + bytes as u64;
+        self.remove_all(id, bytes, usize::from(begins))
+    }
+
+    /// So many live items are gone; what is left.
+    pub(crate) fn remove_all(&self, id: SegmentId, bytes: usize, items: usize) -> Load {
+        let change = ITEM * items as u64 + bytes as u64;
         Load::unpack(self.load_word(id).fetch_sub(change, Ordering::AcqRel) - change)
     }
 }

@@ -241,7 +241,7 @@ impl Engine {
         reserve: usize,
     ) -> Result<Room, NeedsRoom> {
         if header.words() <= self.table.segment_words() {
-            return self.allocate(log, header, key, state, reserve).map(Room::Slot);
+            return self.allocate(log, header, key, state, reserve, true).map(Room::Slot);
         }
         let mut chain = self.begin_chain(log, header, key, state, reserve)?;
         while chain.left > 0 {
@@ -290,7 +290,7 @@ impl Engine {
 
     /// Turns a pending item into a live one, to which the index does not lead yet.
     pub(crate) fn go_live(&self, room: &Room, version: u64) {
-        let Slot { loc, header } = *room.slot();
+        let Slot { loc, header, counts } = *room.slot();
         let segment = self.table.segment_of(loc);
         let base = self.table.version_base(segment).load(Ordering::Relaxed);
         let sequence = if header.version.is_some() { 0 } else { delta(version, base).unwrap_or(0) };
@@ -298,11 +298,13 @@ impl Engine {
         let live = State(state.load(Ordering::Relaxed)).with_live(true);
         state.store(live.0, Ordering::Relaxed);
         self.word(loc).store(sequence, Ordering::Release);
-        let mut begins = true;
-        let pieces = Pieces::new(&self.table, loc as usize * 4, header.words() * 4);
-        for (piece, len) in pieces.by_segment() {
-            self.table.publish(piece, len, begins);
-            begins = false;
+        if !counts {
+            let pieces = Pieces::new(&self.table, loc as usize * 4, header.words() * 4);
+            let mut begins = true;
+            for (piece, len) in pieces.by_segment() {
+                self.table.publish(piece, len, begins);
+                begins = false;
+            }
         }
         // A sweep may have come by while the item was pending; one that comes by later sees it live.
         self.note_expiry(loc, header.expiry);
