@@ -35,20 +35,58 @@ impl Engine {
         out: &mut Vec<u8>,
         mut head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Fetched {
+        if how.touch.is_some() {
+            return self.fetch_locked(key, how, out, head);
+        }
         let now = self.now();
-        if how.touch.is_none() {
-            for _ in 0..ATTEMPTS {
-                match self.try_fetch(key, how, now, out, &mut head) {
-                    Look::Done(fetched) => return fetched,
-                    Look::Again => {}
-                    Look::Lock => break,
+        match self.look(key) {
+            Ok(None) if how.create.is_none() => {
+                self.count_miss(Miss::Absent);
+                return Fetched::Miss(Miss::Absent);
+            }
+            Ok(Some((item, spot))) if self.is_simple(&item, spot, how, now) => {
+                let hit = Hit { meta: item.meta(now), won: false, created: false };
+                if self.copy_out(&item, spot, &hit, out, &mut head) {
+                    self.note_fetch(key, how, &item, spot, now);
+                    return Fetched::Copied(hit);
                 }
+            }
+            _ => {}
+        }
+        self.fetch_again(key, how, out, head)
+    }
+
+    /// Whether it is enough to copy the item: nearly every lookup ends so, at the first attempt.
+    #[inline(always)]
+    fn is_simple(&self, item: &Item, spot: Spot, how: &Fetch, now: u32) -> bool {
+        self.hidden(item, now).is_none()
+            && !(how.lease && wants_lease(item, how, now))
+            && item.value_len <= how.inline_max
+            && (item.value_len <= SURE_MIN || self.is_current(item, spot))
+    }
+
+    /// The optimistic lookup in all its forms. It stands apart so that the usual one needs none of
+    /// this.
+    #[cold]
+    #[inline(never)]
+    fn fetch_again(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        how: &Fetch,
+        out: &mut Vec<u8>,
+        mut head: impl FnMut(&Hit, &mut Vec<u8>),
+    ) -> Fetched {
+        let now = self.now();
+        for _ in 0..ATTEMPTS {
+            match self.try_fetch(key, how, now, out, &mut head) {
+                Look::Done(fetched) => return fetched,
+                Look::Again => {}
+                Look::Lock => break,
             }
         }
         self.fetch_locked(key, how, out, head)
     }
 
-    #[inline(always)]
     fn try_fetch(
         self: &Arc<Self>,
         key: &Key<'_>,
@@ -82,20 +120,42 @@ impl Engine {
             if item.value_len > SURE_MIN && !self.is_current(&item, spot) {
                 return Look::Again;
             }
-            let start = out.len();
-            head(&hit, out);
-            self.append_value(&item, out);
-            if !self.is_current(&item, spot) {
-                out.truncate(start);
+            if !self.copy_out(&item, spot, &hit, out, head) {
                 return Look::Again;
             }
             Fetched::Copied(hit)
         };
-        if !how.peek {
-            self.count_hit(&item);
-            self.note_use(key, &item, spot, now);
-        }
+        self.note_fetch(key, how, &item, spot, now);
         Look::Done(fetched)
+    }
+
+    /// Appends head and value; false, and nothing appended, if the item changed meanwhile.
+    #[inline(always)]
+    fn copy_out(
+        &self,
+        item: &Item,
+        spot: Spot,
+        hit: &Hit,
+        out: &mut Vec<u8>,
+        head: &mut impl FnMut(&Hit, &mut Vec<u8>),
+    ) -> bool {
+        let start = out.len();
+        head(hit, out);
+        self.append_value(item, out);
+        let is_current = self.is_current(item, spot);
+        if !is_current {
+            out.truncate(start);
+        }
+        is_current
+    }
+
+    /// Counts a lookup that found something as a use.
+    #[inline(always)]
+    fn note_fetch(&self, key: &Key<'_>, how: &Fetch, item: &Item, spot: Spot, now: u32) {
+        if !how.peek {
+            self.count_hit(item);
+            self.note_use(key, item, spot, now);
+        }
     }
 
     fn try_miss(&self, how: &Fetch, miss: Miss) -> Look<Fetched> {

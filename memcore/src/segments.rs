@@ -66,6 +66,7 @@ pub(crate) const LOGS: usize = 2 * CLASSES * GROUPS;
 pub(crate) const CLASS_MAX: [usize; CLASSES - 1] = [256, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
 
 /// The size class of an item of `bytes`.
+#[inline(always)]
 pub(crate) fn class_of(bytes: usize) -> u8 {
     CLASS_MAX.iter().take_while(|&&max| bytes > max).count() as u8
 }
