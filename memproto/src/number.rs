@@ -141,14 +141,32 @@ impl Decimal {
 /// Appends `value` in decimal.
 #[inline]
 pub fn push_u64(out: &mut Vec<u8>, value: u64) {
-    if value < 10 {
-        out.push(b'0' + value as u8);
-    } else {
-        out.extend_from_slice(Decimal::new(value).as_bytes());
+    match value {
+        0..10 => out.push(b'0' + value as u8),
+        10..10_000 => push_up_to_four(out, value as usize),
+        _ => push_longer(out, value),
     }
 }
 
+/// By itself, so that short numbers need no place on the stack.
+#[inline(never)]
+fn push_longer(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(Decimal::new(value).as_bytes());
+}
+
+/// Most numbers are as short as this: four digits, of which the zeroes in front are shifted out.
+#[inline]
+fn push_up_to_four(out: &mut Vec<u8>, value: usize) {
+    let pair = |at: usize| PAIRS.get(at).copied().unwrap_or_default();
+    let ([a, b], [c, d]) = (pair(value / 100), pair(value % 100));
+    let zeroes = usize::from(value < 10) + usize::from(value < 100) + usize::from(value < 1000);
+    let digits = u32::from_le_bytes([a, b, c, d]) >> (8 * zeroes);
+    out.extend_from_slice(&digits.to_le_bytes());
+    out.truncate(out.len() - zeroes);
+}
+
 /// Appends `value` in decimal, with a minus sign when negative.
+#[inline]
 pub fn push_i64(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');

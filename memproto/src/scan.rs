@@ -149,7 +149,11 @@ pub(crate) fn split_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Index of the first space or NUL, or the length. Any other control byte belongs to the word.
 #[inline]
 pub(crate) fn word_end(line: &[u8]) -> usize {
-    near_space(line).unwrap_or_else(|| far_word_end(line))
+    match near_space(line) {
+        Some(end) => end,
+        None if line.len() < 8 => last_word_end(line),
+        None => far_word_end(line),
+    }
 }
 
 /// Index of a space among the next eight bytes, if it is the first blank: where most words end.
@@ -157,6 +161,14 @@ pub(crate) fn word_end(line: &[u8]) -> usize {
 fn near_space(line: &[u8]) -> Option<usize> {
     let hits = blanks(u64::from_le_bytes(*line.first_chunk::<8>()?));
     first_hit(hits).filter(|&end| line.get(end) == Some(&b' '))
+}
+
+/// The same in what is left of a line, where most arguments of flags stand.
+#[inline]
+fn last_word_end(line: &[u8]) -> usize {
+    let end = line.iter().position(|&byte| matches!(byte, b' ' | 0)).unwrap_or(line.len());
+    note(end);
+    end
 }
 
 fn far_word_end(line: &[u8]) -> usize {

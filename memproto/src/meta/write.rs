@@ -18,34 +18,44 @@ pub const EX: &[u8] = b"EX";
 pub const NF: &[u8] = b"NF";
 
 /// `VA <len>`: the returned flags, [`end`], the data and CRLF follow.
+#[inline]
 pub fn va(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(b"VA ");
     push_u64(out, len as u64);
 }
 
 /// Ends the line.
+#[inline]
 pub fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
 /// ` <letter>`: W, X, Z, b.
+#[inline]
 pub fn flag(out: &mut Vec<u8>, letter: u8) {
     out.extend_from_slice(&[b' ', letter]);
 }
 
 /// ` <letter><bytes>`: k, O.
+#[inline]
 pub fn flag_bytes(out: &mut Vec<u8>, letter: u8, bytes: &[u8]) {
     flag(out, letter);
     out.extend_from_slice(bytes);
 }
 
 /// ` <letter><number>`: c, f, h, l, s.
+#[inline]
 pub fn flag_u64(out: &mut Vec<u8>, letter: u8, value: u64) {
-    flag(out, letter);
-    push_u64(out, value);
+    if value < 10 {
+        out.extend_from_slice(&[b' ', letter, b'0' + value as u8]);
+    } else {
+        flag(out, letter);
+        push_u64(out, value);
+    }
 }
 
 /// ` <letter><number>`: t, where -1 means no expiry.
+#[inline]
 pub fn flag_i64(out: &mut Vec<u8>, letter: u8, value: i64) {
     flag(out, letter);
     push_i64(out, value);

@@ -1,7 +1,7 @@
 //! Replies of the classic text commands, appended to the caller's buffer. It must never know
 //! how a result came about.
 
-use crate::number::{Backward, push_u64};
+use crate::number::push_u64;
 
 /// Storage: stored.
 pub const STORED: &[u8] = b"STORED\r\n";
@@ -39,35 +39,36 @@ pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
 /// `VALUE <key> <flags> <len>`; the data and CRLF follow.
 #[inline]
 pub fn value(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
-    let mut tail = Backward::new();
-    tail.push(*b"\r\n");
-    value_line(out, key, flags, len, tail);
+    value_line(out, key, flags, len);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `VALUE <key> <flags> <len> <cas>`.
 #[inline]
 pub fn value_cas(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize, cas: u64) {
-    let mut tail = Backward::new();
-    tail.push(*b"\r\n");
-    tail.push_u64(cas);
-    tail.push([b' ']);
-    value_line(out, key, flags, len, tail);
+    value_line(out, key, flags, len);
+    out.push(b' ');
+    number(out, cas);
 }
 
-/// Everything behind the key is put together on the stack first, so that the growing buffer is
-/// asked for room three times and not nine.
 #[inline]
-fn value_line(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize, mut tail: Backward<64>) {
-    tail.push_u64(len as u64);
-    tail.push([b' ']);
-    tail.push_u64(flags.into());
-    tail.push([b' ']);
+fn value_line(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
     out.extend_from_slice(b"VALUE ");
     out.extend_from_slice(key);
-    out.extend_from_slice(tail.as_bytes());
+    match flags {
+        // Most clients have none or few.
+        0..10 => out.extend_from_slice(&[b' ', b'0' + flags as u8, b' ']),
+        _ => {
+            out.push(b' ');
+            push_u64(out, flags.into());
+            out.push(b' ');
+        }
+    }
+    push_u64(out, len as u64);
 }
 
 /// The new value of incr and decr.
+#[inline]
 pub fn number(out: &mut Vec<u8>, value: u64) {
     push_u64(out, value);
     out.extend_from_slice(b"\r\n");
