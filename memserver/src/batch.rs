@@ -13,9 +13,7 @@ pub(crate) struct Batch<'a> {
     cache: &'a Cache,
     /// What is to be done, in order per connection.
     pub(crate) jobs: Vec<Job<'a>>,
-    /// The keys of the jobs.
-    pub(crate) names: Vec<&'a [u8]>,
-    /// The same keys, hashed.
+    /// The keys of the jobs, hashed.
     pub(crate) keys: Vec<Key<'a>>,
 }
 
@@ -23,7 +21,6 @@ pub(crate) struct Batch<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     jobs: Vec<Job<'static>>,
-    names: Vec<&'static [u8]>,
     keys: Vec<Key<'static>>,
 }
 
@@ -103,7 +100,7 @@ impl Job<'_> {
     pub(crate) fn resume_at(&mut self, key: KeyIndex, input: &[u8], batch: &Batch<'_>) {
         let Work::Get(run) = &mut self.work else { return };
         run.first = key;
-        self.start = offset(input, batch.names[key as usize]);
+        self.start = offset(input, batch.keys[key as usize].bytes());
         let left = run.line_end - self.start;
         self.before = Framing::Keys { verb: run.verb, exptime: run.exptime, left };
     }
@@ -147,35 +144,38 @@ impl<'a> Head<'a> {
 impl<'a> Batch<'a> {
     /// An empty batch in the memory of an earlier one.
     pub(crate) fn new(cache: &'a Cache, spare: Spare) -> Self {
-        let Spare { jobs, names, keys } = spare;
-        Self { cache, jobs: recycle(jobs), names: recycle(names), keys: recycle(keys) }
+        let Spare { jobs, keys } = spare;
+        Self { cache, jobs: recycle(jobs), keys: recycle(keys) }
     }
 
     /// The memory, for the next batch.
     pub(crate) fn into_spare(self) -> Spare {
-        let Self { jobs, names, keys, .. } = self;
-        Spare { jobs: recycle(jobs), names: recycle(names), keys: recycle(keys) }
+        let Self { jobs, keys, .. } = self;
+        Spare { jobs: recycle(jobs), keys: recycle(keys) }
     }
 
     /// Empties the batch.
     pub(crate) fn clear(&mut self) {
         self.jobs.clear();
-        self.names.clear();
         self.keys.clear();
+    }
+
+    /// Adds a job that begins with a request of its own.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, start: usize, work: Work<'a>) {
+        self.jobs.push(Job { start, before: Framing::Command, work });
     }
 
     /// Adds a key.
     #[inline]
     pub(crate) fn key(&mut self, name: &'a [u8]) -> KeyIndex {
         let index = self.keys.len() as KeyIndex;
-        self.names.push(name);
         self.keys.push(self.cache.key(name));
         index
     }
 
     /// Forgets the keys from `first` on.
     pub(crate) fn forget_keys(&mut self, first: KeyIndex) {
-        self.names.truncate(first as usize);
         self.keys.truncate(first as usize);
     }
 

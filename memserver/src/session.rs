@@ -278,8 +278,7 @@ impl Session {
             Step::Reject { consumed, error, swallow, noreply } => {
                 *pos += consumed;
                 if !noreply {
-                    let work = Work::Reject(error);
-                    batch.jobs.push(Job { start, before: Framing::Command, work });
+                    batch.add(start, Work::Reject(error));
                 }
                 if swallow > 0 {
                     self.framing = Framing::Swallow { left: swallow as usize };
@@ -299,17 +298,17 @@ impl Session {
         request: Request<'a>,
         batch: &mut Batch<'a>,
     ) -> bool {
-        let work = match request {
+        match request {
             Request::Get { verb, exptime, keys } if let Some(key) = keys.single() => {
                 let first = batch.key(key);
                 let (end, line_end, last, single) = (first + 1, *pos, true, true);
-                Work::Get(Retrieval { verb, exptime, first, end, line_end, last, single })
+                let run = Retrieval { verb, exptime, first, end, line_end, last, single };
+                batch.add(start, Work::Get(run));
             }
             Request::Get { verb, exptime, keys } => {
                 let line_end = *pos;
                 *pos = start;
                 self.retrieval(input, pos, (verb, exptime, line_end), keys, batch);
-                return true;
             }
             Request::Store(store) => {
                 return self.value(input, (start, pos), Head::Text(store), batch);
@@ -317,27 +316,19 @@ impl Session {
             Request::Meta(meta) if meta.command == MetaCommand::Set => {
                 return self.value(input, (start, pos), Head::Meta(meta), batch);
             }
-            Request::Quit => {
-                self.close();
-                return true;
-            }
-            Request::Arith { key, .. }
-            | Request::Touch { key, .. }
-            | Request::Delete { key, .. } => Work::Text(request, Some(batch.key(key))),
-            Request::Meta(meta) if !meta.key.base64 => {
-                Work::Text(request, Some(batch.key(meta.key.raw)))
-            }
+            Request::Quit => self.close(),
             Request::Admin { command: Admin::Watch, args, .. } => {
                 self.framing = Framing::Stream;
-                Work::Watch(args)
+                batch.add(start, Work::Watch(args));
             }
-            Request::Stats { .. } | Request::Admin { .. } => {
-                self.framing = Framing::Stream;
-                Work::Text(request, None)
+            _ => {
+                if matches!(request, Request::Stats { .. } | Request::Admin { .. }) {
+                    self.framing = Framing::Stream;
+                }
+                let key = plain_key(&request).map(|key| batch.key(key));
+                batch.add(start, Work::Text(request, key));
             }
-            _ => Work::Text(request, None),
-        };
-        batch.jobs.push(Job { start, before: Framing::Command, work });
+        }
         true
     }
 
@@ -402,18 +393,16 @@ impl Session {
         let tail = if matches!(head, Head::Binary(_)) { 0 } else { BLOCK_END.len() };
         let len = head.value_len();
         let have = &input[*pos..];
-        let before = Framing::Command;
         if let Some((value, rest)) = have.split_at_checked(len)
             && let Some(end) = rest.get(..tail)
         {
             *pos += len + tail;
-            let work = if tail > 0 && end != BLOCK_END {
-                Work::Spoiled(head)
+            if tail > 0 && end != BLOCK_END {
+                batch.add(start, Work::Spoiled(head));
             } else {
                 let key = head.plain_key().map(|name| batch.key(name));
-                Work::Put(head, key, value)
-            };
-            batch.jobs.push(Job { start, before, work });
+                batch.add(start, Work::Put(head, key, value));
+            }
             return true;
         }
         let wait = if len <= WAITING_MAX { len + tail } else { BEGIN_MIN };
@@ -426,7 +415,7 @@ impl Session {
         let value = &have[..len.min(have.len())];
         *pos += value.len();
         self.framing = Framing::Body { left: len - value.len(), tail };
-        batch.jobs.push(Job { start, before, work: Work::Begin(head, line, value) });
+        batch.add(start, Work::Begin(head, line, value));
         true
     }
 
@@ -461,7 +450,7 @@ impl Session {
 
     /// The next request of the binary protocol.
     fn frame<'a>(&mut self, input: &'a [u8], pos: &mut usize, batch: &mut Batch<'a>) -> bool {
-        let (start, before) = (*pos, Framing::Command);
+        let start = *pos;
         match binary::parse(&input[start..], &mut self.scan, &LIMITS) {
             binary::Step::Partial => false,
             binary::Step::Request { consumed, request } => {
@@ -470,7 +459,7 @@ impl Session {
             }
             binary::Step::Reject { consumed, to, status, swallow, close } => {
                 *pos += consumed;
-                batch.jobs.push(Job { start, before, work: Work::RejectFrame(to, status) });
+                batch.add(start, Work::RejectFrame(to, status));
                 if close {
                     self.dismiss();
                 } else if swallow > 0 {
@@ -511,8 +500,7 @@ impl Session {
             }
             _ => {}
         }
-        let work = Work::Binary(request, key);
-        batch.jobs.push(Job { start, before: Framing::Command, work });
+        batch.add(start, Work::Binary(request, key));
         true
     }
 }
@@ -522,6 +510,18 @@ const LIMITS: Limits = Limits {
     get_line: memproto::limits::MAX_GET_LINE,
     binary_body: memproto::limits::MAX_BINARY_BODY,
 };
+
+/// The key of a request without a data block, unless it has none or it must be decoded first.
+#[inline]
+fn plain_key<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
+    match *request {
+        Request::Arith { key, .. } | Request::Touch { key, .. } | Request::Delete { key, .. } => {
+            Some(key)
+        }
+        Request::Meta(meta) if !meta.key.base64 => Some(meta.key.raw),
+        _ => None,
+    }
+}
 
 /// The keys on the rest of a retrieval line that was checked before.
 fn words(line: &[u8]) -> Keys<'_> {

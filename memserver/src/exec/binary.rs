@@ -67,7 +67,7 @@ impl Exec<'_> {
             },
             |_| true,
         );
-        self.count_get(key, &delivered, touch.is_some());
+        self.count_get(key, delivered, touch.is_some());
         match delivered {
             Delivered::Value(_) => {}
             Delivered::NoRoom => refuse(request.to, Status::OutOfMemory, out),
@@ -134,7 +134,7 @@ impl Exec<'_> {
             self.observe_search(key);
         }
         let touched = self.shared.cache.touch(key, self.expiry(i64::from(exptime)));
-        self.count_touch(touched.as_ref());
+        self.count_touch(touched.map(|meta| meta.class));
         match touched {
             Some(meta) => {
                 write::touched(out.bytes(), request.to, meta.flags, self.version(meta.version));

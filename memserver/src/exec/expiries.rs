@@ -25,19 +25,28 @@ impl Expiries {
         look: impl FnOnce() -> Option<Expiry>,
     ) -> Self {
         let (touch, vivify) = (request.ttl().map(&expiry), request.vivify().map(&expiry));
-        let mut expiries = Self { touch, vivify, created: vivify, late: false, before: None };
+        let expiries = Self { touch, vivify, created: vivify, late: false, before: None };
+        if touch.is_some() { expiries.in_order(request, look) } else { expiries }
+    }
+
+    /// The same, with regard to where T stands among the other flags.
+    fn in_order(
+        mut self,
+        request: &MetaRequest<'_>,
+        look: impl FnOnce() -> Option<Expiry>,
+    ) -> Self {
         let place = |letter| request.flags.into_iter().position(|flag| flag.letter == letter);
-        let Some(at) = place(b'T') else { return expiries };
+        let Some(at) = place(b'T') else { return self };
         let is_in_front = |place: Option<usize>| place.is_some_and(|place| place < at);
         if is_in_front(place(b'N')) {
-            expiries.created = touch;
+            self.created = self.touch;
         }
-        expiries.late = is_in_front(place(b't')) || is_in_front(place(b'R'));
-        if place(b'R').is_some_and(|place| place > at) && expiries.late {
+        self.late = is_in_front(place(b't')) || is_in_front(place(b'R'));
+        if place(b'R').is_some_and(|place| place > at) && self.late {
             // As R wants to see what T has set, only the flag t is left to be told of the past.
-            (expiries.late, expiries.before) = (false, look());
+            (self.late, self.before) = (false, look());
         }
-        expiries
+        self
     }
 
     /// The expiry to set while the item is looked up.

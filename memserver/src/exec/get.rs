@@ -11,6 +11,7 @@ use crate::output::Output;
 pub(super) const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory writing get response\r\n";
 
 /// What became of a value that was asked for.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Delivered {
     /// Head and value are in the output.
     Value(Hit),
@@ -30,7 +31,7 @@ impl Exec<'_> {
             if index > run.first && out.is_full() {
                 return Flow::Full(index);
             }
-            let (name, key) = (batch.names[index as usize], batch.keys[index as usize]);
+            let key = batch.keys[index as usize];
             let delivered = if run.verb.with_cas() {
                 self.deliver(
                     key,
@@ -38,7 +39,13 @@ impl Exec<'_> {
                     out,
                     |hit, out| {
                         let version = self.version(hit.meta.version);
-                        write::value_cas(out, name, hit.meta.flags, hit.meta.value_len, version);
+                        write::value_cas(
+                            out,
+                            key.bytes(),
+                            hit.meta.flags,
+                            hit.meta.value_len,
+                            version,
+                        );
                     },
                     |_| true,
                 )
@@ -48,12 +55,12 @@ impl Exec<'_> {
                     &how,
                     out,
                     |hit, out| {
-                        write::value(out, name, hit.meta.flags, hit.meta.value_len);
+                        write::value(out, key.bytes(), hit.meta.flags, hit.meta.value_len);
                     },
                     |_| true,
                 )
             };
-            self.count_get(key, &delivered, touch.is_some());
+            self.count_get(key, delivered, touch.is_some());
             match delivered {
                 Delivered::Value(_) => out.put(b"\r\n"),
                 Delivered::Miss(_) => {}
@@ -124,15 +131,17 @@ impl Exec<'_> {
     }
 
     /// Books a lookup. One that renews the expiry counts as a touch instead.
-    #[inline]
-    pub(super) fn count_get(&self, key: Key<'_>, delivered: &Delivered, touched: bool) {
+    #[inline(always)]
+    pub(super) fn count_get(&self, key: Key<'_>, delivered: Delivered, touched: bool) {
         if self.is_observed() {
             self.observe_get(key.bytes(), delivered);
         }
         if touched {
             return match delivered {
-                Delivered::Value(hit) => self.count_touch(Some(&hit.meta)),
-                Delivered::NoRoom => self.count_touch(self.shared.cache.peek(key).as_ref()),
+                Delivered::Value(hit) => self.count_touch(Some(hit.meta.class)),
+                Delivered::NoRoom => {
+                    self.count_touch(self.shared.cache.peek(key).map(|meta| meta.class))
+                }
                 Delivered::Miss(_) => self.count_touch(None),
             };
         }

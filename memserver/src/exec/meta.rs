@@ -78,7 +78,7 @@ impl Exec<'_> {
         if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
             self.touch_afterwards(subject.key, &expiries);
         }
-        self.count_get(subject.key, &delivered, touched);
+        self.count_get(subject.key, delivered, touched);
         match delivered {
             Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
             Delivered::Value(_) => {}
@@ -113,7 +113,7 @@ impl Exec<'_> {
     ) {
         let meta = &hit.meta;
         let mut expiry = expiries.start(meta.expiry, hit.created);
-        let now = self.shared.cache.now();
+        let now = || self.shared.cache.now();
         for flag in request.flags {
             expiry = expiries.pass(flag.letter, expiry, hit.created);
             match flag.letter {
@@ -121,11 +121,11 @@ impl Exec<'_> {
                 b'f' => write::flag_u64(out, b'f', u64::from(meta.flags)),
                 b'h' => write::flag_u64(out, b'h', u64::from(meta.fetched)),
                 b'l' => {
-                    let idle = now.saturating_sub(meta.last_access);
+                    let idle = now().saturating_sub(meta.last_access);
                     write::flag_u64(out, b'l', u64::from(idle));
                 }
                 b's' => write::flag_u64(out, b's', meta.value_len as u64),
-                b't' => write::flag_i64(out, b't', time_left(expiry, now)),
+                b't' => write::flag_i64(out, b't', time_left(expiry, now())),
                 b'k' => echo_key(name, meta.marked || !is_plain(name), out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}

@@ -1,6 +1,6 @@
 //! touch and delete.
 
-use memcore::{Key, Meta, Remove, Removed, StoreError};
+use memcore::{Key, Remove, Removed, StoreError};
 use memproto::text::write;
 
 use super::{Exec, say};
@@ -13,7 +13,7 @@ impl Exec<'_> {
             self.observe_search(key);
         }
         let touched = self.shared.cache.touch(key, self.expiry(exptime));
-        self.count_touch(touched.as_ref());
+        self.count_touch(touched.map(|meta| meta.class));
         say(out, if touched.is_some() { write::TOUCHED } else { write::NOT_FOUND });
     }
 
@@ -31,11 +31,11 @@ impl Exec<'_> {
         say(out, if found { write::DELETED } else { write::NOT_FOUND });
     }
 
-    /// Books a touch of an item, if there is one.
-    pub(super) fn count_touch(&self, found: Option<&Meta>) {
+    /// Books a touch of an item of this class, if there is one.
+    pub(super) fn count_touch(&self, found: Option<u8>) {
         self.counters.cmd_touch.add(1);
         match found {
-            Some(meta) => self.counters.touch_hits.add(meta.class),
+            Some(class) => self.counters.touch_hits.add(class),
             None => self.counters.touch_misses.add(1),
         }
     }

@@ -110,8 +110,7 @@ impl Dialogue {
             batch.clear();
             let pace = self.session.parse(&input, &mut pos, QUOTA, &mut batch);
             batch.prefetch();
-            for index in 0..batch.jobs.len() {
-                let job = batch.jobs[index];
+            for job in &batch.jobs {
                 if !self.run(job, &batch, (&exec, &input), (&mut out, &mut replies)) {
                     drain(&mut out, &mut replies);
                     return replies;
@@ -149,30 +148,43 @@ impl Dialogue {
 
     fn run(
         &mut self,
-        mut job: Job<'_>,
+        job: &Job<'_>,
         batch: &Batch<'_>,
         (exec, input): (&Exec<'_>, &[u8]),
         (out, replies): (&mut Output, &mut Vec<u8>),
     ) -> bool {
-        loop {
-            if out.is_full() {
-                drain(out, replies);
-            }
-            let flow = exec.run(&job, batch, &mut self.session, out);
-            assert!(out.copied().len() <= COPIED_MAX, "{} bytes wait", out.copied().len());
-            match flow {
-                Flow::Done => return true,
-                Flow::Full(key) => job.resume_at(key, input, batch),
-                Flow::Close => {
-                    if self.session.watch.take().is_some() {
-                        // There is nobody here who would take over.
-                        out.put(memproto::text::write::OK);
-                    }
-                    self.session.close();
-                    return false;
-                }
+        let mut flow = self.attempt(job, batch, exec, (&mut *out, &mut *replies));
+        if let Flow::Full(_) = flow {
+            let mut rest = *job;
+            while let Flow::Full(key) = flow {
+                rest.resume_at(key, input, batch);
+                flow = self.attempt(&rest, batch, exec, (&mut *out, &mut *replies));
             }
         }
+        if flow == Flow::Close {
+            if self.session.watch.take().is_some() {
+                // There is nobody here who would take over.
+                out.put(memproto::text::write::OK);
+            }
+            self.session.close();
+        }
+        flow != Flow::Close
+    }
+
+    /// Executes as much of a job as the output has room for.
+    fn attempt(
+        &mut self,
+        job: &Job<'_>,
+        batch: &Batch<'_>,
+        exec: &Exec<'_>,
+        (out, replies): (&mut Output, &mut Vec<u8>),
+    ) -> Flow {
+        if out.is_full() {
+            drain(out, replies);
+        }
+        let flow = exec.run(job, batch, &mut self.session, out);
+        assert!(out.copied().len() <= COPIED_MAX, "{} bytes wait", out.copied().len());
+        flow
     }
 }
 

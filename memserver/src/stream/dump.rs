@@ -185,7 +185,8 @@ fn item_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
 
 /// Whether a key can stand on a line, whoever has stored it.
 pub(crate) fn is_plain(key: &[u8]) -> bool {
-    key.iter().all(|&byte| byte > b' ' && byte != 0x7f)
+    // Without an end on the way the bytes are compared sixteen at a time.
+    !key.iter().fold(false, |any, &byte| any | (byte <= b' ') | (byte == 0x7f))
 }
 
 /// Appends `key`, all but unreserved characters as `%XX`, so that it is one word of one line.
