@@ -134,8 +134,8 @@ impl Cache {
     }
 
     /// The lookup in full: appends the value to `out` behind whatever `head` writes there first.
-    /// `head` may be called more than once; what it appended is taken back on a retry. A part of the
-    /// cache may be locked meanwhile: it must not use the cache.
+    /// `head` may be called more than once; what it appended is taken back on a retry. A part of
+    /// the cache may be locked meanwhile: it must not use the cache.
     #[inline]
     pub fn fetch(
         &self,
@@ -362,5 +362,11 @@ impl Cache {
     #[must_use]
     pub fn fits(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> bool {
         self.0.fits(key_len, value_len, attrs)
+    }
+
+    /// The [`Meta::class`] that an item of these lengths would have.
+    #[must_use]
+    pub fn class_of(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> u8 {
+        self.0.class_of(key_len, value_len, attrs)
     }
 }

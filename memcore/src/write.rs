@@ -115,14 +115,12 @@ impl Engine {
     /// Whether an item of these lengths may be stored.
     #[inline]
     pub(crate) fn fits(&self, key: usize, value: usize, attrs: &Attrs) -> bool {
-        let header = Header {
-            key_len: key,
-            value_len: value.min(1 << 30),
-            flags: attrs.flags,
-            expiry: expiry_field(attrs.expiry),
-            version: None,
-        };
-        value < 1 << 30 && header.words() * 4 <= self.item_max()
+        value < 1 << 30 && header_of(key, value, attrs).words() * 4 <= self.item_max()
+    }
+
+    /// The size class of an item of these lengths, counted from 1.
+    pub(crate) fn class_of(&self, key: usize, value: usize, attrs: &Attrs) -> u8 {
+        header_of(key, value, attrs).class() + 1
     }
 
     /// Bytes of the largest item: half of the limit always takes it.
@@ -306,7 +304,7 @@ impl Engine {
                 begins = false;
             }
         }
-        // A sweep may have come by while the item was pending; one that comes by later sees it live.
+        // A sweep may have come by while the item was pending; a later one sees it live.
         self.note_expiry(loc, header.expiry);
         if let Room::Chain(chain) = room {
             self.finish_chain(chain);
@@ -462,6 +460,18 @@ impl Engine {
             self.index.remove(of_item, spot, lock);
             self.retire(&item, Cause::Evicted, now);
         }
+    }
+}
+
+/// The header of an item of these lengths; no item is longer than one of 1 GiB.
+#[inline]
+fn header_of(key: usize, value: usize, attrs: &Attrs) -> Header {
+    Header {
+        key_len: key,
+        value_len: value.min(1 << 30),
+        flags: attrs.flags,
+        expiry: expiry_field(attrs.expiry),
+        version: None,
     }
 }
 

@@ -129,10 +129,6 @@ counters! {
         decr_misses,
         /// Compare-and-swaps of a missing key.
         cas_misses,
-        /// Compare-and-swaps that stored.
-        cas_hits,
-        /// Compare-and-swaps that met another version.
-        cas_badval,
         /// Touches of a missing key.
         touch_misses,
         /// Values over the item limit.
@@ -151,6 +147,10 @@ counters! {
         conn_yields,
     }
     items by class {
+        /// Compare-and-swaps that stored.
+        cas_hits,
+        /// Compare-and-swaps that met another version.
+        cas_badval,
         /// Increments.
         incr_hits,
         /// Decrements.

@@ -163,16 +163,39 @@ fn stores_and_deletions_are_told() {
     client.ask(format!("set d 0 0 {}\r\n{big}\r\n", 2 << 20), refused);
     watcher.expect(&[
         "type=item_store key=a status=stored cmd=set ttl=100 clsid=1 size=3",
-        "type=item_store key=a status=not_stored cmd=add ttl=0 clsid=0 size=1",
+        "type=item_store key=a status=not_stored cmd=add ttl=0 clsid=1 size=1",
         "type=item_store key=a status=stored cmd=append clsid=1 size=5",
-        "type=item_store key=a status=exists cmd=cas size=1",
-        "type=item_store key=b status=not_found cmd=cas size=1",
+        "type=item_store key=a status=exists cmd=cas clsid=1 size=1",
+        "type=item_store key=b status=not_found cmd=cas clsid=1 size=1",
         "type=item_store key=a status=not_stored cmd=add size=4",
         "type=item_store key=c status=stored cmd=set size=1",
         "type=deleted key=a cmd=delete clsid=1 size=5",
         "type=deleted key=c cmd=md clsid=1 size=1",
-        "type=item_store key=d status=too_large cmd=set size=2097152",
+        "type=item_store key=d status=too_large cmd=set clsid=0 size=2097152",
     ]);
+}
+
+/// As told by a memcached 1.6.18: the item that is removed is looked up after the refusal.
+#[test]
+fn a_value_that_is_too_large_tells_what_it_takes_away() {
+    let program = Program::start(&["-t", "1", "-I", "64k"]);
+    let mut client = program.connect();
+    let mut watcher = Watcher::new(&program, "mutations fetchers");
+    let refused = "SERVER_ERROR object too large for cache\r\n";
+    // One that comes at once, and one that comes in pieces.
+    for len in [65_600, 300_000] {
+        let value = "x".repeat(len);
+        client.ask("set a 0 0 3\r\nabc\r\n", "STORED\r\n");
+        client.ask(format!("add a 0 0 {len}\r\n{value}\r\n"), refused);
+        client.ask(format!("set a 0 0 {len}\r\n{value}\r\n"), refused);
+        watcher.expect(&[
+            "type=item_get key=a status=not_found",
+            "type=item_store key=a status=stored cmd=set clsid=1 size=3",
+            "type=item_store key=a status=too_large cmd=add clsid=0",
+            "type=item_store key=a status=too_large cmd=set clsid=0",
+            "type=item_get key=a status=found clsid=1 size=3",
+        ]);
+    }
 }
 
 #[test]

@@ -102,8 +102,11 @@ impl Exec<'_> {
                 Err(StoreError::TooLarge) => ("too_large", head.value_len()),
                 Err(_) => ("no_memory", head.value_len()),
             };
-            let stored = matches!(outcome, Ok(Stored::Done { .. }));
-            let item = self.shared.cache.peek(key).filter(|_| stored);
+            let cache = &self.shared.cache;
+            let class = match outcome {
+                Ok(_) => cache.class_of(key.len(), len, &terms.attrs),
+                Err(_) => 0,
+            };
             self.shared.watch.storage(
                 self.index,
                 &Storage {
@@ -111,7 +114,7 @@ impl Exec<'_> {
                     status,
                     command: command(terms),
                     ttl: self.seconds(terms.attrs.expiry),
-                    class: item.map_or(0, |meta| meta.class),
+                    class,
                     client: self.client.get(),
                     len,
                 },

@@ -39,7 +39,8 @@ impl Exec<'_> {
         let name = name(head, &mut scratch);
         let key = key.unwrap_or_else(|| self.shared.cache.key(name));
         let terms = self.terms(head);
-        if self.is_observed() {
+        // A value that is too large is refused before anybody looks what is there.
+        if self.is_observed() && self.shared.cache.fits(name.len(), value.len(), &terms.attrs) {
             self.observe_search(key);
         }
         let outcome = self.shared.cache.store(key, value, terms.attrs, &terms.write);
@@ -150,11 +151,14 @@ impl Exec<'_> {
         outcome: Outcome,
         out: &mut Output,
     ) {
-        self.count_store(terms, &outcome);
+        self.count_store(key, terms, &outcome, head.value_len());
         if self.is_observed() {
             self.observe_store(head, name, terms, &outcome);
         }
         if outcome.is_err() && terms.replaces {
+            if self.is_observed() {
+                self.observe_search(key);
+            }
             self.shared.cache.delete(key);
         }
         match head {
@@ -168,7 +172,7 @@ impl Exec<'_> {
         }
     }
 
-    fn count_store(&self, terms: &Terms, outcome: &Outcome) {
+    fn count_store(&self, key: Key<'_>, terms: &Terms, outcome: &Outcome, len: usize) {
         let counters = self.counters;
         match outcome {
             Err(StoreError::TooLarge) => counters.store_too_large.add(1),
@@ -179,9 +183,15 @@ impl Exec<'_> {
         if terms.write.expected.is_some()
             && !matches!(terms.write.mode, Mode::Append | Mode::Prepend)
         {
+            let cache = &self.shared.cache;
+            let class = || cache.class_of(key.bytes().len(), len, &terms.attrs);
             match outcome {
-                Ok(Stored::Done { .. }) => counters.cas_hits.add(1),
-                Ok(Stored::Exists) => counters.cas_badval.add(1),
+                Ok(Stored::Done { .. }) => counters.cas_hits.add(class()),
+                Ok(Stored::Exists) => {
+                    // It counts for the item that is there, as in memcached.
+                    let there = cache.peek(key).map(|meta| meta.class);
+                    counters.cas_badval.add(there.unwrap_or_else(class));
+                }
                 Ok(Stored::NotFound) => counters.cas_misses.add(1),
                 _ => {}
             }

@@ -62,8 +62,8 @@ pub(super) fn slabs(stats: &Stats, counts: &Counts, list: &mut List<'_, '_>) {
         add("delete_hits", of.deleted);
         add("incr_hits", counts.incr_hits.of(class));
         add("decr_hits", counts.decr_hits.of(class));
-        add("cas_hits", 0);
-        add("cas_badval", 0);
+        add("cas_hits", counts.cas_hits.of(class));
+        add("cas_badval", counts.cas_badval.of(class));
         add("touch_hits", counts.touch_hits.of(class));
     }
     list.add("active_slabs", active);
