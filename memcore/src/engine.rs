@@ -304,7 +304,7 @@ impl Engine {
         let field = |at: usize| words[at].load(Ordering::Relaxed);
         let shape = Shape(field(1));
         let len = layout::value_len(shape, || field(3));
-        Outline { state: State(field(2)), words: layout::item_words(shape, len) }
+        Outline { shape, state: State(field(2)), words: layout::item_words(shape, len) }
     }
 
     /// Whether the item's key is `key`.
@@ -470,7 +470,7 @@ impl Engine {
     pub(crate) fn report(&self, item: &Item, cause: Cause, now: u32) {
         if let Some(listener) = &self.listener {
             let mut key = [0; KEY_BUFFER];
-            let key = self.key_of(item, &mut key);
+            let key = self.key_of(item.loc, item.shape, &mut key);
             listener.call(&Removal { cause, key, meta: item.meta(now), at: now });
         }
         self.count_removal(item, cause, now);
@@ -586,17 +586,24 @@ impl Engine {
         Pieces::new(&self.table, item.loc as usize * 4, item.size())
     }
 
-    /// Copies the item's key.
-    pub(crate) fn key_of<'b>(&self, item: &Item, buffer: &'b mut [u8; KEY_BUFFER]) -> &'b [u8] {
-        let key = &mut buffer[..item.shape.key_len()];
-        self.memory.read(item.key_at(), key);
+    /// Copies the key of the item at `loc`.
+    #[inline]
+    pub(crate) fn key_of<'b>(
+        &self,
+        loc: Loc,
+        shape: Shape,
+        buffer: &'b mut [u8; KEY_BUFFER],
+    ) -> &'b [u8] {
+        let key = &mut buffer[..shape.key_len()];
+        self.memory.read((loc as usize + shape.key_at()) * 4, key);
         key
     }
 
-    /// The position of the item's key.
-    pub(crate) fn position_of(&self, item: &Item) -> Position {
+    /// The position of that key.
+    #[inline]
+    pub(crate) fn position_of(&self, loc: Loc, shape: Shape) -> Position {
         let mut key = [0; KEY_BUFFER];
-        self.index.position(self.hash(self.key_of(item, &mut key)))
+        self.index.position(self.hash(self.key_of(loc, shape, &mut key)))
     }
 
     /// Writes the expiry of an item that has room for one. The shard is locked.
@@ -610,6 +617,7 @@ impl Engine {
 /// How an item stands, and how long it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outline {
+    pub(crate) shape: Shape,
     pub(crate) state: State,
     pub(crate) words: usize,
 }

@@ -225,11 +225,11 @@ impl Engine {
             victim.done = self.table.lead_words(victim.id).load(Ordering::Relaxed) as usize;
             let lead = self.table.lead(victim.id).load(Ordering::Relaxed);
             if lead != 0
-                && let item = self.read_any(lead)
-                && item.state.is_live()
+                && let outline = self.outline(lead)
+                && outline.state.is_live()
                 && let Some(place) = places.next()
             {
-                *place = Some((lead, self.position_of(&item)));
+                *place = Some((lead, self.position_of(lead, outline.shape)));
             }
         }
         while victim.done < used {
@@ -237,7 +237,7 @@ impl Engine {
             let outline = self.outline(loc);
             if outline.state.is_live() {
                 let Some(place) = places.next() else { return false };
-                let position = self.position_of(&self.read_any(loc));
+                let position = self.position_of(loc, outline.shape);
                 self.index.prefetch_for_write(position);
                 *place = Some((loc, position));
             }
@@ -344,7 +344,7 @@ impl Engine {
             draft.state = draft.state.with_freq(draft.state.freq() - 1);
         }
         let mut key = [0; KEY_BUFFER];
-        let key = self.key_of(item, &mut key);
+        let key = self.key_of(item.loc, item.shape, &mut key);
         let Ok(room) = self.room_for(log, draft.header, key, draft.state, 0) else { return false };
         if self.succeed(&room, &draft, item, spot, lock).is_err() {
             return false;

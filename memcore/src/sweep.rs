@@ -139,7 +139,7 @@ impl Engine {
 
     /// Removes an item if it is still there and still expired.
     fn expire(&self, loc: Loc, now: u32) {
-        let position = self.position_of(&self.read_any(loc));
+        let position = self.position_of(loc, self.outline(loc).shape);
         let mut lock = self.index.lock(position);
         let Some(spot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.read_any(loc);
