@@ -49,8 +49,9 @@ pub enum Request<'a> {
     },
     /// flush_all.
     FlushAll {
-        /// Seconds from now or absolute time as sent; 0 when absent.
-        delay: i64,
+        /// Seconds from now or absolute time as sent; 0 when absent. Where nobody may flush, it
+        /// does not matter whether it is a number.
+        delay: Result<i64, ParseError>,
         /// No reply, not even an error.
         noreply: bool,
     },

@@ -229,7 +229,7 @@ fn bad_arithmetic_touch_and_delete() {
 
 #[test]
 fn commands_without_a_key() {
-    let flush = |delay, noreply| Request::FlushAll { delay, noreply };
+    let flush = |delay, noreply| Request::FlushAll { delay: Ok(delay), noreply };
     let verbosity = |level, noreply| Request::Verbosity { level, noreply };
     let table: [(&[u8], Request<'_>); 20] = [
         (b"flush_all\r\n", flush(0, false)),
@@ -256,9 +256,10 @@ fn commands_without_a_key() {
     for (line, expected) in table {
         assert_eq!(request(line), expected, "{}", line.escape_ascii());
     }
-    rejects(b"flush_all x\r\n", InvalidExptime, 0, false);
-    rejects(b"flush_all 2147483648\r\n", InvalidExptime, 0, false);
-    rejects(b"flush_all x noreply\r\n", InvalidExptime, 0, true);
+    let no_delay = |noreply| Request::FlushAll { delay: Err(InvalidExptime), noreply };
+    assert_eq!(request(b"flush_all x\r\n"), no_delay(false));
+    assert_eq!(request(b"flush_all 2147483648\r\n"), no_delay(false));
+    assert_eq!(request(b"flush_all x noreply\r\n"), no_delay(true));
     rejects(b"verbosity\r\n", BadLineFormat, 0, false);
     rejects(b"verbosity -1\r\n", BadLineFormat, 0, false);
     rejects(b"verbosity x\r\n", BadLineFormat, 0, false);

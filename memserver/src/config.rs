@@ -111,7 +111,6 @@ pub(crate) struct Config {
     pub(crate) watcher_logbuf_size: usize,
     pub(crate) worker_logbuf_size: usize,
     pub(crate) read_buf_mem_limit: usize,
-    pub(crate) track_sizes: bool,
     /// What clients can change, as it is in the beginning.
     pub(crate) knobs: Knobs,
 }
@@ -159,7 +158,6 @@ impl Default for Config {
             watcher_logbuf_size: 256 << 10,
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
-            track_sizes: false,
             knobs: Knobs::default(),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) struct Knobs {
     pub(crate) temp_lru: bool,
     /// Seconds; kept while the feature is off.
     pub(crate) temporary_ttl: u32,
+    pub(crate) track_sizes: bool,
 }
 
 impl Default for Knobs {
@@ -38,6 +39,7 @@ impl Default for Knobs {
             warm_max_factor: 2.0,
             temp_lru: false,
             temporary_ttl: 61,
+            track_sizes: false,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use memproto::number::push_u64;
 use parking_lot::Mutex;
 
+use crate::stream::push_word;
+
 /// Prefixes beyond this many are not counted.
 const PREFIXES_MAX: usize = 65_536;
 
@@ -69,12 +71,12 @@ impl Prefixes {
         }
     }
 
-    /// A line for each prefix.
+    /// A line for each prefix, whatever bytes are in it.
     pub(crate) fn dump(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for (prefix, counts) in &*self.counts.lock() {
             out.extend_from_slice(b"PREFIX ");
-            out.extend_from_slice(prefix);
+            push_word(&mut out, prefix);
             for (name, count) in [
                 (" get ", counts.gets),
                 (" hit ", counts.hits),

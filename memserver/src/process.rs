@@ -64,10 +64,11 @@ fn serve(options: Options) -> Result<(), Refusal> {
     // The first thing, so that a stop while starting is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
     let identity = identity(process.user.as_deref(), sys::is_root(), User::find)?;
-    let (listeners, datagrams) = open_as(identity.as_ref(), &config, &process)?;
     let clock = ManualClock::new(SystemClock::new().now());
     let evictions = Evictions::new();
+    // What may fail comes before a socket file is left behind.
     let cache = cache(&config, clock.clone(), evictions.clone())?;
+    let (listeners, datagrams) = open_as(identity.as_ref(), &config, &process)?;
     announce(&listeners, config.verbosity);
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.unix_socket.is_none()) {
         let written = write_ports(Path::new(&path), &listeners, &datagrams);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use memcore::Cache;
 
 use crate::acceptor::{Acceptor, Control};
-use crate::config::{Config, Listen, split_address};
+use crate::config::{Config, Listen, Port, split_address};
 use crate::listener::{self, Datagrams, ListenError, Listener};
 use crate::maintenance::{Drive, Maintenance};
 use crate::shared::Shared;
@@ -197,7 +197,7 @@ impl Server {
         let addresses: Vec<_> = listeners.iter().filter_map(Listener::local_addr).collect();
         let udp_address = datagrams.first().and_then(|socket| socket.local_addr().ok());
         config.udp_port = udp_address.map_or(0, |address| address.port());
-        config.tcp_port = addresses.first().map_or(0, SocketAddr::port);
+        config.tcp_port = tcp_port(&config, &addresses);
         let listening = listeners.iter().map(listening_socket).collect();
         let shared = Shared::with_evictions(cache.clone(), Arc::new(config), outside.evictions);
         let created: Result<Vec<_>, _> = (0..shared.workers.len())
@@ -338,6 +338,15 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.control.stop();
         self.workers.iter().for_each(WorkerHandle::stop);
+    }
+}
+
+/// The port that is reported. As in memcached, a Unix socket does not change what was asked for.
+fn tcp_port(config: &Config, addresses: &[SocketAddr]) -> u16 {
+    match (addresses.first(), config.port) {
+        (Some(address), _) => address.port(),
+        (None, Port::Fixed(port)) if config.unix_socket.is_some() => port,
+        (None, _) => 0,
     }
 }
 

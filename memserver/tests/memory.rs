@@ -113,6 +113,20 @@ fn where_address_space_is_scarce_none_is_kept_for_later() {
     client.ask("cache_memlimit 64\r\n", "OK\r\n");
 }
 
+/// What can't be had is noticed before there is a file that would stay behind.
+#[test]
+fn a_cache_that_cannot_be_created_leaves_no_socket_file() {
+    let folder = Folder::new();
+    let path = folder.file("socket");
+    let mut shell = std::process::Command::new("sh");
+    let serve = "ulimit -v 500000; exec \"$0\" -u root -m 4096 -s \"$1\"";
+    shell.args(["-c", serve]).arg(command(&[]).get_program()).arg(&path);
+    let output = shell.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(71), "{said}");
+    assert!(!path.exists(), "{said}");
+}
+
 /// Whether any part of the process's memory was advised to consist of large pages.
 fn is_large(program: &Program) -> bool {
     let maps = fs::read_to_string(format!("/proc/{}/smaps", program.id())).unwrap();

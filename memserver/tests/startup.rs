@@ -199,6 +199,11 @@ fn a_unix_socket_with_its_permissions() {
         let mut reply = String::new();
         client.read_to_string(&mut reply).unwrap();
         assert_eq!(reply, "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"stats settings\r\nquit\r\n").unwrap();
+        reply.clear();
+        client.read_to_string(&mut reply).unwrap();
+        assert!(reply.contains("STAT tcpport 11211\r\n"), "{reply}");
         // A second server does not take the place of the first.
         let args = ["-u", "root", "-s", path.to_str().unwrap()];
         let (status, _, err) = run(&args);

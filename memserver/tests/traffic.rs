@@ -98,6 +98,36 @@ fn clients_over_the_limit_may_wait_instead() {
 }
 
 #[test]
+fn clients_that_wait_get_the_places_of_those_that_leave() {
+    let program = Program::start(&["-c", "5", "-o", "no_maxconns_fast"]);
+    let mut clients: Vec<Client> = (0..4).map(|_| program.connect()).collect();
+    clients.iter_mut().for_each(|client| client.ask("mn\r\n", "MN\r\n"));
+    assert_eq!(clients[0].stat("stats", "accepting_conns"), "1");
+    assert_eq!(clients[0].stat("stats", "listen_disabled_num"), "0");
+    assert_eq!(clients[0].stat("stats", "time_in_listen_disabled_us"), "0");
+    clients.push(program.connect());
+    clients[4].ask("mn\r\n", "MN\r\n");
+    let mut waiting: Vec<Client> = (0..5).map(|_| program.connect()).collect();
+    waiting.iter_mut().for_each(|client| client.send("version\r\n"));
+    eventually("it stops to accept", || clients[0].stat("stats", "accepting_conns") == "0");
+    assert_eq!(clients[0].stat("stats", "curr_connections"), "5");
+    clients.truncate(1);
+    for client in &mut waiting[..4] {
+        client.expect("VERSION 1.6.45\r\n");
+    }
+    assert_eq!(clients[0].stat("stats", "curr_connections"), "5");
+    waiting.drain(..3);
+    waiting[1].expect("VERSION 1.6.45\r\n");
+    eventually("it accepts again", || clients[0].stat("stats", "accepting_conns") == "1");
+    let paused: u64 = clients[0].stat("stats", "listen_disabled_num").parse().unwrap();
+    assert!((1..=6).contains(&paused), "{paused}");
+    let micros: u64 = clients[0].stat("stats", "time_in_listen_disabled_us").parse().unwrap();
+    assert!(micros > 0);
+    assert_eq!(clients[0].stat("stats", "rejected_connections"), "0");
+    assert_eq!(clients[0].stat("stats", "total_connections"), "10");
+}
+
+#[test]
 fn large_values_pass_unharmed() {
     let program = Program::start(&["-m", "512", "-I", "65m"]);
     for megabytes in [1, 10, 64] {

@@ -95,7 +95,7 @@ fn plain_line(request: &Request<'_>) -> Option<Vec<u8>> {
             push_key(&mut line, key);
             noreply
         }
-        Request::FlushAll { delay, noreply } => {
+        Request::FlushAll { delay: Ok(delay), noreply } => {
             push_word(&mut line, b"flush_all");
             push_number(&mut line, delay);
             noreply

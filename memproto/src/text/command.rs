@@ -67,10 +67,8 @@ pub(super) fn flush_all(line: Line<'_>) -> Step<'_> {
         Some((word, rest)) if !(noreply && rest.is_empty()) => parse_i32(word),
         _ => Some(0),
     };
-    match delay {
-        Some(delay) => line.accept(Request::FlushAll { delay: delay.into(), noreply }),
-        None => line.reject_block(ParseError::InvalidExptime, 0, noreply),
-    }
+    let delay = delay.map(i64::from).ok_or(ParseError::InvalidExptime);
+    line.accept(Request::FlushAll { delay, noreply })
 }
 
 pub(super) fn verbosity(line: Line<'_>) -> Step<'_> {

@@ -148,7 +148,7 @@ pub(super) static FLAGS: &[Flag] = &[
         Refuse("this build has no TLS; put a TLS proxy in front"), |_, _| Ok(())),
     flag('N', "napi_ids", Takes1("NUM"), "0", "network queues to spread over the workers",
         Ignore("connections are handed to the workers in turn"),
-        |_, v| v.number(0..=THREADS_MAX).map(drop)),
+        |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),
     flag('o', "extended", Takes1("LIST"), "", "words of the list below, separated by commas",
         Act, words::add),
 ];

@@ -39,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     /// The process's settings.
     pub(crate) process: Process,
+    /// Network queues to spread over the workers.
+    pub(crate) napi_ids: usize,
     /// Whether a port for TCP was named.
     pub(crate) port_given: bool,
     /// What the user has to know about the arguments, a line each.

@@ -115,9 +115,11 @@ fn flags_have_their_effect() {
         ("-W", |o| !o.config.watch_enabled),
         ("-o no_maxconns_fast", |o| !o.config.maxconns_fast),
         ("-o idle_timeout=7", |o| o.config.idle_timeout == 7),
-        ("-o track_sizes,idle_timeout=3,", |o| o.config.track_sizes && o.config.idle_timeout == 3),
+        ("-o track_sizes,idle_timeout=3,", |o| {
+            o.config.knobs.track_sizes && o.config.idle_timeout == 3
+        }),
         ("-o track_sizes|-o idle_timeout=3", |o| {
-            o.config.track_sizes && o.config.idle_timeout == 3
+            o.config.knobs.track_sizes && o.config.idle_timeout == 3
         }),
         ("-o watcher_logbuf_size=1,worker_logbuf_size=2", |o| {
             o.config.watcher_logbuf_size == 1 << 10 && o.config.worker_logbuf_size == 2 << 10
@@ -230,6 +232,8 @@ fn what_cannot_be_had_is_refused() {
         ("-o slab_sizes=96-90", Exit::Illegal, "ascending"),
         ("-o hashpower=40", Exit::Illegal, "between 12 and 32"),
         ("-o hash_algorithm=md5", Exit::Illegal, "jenkins, murmur3 or xxh3"),
+        ("-N 5", Exit::Usage, "more than there are threads"),
+        ("-N 3|-t 2", Exit::Usage, "more than there are threads"),
         ("-o hot_lru_pct=60,warm_lru_pct=30", Exit::Usage, "must not exceed 80"),
         ("-o lru_crawler_sleep=1000001", Exit::Illegal, "between 0"),
         ("-o slab_automove_window=2", Exit::Illegal, "between 3"),

@@ -151,7 +151,7 @@ pub(super) static WORDS: &[Word] = &[
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",
         Act, |o, _| { o.config.udp_writes = true; Ok(()) }),
     word("track_sizes", Nothing, "off", "count sizes for stats sizes", Act,
-        |o, _| put(&mut o.config.track_sizes, Ok(true))),
+        |o, _| put(&mut o.config.knobs.track_sizes, Ok(true))),
     word("inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
     word("no_inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
     word("modern", Nothing, "", "today's defaults", DEAD, nothing),

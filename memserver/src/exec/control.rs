@@ -18,12 +18,17 @@ const VERBOSITY_MAX: u32 = 2;
 
 impl Exec<'_> {
     /// flush_all.
-    pub(super) fn flush(&self, delay: i64, out: Option<&mut Output>) {
+    pub(super) fn flush(&self, delay: Result<i64, ParseError>, out: Option<&mut Output>) {
         if !self.shared.config.flush_enabled {
             return say(out, write::FLUSH_DISABLED);
         }
-        self.flush_after(delay);
-        say(out, write::OK);
+        match delay {
+            Ok(delay) => {
+                self.flush_after(delay);
+                say(out, write::OK);
+            }
+            Err(error) => say(out, error.reply()),
+        }
     }
 
     /// Makes all items invisible, at once or later.

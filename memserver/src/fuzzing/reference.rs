@@ -196,9 +196,12 @@ impl Reference {
                 self.found(key, (write::DELETED, write::NOT_FOUND), noreply, replies);
                 self.remove(key);
             }
-            Request::FlushAll { delay, noreply } => {
+            Request::FlushAll { delay: Ok(delay), noreply } => {
                 self.flush_after(delay);
                 answer(write::OK, noreply, replies);
+            }
+            Request::FlushAll { delay: Err(error), noreply } => {
+                answer(error.reply(), noreply, replies);
             }
             Request::Verbosity { noreply, .. } => answer(write::OK, noreply, replies),
             Request::Version => replies.expect(write::VERSION),

@@ -59,10 +59,15 @@ pub(crate) fn report<'w>(
         b"settings" => settings::report(shared, &mut list),
         b"items" => classes::items(&shared.cache.stats(), &mut list),
         b"slabs" => classes::slabs(&shared.cache.stats(), &shared.counts(), &mut list),
-        b"sizes" if shared.config.track_sizes => {
+        b"sizes" if shared.knobs.lock().track_sizes => {
             return Answer::Streamed(Stream::Sizes(Sizes::default(), format));
         }
         b"sizes" => list.add("sizes_status", "disabled"),
+        word @ (b"sizes_enable" | b"sizes_disable") => {
+            let enable = word == b"sizes_enable";
+            shared.knobs.lock().track_sizes = enable;
+            list.add("sizes_status", if enable { "enabled" } else { "disabled" });
+        }
         b"conns" if Arc::strong_count(&shared.rolls) > ROLLS_MAX => {
             return Answer::Refused(OUT_OF_MEMORY);
         }

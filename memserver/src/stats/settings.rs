@@ -18,7 +18,7 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
     let knobs = *shared.knobs.lock();
     slabs(config, &knobs, list);
     lru(config, &knobs, list);
-    rest(config, list);
+    rest(config, &knobs, list);
     list.add("memserver_version", env!("CARGO_PKG_VERSION"));
 }
 
@@ -82,12 +82,12 @@ fn lru(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
     list.add("temporary_ttl", knobs.temporary_ttl);
 }
 
-fn rest(config: &Config, list: &mut List<'_, '_>) {
+fn rest(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
     list.add("idle_timeout", config.idle_timeout);
     list.add("watcher_logbuf_size", config.watcher_logbuf_size);
     list.add("worker_logbuf_size", config.worker_logbuf_size);
     list.add("read_buf_mem_limit", config.read_buf_mem_limit);
-    list.add("track_sizes", yes(config.track_sizes));
+    list.add("track_sizes", yes(knobs.track_sizes));
     list.add("inline_ascii_response", "no");
     list.add("ssl_enabled", "no");
     list.add("num_napi_ids", "(null)");

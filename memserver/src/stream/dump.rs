@@ -171,7 +171,7 @@ fn key_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
 /// `ITEM key [bytes b; second s]`.
 fn item_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b"ITEM ");
-    out.extend_from_slice(key);
+    push_word(out, key);
     out.extend_from_slice(b" [");
     push_u64(out, meta.value_len as u64);
     out.extend_from_slice(b" b; ");
@@ -187,6 +187,11 @@ fn item_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
 pub(crate) fn is_plain(key: &[u8]) -> bool {
     // Without an end on the way the bytes are compared sixteen at a time.
     !key.iter().fold(false, |any, &byte| any | (byte <= b' ') | (byte == 0x7f))
+}
+
+/// Appends `key` as it is, or encoded if it can't stand on a line.
+pub(crate) fn push_word(out: &mut Vec<u8>, key: &[u8]) {
+    if is_plain(key) { out.extend_from_slice(key) } else { push_encoded(out, key) }
 }
 
 /// Appends `key`, all but unreserved characters as `%XX`, so that it is one word of one line.
