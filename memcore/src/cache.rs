@@ -271,7 +271,11 @@ impl Cache {
     }
 
     /// Gives the item a new expiry; the item as it was, with the new expiry.
-    pub fn touch(&self, key: impl AsKey, expiry: Expiry) -> Option<Meta> {
+    ///
+    /// # Errors
+    /// [`StoreError`], if the item has no room for an expiry and there is no memory for one that
+    /// has; it stays as it is.
+    pub fn touch(&self, key: impl AsKey, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
         self.0.touch(&key.as_key(self), expiry)
     }
 

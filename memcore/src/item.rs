@@ -163,6 +163,9 @@ pub enum Fetched {
     /// The value is larger than [`Fetch::inline_max`] and no more bytes may be pinned; nothing was
     /// appended.
     Busy(Hit),
+    /// The item has no room for the expiry of [`Fetch::touch`], and there is no memory for one that
+    /// has; nothing was appended or changed.
+    Untouched(Meta),
     /// Nothing is there.
     Miss(Miss),
 }

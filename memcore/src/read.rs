@@ -217,7 +217,7 @@ impl Engine {
             let Some(item) = self.touched(key, item, spot, how.touch, now, &mut lock) else {
                 drop(lock);
                 if self.make_room(&self.redraft(&item).header).is_err() {
-                    return Fetched::Miss(Miss::Absent);
+                    return Fetched::Untouched(item.meta(now));
                 }
                 continue;
             };
@@ -333,7 +333,7 @@ impl Engine {
         let before = match self.fetch(key, &pin, &mut copy, |_, _| {}) {
             Fetched::Pinned(_, handle) => return Some(handle),
             Fetched::Copied(hit) => return Some(Handle::copied(copy, hit.meta)),
-            Fetched::Miss(_) => return None,
+            Fetched::Miss(_) | Fetched::Untouched(_) => return None,
             Fetched::Busy(hit) => hit.meta,
         };
         let copied = Fetch { peek: true, ..Fetch::default() };

@@ -18,17 +18,17 @@ const CHUNK: usize = 64;
 
 impl Engine {
     /// Gives an item another expiry.
-    pub(crate) fn touch(&self, key: &Key<'_>, expiry: Expiry) -> Option<Meta> {
+    pub(crate) fn touch(&self, key: &Key<'_>, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
         loop {
             let now = self.now();
             let mut lock = self.index.lock(self.index.position(key.hash));
-            let (item, spot) = self.find_visible(key, now, &mut lock).ok()?;
+            let Ok((item, spot)) = self.find_visible(key, now, &mut lock) else { return Ok(None) };
             if let Some(item) = self.touched(key, item, spot, Some(expiry), now, &mut lock) {
                 self.mark_used(item.loc, now);
-                return Some(item.meta(now));
+                return Ok(Some(item.meta(now)));
             }
             drop(lock);
-            self.make_room(&self.redraft(&item).header).ok()?;
+            self.make_room(&self.redraft(&item).header)?;
         }
     }
 

@@ -116,7 +116,7 @@ fn keys_have_1_to_250_bytes() {
         assert_eq!(cache.get(&key), None);
         assert!(cache.get_handle(&key).is_none());
         assert_eq!(cache.peek(&key), None);
-        assert_eq!(cache.touch(&key, Expiry::Never), None);
+        assert_eq!(cache.touch(&key, Expiry::Never), Ok(None));
         assert!(!cache.delete(&key));
         let create = Fetch { lease: true, create: Some(Expiry::Never), ..Fetch::default() };
         let fetched = cache.fetch(&key, &create, &mut Vec::new(), |_, _| {});
@@ -193,8 +193,8 @@ fn a_version_changes_with_every_write_and_with_nothing_else() {
     put(&cache, "k", "11");
     assert!(changed("overwriting"));
     cache.get("k");
-    cache.touch("k", Expiry::At(START + 9)).unwrap();
-    cache.touch("k", Expiry::Never).unwrap();
+    cache.touch("k", Expiry::At(START + 9)).unwrap().unwrap();
+    cache.touch("k", Expiry::Never).unwrap().unwrap();
     assert!(!changed("get and touch"));
     cache.count("k", &count(1, false)).unwrap();
     assert!(changed("count"));
@@ -232,7 +232,7 @@ fn versions_can_be_given() {
         let stored = store(&cache, "12", how);
         assert_eq!(stored, Ok(Stored::Done { version, value_len: 2 }));
         assert_eq!(cache.peek("k").unwrap().version, version);
-        cache.touch("k", Expiry::At(START + 100)).unwrap();
+        cache.touch("k", Expiry::At(START + 100)).unwrap().unwrap();
         assert_eq!(cache.peek("k").unwrap().version, version, "a touch keeps it");
     }
     let counted = cache.count("k", &Count { version: Some(900), ..count(1, false) });

@@ -1,6 +1,6 @@
 //! Time: what has ended is never returned, and goes without being asked for.
 
-use memcore::{Attrs, Cache, Cursor, Expiry, Fetch, Fetched, ManualClock, Miss};
+use memcore::{Attrs, Cache, Cursor, Expiry, Fetch, Fetched, ManualClock, Miss, StoreError};
 
 const START: u32 = 1_700_000_000;
 
@@ -45,7 +45,7 @@ fn an_item_ends_at_its_second() {
     assert_eq!(cache.peek("k"), None);
     assert!(!cache.contains("k"));
     assert!(cache.get_handle("k").is_none());
-    assert!(cache.touch("k", Expiry::Never).is_none());
+    assert!(cache.touch("k", Expiry::Never).unwrap().is_none());
     assert!(!cache.delete("k"));
     assert!(!cache.scan(&mut Cursor::default(), usize::MAX, |_, _| panic!("visited")));
 }
@@ -67,12 +67,12 @@ fn touch_moves_the_end_both_ways() {
         cache.set(key, key.as_bytes(), until(START + 10)).unwrap();
     }
     cache.set("from never", b"x", Attrs::default()).unwrap();
-    let touched = cache.touch("longer", Expiry::At(START + 100)).unwrap();
+    let touched = cache.touch("longer", Expiry::At(START + 100)).unwrap().unwrap();
     assert_eq!(touched.expiry, Expiry::At(START + 100));
-    cache.touch("shorter", Expiry::At(START + 5)).unwrap();
-    cache.touch("forever", Expiry::Never).unwrap();
-    cache.touch("ended", Expiry::At(START)).unwrap();
-    cache.touch("from never", Expiry::At(START + 5)).unwrap();
+    cache.touch("shorter", Expiry::At(START + 5)).unwrap().unwrap();
+    cache.touch("forever", Expiry::Never).unwrap().unwrap();
+    cache.touch("ended", Expiry::At(START)).unwrap().unwrap();
+    cache.touch("from never", Expiry::At(START + 5)).unwrap().unwrap();
     assert!(!cache.contains("ended"));
     clock.advance(5);
     assert!(!cache.contains("shorter"));
@@ -241,4 +241,27 @@ fn a_value_that_arrives_during_a_flush_is_stored_after_it() {
     place.commit(&memcore::Write::default()).unwrap();
     tidy(&cache, &clock, 100);
     assert_eq!(cache.get("k").as_deref(), Some(&b"abcd"[..]));
+}
+
+/// An item without expiry that gets one moves to another place, which there may not be.
+#[test]
+fn a_touch_that_finds_no_memory_says_so() {
+    let clock = ManualClock::new(START);
+    let cache = Cache::builder(8 << 20).evictions(false).clock(clock.clone()).build().unwrap();
+    let ends = Expiry::At(START + 100);
+    cache.set("has an expiry", b"", until(START + 10)).unwrap();
+    let mut count = 0_u32;
+    while cache.set(count.to_le_bytes(), &[7; 100], Attrs::default()).is_ok() {
+        count += 1;
+    }
+    let key = 0_u32.to_le_bytes();
+    assert_eq!(cache.touch(key, ends), Err(StoreError::OutOfMemory));
+    let how = Fetch { touch: Some(ends), ..Fetch::default() };
+    let fetched = cache.fetch(key, &how, &mut Vec::new(), |_, _| {});
+    assert!(matches!(fetched, Fetched::Untouched(_)), "{fetched:?}");
+    assert_eq!(cache.peek(key).unwrap().expiry, Expiry::Never);
+    assert_eq!(cache.touch("has an expiry", ends).unwrap().unwrap().expiry, ends);
+    assert_eq!(cache.touch("nothing", ends), Ok(None));
+    (1..count / 2).for_each(|key| assert!(cache.delete(key.to_le_bytes())));
+    assert_eq!(cache.touch(key, ends).unwrap().unwrap().expiry, ends);
 }

@@ -144,7 +144,7 @@ impl Worker<'_> {
                 68..75 => self.hold(key),
                 75..80 => self.release(),
                 80..84 => {
-                    self.world.cache.touch(key.to_le_bytes(), self.expiry());
+                    self.world.cache.touch(key.to_le_bytes(), self.expiry()).unwrap();
                 }
                 84..94 => self.get_as_owner(own),
                 _ => self.count(),
@@ -240,7 +240,7 @@ impl Worker<'_> {
             Fetched::Pinned(hit, handle) => {
                 self.world.judge(key, &handle.to_vec(), &since, &hit.meta);
             }
-            Fetched::Busy(_) | Fetched::Miss(_) => {}
+            Fetched::Busy(_) | Fetched::Untouched(_) | Fetched::Miss(_) => {}
         }
     }
 

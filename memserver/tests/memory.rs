@@ -113,6 +113,24 @@ fn where_address_space_is_scarce_none_is_kept_for_later() {
     client.ask("cache_memlimit 64\r\n", "OK\r\n");
 }
 
+/// An item that never ends has no room for an expiry.
+#[test]
+fn a_touch_without_memory_is_refused() {
+    let program = Program::start(&["-m", "8", "-M"]);
+    let mut client = program.connect();
+    client.ask("set ends 0 1000 1\r\nx\r\n", "STORED\r\n");
+    let value = "x".repeat(1_000);
+    for i in 0..10_000 {
+        client.send(format!("set key{i} 0 0 1000 noreply\r\n{value}\r\n"));
+    }
+    client.ask("touch key1 100\r\ntouch key1 0\r\n", "SERVER_ERROR out of memory\r\nTOUCHED\r\n");
+    client.ask("gat 100 key1\r\n", "SERVER_ERROR out of memory writing get response\r\n");
+    client.ask("touch ends 100\r\ntouch none 100\r\n", "TOUCHED\r\nNOT_FOUND\r\n");
+    client.ask("mg key1 t\r\n", "HD t-1\r\n");
+    assert_eq!(number(&mut client, "cmd_touch"), 5);
+    assert_eq!(number(&mut client, "touch_misses"), 1);
+}
+
 /// What can't be had is noticed before there is a file that would stay behind.
 #[test]
 fn a_cache_that_cannot_be_created_leaves_no_socket_file() {

@@ -255,6 +255,7 @@ impl Pair {
                 }
                 (hit, out.split_off(6))
             }
+            Fetched::Untouched(meta) => panic!("no memory to touch {meta:?}"),
             Fetched::Miss(miss) => {
                 assert_eq!(out, b"before");
                 self.count_miss(how.peek);
@@ -403,7 +404,7 @@ impl Pair {
     }
 
     fn touch(&mut self, key: usize, expiry: Expiry) {
-        let got = Answer::Seen(self.cache.touch(key_name(key), expiry).map(Seen::from));
+        let got = Answer::Seen(self.cache.touch(key_name(key), expiry).unwrap().map(Seen::from));
         self.compare(key, &got, |model, key| model.touch(key, expiry));
         self.adopt_use(key);
     }

@@ -134,12 +134,13 @@ impl Exec<'_> {
             self.observe_search(key);
         }
         let touched = self.shared.cache.touch(key, self.expiry(i64::from(exptime)));
-        self.count_touch(touched.map(|meta| meta.class));
+        self.count_touched(&touched);
         match touched {
-            Some(meta) => {
+            Ok(Some(meta)) => {
                 write::touched(out.bytes(), request.to, meta.flags, self.version(meta.version));
             }
-            None => refuse(request.to, Status::NotFound, out),
+            Ok(None) => refuse(request.to, Status::NotFound, out),
+            Err(error) => refuse(request.to, status(error), out),
         }
     }
 

@@ -92,6 +92,8 @@ impl Exec<'_> {
                 Delivered::Value(hit)
             }
             Fetched::Miss(miss) => Delivered::Miss(miss),
+            // What was asked for as a whole is not done in part.
+            Fetched::Untouched(_) => Delivered::NoRoom,
             Fetched::Pinned(hit, value) => {
                 head(&hit, out.bytes());
                 if wanted(&hit) {
@@ -126,7 +128,7 @@ impl Exec<'_> {
         match self.shared.cache.fetch(key, &how, out.bytes(), head) {
             Fetched::Copied(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
-            Fetched::Pinned(..) | Fetched::Busy(_) => Delivered::NoRoom,
+            Fetched::Pinned(..) | Fetched::Busy(_) | Fetched::Untouched(_) => Delivered::NoRoom,
         }
     }
 

@@ -46,6 +46,7 @@ impl Exec<'_> {
             let look = Fetch { inline_max: 0, peek: true, ..Fetch::default() };
             let found = match self.shared.cache.fetch(key, &look, &mut Vec::new(), |_, _| ()) {
                 Fetched::Copied(hit) | Fetched::Pinned(hit, _) | Fetched::Busy(hit) => Ok(hit.meta),
+                Fetched::Untouched(meta) => Ok(meta),
                 Fetched::Miss(miss) => Err(reason(miss)),
             };
             self.tell_lookup(key.bytes(), found);

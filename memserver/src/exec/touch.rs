@@ -1,8 +1,9 @@
 //! touch and delete.
 
-use memcore::{Key, Remove, Removed, StoreError};
+use memcore::{Key, Meta, Remove, Removed, StoreError};
 use memproto::text::write;
 
+use super::arith::OUT_OF_MEMORY;
 use super::{Exec, say};
 use crate::output::Output;
 
@@ -13,8 +14,20 @@ impl Exec<'_> {
             self.observe_search(key);
         }
         let touched = self.shared.cache.touch(key, self.expiry(exptime));
-        self.count_touch(touched.map(|meta| meta.class));
-        say(out, if touched.is_some() { write::TOUCHED } else { write::NOT_FOUND });
+        self.count_touched(&touched);
+        match touched {
+            Ok(Some(_)) => say(out, write::TOUCHED),
+            Ok(None) => say(out, write::NOT_FOUND),
+            Err(_) => say(out, OUT_OF_MEMORY),
+        }
+    }
+
+    /// Books a touch. One for which there is no memory has neither hit nor missed.
+    pub(super) fn count_touched(&self, touched: &Result<Option<Meta>, StoreError>) {
+        match touched {
+            Ok(found) => self.count_touch(found.map(|meta| meta.class)),
+            Err(_) => self.counters.cmd_touch.add(1),
+        }
     }
 
     /// delete.
