@@ -3,6 +3,7 @@
 mod program;
 
 use std::fs;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use program::{Client, Folder, Program, command};
@@ -71,6 +72,32 @@ fn a_value_that_arrives_in_parts_takes_little_more_than_what_has_come() {
     assert!(each < 15_000, "{each} bytes for 9,000 of a value");
     for client in &mut clients {
         client.ask(format!("{}\r\n", "x".repeat(1_000)), "STORED\r\n");
+    }
+}
+
+/// Clients that read a byte now and then are never closed, but what waits for them is bounded.
+#[test]
+fn readers_of_a_trickle_take_bounded_memory() {
+    const LEN: usize = 1_000_000;
+    const KEYS: usize = 40;
+    let program = Program::start(&["-m", "64", "-t", "2"]);
+    let mut client = program.connect();
+    let value = "x".repeat(LEN);
+    let renew = |client: &mut Client| {
+        for i in 0..KEYS {
+            client.ask(format!("set key{i} 0 0 {LEN}\r\n{value}\r\n"), "STORED\r\n");
+        }
+    };
+    renew(&mut client);
+    let mut readers: Vec<Client> = (0..400).map(|_| program.connect()).collect();
+    for (i, reader) in readers.iter_mut().enumerate() {
+        reader.send(format!("get key{}\r\n", i % KEYS));
+    }
+    for _ in 0..3 {
+        readers.iter_mut().for_each(|reader| reader.0.read_exact(&mut [0]).unwrap());
+        renew(&mut client);
+        let resident = program.resident();
+        assert!(resident < (64 + 24) << 10, "{resident} kB");
     }
 }
 
