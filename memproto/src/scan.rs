@@ -251,13 +251,18 @@ impl<'a> Cursor<'a> {
     /// A key of legal length, printable, and the one space behind it.
     #[inline(always)]
     pub(crate) fn key(&mut self) -> Result<&'a [u8], Stop> {
+        let key = self.last_key()?;
+        self.rest = self.rest.strip_prefix(b" ").ok_or(Stop::Other)?;
+        Ok(key)
+    }
+
+    /// The same where nothing has to follow; whatever does is left.
+    #[inline(always)]
+    pub(crate) fn last_key(&mut self) -> Result<&'a [u8], Stop> {
         let end = find_blank(self.rest).ok_or(Stop::End)?;
-        let (word, rest) = self.rest.split_at_checked(end).ok_or(Stop::End)?;
-        match rest.split_first() {
-            Some((b' ', rest)) if (1..=MAX_KEY).contains(&word.len()) => self.rest = rest,
-            _ => return Err(Stop::Other),
-        }
-        Ok(word)
+        let (key, rest) = self.rest.split_at_checked(end).ok_or(Stop::End)?;
+        self.rest = rest;
+        if (1..=MAX_KEY).contains(&key.len()) { Ok(key) } else { Err(Stop::Other) }
     }
 
     /// One to nineteen digits, which can't exceed 64 bits; the byte behind them is left.

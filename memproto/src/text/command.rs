@@ -41,6 +41,17 @@ pub(super) fn touch(line: Line<'_>) -> Step<'_> {
     }
 }
 
+/// touch behind its first four letters.
+#[inline]
+pub(super) fn plain_touch<'a>(line: &mut Cursor<'a>) -> Result<Request<'a>, Stop> {
+    line.literal(b"h ")?;
+    let key = line.key()?;
+    let exptime = line.number()?;
+    let noreply = line.noreply()?;
+    let exptime = i32::try_from(exptime).map_err(|_| Stop::Other)?;
+    Ok(Request::Touch { key, exptime: exptime.into(), noreply })
+}
+
 /// A key of legal length with the word behind it, and whether the line ends in `noreply`.
 fn key_and_word(args: &[u8]) -> (Option<[&[u8]; 2]>, bool) {
     let mut words = Args::new(args);
@@ -59,6 +70,15 @@ pub(super) fn delete(line: Line<'_>) -> Step<'_> {
         return line.reject_block(ParseError::BadLineFormat, 0, noreply);
     }
     line.accept(Request::Delete { key, noreply })
+}
+
+/// delete behind its first four letters.
+#[inline]
+pub(super) fn plain_delete<'a>(line: &mut Cursor<'a>) -> Result<Request<'a>, Stop> {
+    line.literal(b"te ")?;
+    let key = line.last_key()?;
+    let noreply = line.noreply()?;
+    Ok(Request::Delete { key, noreply })
 }
 
 pub(super) fn flush_all(line: Line<'_>) -> Step<'_> {

@@ -20,7 +20,7 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
         // The commands that make up nearly all traffic are read without looking for the end of
         // the line first; whatever is unusual about them is left to the general way.
         match buf.first_chunk() {
-            Some(b"get ") => return retrieve::parse_get(buf, scan, limits),
+            Some(b"get ") => return retrieve::parse_get(GetVerb::Get, buf, scan, limits),
             Some(b"set ") => {
                 return plain(buf, scan, limits, |line| store::plain(StoreVerb::Set, line));
             }
@@ -44,10 +44,15 @@ fn parse_rarer<'a>(
     use ArithVerb::{Decr, Incr};
     use StoreVerb::{Add, Cas};
     match word {
+        b"gets" if buf.get(COMMAND) == Some(&b' ') => {
+            retrieve::parse_get(GetVerb::Gets, buf, scan, limits)
+        }
         b"add " => plain(buf, scan, limits, |line| store::plain(Add, line)),
         b"cas " => plain(buf, scan, limits, |line| store::plain(Cas, line)),
         b"incr" => plain(buf, scan, limits, |line| command::plain_arith(Incr, line)),
         b"decr" => plain(buf, scan, limits, |line| command::plain_arith(Decr, line)),
+        b"touc" => plain(buf, scan, limits, command::plain_touch),
+        b"dele" => plain(buf, scan, limits, command::plain_delete),
         _ => parse_line(buf, scan, limits),
     }
 }

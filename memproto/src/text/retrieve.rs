@@ -7,28 +7,32 @@ use crate::request::{GetVerb, Keys, Request};
 use crate::scan::{find_blank, split_word};
 use crate::{Limits, Scan, Step};
 
-/// Bytes of `get `.
-const COMMAND: usize = 4;
-
-/// The hot path: `buf` begins with `get ` and most probably goes on with one key and CRLF.
+/// The hot path: `buf` begins with `get ` or `gets ` and most probably goes on with one key and
+/// CRLF.
 #[inline]
-pub(super) fn parse_get<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    let line = buf.get(COMMAND..).unwrap_or_default();
+pub(super) fn parse_get<'a>(
+    verb: GetVerb,
+    buf: &'a [u8],
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Step<'a> {
+    let command = if verb == GetVerb::Gets { b"gets ".len() } else { b"get ".len() };
+    let line = buf.get(command..).unwrap_or_default();
     let Some(end) = find_blank(line) else {
         return partial(buf, scan, limits);
     };
     let (key, rest) = line.split_at_checked(end).unwrap_or_default();
     if rest.starts_with(b"\r\n") && !key.is_empty() {
-        let consumed = COMMAND + end + 2;
+        let consumed = command + end + 2;
         if consumed <= limits.line || consumed <= limits.get_line {
             let keys = Keys::new(key, &[]);
-            let request = Request::Get { verb: GetVerb::Get, exptime: 0, keys };
+            let request = Request::Get { verb, exptime: 0, keys };
             return Step::Request { consumed, request };
         }
         return Step::Close(CloseReason::LineTooLong);
     }
     // Everything in front of the blank is known to hold no line feed.
-    scan.seen = COMMAND + end;
+    scan.seen = command + end;
     parse_line(buf, scan, limits)
 }
 
