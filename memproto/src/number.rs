@@ -73,68 +73,40 @@ pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
     }
 }
 
-/// Bytes on the stack that are written from the last to the first, which is the order in which
-/// the digits of a number come. What exceeds the capacity is lost.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Backward<const CAPACITY: usize> {
-    bytes: [u8; CAPACITY],
-    start: usize,
-}
-
-impl<const CAPACITY: usize> Backward<CAPACITY> {
-    #[inline]
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; CAPACITY], start: CAPACITY }
-    }
-
-    /// Puts `bytes` in front.
-    #[inline]
-    pub(crate) fn push<const LENGTH: usize>(&mut self, bytes: [u8; LENGTH]) {
-        let front = self.bytes.get_mut(..self.start);
-        if let Some(slot) = front.and_then(<[u8]>::last_chunk_mut) {
-            *slot = bytes;
-            self.start -= LENGTH;
-        }
-    }
-
-    /// Puts a number in front.
-    #[inline]
-    pub(crate) fn push_u64(&mut self, mut value: u64) {
-        while value >= 10 {
-            self.push(PAIRS.get((value % 100) as usize).copied().unwrap_or_default());
-            value /= 100;
-            if value == 0 {
-                return;
-            }
-        }
-        self.push([b'0' + value as u8]);
-    }
-
-    #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
-    }
-}
-
 /// A number as decimal digits on the stack.
 #[derive(Debug, Clone, Copy)]
-pub struct Decimal(Backward<20>);
+pub struct Decimal {
+    /// Room for any number, filled from the end.
+    pairs: [[u8; 2]; 10],
+    start: usize,
+}
 
 impl Decimal {
     /// The digits of `value`.
     #[must_use]
     #[inline]
     pub fn new(value: u64) -> Self {
-        let mut digits = Backward::new();
-        digits.push_u64(value);
-        Self(digits)
+        let mut pairs = [[b'0'; 2]; 10];
+        let mut start = pairs.as_flattened().len();
+        let mut rest = value;
+        for pair in pairs.iter_mut().rev() {
+            *pair = PAIRS.get((rest % 100) as usize).copied().unwrap_or_default();
+            rest /= 100;
+            start = start.saturating_sub(2);
+            if rest == 0 {
+                // The first pair may be a single digit.
+                start += usize::from(pair[0] == b'0');
+                break;
+            }
+        }
+        Self { pairs, start }
     }
 
     /// The digits, most significant first.
     #[must_use]
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.pairs.as_flattened().get(self.start..).unwrap_or_default()
     }
 }
 
