@@ -18,12 +18,13 @@ const ROUND: usize = 1_000;
 /// Timed rounds, of which the fastest counts: the others were disturbed.
 const ROUNDS: usize = 25;
 
-/// A name, and what is sent in turns. `V` is a value of 100 bytes.
+/// A name, and what is sent in turns. `V` is a value of 100 bytes, `K` fifty keys.
 type Case = (&'static str, &'static [&'static str]);
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     ("get_hit", &["get key:0123456789abcdef\r\n"]),
     ("get_miss", &["get nil:0123456789abcdef\r\n"]),
+    ("get_50_hits", &["get K\r\n"]),
     ("gets_hit", &["gets key:0123456789abcdef\r\n"]),
     ("set", &["set key:0123456789abcdef 0 0 100\r\nV\r\n"]),
     ("incr", &["incr num:0123456789abcdef 1\r\n"]),
@@ -57,8 +58,9 @@ fn main() {
 /// One pipeline.
 fn lines(requests: &[&str]) -> Vec<u8> {
     let value = "v".repeat(100);
+    let keys = ["key:0123456789abcdef"; 50].join(" ");
     let sent = requests.iter().cycle().take(PIPELINE);
-    sent.flat_map(|line| line.replace('V', &value).into_bytes()).collect()
+    sent.flat_map(|line| line.replace('V', &value).replace('K', &keys).into_bytes()).collect()
 }
 
 fn fastest(client: &mut Dialogue, pipeline: &[u8]) -> f64 {

@@ -72,7 +72,8 @@ impl Stage {
     pub fn connect(&self) -> Dialogue {
         let shared = Arc::clone(&self.shared);
         let session = Session::new(shared.config.protocol);
-        Dialogue { shared, session, input: Vec::new(), spare: Spare::default() }
+        let (input, out, spare) = (Vec::new(), Output::default(), Spare::default());
+        Dialogue { shared, session, input, out, spare }
     }
 
     /// Lets time go by, and the housekeeping that belongs to it.
@@ -88,6 +89,8 @@ pub struct Dialogue {
     shared: Arc<Shared>,
     session: Session,
     input: Vec<u8>,
+    /// Empty between two inputs, but its memory is kept as a worker keeps it.
+    out: Output,
     spare: Spare,
 }
 
@@ -102,7 +105,7 @@ impl Dialogue {
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut input = std::mem::take(&mut self.input);
         input.extend_from_slice(bytes);
-        let (mut pos, mut out, mut replies) = (0, Output::default(), Vec::new());
+        let (mut pos, mut out, mut replies) = (0, std::mem::take(&mut self.out), Vec::new());
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(&shared.cache, std::mem::take(&mut self.spare));
         let exec = Exec::new(&shared, 0);
@@ -121,7 +124,7 @@ impl Dialogue {
             }
         }
         drain(&mut out, &mut replies);
-        self.spare = batch.into_spare();
+        (self.out, self.spare) = (out, batch.into_spare());
         if !self.session.is_closed() {
             input.drain(..pos);
             self.input = input;
