@@ -19,6 +19,7 @@ pub(super) struct Expiries {
 
 impl Expiries {
     /// Those of `request`; `expiry` turns its numbers into moments, `look` tells the item's.
+    #[inline]
     pub(super) fn new(
         request: &MetaRequest<'_>,
         expiry: impl Fn(i64) -> Expiry,
@@ -50,21 +51,25 @@ impl Expiries {
     }
 
     /// The expiry to set while the item is looked up.
+    #[inline]
     pub(super) fn at_once(&self) -> Option<Expiry> {
         self.touch.filter(|_| !self.late)
     }
 
     /// The expiry to set when the item has been looked up.
+    #[inline]
     pub(super) fn afterwards(&self) -> Option<Expiry> {
         self.touch.filter(|_| self.late)
     }
 
     /// The expiry in front of the first flag, of an item that was found with `found`.
+    #[inline]
     pub(super) fn start(&self, found: Expiry, created: bool) -> Expiry {
         if created { Expiry::Never } else { self.before.unwrap_or(found) }
     }
 
     /// The expiry behind a flag.
+    #[inline]
     pub(super) fn pass(&self, letter: u8, before: Expiry, created: bool) -> Expiry {
         let set = match letter {
             b'T' => self.touch,

@@ -23,37 +23,41 @@ const NO_ROOM_FOR_NEW: &[u8] = b"SERVER_ERROR Out of memory allocating new item\
 /// A miss, when flags follow.
 const EN_CODE: &[u8] = b"EN";
 
-/// A key in the two forms that meta commands need.
-#[derive(Clone, Copy, Debug)]
-struct Subject<'a> {
-    key: Key<'a>,
-    /// The key's own bytes.
-    name: &'a [u8],
-}
-
 impl Exec<'_> {
     /// A meta request without a data block. Without a `key` the request's own must be decoded.
     pub(super) fn meta(&self, request: &MetaRequest<'_>, key: Option<Key<'_>>, out: &mut Output) {
+        match key {
+            Some(key) => self.meta_of(key, request, out),
+            None => self.meta_decoded(request, out),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn meta_decoded(&self, request: &MetaRequest<'_>, out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
-        let name = request.key.bytes(&mut scratch);
-        let key = key.unwrap_or_else(|| self.shared.cache.key(name));
-        let subject = Subject { key, name };
+        let key = self.shared.cache.key(request.key.bytes(&mut scratch));
+        self.meta_of(key, request, out);
+    }
+
+    #[inline]
+    fn meta_of(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         self.counters.cmd_meta.add(1);
         if request.has(b'l') || request.command == MetaCommand::Debug {
             self.shared.exact_access.call_once(|| self.shared.cache.track_access_exactly());
         }
         match request.command {
-            MetaCommand::Get => self.meta_get(request, &subject, out),
-            MetaCommand::Delete => self.meta_delete(request, &subject, out),
-            MetaCommand::Arith => self.meta_arith(request, &subject, out),
-            MetaCommand::Debug => self.meta_debug(&subject, out),
+            MetaCommand::Get => self.meta_get(key, request, out),
+            MetaCommand::Delete => self.meta_delete(key, request, out),
+            MetaCommand::Arith => self.meta_arith(key, request, out),
+            MetaCommand::Debug => self.meta_debug(key, out),
             // Storage became a job of its own.
             MetaCommand::Set => {}
         }
     }
 
-    fn meta_get(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
-        let expiries = self.expiries(request, subject.key);
+    fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
+        let expiries = self.expiries(request, key);
         let how = Fetch {
             inline_max: INLINE_MAX,
             peek: request.has(b'u'),
@@ -71,29 +75,31 @@ impl Exec<'_> {
             } else {
                 out.extend_from_slice(HD);
             }
-            self.meta_head(request, subject.name, hit, &expiries, out);
+            self.meta_head(request, key.bytes(), hit, &expiries, out);
         };
-        let delivered = self.deliver(subject.key, &how, out, head, wanted);
+        let delivered = self.deliver(key, &how, out, head, wanted);
         let touched = request.has(b'T') && !matches!(delivered, Delivered::Miss(_));
         if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
-            self.touch_afterwards(subject.key, &expiries);
+            self.touch_afterwards(key, &expiries);
         }
-        self.count_get(subject.key, delivered, touched);
+        self.count_get(key, delivered, touched);
         match delivered {
             Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
             Delivered::Value(_) => {}
             Delivered::NoRoom => out.put(NO_ROOM),
             Delivered::Miss(_) if request.quiet() => {}
-            Delivered::Miss(_) => self.answer(EN_CODE, request, subject, out),
+            Delivered::Miss(_) => self.answer(EN_CODE, request, key.bytes(), out),
         }
     }
 
+    #[inline]
     fn expiries(&self, request: &MetaRequest<'_>, key: Key<'_>) -> Expiries {
         let look = || self.shared.cache.peek(key).map(|meta| meta.expiry);
         Expiries::new(request, |seconds| self.expiry(seconds), look)
     }
 
     /// Sets an expiry without counting as one more use.
+    #[inline]
     fn touch_afterwards(&self, key: Key<'_>, expiries: &Expiries) {
         let touch = expiries.afterwards();
         if touch.is_some() {
@@ -143,7 +149,7 @@ impl Exec<'_> {
         write::end(out);
     }
 
-    fn meta_delete(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
+    fn meta_delete(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         let clear = request.has(b'x');
         let ttl = request.ttl().map(|ttl| self.expiry(ttl));
         let how = Remove {
@@ -154,11 +160,11 @@ impl Exec<'_> {
             version: request.version(),
         };
         if self.is_observed() {
-            self.observe_search(subject.key);
+            self.observe_search(key);
         }
-        let removed = self.shared.cache.remove(subject.key, &how);
+        let removed = self.shared.cache.remove(key, &how);
         if self.is_observed() && !(how.invalidate || how.clear) {
-            self.observe_delete(subject.name, "md", &removed);
+            self.observe_delete(key.bytes(), "md", &removed);
         }
         match removed {
             // memcached books neither an item that stays as a stale one, nor this as a mismatch.
@@ -173,11 +179,11 @@ impl Exec<'_> {
             Ok(Removed::Exists) => EX,
             Err(error) => return out.put(error_line(error)),
         };
-        self.answer(code, request, subject, out);
+        self.answer(code, request, key.bytes(), out);
     }
 
-    fn meta_arith(&self, request: &MetaRequest<'_>, subject: &Subject<'_>, out: &mut Output) {
-        let expiries = self.expiries(request, subject.key);
+    fn meta_arith(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
+        let expiries = self.expiries(request, key);
         let create = expiries.created.map(|expiry| {
             (request.initial, Attrs { flags: 0, expiry, marked: request.key.base64 })
         });
@@ -190,15 +196,15 @@ impl Exec<'_> {
             touch: expiries.at_once(),
             create,
         };
-        let counted = self.count(subject.key, &how);
+        let counted = self.count(key, &how);
         if let Ok(Counted::Done { created: false, .. }) = counted {
-            self.touch_afterwards(subject.key, &expiries);
+            self.touch_afterwards(key, &expiries);
         }
         let code = match counted {
             Ok(Counted::Done { .. }) if request.quiet() => return,
             Ok(Counted::Done { value, meta, created }) => {
                 let done = (value, &meta, created);
-                return self.number(request, subject.name, done, &expiries, out.bytes());
+                return self.number(request, key.bytes(), done, &expiries, out.bytes());
             }
             Ok(Counted::NotFound) => NF,
             Ok(Counted::Exists) => EX,
@@ -209,7 +215,7 @@ impl Exec<'_> {
             Err(CountError::Store(error)) => return out.put(error_line(error)),
             Err(_) => NS,
         };
-        self.answer(code, request, subject, out);
+        self.answer(code, request, key.bytes(), out);
     }
 
     /// Answers `ma`.
@@ -245,15 +251,15 @@ impl Exec<'_> {
         }
     }
 
-    fn meta_debug(&self, subject: &Subject<'_>, out: &mut Output) {
-        let Some(meta) = self.shared.cache.peek(subject.key) else { return out.put(EN) };
+    fn meta_debug(&self, key: Key<'_>, out: &mut Output) {
+        let Some(meta) = self.shared.cache.peek(key) else { return out.put(EN) };
         let now = self.shared.cache.now();
         let out = out.bytes();
         out.extend_from_slice(b"ME ");
-        if meta.marked || !is_plain(subject.name) {
-            base64::encode(out, subject.name);
+        if meta.marked || !is_plain(key.bytes()) {
+            base64::encode(out, key.bytes());
         } else {
-            out.extend_from_slice(subject.name);
+            out.extend_from_slice(key.bytes());
         }
         out.extend_from_slice(b" exp=");
         push_i64(out, time_left(meta.expiry, now));
@@ -332,18 +338,12 @@ impl Exec<'_> {
     }
 
     /// Answers with `code` and the flags that every reply repeats.
-    fn answer(
-        &self,
-        code: &[u8],
-        request: &MetaRequest<'_>,
-        subject: &Subject<'_>,
-        out: &mut Output,
-    ) {
+    fn answer(&self, code: &[u8], request: &MetaRequest<'_>, name: &[u8], out: &mut Output) {
         let out = out.bytes();
         out.extend_from_slice(code);
         for flag in request.flags {
             match flag.letter {
-                b'k' => echo_key(subject.name, request.key.base64, out),
+                b'k' => echo_key(name, request.key.base64, out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}
             }

@@ -109,23 +109,23 @@ impl<'w> Exec<'w> {
             self.meta(meta, key, out);
             return Flow::Done;
         }
-        match (*request, key) {
-            (Request::Arith { verb, delta, noreply, .. }, Some(key)) => {
+        match (request, key) {
+            (&Request::Arith { verb, delta, noreply, .. }, Some(key)) => {
                 self.arith(key, verb, delta, reply(out, noreply));
             }
-            (Request::Touch { exptime, noreply, .. }, Some(key)) => {
+            (&Request::Touch { exptime, noreply, .. }, Some(key)) => {
                 self.touch(key, exptime, reply(out, noreply));
             }
-            (Request::Delete { noreply, .. }, Some(key)) => self.delete(key, reply(out, noreply)),
+            (&Request::Delete { noreply, .. }, Some(key)) => self.delete(key, reply(out, noreply)),
             (Request::MetaNoop, _) => out.put(memproto::meta::write::MN),
-            (Request::FlushAll { delay, noreply }, _) => self.flush(delay, reply(out, noreply)),
+            (&Request::FlushAll { delay, noreply }, _) => self.flush(delay, reply(out, noreply)),
             (Request::Version, _) => out.put(write::VERSION),
-            (Request::Verbosity { level, noreply }, _) => {
+            (&Request::Verbosity { level, noreply }, _) => {
                 self.set_verbosity(level, reply(out, noreply));
             }
-            (Request::Shutdown { mode }, _) => return self.shutdown(mode, out),
-            (Request::Stats { args }, _) => self.stats(args, session, out),
-            (Request::Admin { command, args, noreply }, _) => {
+            (&Request::Shutdown { mode }, _) => return self.shutdown(mode, out),
+            (&Request::Stats { args }, _) => self.stats(args, session, out),
+            (&Request::Admin { command, args, noreply }, _) => {
                 self.admin(command, args, session, reply(out, noreply));
             }
             // Storage and retrieval became jobs of their own, quit ended the session, and every

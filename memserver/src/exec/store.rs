@@ -35,16 +35,31 @@ impl Exec<'_> {
         value: &[u8],
         out: &mut Output,
     ) {
+        match key {
+            Some(key) => self.put_under(key, head, value, out),
+            None => self.put_decoded(head, value, out),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_decoded(&self, head: &Head<'_>, value: &[u8], out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
-        let name = name(head, &mut scratch);
-        let key = key.unwrap_or_else(|| self.shared.cache.key(name));
+        let key = self.shared.cache.key(name(head, &mut scratch));
+        self.put_under(key, head, value, out);
+    }
+
+    #[inline(always)]
+    fn put_under(&self, key: Key<'_>, head: &Head<'_>, value: &[u8], out: &mut Output) {
         let terms = self.terms(head);
         // A value that is too large is refused before anybody looks what is there.
-        if self.is_observed() && self.shared.cache.fits(name.len(), value.len(), &terms.attrs) {
+        if self.is_observed()
+            && self.shared.cache.fits(key.bytes().len(), value.len(), &terms.attrs)
+        {
             self.observe_search(key);
         }
         let outcome = self.shared.cache.store(key, value, terms.attrs, &terms.write);
-        self.finish(head, (key, name), &terms, outcome, out);
+        self.finish(head, key, &terms, outcome, out);
     }
 
     /// Finds a place for a value of which `value` is the beginning.
@@ -91,7 +106,7 @@ impl Exec<'_> {
             }
             Err(error) => Err(error),
         };
-        self.finish(&head, (key, name), &terms, outcome, out);
+        self.finish(&head, key, &terms, outcome, out);
     }
 
     /// Takes note of values that arrive so slowly that others find no room.
@@ -111,7 +126,7 @@ impl Exec<'_> {
         if self.shared.cache.fits(name.len(), head.value_len(), &terms.attrs) {
             return self.spoiled(head, out);
         }
-        self.finish(head, (key, name), &terms, Err(StoreError::TooLarge), out);
+        self.finish(head, key, &terms, Err(StoreError::TooLarge), out);
     }
 
     /// Answers a value that does not end where it should. It counts as a request to store, though
@@ -126,6 +141,7 @@ impl Exec<'_> {
         }
     }
 
+    #[inline]
     fn terms(&self, head: &Head<'_>) -> Terms {
         match head {
             Head::Text(store) => self.text_terms(store),
@@ -134,6 +150,7 @@ impl Exec<'_> {
         }
     }
 
+    #[inline]
     fn text_terms(&self, store: &Store<'_>) -> Terms {
         let attrs = Attrs { flags: store.flags, expiry: self.expiry(store.exptime), marked: false };
         let expected = (store.verb == StoreVerb::Cas).then_some(store.cas);
@@ -146,14 +163,14 @@ impl Exec<'_> {
     fn finish(
         &self,
         head: &Head<'_>,
-        (key, name): (Key<'_>, &[u8]),
+        key: Key<'_>,
         terms: &Terms,
         outcome: Outcome,
         out: &mut Output,
     ) {
         self.count_store(key, terms, &outcome, head.value_len());
         if self.is_observed() {
-            self.observe_store(head, name, terms, &outcome);
+            self.observe_store(head, key.bytes(), terms, &outcome);
         }
         if outcome.is_err() && terms.replaces {
             if self.is_observed() {
@@ -167,11 +184,12 @@ impl Exec<'_> {
                     out.put(line(&outcome));
                 }
             }
-            Head::Meta(request) => self.meta_stored(request, name, &outcome, out),
+            Head::Meta(request) => self.meta_stored(request, key.bytes(), &outcome, out),
             Head::Binary(request) => binary::stored(self, request, &outcome, out),
         }
     }
 
+    #[inline]
     fn count_store(&self, key: Key<'_>, terms: &Terms, outcome: &Outcome, len: usize) {
         let counters = self.counters;
         match outcome {
