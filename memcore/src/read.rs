@@ -38,6 +38,8 @@ impl Engine {
         if how.touch.is_some() {
             return self.fetch_locked(key, how, out, head);
         }
+        // The clock is read while the line is on its way.
+        self.index.prefetch(self.index.position(key.hash));
         let now = self.now();
         match self.look(key) {
             Ok(None) if how.create.is_none() => {

@@ -66,9 +66,9 @@ impl Engine {
         attrs: &Attrs,
         how: &Write,
     ) -> Result<Stored, StoreError> {
+        self.index.prefetch_for_write(self.index.position(key.hash));
         self.check_key(key)?;
         self.check_size(key.bytes.len(), value.len(), attrs)?;
-        self.index.prefetch_for_write(self.index.position(key.hash));
         loop {
             let now = self.now();
             let mut lock = self.index.lock(self.index.position(key.hash));
