@@ -1,7 +1,7 @@
 //! The engine: what all operations share. Finding an item, looking at it, making it visible, and
 //! removing it, each in one place.
 //!
-//! Lock order: reclaimer, shard, log, rows of the index, pool.
+//! Lock order: change of the limit, reclaimer, shard, log, rows of the index, pool.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -40,6 +40,8 @@ pub(crate) struct Engine {
     pub(crate) logs: Logs,
     pub(crate) counters: Counters,
     pub(crate) reclaim: Mutex<Reclaim>,
+    /// Whoever changes the limit; before all other locks.
+    pub(crate) resizing: Mutex<()>,
     pub(crate) hot: Hot,
     pub(crate) settings: Settings,
     pub(crate) listener: Option<Listener>,
@@ -161,6 +163,7 @@ impl Engine {
             logs: Logs::new(builder.limit),
             counters: Counters::new(),
             reclaim: Mutex::new(Reclaim::new(seed)),
+            resizing: Mutex::new(()),
             hot: Hot {
                 clock: builder.clock,
                 secrets: RapidSecrets::seed(seed),

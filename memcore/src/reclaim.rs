@@ -46,6 +46,8 @@ const COPY_MAX: usize = 2;
 const AHEAD: usize = 256;
 /// Groups of a shard that is being resized are moved on after each victim, so many.
 const GROUPS_MOVED: usize = 8;
+/// Bytes by which the limit is lowered in one step.
+const LOWERED: usize = 8 << 20;
 /// Items' worth of a sweep when there is nothing else to reclaim.
 const SWEEP: usize = 256;
 /// One segment in so many is kept free ahead of the writers.
@@ -570,11 +572,27 @@ impl Engine {
         true
     }
 
-    /// Applies a new limit and reclaims what is above it.
+    /// Applies a new limit and reclaims what is above it, in steps: between two of them writers find
+    /// the room that they need.
     pub(crate) fn apply_limit(&self, bytes: usize) {
-        let mut reclaim = self.reclaim.lock();
+        let _one = self.resizing.lock();
         // An item beyond that would have everything evicted and then not fit.
         self.item_max.store(self.settings.max_item_size.min(bytes / 2), Ordering::Relaxed);
+        loop {
+            let step = bytes.max(self.pool.gauge().used.saturating_sub(LOWERED));
+            self.limit_to(step);
+            if step == bytes {
+                return;
+            }
+            if self.pool.is_over() {
+                // Nothing more can be reclaimed now; what becomes free later goes to the system.
+                return self.limit_to(bytes);
+            }
+        }
+    }
+
+    fn limit_to(&self, bytes: usize) {
+        let mut reclaim = self.reclaim.lock();
         self.pool.set_limit(&self.table, bytes, &self.memory);
         let mut patience = 64 + 8 * self.pool.bound();
         while self.pool.is_over() && patience > 0 {
