@@ -198,7 +198,8 @@ impl Pair {
             return;
         }
         let refused = matches!(got, Answer::Stored(Err(StoreError::TooLarge)));
-        self.model.max_item_size = if refused { MAX_ITEM - HEADER_MAX } else { MAX_ITEM };
+        let most = self.item_max();
+        self.model.max_item_size = if refused { most - HEADER_MAX } else { most };
         self.model.used_fresh = false;
         self.model.fresh = match got {
             Answer::Stored(Ok(Stored::Done { version, .. })) => *version,
@@ -340,7 +341,7 @@ impl Pair {
         let place = match self.cache.reserve(key_name(key), value.len(), attrs) {
             Ok(place) => place,
             Err(error) => {
-                self.model.max_item_size = MAX_ITEM - HEADER_MAX;
+                self.model.max_item_size = self.item_max() - HEADER_MAX;
                 let is_refused = self.model.admit(&key_name(key), value.len()) == Err(error);
                 let is_full = error == StoreError::OutOfMemory && self.may_run_out();
                 assert!(is_refused || is_full, "{} bytes: {error}", value.len());
@@ -419,6 +420,11 @@ impl Pair {
         };
         self.compare(key, &got, |model, key| model.remove(key, &how));
         self.adopt_use(key);
+    }
+
+    /// Bytes of the largest item: half of the limit always takes it.
+    fn item_max(&self) -> usize {
+        MAX_ITEM.min(self.cache.stats().limit / 2)
     }
 
     /// Whether it is all right if there is no memory: some can't be evicted, or the limit was
