@@ -572,8 +572,8 @@ impl Engine {
         true
     }
 
-    /// Applies a new limit and reclaims what is above it, in steps: between two of them writers find
-    /// the room that they need.
+    /// Applies a new limit and reclaims what is above it, in steps: between two of them writers
+    /// find the room that they need.
     pub(crate) fn apply_limit(&self, bytes: usize) {
         let _one = self.resizing.lock();
         // An item beyond that would have everything evicted and then not fit.

@@ -18,6 +18,7 @@ const MONTH: i64 = 60 * 60 * 24 * 30;
 /// What is known about the items of a cache.
 #[derive(Debug, Default)]
 pub(super) struct Reference {
+    started: u32,
     now: u32,
     slots: BTreeMap<Vec<u8>, Slot>,
     /// Whether keys without a slot may have an item.
@@ -103,7 +104,7 @@ impl<'a> Replies<'a> {
 impl Reference {
     /// An empty cache at second `now`.
     pub(super) fn new(now: u32) -> Self {
-        Self { now, ..Self::default() }
+        Self { started: now, now, ..Self::default() }
     }
 
     /// Lets time go by.
@@ -222,6 +223,8 @@ impl Reference {
         let moment = if (1..=MONTH).contains(&delay) { i64::from(self.now) + delay } else { delay };
         match u32::try_from(moment) {
             Ok(moment) if moment > self.now => self.flush_at = Some(moment),
+            // Nothing is from before the start.
+            Ok(moment) if delay > 0 && moment <= self.started => self.flush_at = None,
             _ => self.flush(),
         }
     }
