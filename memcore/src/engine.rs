@@ -18,7 +18,7 @@ use crate::pool::Pool;
 use crate::reclaim::Reclaim;
 use crate::region::Region;
 use crate::removal::{Cause, Listener, Removal};
-use crate::segments::{Loc, Phase, Pieces, Queue, Segments, Stamp, class_of};
+use crate::segments::{Loc, Phase, Pieces, Queue, SegmentId, Segments, Stamp, class_of};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use crate::{Clock, Expiry, Key, Lease, Meta, Miss};
 
@@ -515,11 +515,15 @@ impl Engine {
         self.end_life(item);
         let mut begins = true;
         for (segment, len) in self.pieces(item).by_segment() {
-            let load = self.table.remove(segment, len, begins);
-            if load.is_empty() {
-                self.pool.give_back(&self.table, segment, Phase::Sealed, &self.memory);
-            }
+            self.give_up(segment, len, begins);
             begins = false;
+        }
+    }
+
+    /// Gives up bytes that counted as live, and their segment with the last of them.
+    pub(crate) fn give_up(&self, segment: SegmentId, bytes: usize, begins: bool) {
+        if self.table.remove(segment, bytes, begins).is_empty() {
+            self.pool.give_back(&self.table, segment, Phase::Sealed, &self.memory);
         }
     }
 

@@ -265,13 +265,10 @@ impl Engine {
 
     /// Gives up an item that was never published.
     pub(crate) fn abandon(&self, slot: &Slot) {
-        if !slot.counts {
+        if slot.counts {
+            self.give_up(self.table.segment_of(slot.loc), slot.header.words() * 4, true);
+        } else {
             self.abandon_pieces(slot, usize::MAX);
-            return;
-        }
-        let id = self.table.segment_of(slot.loc);
-        if self.table.remove(id, slot.header.words() * 4, true).is_empty() {
-            self.pool.give_back(&self.table, id, Phase::Sealed, &self.memory);
         }
     }
 
