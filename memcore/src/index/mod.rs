@@ -611,8 +611,8 @@ impl Group {
 
     /// The first position behind this group.
     fn end(self) -> Option<u32> {
-        let next = u64::from(self.number) + 1;
-        (next < u64::from(self.count)).then(|| (next << 32).div_ceil(u64::from(self.count)) as u32)
+        let next = Self { number: self.number + 1, ..self };
+        (next.number < next.count).then(|| next.first())
     }
 }
 
