@@ -1,8 +1,8 @@
 //! Counters that threads can change without getting in each other's way.
 //!
-//! Each thread adds to a stripe, and a reader sums them up. The first threads of a process have a
-//! stripe of their own, which costs them no more than plain additions; all others share one. Gauges
-//! are counted up and down and may be negative in a single stripe. A reset only notes where the
+//! Each thread adds to a stripe, and a reader sums them up. Threads with low numbers have a stripe
+//! of their own, which costs them no more than plain additions; all others share a few. Gauges are
+//! counted up and down and may be negative in a single stripe. A reset only notes where the
 //! counters stand, as nobody but their thread may write to them.
 
 use crate::segments::CLASSES;
@@ -48,8 +48,9 @@ const EVENTS: usize = Event::OutOfMemory as usize + 1;
 const GAUGES: usize = Event::Bytes as usize + 1;
 /// Stripes that belong to one thread each.
 const OWN: usize = if cfg!(loom) { 0 } else { 16 };
-/// The stripe of all other threads comes last.
-const STRIPES: usize = OWN + 1;
+/// Stripes that other threads share.
+const SHARED: usize = 8;
+const STRIPES: usize = OWN + SHARED;
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -148,7 +149,10 @@ impl Sums {
 /// This thread's stripe.
 #[inline]
 fn stripe() -> usize {
-    thread::number().min(OWN)
+    match thread::number() {
+        number if number < OWN => number,
+        number => OWN + number % SHARED,
+    }
 }
 
 #[cfg(test)]
