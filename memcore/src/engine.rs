@@ -25,6 +25,10 @@ use crate::{Clock, Expiry, Key, Lease, Meta, Miss};
 /// Seconds that pass before an access is noted again.
 const ACCESS_GRAIN: u32 = 60;
 
+/// Lines of an item that are brought near before anything is known about it: items of 128 bytes are
+/// common.
+const LINES_NEAR: usize = 3;
+
 /// What [`Part::Blanks`] is made of.
 const BLANKS: [u8; 64] = [b' '; 64];
 
@@ -255,6 +259,14 @@ impl Engine {
         self.memory.at(loc as usize)
     }
 
+    /// Brings the first lines of an item near, all at once.
+    #[inline(always)]
+    pub(crate) fn prefetch_at(&self, loc: Loc) {
+        for line in 0..LINES_NEAR {
+            self.memory.prefetch(loc as usize + line * 16);
+        }
+    }
+
     /// Reads an item's header; `None` if its bytes are being written.
     #[inline(always)]
     pub(crate) fn read(&self, loc: Loc, stamp: Stamp) -> Option<Item> {
@@ -337,6 +349,7 @@ impl Engine {
     pub(crate) fn look(&self, key: &Key<'_>) -> Result<Option<(Item, Spot)>, NeedsLock> {
         self.index.search(self.index.position(key.hash), |spot| {
             let loc = spot.loc();
+            self.prefetch_at(loc);
             let stamp = self.table.stamp(self.table.segment_of(loc));
             // The slot has to be the same after the stamp was read: then whatever lies there was
             // published under this stamp.
@@ -368,6 +381,7 @@ impl Engine {
         let position = self.index.position(key.hash);
         let mut found = None;
         let spot = self.index.search_locked(position, lock, |spot| {
+            self.prefetch_at(spot.loc());
             let item = self.read_any(spot.loc());
             let same = self.has_key(&item, key.bytes);
             if same {

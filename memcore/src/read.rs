@@ -354,9 +354,7 @@ impl Engine {
     #[inline]
     pub(crate) fn prefetch_item(&self, key: &Key<'_>) {
         let Some(loc) = self.index.guess(self.index.position(key.hash)) else { return };
-        self.memory.prefetch(loc as usize);
-        self.memory.prefetch(loc as usize + 16);
-        self.memory.prefetch(loc as usize + 32);
+        self.prefetch_at(loc);
         self.table.prefetch(self.table.segment_of(loc));
     }
 }
