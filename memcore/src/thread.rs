@@ -25,8 +25,7 @@ mod real {
     const UNKNOWN: usize = usize::MAX;
 
     /// Numbers given back, and the first one that was never given out.
-    static NUMBERS: Mutex<(BinaryHeap<Reverse<usize>>, usize)> =
-        Mutex::new((BinaryHeap::new(), 0));
+    static NUMBERS: Mutex<(BinaryHeap<Reverse<usize>>, usize)> = Mutex::new((BinaryHeap::new(), 0));
 
     thread_local! {
         static NUMBER: Cell<usize> = const { Cell::new(UNKNOWN) };

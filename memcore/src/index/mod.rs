@@ -10,11 +10,11 @@
 //!   slot   [ tag: lower 28 bits of the position | address, 35 bits | mark ]
 //! ```
 //!
-//! A key has a home line; only if that is full does it go to another line of its group. The mark of
-//! the home line's first slot says that there may be such keys, that of the second that some of its
-//! keys are in the stash. So nearly every lookup
-//! reads one line. Group and tag together give the position back: growing needs no look at items.
-//! The few keys that find their whole group full wait in the shard's stash, behind its lock.
+//! A key has a home line; only if that is full does it go to another line of its group. The few keys
+//! that find their whole group full wait in the shard's stash, behind its lock. The marks of the
+//! home line are small filters of the keys that went elsewhere: five tell of other lines, three of
+//! the stash. So nearly every lookup reads one line. Group and tag together give the position back:
+//! growing needs no look at items.
 //!
 //! Writers hold the shard's lock. Readers hold nothing: a match is certified by the caller, and a
 //! miss by the shard's sequence, which changes only while slots move.
@@ -44,8 +44,10 @@ const BLOCK_PAGES: usize = BLOCK * GROUP * size_of::<u64>() / OS_PAGE;
 const TAG_BITS: u32 = 28;
 const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
 
-/// In a line's first slot: keys of this line are in other lines. In its second: in the stash.
+/// In a slot of a line: keys of this line of which this is the mark are elsewhere.
 const MARK: u64 = 1;
+/// The first slots have the marks of keys in other lines, the rest those of keys in the stash.
+const STRAY_MARKS: usize = 5;
 /// Slot numbers from here on stand for places in the stash.
 const STASH: usize = usize::MAX / 2;
 const LOC_BITS: u32 = 35;
@@ -239,8 +241,8 @@ impl Index {
         check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
         let home = self.home_in(position.shard, mapping.group(position.at), position.at);
-        let spills = self.is_marked(home.line);
-        let stashed = self.is_marked(home.line + 1);
+        let spills = self.is_marked(home.line + stray_mark(position.at));
+        let stashed = self.is_marked(home.line + stash_mark(position.at));
         if let Certainty::Changed = self.search_line(home.line, position, check)? {
             return ControlFlow::Continue(Certainty::Changed);
         }
@@ -363,7 +365,7 @@ impl Index {
         lock: &mut Guard<'_>,
     ) -> Result<(), GroupFull> {
         let home = self.home(position);
-        if !self.place(home, word_of(position.at, loc)) {
+        if !self.place(home, position.at, loc) {
             self.stash(home, position, loc, lock)?;
         }
         lock.items += 1;
@@ -379,12 +381,13 @@ impl Index {
     ) -> Result<(), GroupFull> {
         let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
         lock.stash.insert(position.at, loc, stash_of_groups(groups))?;
-        self.set_mark(home.line + 1, true);
+        self.set_mark(home.line + stash_mark(position.at), true);
         Ok(())
     }
 
-    /// Puts a word into the home line, or else into another one of the group; false if it is full.
-    fn place(&self, home: Home, word: u64) -> bool {
+    /// Puts a key into the home line, or else into another one of the group; false if it is full.
+    fn place(&self, home: Home, at: u32, loc: Loc) -> bool {
+        let word = word_of(at, loc);
         if let Some(cell) = self.free_cell(home.line) {
             fill(cell, word);
             return true;
@@ -392,7 +395,7 @@ impl Index {
         for line in home.other_lines() {
             if let Some(cell) = self.free_cell(line) {
                 // Readers that don't see this yet come before the insertion.
-                self.set_mark(home.line, true);
+                self.set_mark(home.line + stray_mark(at), true);
                 fill(cell, word);
                 return true;
             }
@@ -423,25 +426,27 @@ impl Index {
         let group = self.mapping(position).group(position.at);
         let home = self.home(position);
         let is_stray = !(home.line..home.line + LINE).contains(&spot.slot);
-        if is_stray && !self.has_strays(home, group) {
-            self.set_mark(home.line, false);
+        if is_stray && !self.has_strays(home, group, stray_mark(position.at)) {
+            self.set_mark(home.line + stray_mark(position.at), false);
         }
     }
 
-    /// Takes the mark away from a line of which nothing is left in the stash.
+    /// Takes the key's mark away if no other key in the stash has it.
     fn unmark_stashed(&self, position: Position, lock: &Guard<'_>) {
-        let home = self.home(position);
-        let is_left = |&(at, _): &(u32, Loc)| self.home(Position { at, ..position }) == home;
+        let marked = |at| self.home(Position { at, ..position }).line + stash_mark(at);
+        let mark = marked(position.at);
         let group = self.mapping(position).group(position.at);
-        self.set_mark(home.line + 1, lock.stash.of_group(group).iter().any(is_left));
+        let is_left = lock.stash.of_group(group).iter().any(|&(at, _)| marked(at) == mark);
+        self.set_mark(mark, is_left);
     }
 
-    /// Whether keys of the line `home` are in other lines.
-    fn has_strays(&self, home: Home, group: Group) -> bool {
+    /// Whether keys of the line `home` that have this mark are in other lines.
+    fn has_strays(&self, home: Home, group: Group, mark: usize) -> bool {
         home.other_lines().flat_map(|line| self.line(line)).any(|cell| {
             let word = cell.load(Ordering::Relaxed);
-            let line = home.group + group.line(group.position(tag_of(word)));
-            word & !MARK != 0 && line == home.line
+            let at = group.position(tag_of(word));
+            let line = home.group + group.line(at);
+            word & !MARK != 0 && line == home.line && stray_mark(at) == mark
         })
     }
 
@@ -619,6 +624,18 @@ impl Group {
 #[inline(always)]
 fn scale(position: u32, groups: u32) -> u32 {
     ((u64::from(position) * u64::from(groups)) >> 32) as u32
+}
+
+/// The slot that has the mark of a key in another line.
+#[inline(always)]
+fn stray_mark(position: u32) -> usize {
+    (position as usize % 256 * STRAY_MARKS) >> 8
+}
+
+/// The slot that has the mark of a key in the stash.
+#[inline(always)]
+fn stash_mark(position: u32) -> usize {
+    STRAY_MARKS + ((position as usize % 256 * (LINE - STRAY_MARKS)) >> 8)
 }
 
 #[inline(always)]

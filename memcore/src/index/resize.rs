@@ -7,7 +7,7 @@
 
 use super::{
     BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
-    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, stash_of_groups, tag_of, word_of,
+    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, stash_of_groups, tag_of,
 };
 use crate::region::OS_PAGE;
 use crate::segments::Loc;
@@ -141,8 +141,8 @@ impl Index {
         lock: &mut Guard<'_>,
         lost: &mut impl FnMut(Position, Loc),
     ) {
-        let placed = self.place(home, word_of(position.at, loc))
-            || self.stash(home, position, loc, lock).is_ok();
+        let placed =
+            self.place(home, position.at, loc) || self.stash(home, position, loc, lock).is_ok();
         if !placed {
             lock.items -= 1;
             lost(position, loc);

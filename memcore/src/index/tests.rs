@@ -222,6 +222,30 @@ fn a_full_group_refuses_and_stays_whole() {
     assert_eq!(lock.items, 1);
 }
 
+#[test]
+fn marks_stand_for_keys_that_are_elsewhere() {
+    let index = Index::new(1, 40_000, false).unwrap();
+    let mut lock = index.lock(Position { shard: 0, at: 0 });
+    let marks = || {
+        let cells = (0..groups_of_pages(pages_min()) as usize * GROUP).map(|at| index.slots.at(at));
+        cells.filter(|cell| cell.load(Ordering::Relaxed) & MARK != 0).count()
+    };
+    let mut entered = Vec::new();
+    let all = groups_of_pages(pages_min()) as usize * LINES * LINE * 98 / 100;
+    for (loc, hash) in (1..).zip(hashes(7).take(all)) {
+        let position = index.position(hash);
+        if index.insert(position, loc, &mut lock).is_ok() {
+            entered.push((position, loc));
+        }
+    }
+    assert!(marks() > 50, "{} marks", marks());
+    for (position, loc) in entered {
+        let spot = index.find_loc(position, loc, &lock).unwrap();
+        index.remove(position, spot, &mut lock);
+    }
+    assert_eq!(marks(), 0);
+}
+
 /// Vectors like to take twice what they need, and to keep what they once had.
 #[test]
 fn the_stash_takes_no_more_memory_than_is_accounted_for() {
