@@ -29,6 +29,18 @@ const HAS_FLAGS: u32 = 1 << 29;
 const HAS_EXPIRY: u32 = 1 << 30;
 const HAS_VERSION: u32 = 1 << 31;
 
+/// Words before the key, four bits for each combination of optional fields: processors that can't
+/// be relied on to count bits shift faster.
+const KEY_AT: u64 = {
+    let (mut table, mut fields) = (0, 0_u32);
+    while fields < 16 {
+        let words = FIXED_WORDS as u32 + fields.count_ones() + (fields >> 3);
+        table |= (words as u64) << (4 * fields);
+        fields += 1;
+    }
+    table
+};
+
 /// An item's lengths and which optional fields it has: word 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape(pub(crate) u32);
@@ -81,7 +93,7 @@ impl Shape {
     /// Where the key is: the number of words before it.
     #[inline(always)]
     pub(crate) fn key_at(self) -> usize {
-        FIXED_WORDS + (self.0 >> 28).count_ones() as usize + self.count(HAS_VERSION)
+        (KEY_AT >> (self.0 >> 28 << 2) & 0xf) as usize
     }
 }
 
