@@ -66,6 +66,13 @@ pub(crate) struct Counters {
     pub(crate) evicted_age: [AtomicU64; CLASSES],
 }
 
+/// A thread's counters of a class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts<'c> {
+    counts: &'c [AtomicU64; EVENTS],
+    is_shared: bool,
+}
+
 /// The sums, at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sums([[u64; EVENTS]; CLASSES]);
@@ -86,24 +93,15 @@ impl Counters {
     /// Adds to a counter.
     #[inline]
     pub(crate) fn add(&self, class: u8, event: Event, count: u64) {
-        self.add_all(class, [(event, count)]);
+        self.of_class(class).add(event, count);
     }
 
-    /// Adds to some counters of a class; gauges are taken from by adding the negative.
+    /// This thread's counters of a class.
     #[inline]
-    pub(crate) fn add_all<const N: usize>(&self, class: u8, changes: [(Event, u64); N]) {
+    pub(crate) fn of_class(&self, class: u8) -> Counts<'_> {
         let stripe = stripe();
         let Stripe(counts) = &self.stripes[stripe];
-        let counts = &counts[usize::from(class)];
-        for (event, count) in changes {
-            let counter = &counts[event as usize];
-            if stripe < OWN {
-                let sum = counter.load(Ordering::Relaxed).wrapping_add(count);
-                counter.store(sum, Ordering::Relaxed);
-            } else {
-                counter.fetch_add(count, Ordering::Relaxed);
-            }
-        }
+        Counts { counts: &counts[usize::from(class)], is_shared: stripe >= OWN }
     }
 
     /// Gauges, and what was counted since the last reset.
@@ -137,6 +135,20 @@ impl Counters {
     /// Starts all counters anew, but no gauge.
     pub(crate) fn reset(&self) {
         **self.reset.lock() = self.sums_of_life();
+    }
+}
+
+impl Counts<'_> {
+    /// Adds to a counter; a gauge is taken from by adding the negative.
+    #[inline(always)]
+    pub(crate) fn add(self, event: Event, count: u64) {
+        let counter = &self.counts[event as usize];
+        if self.is_shared {
+            counter.fetch_add(count, Ordering::Relaxed);
+        } else {
+            let sum = counter.load(Ordering::Relaxed).wrapping_add(count);
+            counter.store(sum, Ordering::Relaxed);
+        }
     }
 }
 

@@ -495,7 +495,8 @@ impl Engine {
 
     fn count_removal(&self, item: &Item, cause: Cause, now: u32) {
         let class = item.class();
-        let count = |event| self.counters.add(class, event, 1);
+        let counts = self.counters.of_class(class);
+        let count = |event| counts.add(event, 1);
         let fetched = item.state.is_fetched();
         match cause {
             Cause::Evicted => {
@@ -557,7 +558,9 @@ impl Engine {
             true => [1, bytes as u64],
             false => [1, bytes as u64].map(u64::wrapping_neg),
         };
-        self.counters.add_all(class, [(items, one), (Event::Bytes, bytes)]);
+        let counts = self.counters.of_class(class);
+        counts.add(items, one);
+        counts.add(Event::Bytes, bytes);
     }
 
     /// Copies parts of items or callers' bytes to where `target` leads.

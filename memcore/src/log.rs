@@ -143,6 +143,8 @@ impl Engine {
         }
         self.write_head(&slot, key, state);
         self.table.used(id).store(used + words as u32, Ordering::Release);
+        // Where this thread's next item of the kind will be.
+        self.prefetch_at(slot.loc + words as u64);
         slot
     }
 

@@ -442,12 +442,12 @@ impl Index {
 
     /// Whether keys of the line `home` that have this mark are in other lines.
     fn has_strays(&self, home: Home, group: Group, mark: usize) -> bool {
-        home.other_lines().flat_map(|line| self.line(line)).any(|cell| {
-            let word = cell.load(Ordering::Relaxed);
-            let at = group.position(tag_of(word));
-            let line = home.group + group.line(at);
-            word & !MARK != 0 && line == home.line && stray_mark(at) == mark
-        })
+        let is_it = |word: u64| {
+            let line = || home.group + group.line(group.position(tag_of(word)));
+            stray_mark(tag_of(word)) == mark && word & !MARK != 0 && line() == home.line
+        };
+        let mut cells = home.other_lines().flat_map(|line| self.line(line));
+        cells.any(|cell| is_it(cell.load(Ordering::Relaxed)))
     }
 
     /// Items that a full group could give up for this key: those of the home line.
