@@ -564,7 +564,19 @@ impl Engine {
     }
 
     /// Copies parts of items or callers' bytes to where `target` leads.
-    pub(crate) fn copy(&self, mut target: Pieces<'_>, parts: &[Part<'_>]) {
+    #[inline]
+    pub(crate) fn copy(&self, target: Pieces<'_>, parts: &[Part<'_>; 2]) {
+        // Nearly every value comes whole and lies in one piece.
+        if let [Part::Bytes(bytes), Part::Bytes([])] = *parts
+            && let Some((at, len)) = target.clone().next()
+            && len == bytes.len()
+        {
+            return self.memory.write(at, bytes);
+        }
+        self.copy_parts(target, parts);
+    }
+
+    fn copy_parts(&self, mut target: Pieces<'_>, parts: &[Part<'_>; 2]) {
         let mut room = (0, 0);
         let mut emit = |mut bytes: &[u8]| {
             while !bytes.is_empty() {

@@ -3,7 +3,7 @@
 //! segment, whose last one is then open for others.
 
 use crate::engine::Engine;
-use crate::layout::{Header, State};
+use crate::layout::{Header, Shape, State, item_words};
 use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId};
 use crate::sync::{Mutex, MutexGuard, Ordering};
 use crate::thread;
@@ -61,6 +61,8 @@ impl Logs {
 pub(crate) struct Slot {
     pub(crate) loc: Loc,
     pub(crate) header: Header,
+    /// The header's, which takes a while to compute.
+    shape: Shape,
     /// It counts as live already.
     pub(crate) counts: bool,
 }
@@ -68,7 +70,12 @@ pub(crate) struct Slot {
 impl Slot {
     /// The byte address of the value.
     pub(crate) fn value_at(&self) -> usize {
-        (self.loc as usize + self.header.shape().key_at()) * 4 + self.header.key_len
+        (self.loc as usize + self.shape.key_at()) * 4 + self.header.key_len
+    }
+
+    /// Bytes of the whole item.
+    pub(crate) fn size(&self) -> usize {
+        4 * item_words(self.shape, self.header.value_len)
     }
 }
 
@@ -136,7 +143,8 @@ impl Engine {
         counts: bool,
     ) -> Slot {
         let used = self.table.used(id).load(Ordering::Relaxed);
-        let slot = Slot { loc: self.table.start(id) + u64::from(used), header, counts };
+        let loc = self.table.start(id) + u64::from(used);
+        let slot = Slot { loc, header, shape: header.shape(), counts };
         match counts {
             true => self.table.add_live(id, words * 4),
             false => self.table.add_pending(id),
@@ -250,8 +258,7 @@ impl Engine {
 
     /// Hands the segments of a complete chain over to the log; the last one may take more items.
     pub(crate) fn finish_chain(&self, chain: &Chain) {
-        let bytes = chain.slot.header.words() * 4;
-        let pieces = Pieces::new(&self.table, chain.slot.loc as usize * 4, bytes);
+        let pieces = Pieces::new(&self.table, chain.slot.loc as usize * 4, chain.slot.size());
         let ids = pieces.by_segment().map(|(id, _)| id);
         for id in ids.skip(1).filter(|&id| id != chain.last) {
             self.seal(id);
@@ -268,7 +275,7 @@ impl Engine {
     /// Gives up an item that was never published.
     pub(crate) fn abandon(&self, slot: &Slot) {
         if slot.counts {
-            self.give_up(self.table.segment_of(slot.loc), slot.header.words() * 4, true);
+            self.give_up(self.table.segment_of(slot.loc), slot.size(), true);
         } else {
             self.abandon_pieces(slot, usize::MAX);
         }
@@ -303,8 +310,9 @@ impl Engine {
     /// Writes everything before the value. The log's lock or the chain keep others away.
     fn write_head(&self, slot: &Slot, key: &[u8], state: State) {
         let (words, len) = slot.header.encode(state.with_live(false));
-        for (at, &word) in words[..len].iter().enumerate() {
-            self.word(slot.loc + at as u64).store(word, Ordering::Relaxed);
+        let cells = self.memory.cells(slot.loc as usize, len);
+        for (cell, &word) in cells.iter().zip(&words) {
+            cell.store(word, Ordering::Relaxed);
         }
         self.memory.write((slot.loc as usize + len) * 4, key);
     }

@@ -7,7 +7,7 @@ use crate::layout::{Header, PENDING, State};
 use crate::log::{Chain, NeedsRoom, Slot};
 use crate::pool::RESERVE;
 use crate::removal::Cause;
-use crate::segments::{LogId, Pieces, Queue};
+use crate::segments::{LogId, Pieces, Queue, class_of};
 use crate::sync::{Ordering, fence};
 use crate::{Attrs, Expiry, Key, Mode, StoreError, Stored, Write};
 
@@ -283,12 +283,13 @@ impl Engine {
                 self.grow_index(position, lock, now);
             }
         }
-        self.counters.add(room.slot().header.class(), Event::Stored, 1);
+        self.counters.add(class_of(room.slot().size()), Event::Stored, 1);
     }
 
     /// Turns a pending item into a live one, to which the index does not lead yet.
     pub(crate) fn go_live(&self, room: &Room, version: u64) {
-        let Slot { loc, header, counts } = *room.slot();
+        let slot = room.slot();
+        let (loc, header, size) = (slot.loc, &slot.header, slot.size());
         let segment = self.table.segment_of(loc);
         let base = self.table.version_base(segment).load(Ordering::Relaxed);
         let sequence = if header.version.is_some() { 0 } else { delta(version, base).unwrap_or(0) };
@@ -296,8 +297,8 @@ impl Engine {
         let live = State(state.load(Ordering::Relaxed)).with_live(true);
         state.store(live.0, Ordering::Relaxed);
         self.word(loc).store(sequence, Ordering::Release);
-        if !counts {
-            let pieces = Pieces::new(&self.table, loc as usize * 4, header.words() * 4);
+        if !slot.counts {
+            let pieces = Pieces::new(&self.table, loc as usize * 4, size);
             let mut begins = true;
             for (piece, len) in pieces.by_segment() {
                 self.table.publish(piece, len, begins);
@@ -310,7 +311,7 @@ impl Engine {
             self.finish_chain(chain);
         }
         let queue = self.table.stamp(segment).queue();
-        self.count_live(queue, header.class(), header.words() * 4, true);
+        self.count_live(queue, class_of(size), size, true);
     }
 
     /// Writes a new value over an old one of the same form; false if that can't be done.
