@@ -122,11 +122,6 @@ impl Header {
         )
     }
 
-    /// Words before the value, the key's last word included.
-    pub(crate) fn head_words(&self) -> usize {
-        self.shape().key_at() + self.key_len.div_ceil(4)
-    }
-
     /// Words of the whole item.
     pub(crate) fn words(&self) -> usize {
         item_words(self.shape(), self.value_len)
@@ -136,26 +131,58 @@ impl Header {
     pub(crate) fn class(&self) -> u8 {
         class_of(self.words() * 4)
     }
+}
 
-    /// The header's words, and how many they are; the state is not live.
-    pub(crate) fn encode(&self, state: State) -> ([u32; 8], usize) {
-        let shape = self.shape();
-        let mut words = [PENDING, shape.0, state.0, 0, 0, 0, 0, 0];
+/// All that stands before the value of an item which is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'k> {
+    pub(crate) header: Header,
+    /// The header's, computed once.
+    pub(crate) shape: Shape,
+    pub(crate) key: &'k [u8],
+    pub(crate) state: State,
+}
+
+impl<'k> Head<'k> {
+    pub(crate) fn new(header: Header, key: &'k [u8], state: State) -> Self {
+        Self { header, shape: header.shape(), key, state }
+    }
+
+    /// Words before the value, the key's last word included.
+    pub(crate) fn words(&self) -> usize {
+        self.shape.key_at() + self.key.len().div_ceil(4)
+    }
+
+    /// Words of the whole item.
+    pub(crate) fn item_words(&self) -> usize {
+        item_words(self.shape, self.header.value_len)
+    }
+
+    /// The size class of the item.
+    pub(crate) fn class(&self) -> u8 {
+        class_of(self.item_words() * 4)
+    }
+
+    /// The words before the key, and how many they are; the item is not live yet.
+    pub(crate) fn encode(&self) -> ([u32; 8], usize) {
+        let header = &self.header;
+        let state = self.state.with_live(false);
+        let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0];
         let mut len = FIXED_WORDS;
         let mut push = |word: u32| {
             words[len] = word;
             len += 1;
         };
-        if shape.is_long() {
-            push((self.value_len >> LEN_BITS) as u32);
+        if self.shape.is_long() {
+            push((header.value_len >> LEN_BITS) as u32);
         }
-        if shape.has_flags() {
-            push(self.flags);
+        if self.shape.has_flags() {
+            push(header.flags);
         }
-        if let Some(expiry) = self.expiry {
+        if let Some(expiry) = header.expiry {
             push(expiry);
         }
-        if let Some(version) = self.version {
+        if let Some(version) = header.version {
             push(version as u32);
             push((version >> 32) as u32);
         }
@@ -280,7 +307,7 @@ mod tests {
             expiry: Some(6),
             version: Some(7 << 32 | 8),
         };
-        let (words, len) = header.encode(State::default());
+        let (words, len) = Head::new(header, &[b'k'; 250], State::default()).encode();
         let shape = Shape(words[1]);
         assert_eq!((len, shape.key_at()), (8, 8));
         assert_eq!(shape.key_len(), 250);

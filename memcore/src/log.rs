@@ -3,7 +3,7 @@
 //! segment, whose last one is then open for others.
 
 use crate::engine::Engine;
-use crate::layout::{Header, Shape, State, item_words};
+use crate::layout::{Head, Header, Shape, item_words};
 use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId};
 use crate::sync::{Mutex, MutexGuard, Ordering};
 use crate::thread;
@@ -81,9 +81,10 @@ impl Slot {
 
 impl Engine {
     /// The log for an item.
-    pub(crate) fn log_for(&self, queue: Queue, header: &Header, now: u32) -> LogId {
-        let class = header.class();
-        let left = header.expiry.filter(|&expiry| expiry != 0).map(|at| at.saturating_sub(now));
+    pub(crate) fn log_for(&self, queue: Queue, head: &Head<'_>, now: u32) -> LogId {
+        let class = head.class();
+        let left =
+            head.header.expiry.filter(|&expiry| expiry != 0).map(|at| at.saturating_sub(now));
         let group = left
             .filter(|_| self.pool.held(class) >= GROUPS_FROM)
             .and_then(|left| LIFETIMES.iter().position(|&most| left <= most))
@@ -91,7 +92,7 @@ impl Engine {
         LogId { queue, class, group }
     }
 
-    /// Finds a place for an item of at most a segment and writes its header and key; `reserve`
+    /// Finds a place for an item of at most a segment and writes its head there; `reserve`
     /// segments have to be left. One that is `soon` live may count as live from now on, which saves
     /// a change of a word that others change as well.
     ///
@@ -100,56 +101,45 @@ impl Engine {
     pub(crate) fn allocate(
         &self,
         log: LogId,
-        header: Header,
-        key: &[u8],
-        state: State,
+        head: &Head<'_>,
         reserve: usize,
         soon: bool,
     ) -> Result<Slot, NeedsRoom> {
-        let words = header.words();
+        let words = head.item_words();
         debug_assert!(words <= self.table.segment_words());
         let mut open = self.logs.open(log);
         self.close_if_outdated(&mut open);
         let room = self.room(*open);
         let slot = if words <= room {
-            self.append(*open, words, header, key, state, soon)
+            self.append(*open, words, head, soon)
         } else {
             let next = self.open_segment(log, reserve)?;
-            let spans =
-                room > header.head_words() && words >= self.table.segment_words() / SPAN_SHARE;
+            let spans = room > head.words() && words >= self.table.segment_words() / SPAN_SHARE;
             let slot = if spans {
-                let slot = self.append(*open, room, header, key, state, false);
+                let slot = self.append(*open, room, head, false);
                 self.link(*open, next, slot.loc, words - room);
                 slot
             } else {
-                self.append(next, words, header, key, state, soon)
+                self.append(next, words, head, soon)
             };
             self.close(&mut open);
             *open = next;
             slot
         };
-        self.note_expiry(slot.loc, header.expiry);
+        self.note_expiry(slot.loc, head.header.expiry);
         Ok(slot)
     }
 
-    /// Hands out words of a segment. The header is there before anybody learns of it.
-    fn append(
-        &self,
-        id: SegmentId,
-        words: usize,
-        header: Header,
-        key: &[u8],
-        state: State,
-        counts: bool,
-    ) -> Slot {
+    /// Hands out words of a segment. The head is there before anybody learns of it.
+    fn append(&self, id: SegmentId, words: usize, head: &Head<'_>, counts: bool) -> Slot {
         let used = self.table.used(id).load(Ordering::Relaxed);
         let loc = self.table.start(id) + u64::from(used);
-        let slot = Slot { loc, header, shape: header.shape(), counts };
+        let slot = Slot { loc, header: head.header, shape: head.shape, counts };
         match counts {
             true => self.table.add_live(id, words * 4),
             false => self.table.add_pending(id),
         }
-        self.write_head(&slot, key, state);
+        self.write_head(loc, head);
         self.table.used(id).store(used + words as u32, Ordering::Release);
         // Where this thread's next item of the kind will be.
         self.prefetch_at(slot.loc + words as u64);
@@ -223,24 +213,22 @@ impl Engine {
     pub(crate) fn begin_chain(
         &self,
         log: LogId,
-        header: Header,
-        key: &[u8],
-        state: State,
+        head: &Head<'_>,
         reserve: usize,
     ) -> Result<Chain, NeedsRoom> {
         let mut open = self.logs.open(log);
         self.close_if_outdated(&mut open);
-        if self.room(*open) <= header.head_words() {
+        if self.room(*open) <= head.words() {
             let next = self.open_segment(log, reserve)?;
             self.close(&mut open);
             *open = next;
         }
         let id = std::mem::take(&mut *open);
         let room = self.room(id);
-        let slot = self.append(id, room, header, key, state, false);
-        self.note_expiry(slot.loc, header.expiry);
+        let slot = self.append(id, room, head, false);
+        self.note_expiry(slot.loc, head.header.expiry);
         self.seal(id);
-        Ok(Chain { slot, log, last: id, left: header.words() - room, reserve })
+        Ok(Chain { slot, log, last: id, left: head.item_words() - room, reserve })
     }
 
     /// Adds a segment to a chain.
@@ -308,13 +296,13 @@ impl Engine {
     }
 
     /// Writes everything before the value. The log's lock or the chain keep others away.
-    fn write_head(&self, slot: &Slot, key: &[u8], state: State) {
-        let (words, len) = slot.header.encode(state.with_live(false));
-        let cells = self.memory.cells(slot.loc as usize, len);
+    fn write_head(&self, loc: Loc, head: &Head<'_>) {
+        let (words, len) = head.encode();
+        let cells = self.memory.cells(loc as usize, len);
         for (cell, &word) in cells.iter().zip(&words) {
             cell.store(word, Ordering::Relaxed);
         }
-        self.memory.write((slot.loc as usize + len) * 4, key);
+        self.memory.write((loc as usize + len) * 4, head.key);
     }
 
     /// Makes the sweep look at the item's segment in time.

@@ -337,17 +337,17 @@ impl Engine {
     /// Copies an item to where survivors go; false if there is no memory for that.
     fn relocate(&self, victim: &mut Victim, item: &Item, spot: Spot, lock: &mut Guard<'_>) -> bool {
         let mut draft = self.redraft(item);
-        let class = draft.header.class();
-        let log = match victim.compacts {
-            true => LogId { class, ..victim.log },
-            false => LogId { queue: Queue::Main, class, ..victim.log },
-        };
         if !victim.compacts {
             draft.state = draft.state.with_freq(draft.state.freq() - 1);
         }
         let mut key = [0; KEY_BUFFER];
-        let key = self.key_of(item.loc, item.shape, &mut key);
-        let Ok(room) = self.room_for(log, draft.header, key, draft.state, 0) else { return false };
+        let head = draft.head(self.key_of(item.loc, item.shape, &mut key));
+        let class = head.class();
+        let log = match victim.compacts {
+            true => LogId { class, ..victim.log },
+            false => LogId { queue: Queue::Main, class, ..victim.log },
+        };
+        let Ok(room) = self.room_for(log, &head, 0) else { return false };
         if self.succeed(&room, &draft, item, spot, lock).is_err() {
             return false;
         }

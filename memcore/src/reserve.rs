@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::engine::{Engine, Part};
 use crate::index::Position;
-use crate::layout::{Header, State};
+use crate::layout::{Head, Header, State};
 use crate::log::NeedsRoom;
 use crate::pool::RESERVE;
 use crate::segments::{Pieces, Queue};
 use crate::sync::Ordering;
-use crate::write::{Plan, Room, delta, expiry_field, join, plan};
+use crate::write::{Plan, Room, delta, header_of, join, plan};
 use crate::{Attrs, Key, StoreError, Stored, Write};
 
 /// The part of the limit that values may take while they arrive: one in so many bytes.
@@ -136,13 +136,7 @@ impl Engine {
     ) -> Result<Reservation, StoreError> {
         self.check_key(key)?;
         self.check_size(key.bytes.len(), len, &attrs)?;
-        let header = Header {
-            key_len: key.bytes.len(),
-            value_len: len,
-            flags: attrs.flags,
-            expiry: expiry_field(attrs.expiry),
-            version: None,
-        };
+        let header = header_of(key.bytes.len(), len, &attrs);
         let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
         let queue = self.queue_for(key);
         let room = loop {
@@ -181,12 +175,12 @@ impl Engine {
     /// Memory for a whole item, or for the beginning of one that is larger than a segment.
     fn first_room(&self, queue: Queue, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
         let now = self.now();
-        let log = self.log_for(queue, &header, now);
-        let state = State::default().with_access(now);
-        if header.words() <= self.table.segment_words() {
-            return self.allocate(log, header, key.bytes, state, RESERVE, false).map(Room::Slot);
+        let head = Head::new(header, key.bytes, State::default().with_access(now));
+        let log = self.log_for(queue, &head, now);
+        if head.item_words() <= self.table.segment_words() {
+            return self.allocate(log, &head, RESERVE, false).map(Room::Slot);
         }
-        self.begin_chain(log, header, key.bytes, state, RESERVE).map(Room::Chain)
+        self.begin_chain(log, &head, RESERVE).map(Room::Chain)
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.

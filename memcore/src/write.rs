@@ -3,7 +3,7 @@
 use crate::counters::Event;
 use crate::engine::{Engine, Item, Part};
 use crate::index::{Guard, Spot};
-use crate::layout::{Header, PENDING, State};
+use crate::layout::{Head, Header, PENDING, State};
 use crate::log::{Chain, NeedsRoom, Slot};
 use crate::pool::RESERVE;
 use crate::removal::Cause;
@@ -26,6 +26,11 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    /// What stands before the value.
+    pub(crate) fn head<'k>(&self, key: &'k [u8]) -> Head<'k> {
+        Head::new(self.header, key, self.state)
+    }
+
     /// Whether bytes that are stored already are a part of the value.
     fn joins(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Stored { .. }))
@@ -189,8 +194,9 @@ impl Engine {
             None if self.index.recall(position, lock) => Queue::Main,
             None => Queue::Small,
         };
-        let log = self.log_for(queue, &draft.header, now);
-        let room = match self.room_for(log, draft.header, key.bytes, draft.state, RESERVE) {
+        let head = draft.head(key.bytes);
+        let log = self.log_for(queue, &head, now);
+        let room = match self.room_for(log, &head, RESERVE) {
             Ok(room) => room,
             Err(NeedsRoom) => {
                 if queue == Queue::Main && found.is_none() {
@@ -233,15 +239,13 @@ impl Engine {
     pub(crate) fn room_for(
         &self,
         log: LogId,
-        header: Header,
-        key: &[u8],
-        state: State,
+        head: &Head<'_>,
         reserve: usize,
     ) -> Result<Room, NeedsRoom> {
-        if header.words() <= self.table.segment_words() {
-            return self.allocate(log, header, key, state, reserve, true).map(Room::Slot);
+        if head.item_words() <= self.table.segment_words() {
+            return self.allocate(log, head, reserve, true).map(Room::Slot);
         }
-        let mut chain = self.begin_chain(log, header, key, state, reserve)?;
+        let mut chain = self.begin_chain(log, head, reserve)?;
         while chain.left > 0 {
             if self.extend_chain(&mut chain).is_err() {
                 self.abandon_chain(&chain);
@@ -381,8 +385,9 @@ impl Engine {
         now: u32,
         lock: &mut Guard<'_>,
     ) -> Result<(), NeedsRoom> {
-        let log = self.log_for(old.stamp.queue(), &draft.header, now);
-        let room = self.room_for(log, draft.header, key.bytes, draft.state, RESERVE)?;
+        let head = draft.head(key.bytes);
+        let log = self.log_for(old.stamp.queue(), &head, now);
+        let room = self.room_for(log, &head, RESERVE)?;
         self.succeed(&room, draft, &old, spot, lock)
     }
 
@@ -466,7 +471,7 @@ impl Engine {
 
 /// The header of an item of these lengths; no item is longer than one of 1 GiB.
 #[inline]
-fn header_of(key: usize, value: usize, attrs: &Attrs) -> Header {
+pub(crate) fn header_of(key: usize, value: usize, attrs: &Attrs) -> Header {
     Header {
         key_len: key,
         value_len: value.min(1 << 30),
