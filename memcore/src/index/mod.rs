@@ -640,8 +640,8 @@ fn stash_mark(position: u32) -> usize {
 
 #[inline(always)]
 fn has_tag(word: u64, position: u32) -> bool {
-    // Only the tag's bits are left of the difference, in whatever way they are equal.
-    (word ^ u64::from(position) << TAG_SHIFT) >> TAG_SHIFT == 0
+    // A comparison whose outcome can be added to a number as it is.
+    word ^ u64::from(position) << TAG_SHIFT < 1 << TAG_SHIFT
 }
 
 #[inline(always)]
@@ -657,9 +657,8 @@ struct Slots(u32);
 /// ones it will be.
 #[inline(always)]
 fn slots_that(cells: &[AtomicU64], is_like_this: impl Fn(u64) -> bool) -> Slots {
-    let words = cells.iter().map(|cell| cell.load(Ordering::Relaxed));
-    let bits = words.enumerate().map(|(slot, word)| u32::from(is_like_this(word)) << slot);
-    Slots(bits.fold(0, |slots, bit| slots | bit))
+    let words = cells.iter().rev().map(|cell| cell.load(Ordering::Relaxed));
+    Slots(words.fold(0, |slots, word| slots << 1 | u32::from(is_like_this(word))))
 }
 
 impl Slots {
