@@ -93,12 +93,12 @@ impl Counters {
     /// Adds to a counter.
     #[inline]
     pub(crate) fn add(&self, class: u8, event: Event, count: u64) {
-        self.of_class(class).add(event, count);
+        self.counts(class).add(event, count);
     }
 
     /// This thread's counters of a class.
     #[inline]
-    pub(crate) fn of_class(&self, class: u8) -> Counts<'_> {
+    pub(crate) fn counts(&self, class: u8) -> Counts<'_> {
         let stripe = stripe();
         let Stripe(counts) = &self.stripes[stripe];
         Counts { counts: &counts[usize::from(class)], is_shared: stripe >= OWN }
@@ -158,7 +158,7 @@ impl Sums {
     }
 }
 
-/// This thread's stripe.
+/// This thread's stripe. Threads that are about to end share one: their numbers are others' by now.
 #[inline]
 fn stripe() -> usize {
     match thread::number() {
@@ -182,6 +182,22 @@ mod tests {
         counters.reset();
         let sums = counters.sums();
         assert_eq!((sums.of(2, Event::Bytes), sums.of(2, Event::Stored)), (40, 0));
+    }
+
+    #[test]
+    fn threads_without_a_stripe_of_their_own_lose_no_count() {
+        let counters = Counters::new();
+        let (threads, each) = (2 * STRIPES, 20_000);
+        let start = std::sync::Barrier::new(threads);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    start.wait();
+                    (0..each).for_each(|_| counters.add(0, Event::Stored, 1));
+                });
+            }
+        });
+        assert_eq!(counters.sums().of(0, Event::Stored), threads as u64 * each);
     }
 
     #[test]

@@ -25,9 +25,11 @@ use crate::{Clock, Expiry, Key, Lease, Meta, Miss};
 /// Seconds that pass before an access is noted again.
 const ACCESS_GRAIN: u32 = 60;
 
-/// Lines of an item that are brought near before anything is known about it: items of 128 bytes are
-/// common.
+/// Lines of an item that are brought near before anything is known about it: 128 bytes that begin
+/// anywhere lie in three.
 const LINES_NEAR: usize = 3;
+/// Words of a line of the processor's cache.
+const LINE_WORDS: usize = 16;
 
 /// What [`Part::Blanks`] is made of.
 const BLANKS: [u8; 64] = [b' '; 64];
@@ -263,7 +265,7 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn prefetch_at(&self, loc: Loc) {
         for line in 0..LINES_NEAR {
-            self.memory.prefetch(loc as usize + line * 16);
+            self.memory.prefetch(loc as usize + line * LINE_WORDS);
         }
     }
 
@@ -495,7 +497,7 @@ impl Engine {
 
     fn count_removal(&self, item: &Item, cause: Cause, now: u32) {
         let class = item.class();
-        let counts = self.counters.of_class(class);
+        let counts = self.counters.counts(class);
         let count = |event| counts.add(event, 1);
         let fetched = item.state.is_fetched();
         match cause {
@@ -558,7 +560,7 @@ impl Engine {
             true => [1, bytes as u64],
             false => [1, bytes as u64].map(u64::wrapping_neg),
         };
-        let counts = self.counters.of_class(class);
+        let counts = self.counters.counts(class);
         counts.add(items, one);
         counts.add(Event::Bytes, bytes);
     }

@@ -29,8 +29,8 @@ const HAS_FLAGS: u32 = 1 << 29;
 const HAS_EXPIRY: u32 = 1 << 30;
 const HAS_VERSION: u32 = 1 << 31;
 
-/// Words before the key, four bits for each combination of optional fields: processors that can't
-/// be relied on to count bits shift faster.
+/// Words before the key, four bits for each combination of optional fields. The oldest x86-64 has
+/// no instruction that counts bits.
 const KEY_AT: u64 = {
     let (mut table, mut fields) = (0, 0_u32);
     while fields < 16 {

@@ -2,14 +2,14 @@
 //!
 //! - **The limit is the truth.** One budget in bytes covers items, index and all bookkeeping, and is
 //!   never exceeded. Memory is mapped when it is needed.
-//! - **Reads take no lock** and, in the steady state, write nothing. [`Cache::get_many`] looks up
-//!   batches several times faster than single lookups.
+//! - **Reads wait for no lock** and, in the steady state, write nothing shared.
+//!   [`Cache::get_many`] looks up batches several times faster than single lookups.
 //! - **Small overhead**: 12 bytes of header and about 13 bytes of index per item; flags and expiry
 //!   take memory only where they are used.
 //! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed before anybody
 //!   asks, with bounded work per step.
-//! - **No threads, no timers, no global state.** Time is injected with [`Clock`]; the host calls
-//!   [`Cache::maintain`] when it has time, or never.
+//! - **No threads, no timers**, and no global state but the numbers of threads. Time is injected
+//!   with [`Clock`]; the host calls [`Cache::maintain`] when it has time, or never.
 //!
 //! ```
 //! use memcore::{Attrs, Cache};

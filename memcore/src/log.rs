@@ -4,7 +4,7 @@
 
 use crate::engine::Engine;
 use crate::layout::{Head, Header, Shape, item_words};
-use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId};
+use crate::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId, class_of};
 use crate::sync::{Mutex, MutexGuard, Ordering};
 use crate::thread;
 
@@ -77,6 +77,11 @@ impl Slot {
     pub(crate) fn size(&self) -> usize {
         4 * item_words(self.shape, self.header.value_len)
     }
+
+    /// The size class of the item.
+    pub(crate) fn class(&self) -> u8 {
+        class_of(self.size())
+    }
 }
 
 impl Engine {
@@ -111,7 +116,10 @@ impl Engine {
         self.close_if_outdated(&mut open);
         let room = self.room(*open);
         let slot = if words <= room {
-            self.append(*open, words, head, soon)
+            let slot = self.append(*open, words, head, soon);
+            // Where this thread's next item of the kind will be.
+            self.prefetch_at(slot.loc + words as u64);
+            slot
         } else {
             let next = self.open_segment(log, reserve)?;
             let spans = room > head.words() && words >= self.table.segment_words() / SPAN_SHARE;
@@ -141,8 +149,6 @@ impl Engine {
         }
         self.write_head(loc, head);
         self.table.used(id).store(used + words as u32, Ordering::Release);
-        // Where this thread's next item of the kind will be.
-        self.prefetch_at(slot.loc + words as u64);
         slot
     }
 
@@ -280,8 +286,8 @@ impl Engine {
     /// Gives up the first `words - missing` words; the segments behind the first.
     fn abandon_pieces(&self, slot: &Slot, missing: usize) -> Vec<SegmentId> {
         let is_chain = missing != usize::MAX;
-        let words = slot.header.words() - if is_chain { missing } else { 0 };
-        let pieces = Pieces::new(&self.table, slot.loc as usize * 4, words * 4);
+        let size = slot.size() - if is_chain { 4 * missing } else { 0 };
+        let pieces = Pieces::new(&self.table, slot.loc as usize * 4, size);
         let ids: Vec<_> = pieces.by_segment().map(|(id, _)| id).collect();
         let mut own = Vec::new();
         for (i, &id) in ids.iter().enumerate() {

@@ -10,9 +10,7 @@ mod real {
 #[cfg(loom)]
 mod real {
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-    };
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// loom's mutex with parking_lot's face.
     #[derive(Debug)]

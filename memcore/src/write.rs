@@ -7,7 +7,7 @@ use crate::layout::{Head, Header, PENDING, State};
 use crate::log::{Chain, NeedsRoom, Slot};
 use crate::pool::RESERVE;
 use crate::removal::Cause;
-use crate::segments::{LogId, Pieces, Queue, class_of};
+use crate::segments::{LogId, Pieces, Queue};
 use crate::sync::{Ordering, fence};
 use crate::{Attrs, Expiry, Key, Mode, StoreError, Stored, Write};
 
@@ -287,7 +287,7 @@ impl Engine {
                 self.grow_index(position, lock, now);
             }
         }
-        self.counters.add(class_of(room.slot().size()), Event::Stored, 1);
+        self.counters.add(room.slot().class(), Event::Stored, 1);
     }
 
     /// Turns a pending item into a live one, to which the index does not lead yet.
@@ -315,7 +315,7 @@ impl Engine {
             self.finish_chain(chain);
         }
         let queue = self.table.stamp(segment).queue();
-        self.count_live(queue, class_of(size), size, true);
+        self.count_live(queue, slot.class(), size, true);
     }
 
     /// Writes a new value over an old one of the same form; false if that can't be done.

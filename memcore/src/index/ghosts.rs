@@ -52,7 +52,8 @@ impl Index {
         // All but the tick.
         let wanted = (position.at & TAG_MASK) << 4 | 1;
         let difference = |cell: &AtomicU64| {
-            cell.load(Ordering::Relaxed) & !(BOTH * u64::from(TICK_BITS)) ^ BOTH * u64::from(wanted)
+            let pair = cell.load(Ordering::Relaxed) & !(BOTH * u64::from(TICK_BITS));
+            pair ^ (BOTH * u64::from(wanted))
         };
         // It is nearly always none of them, and one branch tells.
         let zeroes = ghosts.iter().fold(0, |zeroes, cell| zeroes | zero_half(difference(cell)));

@@ -10,22 +10,23 @@
 //!   slot   [ tag: lower 28 bits of the position | address, 35 bits | mark ]
 //! ```
 //!
-//! A key has a home line; only if that is full does it go to another line of its group. The few keys
-//! that find their whole group full wait in the shard's stash, behind its lock. The marks of the
-//! home line are small filters of the keys that went elsewhere: five tell of other lines, three of
-//! the stash. So nearly every lookup reads one line. Group and tag together give the position back:
-//! growing needs no look at items.
+//! A key has a home line; only if that is full does it go to another line of its group. The few
+//! keys that find their whole group full wait in the shard's stash, behind its lock. The marks of
+//! the home line are small filters of the keys that are elsewhere, so that nearly every lookup
+//! reads one line. Group and tag together give the position back: growing needs no look at items.
 //!
 //! Writers hold the shard's lock. Readers hold nothing: a match is certified by the caller, and a
 //! miss by the shard's sequence, which changes only while slots move.
 
 mod ghosts;
+mod marks;
 mod resize;
 mod rows;
 mod stash;
 
 use std::ops::ControlFlow;
 
+use self::marks::{MARK, stash_mark, stray_mark};
 use crate::region::{OS_PAGE, Region};
 use crate::segments::Loc;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
@@ -44,10 +45,6 @@ const BLOCK_PAGES: usize = BLOCK * GROUP * size_of::<u64>() / OS_PAGE;
 const TAG_BITS: u32 = 28;
 const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
 
-/// In a slot of a line: keys of this line of which this is the mark are elsewhere.
-const MARK: u64 = 1;
-/// The first slots have the marks of keys in other lines, the rest those of keys in the stash.
-const STRAY_MARKS: usize = 5;
 /// Slot numbers from here on stand for places in the stash.
 const STASH: usize = usize::MAX / 2;
 const LOC_BITS: u32 = 35;
@@ -241,8 +238,8 @@ impl Index {
         check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
         let home = self.home_in(position.shard, mapping.group(position.at), position.at);
-        let spills = self.is_marked(home.line + stray_mark(position.at));
-        let stashed = self.is_marked(home.line + stash_mark(position.at));
+        let spills = self.is_marked(stray_mark(home.line, position.at));
+        let stashed = self.is_marked(stash_mark(home.line, position.at));
         if let Certainty::Changed = self.search_line(home.line, position, check)? {
             return ControlFlow::Continue(Certainty::Changed);
         }
@@ -254,17 +251,6 @@ impl Index {
             }
         }
         ControlFlow::Continue(if stashed { Certainty::Stashed } else { Certainty::Stable })
-    }
-
-    #[inline(always)]
-    fn is_marked(&self, slot: usize) -> bool {
-        self.slots.at(slot).load(Ordering::Acquire) & MARK != 0
-    }
-
-    fn set_mark(&self, slot: usize, on: bool) {
-        let cell = self.slots.at(slot);
-        let word = cell.load(Ordering::Relaxed);
-        cell.store(if on { word | MARK } else { word & !MARK }, Ordering::Release);
     }
 
     #[inline(always)]
@@ -381,7 +367,7 @@ impl Index {
     ) -> Result<(), GroupFull> {
         let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
         lock.stash.insert(position.at, loc, stash_of_groups(groups))?;
-        self.set_mark(home.line + stash_mark(position.at), true);
+        self.set_mark(stash_mark(home.line, position.at), true);
         Ok(())
     }
 
@@ -395,7 +381,7 @@ impl Index {
         for line in home.other_lines() {
             if let Some(cell) = self.free_cell(line) {
                 // Readers that don't see this yet come before the insertion.
-                self.set_mark(home.line + stray_mark(at), true);
+                self.set_mark(stray_mark(home.line, at), true);
                 fill(cell, word);
                 return true;
             }
@@ -426,28 +412,9 @@ impl Index {
         let group = self.mapping(position).group(position.at);
         let home = self.home(position);
         let is_stray = !(home.line..home.line + LINE).contains(&spot.slot);
-        if is_stray && !self.has_strays(home, group, stray_mark(position.at)) {
-            self.set_mark(home.line + stray_mark(position.at), false);
+        if is_stray {
+            self.unmark_stray(home, group, position.at);
         }
-    }
-
-    /// Takes the key's mark away if no other key in the stash has it.
-    fn unmark_stashed(&self, position: Position, lock: &Guard<'_>) {
-        let marked = |at| self.home(Position { at, ..position }).line + stash_mark(at);
-        let mark = marked(position.at);
-        let group = self.mapping(position).group(position.at);
-        let is_left = lock.stash.of_group(group).iter().any(|&(at, _)| marked(at) == mark);
-        self.set_mark(mark, is_left);
-    }
-
-    /// Whether keys of the line `home` that have this mark are in other lines.
-    fn has_strays(&self, home: Home, group: Group, mark: usize) -> bool {
-        let is_it = |word: u64| {
-            let line = || home.group + group.line(group.position(tag_of(word)));
-            stray_mark(tag_of(word)) == mark && word & !MARK != 0 && line() == home.line
-        };
-        let mut cells = home.other_lines().flat_map(|line| self.line(line));
-        cells.any(|cell| is_it(cell.load(Ordering::Relaxed)))
     }
 
     /// Items that a full group could give up for this key: those of the home line.
@@ -624,18 +591,6 @@ impl Group {
 #[inline(always)]
 fn scale(position: u32, groups: u32) -> u32 {
     ((u64::from(position) * u64::from(groups)) >> 32) as u32
-}
-
-/// The slot that has the mark of a key in another line.
-#[inline(always)]
-fn stray_mark(position: u32) -> usize {
-    (position as usize % 256 * STRAY_MARKS) >> 8
-}
-
-/// The slot that has the mark of a key in the stash.
-#[inline(always)]
-fn stash_mark(position: u32) -> usize {
-    STRAY_MARKS + ((position as usize % 256 * (LINE - STRAY_MARKS)) >> 8)
 }
 
 #[inline(always)]

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;
 
@@ -222,28 +222,59 @@ fn a_full_group_refuses_and_stays_whole() {
     assert_eq!(lock.items, 1);
 }
 
+/// The marks that the keys in other lines and in the stash have.
+fn marks_wanted(index: &Index, items: &BTreeMap<Loc, u64>, lock: &Guard<'_>) -> HashSet<usize> {
+    let elsewhere = items.iter().filter_map(|(&loc, &hash)| {
+        let position = index.position(hash);
+        let spot = index.find_loc(position, loc, lock).unwrap();
+        let line = index.home(position).line;
+        match spot.slot {
+            STASH.. => Some(stash_mark(line, position.at)),
+            slot if (line..line + LINE).contains(&slot) => None,
+            _ => Some(stray_mark(line, position.at)),
+        }
+    });
+    elsewhere.collect()
+}
+
+fn marks_set(index: &Index) -> HashSet<usize> {
+    let groups = 0..index.groups_in_use(0);
+    let starts = groups.map(|group| index.start(0, group));
+    starts.flat_map(|start| start..start + LINE * LINES).filter(|&at| index.is_marked(at)).collect()
+}
+
 #[test]
-fn marks_stand_for_keys_that_are_elsewhere() {
+fn marks_are_those_of_the_keys_that_are_elsewhere() {
     let index = Index::new(1, 40_000, false).unwrap();
     let mut lock = index.lock(Position { shard: 0, at: 0 });
-    let marks = || {
-        let cells = (0..groups_of_pages(pages_min()) as usize * GROUP).map(|at| index.slots.at(at));
-        cells.filter(|cell| cell.load(Ordering::Relaxed) & MARK != 0).count()
-    };
-    let mut entered = Vec::new();
-    let all = groups_of_pages(pages_min()) as usize * LINES * LINE * 98 / 100;
-    for (loc, hash) in (1..).zip(hashes(7).take(all)) {
-        let position = index.position(hash);
-        if index.insert(position, loc, &mut lock).is_ok() {
-            entered.push((position, loc));
+    let mut items = BTreeMap::new();
+    for (loc, hash) in (1..).zip(hashes(7).take(2000)) {
+        if index.insert(index.position(hash), loc, &mut lock).is_ok() {
+            items.insert(loc, hash);
+        }
+        match loc {
+            // From an empty shard to one that is as full as can be, and in the middle of a change.
+            600 => index.resize_to(0, 25, &mut lock),
+            900 => index.resize_to(0, 38, &mut lock),
+            _ => {}
+        }
+        if index.is_moving(0, &lock) {
+            index.advance(0, &mut lock, |_, loc| assert!(items.remove(&loc).is_some()));
+        }
+        if loc % 3 == 0
+            && let Some((loc, hash)) = items.pop_first()
+        {
+            let position = index.position(hash);
+            let spot = index.find_loc(position, loc, &lock).unwrap();
+            index.remove(position, spot, &mut lock);
+        }
+        if loc % 20 == 0 {
+            assert_eq!(marks_set(&index), marks_wanted(&index, &items, &lock), "at {loc}");
         }
     }
-    assert!(marks() > 50, "{} marks", marks());
-    for (position, loc) in entered {
-        let spot = index.find_loc(position, loc, &lock).unwrap();
-        index.remove(position, spot, &mut lock);
-    }
-    assert_eq!(marks(), 0);
+    // All eight, as one alone would send every lookup elsewhere.
+    let kinds: HashSet<_> = marks_set(&index).into_iter().map(|slot| slot % LINE).collect();
+    assert_eq!(kinds.len(), LINE);
 }
 
 /// Vectors like to take twice what they need, and to keep what they once had.

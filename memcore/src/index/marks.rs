@@ -1,0 +1,68 @@
+//! Marks: what a line says about its keys that found no place in it, one bit in each slot.
+//!
+//! The first five are a filter of the keys in other lines of the group, the other three one of the
+//! keys in the stash; a key has one of each. They are chosen by the lowest bits of the position: a
+//! tag has those as well, and they have no part in the choice of the line.
+
+use super::{Group, Guard, Home, Index, LINE, Position, tag_of};
+use crate::sync::Ordering;
+
+/// A slot's mark: some key of the line that this slot's mark stands for is elsewhere.
+pub(super) const MARK: u64 = 1;
+
+/// Marks of a line for keys in other lines; the rest are for keys in the stash.
+const STRAY_MARKS: usize = 5;
+/// Bits of a position that choose its marks.
+const BITS: u32 = 8;
+
+/// The slot that has the mark of a key of `line` in another line.
+#[inline(always)]
+pub(super) fn stray_mark(line: usize, at: u32) -> usize {
+    line + share(at, STRAY_MARKS)
+}
+
+/// The slot that has the mark of a key of `line` in the stash.
+#[inline(always)]
+pub(super) fn stash_mark(line: usize, at: u32) -> usize {
+    line + STRAY_MARKS + share(at, LINE - STRAY_MARKS)
+}
+
+#[inline(always)]
+fn share(at: u32, of: usize) -> usize {
+    (at as usize % (1 << BITS) * of) >> BITS
+}
+
+impl Index {
+    #[inline(always)]
+    pub(super) fn is_marked(&self, slot: usize) -> bool {
+        self.slots.at(slot).load(Ordering::Acquire) & MARK != 0
+    }
+
+    pub(super) fn set_mark(&self, slot: usize, on: bool) {
+        let cell = self.slots.at(slot);
+        let word = cell.load(Ordering::Relaxed);
+        cell.store(if on { word | MARK } else { word & !MARK }, Ordering::Release);
+    }
+
+    /// Takes the mark of a key away that was in another line, if no other key there has it.
+    pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32) {
+        let mark = stray_mark(home.line, at);
+        let has_mark = |word: u64| {
+            let tag = tag_of(word);
+            word & !MARK != 0
+                && stray_mark(home.line, tag) == mark
+                && home.group + group.line(group.position(tag)) == home.line
+        };
+        let mut cells = home.other_lines().flat_map(|line| self.line(line));
+        self.set_mark(mark, cells.any(|cell| has_mark(cell.load(Ordering::Relaxed))));
+    }
+
+    /// Takes the mark of a key away that was in the stash, if no other key there has it.
+    pub(super) fn unmark_stashed(&self, position: Position, lock: &Guard<'_>) {
+        let mark_of = |at| stash_mark(self.home(Position { at, ..position }).line, at);
+        let mark = mark_of(position.at);
+        let group = self.mapping(position).group(position.at);
+        let is_left = lock.stash.of_group(group).iter().any(|&(at, _)| mark_of(at) == mark);
+        self.set_mark(mark, is_left);
+    }
+}
