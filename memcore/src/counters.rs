@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn threads_without_a_stripe_of_their_own_lose_no_count() {
         let counters = Counters::new();
-        let (threads, each) = (2 * STRIPES, 20_000);
+        let (threads, each) = (2 * STRIPES, 200_000);
         let start = std::sync::Barrier::new(threads);
         std::thread::scope(|scope| {
             for _ in 0..threads {
