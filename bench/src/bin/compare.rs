@@ -11,7 +11,7 @@ use bench::ratio::Ratio;
 /// Puts the same load on several servers in turns and prints ratios with their spread.
 #[derive(Debug, FromArgs)]
 struct Args {
-    /// a server, NAME=COMMAND with {{port}} and {{mib}}; repeated; ratios are first to others
+    /// a server, NAME=COMMAND with {port} and {mib}; repeated; ratios are first to others
     #[argh(option)]
     server: Vec<Recipe>,
     /// the floor server's program (default: `floor` beside this program; `none` leaves it out)

@@ -13,7 +13,7 @@ use bench::value::Sizes;
 /// Fills servers beyond their limit and counts what they hold in how much memory.
 #[derive(Debug, FromArgs)]
 struct Args {
-    /// a server, NAME=COMMAND with {{port}} and {{mib}}; repeated; ratios are first to others
+    /// a server, NAME=COMMAND with {port} and {mib}; repeated; ratios are first to others
     #[argh(option)]
     server: Vec<Recipe>,
     /// memory limit in MiB; may be repeated (default 64)

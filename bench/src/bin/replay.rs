@@ -52,7 +52,7 @@ struct Args {
     /// requests on their way at most (default 128)
     #[argh(option, default = "128")]
     window: usize,
-    /// a server to replay against, NAME=COMMAND with {{port}} and {{mib}}; may be repeated
+    /// a server to replay against, NAME=COMMAND with {port} and {mib}; may be repeated
     #[argh(option)]
     server: Vec<Recipe>,
     /// port that the servers get (default 11411)
