@@ -57,6 +57,20 @@ pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// The reference server that MEMCACHED_REFERENCE names, a path or an address. If there is none, it
+/// says so: the tests that ask one pass without it.
+pub(crate) fn reference() -> Option<String> {
+    let Some(reference) = std::env::var_os("MEMCACHED_REFERENCE") else {
+        // Past the harness, which hides what passing tests print.
+        let _ = writeln!(
+            std::io::stderr(),
+            "no reference server was asked: MEMCACHED_REFERENCE names none"
+        );
+        return None;
+    };
+    Some(reference.into_string().unwrap())
+}
+
 /// The running program. Dropping it kills it.
 pub(crate) struct Program {
     child: Child,
