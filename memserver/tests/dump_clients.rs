@@ -106,8 +106,8 @@ fn a_client_that_reads_nothing_of_a_dump_has_to_go_after_a_minute() {
     let connect = || Client::new(TcpStream::connect(server.address()).unwrap());
     let (mut slow, mut other) = (connect(), connect());
     slow.send("lru_crawler metadump all\r\n".repeat(20));
+    slow.0.peek(&mut [0]).expect("the dump begins");
     let mut connections = || other.stat("stats", "curr_connections");
-    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(connections(), "2");
     let start = Instant::now();
     while connections() != "1" {
