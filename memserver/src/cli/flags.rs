@@ -75,7 +75,7 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, v| put(&mut o.config.unix_mask, v.mode())),
     flag('l', "listen", Takes1("ADDR"), "all addresses",
         "where to listen: HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas, repeatable; \
-         proto[ascii]:, proto[binary]: and tag[NAME]: may stand in front",
+         proto[ascii]:, proto[binary]:, proto[negotiating]: and tag[NAME]: may stand in front",
         Act, listen::add),
     flag('d', "daemon", Nothing, "", "run in the background",
         Ignore("the server stays in the foreground, as containers and service managers want it"),
@@ -86,7 +86,7 @@ pub(super) static FLAGS: &[Flag] = &[
         "user (name or number) to become when started as root",
         Act, |o, v| { o.process.user = Some(v.word()?.to_owned()); Ok(()) }),
     flag('m', "memory-limit", Takes1("MB"), "64",
-        "memory for items and all that belongs to them, in megabytes; 256m, 8g and 75% (of what \
+        "memory for items and all that belongs to them, in MiB; 256m, 8g and 75% (of what \
          the machine or container has) work as well",
         Act, memory_limit),
     flag('M', "disable-evictions", Nothing, "", "answer with an error when memory is full",
@@ -136,7 +136,8 @@ pub(super) static FLAGS: &[Flag] = &[
         Refuse("this build has no SASL authentication"), |_, _| Ok(())),
     flag('F', "disable-flush-all", Nothing, "", "refuse flush_all",
         Act, |o, _| { o.config.flush_enabled = false; Ok(()) }),
-    flag('X', "disable-dumping", Nothing, "", "refuse stats cachedump, stats detail and metadump",
+    flag('X', "disable-dumping", Nothing, "",
+        "refuse stats cachedump, stats detail, metadump and mgdump",
         Act, |o, _| { o.config.dump_enabled = false; Ok(()) }),
     flag('W', "disable-watch", Nothing, "", "refuse watch",
         Act, |o, _| { o.config.watch_enabled = false; Ok(()) }),
@@ -178,7 +179,12 @@ fn port_number(value: Value<'_>, least: i32) -> Result<i32, Refusal> {
 
 fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
     let Some(percent) = value.text.strip_suffix('%') else {
-        return put(&mut options.config.memory_limit, value.bytes(1 << 20, &SIZES[1..]));
+        let bytes = value.bytes(1 << 20, &SIZES[1..])?;
+        if bytes == 0 {
+            let Value { name, text } = value;
+            return Err(Refusal::usage(format!("{name} must be at least 1, not {text}")));
+        }
+        return put(&mut options.config.memory_limit, Ok(bytes));
     };
     let share = Value { text: percent, ..value }.number(1..=100u64);
     let share = share.map_err(|refusal| Refusal::usage(refusal.message))?;

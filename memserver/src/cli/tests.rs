@@ -219,7 +219,7 @@ fn what_cannot_be_had_is_refused() {
         ("-D ab", Exit::Usage, "one character"),
         ("-B http", Exit::Usage, "auto, ascii or binary"),
         // Sizes.
-        ("-m 0", Exit::Usage, "half of the memory"),
+        ("-m 0", Exit::Usage, "-m must be at least 1, not 0"),
         ("-m 1", Exit::Usage, "half of the memory"),
         ("-m abc", Exit::Usage, "whole number"),
         ("-m 64x", Exit::Usage, "whole number"),
