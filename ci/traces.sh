@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Hit ratios through the server, in process and, where it is installed, of memcached with the same
-# limit, beside an LRU that is charged what memcached takes for an item: on a trace in
-# $MEMCORE_TRACES, or on a synthetic one. The server must not have fewer hits than memcached.
+# limit, beside an LRU that is charged what memcached takes for an item: on a trace in the folder
+# MEMCORE_TRACES, or on a synthetic one. The server must not have fewer hits than memcached.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
-traces=${MEMCORE_TRACES:-$root/../shared/traces}
 find_memserver
 cargo build --quiet --release -p bench --bin replay
 
@@ -13,10 +12,11 @@ command='-u nobody -p {port} -m {mib} -t 1'
 servers=(--server "memserver=$memserver $command")
 ! have memcached || servers+=(--server "memcached=$(command -v memcached) -U 0 $command")
 load=(--synthetic --keys 200000 --requests 1000000 --mib 16)
-if [ -f "$traces/web07.mct.zst" ]; then
-    load=(--trace "$traces/web07.mct.zst" --percent 10 --least-mib 16)
+trace=${MEMCORE_TRACES:-}/web07.mct.zst
+if [ -n "${MEMCORE_TRACES:-}" ] && [ -f "$trace" ]; then
+    load=(--trace "$trace" --percent 10 --least-mib 16)
 else
-    echo "no traces in $traces, a synthetic one instead"
+    echo 'MEMCORE_TRACES names no folder with web07.mct.zst: a synthetic trace instead'
 fi
 target/release/replay "${load[@]}" "${servers[@]}" | tee "$scratch/ratios"
 
