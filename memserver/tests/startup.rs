@@ -28,10 +28,13 @@ fn exit_statuses_and_streams() {
         (&["-c", "0"], 1, "-c must be"),
         (&["-m", "1"], 64, "half of the memory"),
         (&["-p", "65536"], 64, "65535"),
+        (&["-B", "foo"], 64, "auto, ascii or binary"),
+        (&["-N", "9"], 64, "-t 4"),
         (&["-Z"], 64, "no TLS"),
         (&["stats"], 64, "unexpected argument"),
         (&["-l", "203.0.113.7", "-p", "0"], 64, "nothing to listen on"),
         (&["-l", "203.0.113.7:9999", "-u", "root"], 71, "203.0.113.7:9999"),
+        (&["-l", "0.0.0.0", "-p", "-1", "-U", "-1"], 71, "udp_public"),
     ] {
         let (status, out, err) = run(args);
         assert_eq!(status, exit, "{args:?}: {err}");
@@ -43,6 +46,15 @@ fn exit_statuses_and_streams() {
         assert_eq!((status, err.as_str()), (0, ""), "{args:?}");
         assert!(out.contains("memcached 1.6.45"), "{args:?}: {out}");
     }
+}
+
+#[test]
+fn a_file_of_ports_that_cannot_be_written_ends_it_with_71() {
+    let mut command = command(&["-l", "127.0.0.1", "-p", "-1", "-u", "root"]);
+    let output = command.env("MEMCACHED_PORT_FILENAME", "/no/such/folder").output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(71), "{err}");
+    assert!(err.contains("can't write /no/such/folder") && err.lines().count() == 1, "{err}");
 }
 
 #[test]
