@@ -50,22 +50,18 @@ impl Index {
     pub(crate) fn recall(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
         let ghosts = self.ghosts(self.home(position).group);
         // All but the tick.
-        let wanted = (position.at & TAG_MASK) << 4 | 1;
-        let difference = |cell: &AtomicU64| {
-            let pair = cell.load(Ordering::Relaxed) & !(BOTH * u64::from(TICK_BITS));
-            pair ^ (BOTH * u64::from(wanted))
-        };
+        let wanted = BOTH * u64::from((position.at & TAG_MASK) << 4 | 1);
+        let difference = |pair: u64| (pair & !(BOTH * u64::from(TICK_BITS))) ^ wanted;
+        let pairs = || ghosts.iter().map(|cell| cell.load(Ordering::Relaxed));
         // It is nearly always none of them, and one branch tells.
-        let zeroes = ghosts.iter().fold(0, |zeroes, cell| zeroes | zero_half(difference(cell)));
-        if zeroes == 0 {
+        if pairs().fold(0, |zeroes, pair| zeroes | zero_half(difference(pair))) == 0 {
             return false;
         }
-        let is_it = |ghost: u32| ghost & !TICK_BITS == wanted;
-        for cell in ghosts {
-            let pair = cell.load(Ordering::Relaxed);
-            let kept = if is_it(pair as u32) {
+        for (cell, pair) in ghosts.iter().zip(pairs()) {
+            let difference = difference(pair);
+            let kept = if difference as u32 == 0 {
                 pair >> 32 << 32
-            } else if is_it((pair >> 32) as u32) {
+            } else if difference >> 32 == 0 {
                 pair << 32 >> 32
             } else {
                 continue;

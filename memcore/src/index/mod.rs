@@ -410,7 +410,7 @@ impl Index {
         let cell = self.slots.at(spot.slot);
         cell.store(cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
         let group = self.mapping(position).group(position.at);
-        let home = self.home(position);
+        let home = self.home_in(position.shard, group, position.at);
         let is_stray = !(home.line..home.line + LINE).contains(&spot.slot);
         if is_stray {
             self.unmark_stray(home, group, position.at);
