@@ -146,10 +146,7 @@ fn a_touch_without_memory_is_refused() {
     let program = Program::start(&["-m", "8", "-M"]);
     let mut client = program.connect();
     client.ask("set ends 0 1000 1\r\nx\r\n", "STORED\r\n");
-    let value = "x".repeat(1_000);
-    for i in 0..10_000 {
-        client.send(format!("set key{i} 0 0 1000 noreply\r\n{value}\r\n"));
-    }
+    client.fill(10_000, 1_000);
     client.ask("touch key1 100\r\ntouch key1 0\r\n", "SERVER_ERROR out of memory\r\nTOUCHED\r\n");
     client.ask("gat 100 key1\r\n", "SERVER_ERROR out of memory writing get response\r\n");
     client.ask("touch ends 100\r\ntouch none 100\r\n", "TOUCHED\r\nNOT_FOUND\r\n");

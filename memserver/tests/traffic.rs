@@ -312,11 +312,7 @@ fn flags_that_change_replies() {
 fn what_finds_no_memory_is_told_what_for() {
     let program = Program::start(&["-M", "-m", "8", "-t", "1"]);
     let mut client = program.connect();
-    let value = "x".repeat(900);
-    for i in 0..10_000 {
-        client.send(format!("set k{i} 0 0 900 noreply\r\n{value}\r\n"));
-    }
-    client.ask("mn\r\n", "MN\r\n");
+    client.fill(10_000, 900);
     // The memory is full of items of another class.
     client.ask("set a 0 0 1\r\nx\r\n", "SERVER_ERROR out of memory storing object\r\n");
     client.ask("ma a N0\r\n", "SERVER_ERROR Out of memory allocating new item\r\n");

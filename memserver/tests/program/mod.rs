@@ -205,6 +205,15 @@ impl Client {
         self.expect(reply);
     }
 
+    /// Stores `count` values of `len` bytes as `key0`, `key1` and so on, as far as there is memory.
+    pub(crate) fn fill(&mut self, count: usize, len: usize) {
+        let value = "x".repeat(len);
+        for i in 0..count {
+            self.send(format!("set key{i} 0 0 {len} noreply\r\n{value}\r\n"));
+        }
+        self.ask("mn\r\n", "MN\r\n");
+    }
+
     pub(crate) fn expect(&mut self, reply: impl AsRef<[u8]>) {
         let reply = reply.as_ref();
         let mut found = vec![0; reply.len()];
