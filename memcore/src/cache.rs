@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::config::Builder;
 use crate::engine::Engine;
-use crate::handle::Handle;
-use crate::reserve::Reservation;
-use crate::scan::Cursor;
+use crate::ops::handle::Handle;
+use crate::ops::reserve::Reservation;
+use crate::ops::scan::Cursor;
 use crate::{
     Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Meta, Mode,
     Remove, Removed, Stats, StoreError, Stored, Write,

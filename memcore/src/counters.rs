@@ -5,9 +5,9 @@
 //! counted up and down and may be negative in a single stripe. A reset only notes where the
 //! counters stand, as nobody but their thread may write to them.
 
-use crate::segments::CLASSES;
-use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::thread;
+use crate::memory::sync::{AtomicU64, Mutex, Ordering};
+use crate::memory::thread;
+use crate::space::segments::CLASSES;
 
 /// What is counted, per size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

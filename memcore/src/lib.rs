@@ -21,47 +21,33 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod bytes;
 mod cache;
 mod clock;
 mod config;
 mod counters;
-mod earnings;
 mod engine;
 mod error;
-mod handle;
 mod index;
 mod item;
-mod layout;
-mod log;
+mod memory;
 #[cfg(all(test, loom))]
 mod models;
-mod pool;
-mod read;
-mod reclaim;
-mod region;
+mod ops;
 mod removal;
-mod reserve;
-mod scan;
-mod segments;
-mod setup;
+mod space;
 mod stats;
-mod sweep;
-mod sync;
-mod thread;
-mod update;
-mod write;
+mod upkeep;
 
 pub use cache::{AsKey, Cache, Key};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::Builder;
 pub use error::{ConfigError, CountError, StoreError};
-pub use handle::Handle;
 pub use item::{
     Attrs, Count, Counted, Expiry, Fetch, Fetched, Hit, Lease, Meta, Miss, Mode, Remove, Removed,
     Stored, Write,
 };
+pub use ops::handle::Handle;
+pub use ops::reserve::Reservation;
+pub use ops::scan::Cursor;
 pub use removal::{Cause, Removal};
-pub use reserve::Reservation;
-pub use scan::Cursor;
 pub use stats::{ClassStats, Stats};

@@ -2,8 +2,8 @@
 
 use crate::counters::{Event, Sums};
 use crate::engine::Engine;
-use crate::segments::{CLASS_MAX, CLASSES, Phase, Queue};
-use crate::sync::Ordering;
+use crate::memory::sync::Ordering;
+use crate::space::segments::{CLASS_MAX, CLASSES, Phase, Queue};
 
 /// Counters and gauges, at one moment. Counters start at zero and at [`Cache::reset_stats`].
 ///

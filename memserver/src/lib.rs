@@ -41,43 +41,26 @@
 //! cache bring all their keys near at once, executes them in order, and answers each connection
 //! with one write. Nothing but the cache and a few counters is shared between workers.
 
-mod acceptor;
 mod admin;
-mod batch;
-mod cgroup;
 mod cli;
 mod config;
-mod conn;
-mod counters;
+mod event_loop;
 mod exec;
 #[doc(hidden)]
 pub mod fuzzing;
-mod knobs;
-mod listener;
-mod log;
-mod maintenance;
-mod output;
-mod prefixes;
-mod process;
+mod net;
+mod os;
+mod program;
+mod report;
 mod server;
 mod session;
-mod shared;
-mod socket;
-mod stats;
-#[cfg(test)]
-mod steady_tests;
-mod stream;
-mod sys;
-mod test_server;
-mod trace;
-mod turn;
+mod state;
 mod udp;
 mod watch;
-mod worker;
 
-pub use listener::ListenError;
+pub use net::listener::ListenError;
 #[doc(hidden)]
-pub use process::main;
+pub use program::main;
+pub use server::test_server::TestServer;
 pub use server::{Builder, Server, StartError, StopHandle};
-pub use test_server::TestServer;
 pub use watch::Evictions;

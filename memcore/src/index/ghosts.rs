@@ -10,7 +10,7 @@
 //! ```
 
 use super::{Group, Guard, Index, LINE, LINES, Position, TAG_MASK, scale};
-use crate::sync::{AtomicU64, Ordering};
+use crate::memory::sync::{AtomicU64, Ordering};
 
 /// Ghosts of a group.
 const GHOSTS: usize = 2 * LINE;

@@ -5,7 +5,7 @@
 //! tag has those as well, and they have no part in the choice of the line.
 
 use super::{Group, Guard, Home, Index, LINE, Position, tag_of};
-use crate::sync::Ordering;
+use crate::memory::sync::Ordering;
 
 /// A slot's mark: some key of the line that this slot's mark stands for is elsewhere.
 pub(super) const MARK: u64 = 1;

@@ -27,9 +27,9 @@ mod stash;
 use std::ops::ControlFlow;
 
 use self::marks::{MARK, stash_mark, stray_mark};
-use crate::region::{OS_PAGE, Region};
-use crate::segments::Loc;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
+use crate::memory::region::{OS_PAGE, Region};
+use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
+use crate::space::segments::Loc;
 
 /// Slots of a line.
 const LINE: usize = 8;

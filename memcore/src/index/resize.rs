@@ -9,9 +9,9 @@ use super::{
     BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
     groups_of_pages, loc_of, pages_min, pages_of_groups, scale, stash_of_groups, tag_of,
 };
-use crate::region::OS_PAGE;
-use crate::segments::Loc;
-use crate::sync::{Ordering, fence};
+use crate::memory::region::OS_PAGE;
+use crate::memory::sync::{Ordering, fence};
+use crate::space::segments::Loc;
 
 /// Per cent of its slots that a shard fills before it grows.
 const FULL: u64 = 78;

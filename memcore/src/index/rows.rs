@@ -6,8 +6,8 @@
 
 use super::stash::Stash;
 use super::{BLOCK, BLOCK_PAGES, GROUPS_MIN, pages_of_groups, stash_of_pages};
-use crate::region::OS_PAGE;
-use crate::sync::Mutex;
+use crate::memory::region::OS_PAGE;
+use crate::memory::sync::Mutex;
 
 /// The rows of an index.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! lives behind the shard's lock.
 
 use super::{Group, GroupFull};
-use crate::segments::Loc;
+use crate::space::segments::Loc;
 
 /// Positions and addresses.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use memproto::number::parse_u32;
 use memproto::text::write::OK;
 
 use super::{Answer, BAD_FORMAT, ERROR};
-use crate::shared::Shared;
-use crate::stream::{Classes, Dump, Stream};
+use crate::report::stream::{Classes, Dump, Stream};
+use crate::state::shared::Shared;
 
 const SLEEP_MAX: u32 = 1_000_000;
 const DISABLED: &[u8] = b"CLIENT_ERROR lru crawler disabled\r\n";

@@ -6,7 +6,7 @@ use memproto::number::{parse_i32, parse_u32};
 use memproto::text::write::OK;
 
 use super::{ERROR, parse_f64};
-use crate::shared::Shared;
+use crate::state::shared::Shared;
 
 /// Both shares together leave at least this to the third segment.
 const SHARES_MAX: u32 = 80;

@@ -5,7 +5,7 @@ use memproto::number::parse_u64;
 use memproto::text::write::OK;
 
 use super::ERROR;
-use crate::shared::Shared;
+use crate::state::shared::Shared;
 
 /// Megabytes below which it is refused.
 const LEAST: u64 = 8;

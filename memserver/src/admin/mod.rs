@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use memproto::{Admin, Args, ParseError};
 
-use crate::shared::Shared;
-use crate::stream::Stream;
+use crate::report::stream::Stream;
+use crate::state::shared::Shared;
 
 /// How an administrative command is answered.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use memproto::number::{parse_i32, parse_u32};
 use memproto::text::write::OK;
 
 use super::{BAD_FORMAT, ERROR, parse_f64};
-use crate::shared::Shared;
+use crate::state::shared::Shared;
 
 const WINDOW_MIN: u32 = 3;
 const WINDOW_MAX: u32 = 1800;

@@ -3,8 +3,8 @@
 
 use super::value::{Value, put};
 use super::{Options, Policy, Refusal, Set, Takes, listen, words};
-use crate::cgroup;
 use crate::config::{Binding, Port};
+use crate::os::cgroup;
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Nothing, Value as Takes1};

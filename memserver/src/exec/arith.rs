@@ -5,7 +5,7 @@ use memproto::ArithVerb;
 use memproto::text::write;
 
 use super::{Exec, say};
-use crate::output::Output;
+use crate::session::output::Output;
 
 /// The new number did not fit into memory.
 pub(super) const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory\r\n";

@@ -10,10 +10,10 @@ use memproto::{ArithVerb, StoreVerb, text};
 use super::get::Delivered;
 use super::store::{Outcome, Terms, mode};
 use super::{Exec, INLINE_MAX};
-use crate::output::Output;
+use crate::report::stats::{self, Answer};
+use crate::report::stream::Format;
 use crate::session::Session;
-use crate::stats::{self, Answer};
-use crate::stream::Format;
+use crate::session::output::Output;
 
 /// The numbers of `version`.
 const VERSION: &[u8] = b"1.6.45";

@@ -7,11 +7,12 @@ use memproto::text::write;
 use memproto::{Admin, Args, ParseError, Shutdown};
 
 use super::{Exec, Flow, RELATIVE_MAX, say};
-use crate::output::Output;
+use crate::admin;
+use crate::os::log;
+use crate::report::stats::{self, Answer};
+use crate::report::stream::Format;
 use crate::session::Session;
-use crate::stats::{self, Answer};
-use crate::stream::Format;
-use crate::{admin, log};
+use crate::session::output::Output;
 
 /// More changes nothing.
 const VERBOSITY_MAX: u32 = 2;

@@ -4,8 +4,8 @@ use memcore::{Fetch, Fetched, Hit, Key, Miss};
 use memproto::text::write;
 
 use super::{Exec, Flow, INLINE_MAX};
-use crate::batch::{Batch, Retrieval};
-use crate::output::Output;
+use crate::session::batch::{Batch, Retrieval};
+use crate::session::output::Output;
 
 /// The reply has no room.
 pub(super) const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory writing get response\r\n";

@@ -15,8 +15,8 @@ use super::expiries::Expiries;
 use super::get::{Delivered, NO_ROOM};
 use super::store::{Outcome, Terms, error_line};
 use super::{Exec, INLINE_MAX};
-use crate::output::Output;
-use crate::stream::is_plain;
+use crate::report::stream::is_plain;
+use crate::session::output::Output;
 
 /// A number that was to be created found no memory.
 const NO_ROOM_FOR_NEW: &[u8] = b"SERVER_ERROR Out of memory allocating new item\r\n";

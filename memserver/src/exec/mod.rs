@@ -19,11 +19,11 @@ use memcore::{Expiry, Key};
 use memproto::Request;
 use memproto::text::write;
 
-use crate::batch::{Batch, Job, KeyIndex, Work};
-use crate::counters::Counters;
-use crate::output::Output;
 use crate::session::Session;
-use crate::shared::Shared;
+use crate::session::batch::{Batch, Job, KeyIndex, Work};
+use crate::session::output::Output;
+use crate::state::counters::Counters;
+use crate::state::shared::Shared;
 
 /// Values up to this size are copied into the reply; it costs less than to pin them.
 const INLINE_MAX: usize = 8 << 10;

@@ -10,10 +10,10 @@ use memproto::ParseError;
 use super::get::Delivered;
 use super::store::{Outcome, Terms};
 use super::{Exec, Flow};
-use crate::batch::Head;
-use crate::output::Output;
-use crate::prefixes::Use;
 use crate::session::Session;
+use crate::session::batch::Head;
+use crate::session::output::Output;
+use crate::state::prefixes::Use;
 use crate::watch::{self, Deletion, Lookup, Storage, attention};
 
 impl Exec<'_> {

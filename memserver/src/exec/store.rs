@@ -7,8 +7,8 @@ use memproto::text::write;
 use memproto::{Limits, ParseError, Request, Scan, Step, Store, StoreVerb, text};
 
 use super::{Exec, binary};
-use crate::batch::Head;
-use crate::output::Output;
+use crate::session::batch::Head;
+use crate::session::output::Output;
 use crate::session::{Session, Upload};
 
 /// What a storage request asks of the cache.

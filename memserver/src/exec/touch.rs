@@ -5,7 +5,7 @@ use memproto::text::write;
 
 use super::arith::OUT_OF_MEMORY;
 use super::{Exec, say};
-use crate::output::Output;
+use crate::session::output::Output;
 
 impl Exec<'_> {
     /// touch.

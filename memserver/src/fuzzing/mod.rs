@@ -12,13 +12,13 @@ use memcore::{Cache, ManualClock};
 
 #[cfg(all(feature = "test-clock", debug_assertions))]
 use crate::admin::debugtime::TestClock;
-use crate::batch::{Batch, Job, Spare};
 use crate::cli::{self, Command};
 use crate::config::Config;
 use crate::exec::{Exec, Flow};
-use crate::output::Output;
+use crate::session::batch::{Batch, Job, Spare};
+use crate::session::output::Output;
 use crate::session::{Pace, Session};
-use crate::shared::Shared;
+use crate::state::shared::Shared;
 
 pub use crate::cli::fuzzing::argv;
 pub use mixed::mixed_stream;

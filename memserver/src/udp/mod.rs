@@ -18,11 +18,11 @@ use memproto::{Request, binary};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::batch::{Batch, Head, Job, Spare, Work};
 use crate::exec::{Exec, Flow};
-use crate::output::Output;
+use crate::session::batch::{Batch, Head, Job, Spare, Work};
+use crate::session::output::Output;
 use crate::session::{Pace, Session};
-use crate::shared::Shared;
+use crate::state::shared::Shared;
 use allowance::Allowance;
 
 const WAKE: Token = Token(usize::MAX);

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use memcore::{Expiry, Meta, Removal};
 
-use crate::socket::Peer;
-use crate::stream::push_encoded;
+use crate::net::socket::Peer;
+use crate::report::stream::push_encoded;
 
 /// Bytes of a request that are shown.
 const SHOWN_MAX: usize = 256;

@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::watcher::Watcher;
 use super::{End, Hub, Line, Page, attention};
-use crate::shared::Shared;
+use crate::state::shared::Shared;
 
 const WAKE: Token = Token(usize::MAX);
 

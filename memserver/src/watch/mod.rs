@@ -13,6 +13,7 @@
 mod evictions;
 mod line;
 mod logger;
+pub(crate) mod trace;
 mod watcher;
 
 use std::io;
@@ -24,9 +25,9 @@ use memcore::Removal;
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::shared::Shared;
-use crate::socket::{Peer, Socket};
-use crate::stream::Facts;
+use crate::net::socket::{Peer, Socket};
+use crate::report::stream::Facts;
+use crate::state::shared::Shared;
 
 use logger::{Alarm, Logger};
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use super::Seat;
-use crate::socket::{Peer, Socket};
+use crate::net::socket::{Peer, Socket};
 
 /// Reads of what a watcher says, which interests nobody, before it has to go.
 const READS_MAX: usize = 64;

@@ -1,0 +1,148 @@
+//! Turning settings into an engine: sizes of segments and tables, and the address space for them.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+
+use crate::ConfigError;
+use crate::config::Builder;
+use crate::counters::Counters;
+use crate::engine::{Engine, Settings};
+use crate::index::{Index, LOC_MAX};
+use crate::memory::region::Region;
+use crate::space::append::Logs;
+use crate::space::pool::{Pool, RESERVE};
+use crate::space::segments::{ROW_BYTES, Segments};
+
+/// The limit is cut into so many segments, as far as their size permits.
+const SEGMENTS: usize = 256;
+/// Bytes of a segment, at least and at most; tiny for the model checker.
+const SEGMENT_BYTES: (usize, usize) = if cfg!(loom) { (128, 128) } else { (8 << 10, 64 << 10) };
+/// Bytes of the limit for each shard of the index.
+const SHARD_BYTES: usize = 2 << 20;
+/// Shards, at least and at most.
+const SHARDS: (usize, usize) = if cfg!(loom) { (1, 1) } else { (4, 256) };
+/// The fewest segments that a cache works with.
+const SEGMENTS_MIN: usize = if cfg!(loom) { 4 } else { 48 };
+/// Bytes that the smallest item and its slot take: no more items than that can exist.
+const ITEM_MIN: usize = 24;
+/// The largest item of all.
+const ITEM_MAX: usize = 1 << 30;
+/// Words behind the last segment, so that a look at garbage stays within the memory.
+const MARGIN: usize = 128;
+/// Unless told otherwise, a cache with this limit or more asks for huge pages: they take more than
+/// is filled, which should not matter.
+const HUGE_PAGES_FROM: usize = 64 << 20;
+/// Unless told otherwise, a cache can grow to so many times its limit.
+const GROWTH: usize = 4;
+
+impl Engine {
+    /// Builds the engine.
+    pub(crate) fn build(builder: Builder) -> Result<Self, ConfigError> {
+        let sizes = Sizes::choose(&builder)?;
+        // The standard library's hasher starts from the system's randomness.
+        let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        // A system that counts reservations may refuse room to grow, but not the limit itself.
+        let most = sizes.limit_most;
+        let (sizes, parts) = match sizes.reserve() {
+            Ok(parts) => (sizes, parts),
+            Err(error) if most <= builder.limit => return Err(system("address space", &error)),
+            Err(_) => {
+                let sizes = Sizes { limit_most: builder.limit, ..sizes };
+                let parts = sizes.reserve().map_err(|error| system("address space", &error))?;
+                (sizes, parts)
+            }
+        };
+        let (memory, table, index) = parts;
+        let pool = Pool::new(builder.limit, sizes.fixed(), sizes.segments(), sizes.segment_bytes);
+        let settings = Settings {
+            max_item_size: builder.max_item_size,
+            evictions: builder.evictions,
+            pin_limit: builder.pin_limit,
+            limit_most: sizes.limit_most,
+            limit_least: sizes.least(),
+        };
+        Ok(Self::new(builder, settings, seed, memory, table, pool, index))
+    }
+
+    /// Changes the limit.
+    pub(crate) fn set_limit(&self, limit: usize) -> Result<(), ConfigError> {
+        let Settings { limit_most: most, limit_least: least, .. } = self.settings;
+        if limit < least {
+            return Err(ConfigError::LimitTooSmall { limit, least });
+        }
+        if limit > most {
+            return Err(ConfigError::LimitTooLarge { limit, most });
+        }
+        self.apply_limit(limit);
+        Ok(())
+    }
+}
+
+/// The sizes of a cache's parts.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    limit_most: usize,
+    segment_bytes: usize,
+    shards: usize,
+    huge_pages: bool,
+}
+
+impl Sizes {
+    fn choose(builder: &Builder) -> Result<Self, ConfigError> {
+        let limit = builder.limit;
+        let (least, most) = SEGMENT_BYTES;
+        let segment_bytes = 1 << (limit / SEGMENTS).clamp(least, most).ilog2();
+        let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
+        let shards = 1 << shards.ilog2();
+        let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
+        let limit_most = wanted.max(limit).min(LOC_MAX as usize * 4 - 2 * most);
+        let huge_pages = builder.huge_pages.unwrap_or(limit >= HUGE_PAGES_FROM);
+        let sizes = Self { limit_most, segment_bytes, shards, huge_pages };
+        if limit < sizes.least() {
+            return Err(ConfigError::LimitTooSmall { limit, least: sizes.least() });
+        }
+        if limit > limit_most {
+            return Err(ConfigError::LimitTooLarge { limit, most: limit_most });
+        }
+        let most = (limit / 2).min(ITEM_MAX);
+        if builder.max_item_size > most {
+            return Err(ConfigError::ItemTooLarge { max: builder.max_item_size, most });
+        }
+        Ok(sizes)
+    }
+
+    /// Segments for which there is address space, number 0 included.
+    fn segments(&self) -> usize {
+        self.limit_most / self.segment_bytes + 1
+    }
+
+    /// Bytes that are taken for good.
+    fn fixed(&self) -> usize {
+        let index = Index::bytes_min(self.shards, self.huge_pages);
+        index + Counters::BYTES + Logs::BYTES + size_of::<Engine>()
+    }
+
+    /// The least limit that works.
+    fn least(&self) -> usize {
+        self.fixed() + (SEGMENTS_MIN + RESERVE) * (self.segment_bytes + ROW_BYTES)
+    }
+
+    fn reserve(&self) -> io::Result<(Region<crate::memory::sync::AtomicU32>, Segments, Index)> {
+        let words = self.segment_bytes / 4;
+        let memory = Region::reserve(self.segments() * words + MARGIN)?;
+        memory.advise_huge(self.huge_pages);
+        let table = Segments::new(self.segments(), words.ilog2())?;
+        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages)?;
+        Ok((memory, table, index))
+    }
+}
+
+/// How far a cache can grow by default. Where memory is not mapped on demand, not at all.
+fn default_most(limit: usize) -> usize {
+    if cfg!(all(unix, not(miri), not(loom))) { limit.saturating_mul(GROWTH) } else { limit }
+}
+
+fn system(what: &'static str, error: &io::Error) -> ConfigError {
+    ConfigError::System { what, reason: error.to_string() }
+}

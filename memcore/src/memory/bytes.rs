@@ -1,0 +1,161 @@
+//! Byte strings in word memory that others may be looking at.
+//!
+//! A reader may copy bytes that are being rewritten at the same moment; it finds out afterwards and
+//! drops the copy. For that to be a race that the language allows, every access is atomic: words
+//! here, or machine instructions that the compiler does not look into (each byte of a plain x86
+//! load or store is atomic).
+
+use crate::memory::region::Region;
+use crate::memory::sync::AtomicU32;
+
+impl Region<AtomicU32> {
+    /// Appends `len` bytes from byte `at` on to `out`.
+    #[inline]
+    pub(crate) fn append_to(&self, at: usize, len: usize, out: &mut Vec<u8>) {
+        out.reserve(len);
+        self.check(at, len);
+        // SAFETY: the source is in range (checked above), the target has `len` spare bytes, which
+        // are initialised by the copy before the length says so.
+        unsafe {
+            imp::load(self, at, out.as_mut_ptr().add(out.len()), len);
+            out.set_len(out.len() + len);
+        }
+    }
+
+    /// Copies bytes from byte `at` on into all of `out`.
+    #[inline]
+    pub(crate) fn read(&self, at: usize, out: &mut [u8]) {
+        self.check(at, out.len());
+        // SAFETY: the source is in range (checked above), the target is `out` itself.
+        unsafe { imp::load(self, at, out.as_mut_ptr(), out.len()) };
+    }
+
+    /// Writes `bytes` from byte `at` on. The caller is the only writer there.
+    #[inline]
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
+        self.check(at, bytes.len());
+        // SAFETY: the target is in range (checked above).
+        unsafe { imp::store(self, at, bytes) };
+    }
+
+    /// The bytes in place.
+    ///
+    /// # Safety
+    /// Nobody may write to these bytes while the slice lives.
+    pub(crate) unsafe fn slice(&self, at: usize, len: usize) -> &[u8] {
+        self.check(at, len);
+        // SAFETY: in range (checked above), initialised (fresh memory is zero), and by the caller's
+        // word not written to for as long as the slice lives.
+        unsafe { std::slice::from_raw_parts(self.address(0).cast::<u8>().add(at), len) }
+    }
+
+    #[inline(always)]
+    fn check(&self, at: usize, len: usize) {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len() * 4), "bytes out of range");
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", unix, not(miri), not(loom)))]
+mod imp {
+    use std::arch::asm;
+
+    use super::{AtomicU32, Region};
+
+    /// From here on the processor's own copy loop is the fastest.
+    const STRING_COPY_MIN: usize = 512;
+
+    /// # Safety
+    /// The source must be in range and `out` valid for `len` writes.
+    #[inline]
+    pub(super) unsafe fn load(region: &Region<AtomicU32>, at: usize, out: *mut u8, len: usize) {
+        // SAFETY: by the caller's word.
+        unsafe { copy(region.address(0).cast::<u8>().add(at), out, len) };
+    }
+
+    /// # Safety
+    /// The target must be in range.
+    #[inline]
+    pub(super) unsafe fn store(region: &Region<AtomicU32>, at: usize, bytes: &[u8]) {
+        // SAFETY: by the caller's word.
+        unsafe { copy(bytes.as_ptr(), region.address(0).cast::<u8>().add(at), bytes.len()) };
+    }
+
+    /// Copies without the compiler's knowledge of what is read or written.
+    ///
+    /// # Safety
+    /// `from` must be valid for `len` reads, `to` for `len` writes, and they must not overlap.
+    #[inline]
+    unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+        // SAFETY: each branch touches exactly `len` bytes on both sides, some of them twice.
+        unsafe {
+            match len {
+                0 => {}
+                1..=3 => {
+                    for i in 0..len {
+                        asm!("mov {b}, [{f}]", "mov [{t}], {b}", b = out(reg_byte) _,
+                            f = in(reg) from.add(i), t = in(reg) to.add(i),
+                            options(nostack, preserves_flags));
+                    }
+                }
+                4..=7 => asm!(
+                    "mov {a:e}, [{f}]", "mov {b:e}, [{f} + {l} - 4]",
+                    "mov [{t}], {a:e}", "mov [{t} + {l} - 4], {b:e}",
+                    a = out(reg) _, b = out(reg) _, f = in(reg) from, t = in(reg) to,
+                    l = in(reg) len, options(nostack, preserves_flags)),
+                8..=15 => asm!(
+                    "mov {a}, [{f}]", "mov {b}, [{f} + {l} - 8]",
+                    "mov [{t}], {a}", "mov [{t} + {l} - 8], {b}",
+                    a = out(reg) _, b = out(reg) _, f = in(reg) from, t = in(reg) to,
+                    l = in(reg) len, options(nostack, preserves_flags)),
+                16..STRING_COPY_MIN => asm!(
+                    "2:",
+                    "movups {x}, [{f} + {i}]", "movups [{t} + {i}], {x}",
+                    "add {i}, 16", "cmp {i}, {last}", "jb 2b",
+                    "movups {x}, [{f} + {last}]", "movups [{t} + {last}], {x}",
+                    x = out(xmm_reg) _, f = in(reg) from, t = in(reg) to,
+                    i = inout(reg) 0usize => _, last = in(reg) len - 16, options(nostack)),
+                _ => asm!("rep movsb", inout("rcx") len => _, inout("rsi") from => _,
+                    inout("rdi") to => _, options(nostack, preserves_flags)),
+            }
+        }
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix, not(miri), not(loom))))]
+mod imp {
+    use super::{AtomicU32, Region};
+    use crate::memory::sync::Ordering::Relaxed;
+
+    /// # Safety
+    /// `out` must be valid for `len` writes.
+    pub(super) unsafe fn load(region: &Region<AtomicU32>, at: usize, out: *mut u8, len: usize) {
+        let mut done = 0;
+        while done < len {
+            let byte = (at + done) % 4;
+            let count = (4 - byte).min(len - done);
+            let word = region.at((at + done) / 4).load(Relaxed).to_ne_bytes();
+            // SAFETY: `done + count` is at most `len`.
+            unsafe {
+                std::ptr::copy_nonoverlapping(word.as_ptr().add(byte), out.add(done), count);
+            }
+            done += count;
+        }
+    }
+
+    /// # Safety
+    /// None; the fast path shares this signature.
+    pub(super) unsafe fn store(region: &Region<AtomicU32>, at: usize, bytes: &[u8]) {
+        let mut rest = bytes;
+        let mut at = at;
+        while !rest.is_empty() {
+            let byte = at % 4;
+            let (now, later) = rest.split_at((4 - byte).min(rest.len()));
+            let cell = region.at(at / 4);
+            let mut word = cell.load(Relaxed).to_ne_bytes();
+            word[byte..byte + now.len()].copy_from_slice(now);
+            cell.store(u32::from_ne_bytes(word), Relaxed);
+            at += now.len();
+            rest = later;
+        }
+    }
+}

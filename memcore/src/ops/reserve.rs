@@ -1,0 +1,293 @@
+//! Two-phase writes: memory first, bytes as they arrive, visibility last.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::{Engine, Part};
+use crate::index::Position;
+use crate::memory::sync::Ordering;
+use crate::ops::write::{Plan, Room, delta, header_of, join, plan};
+use crate::space::append::NeedsRoom;
+use crate::space::layout::{Head, Header, State};
+use crate::space::pool::RESERVE;
+use crate::space::segments::{Pieces, Queue};
+use crate::{Attrs, Key, StoreError, Stored, Write};
+
+/// The part of the limit that values may take while they arrive: one in so many bytes.
+const ARRIVING_SHARE: usize = 2;
+
+/// Memory for a value that is still arriving. Nobody sees it before
+/// [`commit`](Reservation::commit); dropping it gives the memory back.
+///
+/// A large value takes memory only as it arrives, so an announcement costs nothing.
+pub struct Reservation {
+    engine: Arc<Engine>,
+    key: Box<[u8]>,
+    hash: u64,
+    attrs: Attrs,
+    /// `None` once it was published.
+    room: Option<Room>,
+    /// Bytes of the value that are there.
+    filled: usize,
+    /// Where the piece of memory begins that was written last, and how much of the value lies in
+    /// front of it: many small writes need not find their way from the beginning each.
+    last: (usize, usize),
+    booked: Booking,
+    failed: bool,
+}
+
+/// Bytes of the limit that wait for a value and can't be reclaimed. A smaller value counts as a
+/// whole segment, because it keeps the one that it is in.
+#[derive(Debug)]
+struct Booking {
+    engine: Arc<Engine>,
+    bytes: usize,
+}
+
+impl Booking {
+    /// Books the room for a value to begin with.
+    fn begin(engine: &Arc<Engine>) -> Option<Self> {
+        let mut booking = Self { engine: Arc::clone(engine), bytes: 0 };
+        booking.add_segment().then_some(booking)
+    }
+
+    /// Books another segment, unless values that are arriving have their share. A value that has
+    /// no other beside it may have what it needs.
+    fn add_segment(&mut self) -> bool {
+        let Self { engine, bytes } = self;
+        let (segment, most) = (engine.table.segment_bytes(), engine.pool.limit() / ARRIVING_SHARE);
+        let all = engine.arriving.fetch_add(segment, Ordering::Relaxed);
+        if all > *bytes && all + segment > most {
+            engine.arriving.fetch_sub(segment, Ordering::Relaxed);
+            return false;
+        }
+        *bytes += segment;
+        true
+    }
+}
+
+impl Drop for Booking {
+    fn drop(&mut self) {
+        self.engine.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Reservation {
+    /// Bytes still owed.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.len() - self.filled
+    }
+
+    fn len(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| room.slot().header.value_len)
+    }
+
+    /// Takes the next bytes of the value, at most [`remaining`](Self::remaining); returns how many.
+    /// If memory runs out meanwhile, [`commit`](Self::commit) will say so.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        let bytes = &bytes[..bytes.len().min(self.remaining())];
+        let Some(room) = &mut self.room else { return 0 };
+        if !self.failed && self.engine.reach(room, self.filled + bytes.len(), &mut self.booked) {
+            let end = self.filled + bytes.len();
+            self.last = self.engine.write_from(self.last, (self.filled, end), bytes);
+        } else {
+            self.failed = true;
+        }
+        self.filled += bytes.len();
+        bytes.len()
+    }
+
+    /// Makes the value visible if `how` allows it.
+    ///
+    /// # Errors
+    /// [`StoreError`], if memory ran out on the way.
+    ///
+    /// # Panics
+    /// If bytes are still owed: memory that was never written must not be seen.
+    pub fn commit(mut self, how: &Write) -> Result<Stored, StoreError> {
+        assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
+        let engine = Arc::clone(&self.engine);
+        engine.commit(&mut self, how)
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            self.engine.abandon_room(&room);
+        }
+    }
+}
+
+impl Engine {
+    /// Begins a two-phase write.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        len: usize,
+        attrs: Attrs,
+    ) -> Result<Reservation, StoreError> {
+        self.check_key(key)?;
+        self.check_size(key.bytes.len(), len, &attrs)?;
+        let header = header_of(key.bytes.len(), len, &attrs);
+        let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
+        let queue = self.queue_for(key);
+        let room = loop {
+            match self.first_room(queue, header, key) {
+                Ok(room) => break room,
+                Err(NeedsRoom) => self.make_room_for(1).map_err(|_| self.refuse(&header))?,
+            }
+        };
+        let (key, hash) = (key.bytes.into(), key.hash);
+        let last = (room.slot().value_at(), 0);
+        let engine = Arc::clone(self);
+        Ok(Reservation {
+            engine,
+            key,
+            hash,
+            attrs,
+            room: Some(room),
+            filled: 0,
+            last,
+            booked,
+            failed: false,
+        })
+    }
+
+    /// The queue that an item under this key should go to.
+    fn queue_for(&self, key: &Key<'_>) -> Queue {
+        let position: Position = self.index.position(key.hash);
+        let mut lock = self.index.lock(position);
+        match self.find(key, &lock) {
+            Some((old, _)) => old.stamp.queue(),
+            None if self.index.recall(position, &mut lock) => Queue::Main,
+            None => Queue::Small,
+        }
+    }
+
+    /// Memory for a whole item, or for the beginning of one that is larger than a segment.
+    fn first_room(&self, queue: Queue, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
+        let now = self.now();
+        let head = Head::new(header, key.bytes, State::default().with_access(now));
+        let log = self.log_for(queue, &head, now);
+        if head.item_words() <= self.table.segment_words() {
+            return self.allocate(log, &head, RESERVE, false).map(Room::Slot);
+        }
+        self.begin_chain(log, &head, RESERVE).map(Room::Chain)
+    }
+
+    /// Makes sure that the first `filled` bytes of the value have memory.
+    fn reach(&self, room: &mut Room, filled: usize, booked: &mut Booking) -> bool {
+        let Room::Chain(chain) = room else { return true };
+        let header = chain.slot.header;
+        let behind = (header.value_len - filled) / 4;
+        // Padding and a started word: the last segment is needed when the last byte is.
+        while chain.left > behind {
+            if !booked.add_segment() {
+                return false;
+            }
+            while self.extend_chain(chain).is_err() {
+                if self.make_room_for(1).is_err() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Writes bytes `range` of a value, looking for their place from the piece `last` on. Returns
+    /// the last piece written.
+    fn write_from(
+        &self,
+        mut last: (usize, usize),
+        range: (usize, usize),
+        bytes: &[u8],
+    ) -> (usize, usize) {
+        let (start, end) = range;
+        let (at, mut from) = last;
+        for (piece, len) in Pieces::new(&self.table, at, end - from) {
+            let skip = start.saturating_sub(from).min(len);
+            if skip < len {
+                let done = from + skip - start;
+                self.memory.write(piece + skip, &bytes[done..done + len - skip]);
+                last = (piece, from);
+            }
+            from += len;
+        }
+        last
+    }
+
+    fn commit(&self, reservation: &mut Reservation, how: &Write) -> Result<Stored, StoreError> {
+        let Some(room) = &reservation.room else { return Err(StoreError::OutOfMemory) };
+        let key = Key { bytes: &reservation.key, hash: reservation.hash };
+        let slot = *room.slot();
+        if reservation.failed {
+            return Err(self.refuse(&slot.header));
+        }
+        let value = Part::Stored { at: slot.value_at(), len: slot.header.value_len };
+        loop {
+            let now = self.now();
+            let mut lock = self.index.lock(self.index.position(key.hash));
+            let found = self.find_visible(&key, now, &mut lock).ok();
+            let old = found.as_ref().map(|(item, _)| item);
+            let (stale, joins) = match plan(old, how) {
+                Plan::Stop(answer) => return Ok(answer),
+                Plan::Go { stale, joins } => (stale, joins),
+            };
+            let parts = join(old.filter(|_| joins), value, how.mode);
+            let draft = self.draft(&key, &reservation.attrs, how, old, parts, (stale, joins), now);
+            let len = draft.header.value_len;
+            self.check_size(key.bytes.len(), len, &reservation.attrs)?;
+            let done = Stored::Done { version: draft.version, value_len: len };
+            let segment = self.table.segment_of(slot.loc);
+            let base = self.table.version_base(segment).load(Ordering::Relaxed);
+            let fits = draft.header == slot.header
+                && delta(draft.version, base).is_some()
+                && self.table.stamp(segment).epoch() == self.epoch();
+            if fits && !joins {
+                self.word(slot.loc + 2).store(draft.state.0, Ordering::Relaxed);
+                if let Some(room) = &reservation.room {
+                    self.publish(&key, room, draft.version, found, now, &mut lock);
+                }
+                reservation.room = None;
+                drop(lock);
+                self.assist();
+                return Ok(done);
+            }
+            let put = self.put(&key, &draft, found, now, &mut lock);
+            drop(lock);
+            match put {
+                Ok(()) => return Ok(done),
+                Err(NeedsRoom) => self.make_room(&draft.header)?,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Attrs, Cache, Write};
+
+    #[test]
+    fn a_small_write_goes_to_its_piece_at_once() {
+        let cache = Cache::new(8 << 20).unwrap();
+        let value: Vec<u8> = (0..500_000_u32).map(|i| (i / 7) as u8).collect();
+        let mut place = cache.reserve("k", value.len(), Attrs::default()).unwrap();
+        let segment = place.engine.table.segment_bytes();
+        for part in value.chunks(100) {
+            assert_eq!(place.write(part), part.len());
+            let (_, before) = place.last;
+            assert!(place.filled - before <= segment, "{before} of {}", place.filled);
+        }
+        assert!(place.last.1 > 8 * segment, "the value lies in one piece");
+        place.commit(&Write::default()).unwrap();
+        assert_eq!(cache.get("k"), Some(value));
+    }
+}

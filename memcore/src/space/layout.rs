@@ -1,0 +1,341 @@
+//! How an item lies in memory: three words, optional fields, key, value.
+//!
+//! ```text
+//!   word 0   sequence   changes with every change of the bytes below; PENDING while they change
+//!   word 1   shape      lengths, and which optional fields follow; never changes
+//!   word 2   state      use counter, marks, second of last access
+//!   [word]   upper bits of the value's length     values of 1 MiB and more
+//!   [word]   client flags                         unless they are zero
+//!   [word]   expiry                               unless there is none
+//!   [2 words] version                             unless it follows from sequence and segment
+//!   key, value, padding to a word
+//! ```
+//!
+//! This file knows words, not where they are kept.
+
+use crate::space::segments::class_of;
+
+/// The sequence of an item whose bytes are being written.
+pub(crate) const PENDING: u32 = 1 << 31;
+
+/// Words of every item's header.
+pub(crate) const FIXED_WORDS: usize = 3;
+/// Bits of the value's length that are kept in the shape.
+const LEN_BITS: u32 = 20;
+const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
+const KEY_SHIFT: u32 = LEN_BITS;
+const HAS_LONG: u32 = 1 << 28;
+const HAS_FLAGS: u32 = 1 << 29;
+const HAS_EXPIRY: u32 = 1 << 30;
+const HAS_VERSION: u32 = 1 << 31;
+
+/// Words before the key, four bits for each combination of optional fields. The oldest x86-64 has
+/// no instruction that counts bits.
+const KEY_AT: u64 = {
+    let (mut table, mut fields) = (0, 0_u32);
+    while fields < 16 {
+        let words = FIXED_WORDS as u32 + fields.count_ones() + (fields >> 3);
+        table |= (words as u64) << (4 * fields);
+        fields += 1;
+    }
+    table
+};
+
+/// An item's lengths and which optional fields it has: word 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape(pub(crate) u32);
+
+impl Shape {
+    pub(crate) fn key_len(self) -> usize {
+        (self.0 >> KEY_SHIFT & 0xff) as usize
+    }
+
+    /// The value's length, but for its upper bits.
+    pub(crate) fn len_low(self) -> usize {
+        (self.0 & LEN_MASK) as usize
+    }
+
+    pub(crate) fn is_long(self) -> bool {
+        self.0 & HAS_LONG != 0
+    }
+
+    pub(crate) fn has_flags(self) -> bool {
+        self.0 & HAS_FLAGS != 0
+    }
+
+    pub(crate) fn has_expiry(self) -> bool {
+        self.0 & HAS_EXPIRY != 0
+    }
+
+    pub(crate) fn has_version(self) -> bool {
+        self.0 & HAS_VERSION != 0
+    }
+
+    fn count(self, field: u32) -> usize {
+        usize::from(self.0 & field != 0)
+    }
+
+    /// Where the client flags are, in words from the item's start.
+    pub(crate) fn flags_at(self) -> usize {
+        FIXED_WORDS + self.count(HAS_LONG)
+    }
+
+    /// Where the expiry is.
+    pub(crate) fn expiry_at(self) -> usize {
+        self.flags_at() + self.count(HAS_FLAGS)
+    }
+
+    /// Where the version is.
+    pub(crate) fn version_at(self) -> usize {
+        self.expiry_at() + self.count(HAS_EXPIRY)
+    }
+
+    /// Where the key is: the number of words before it.
+    #[inline(always)]
+    pub(crate) fn key_at(self) -> usize {
+        (KEY_AT >> (self.0 >> 28 << 2) & 0xf) as usize
+    }
+}
+
+/// All that is fixed when an item's place is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) key_len: usize,
+    pub(crate) value_len: usize,
+    pub(crate) flags: u32,
+    /// The expiry; 0 for never. `None` keeps no room for one.
+    pub(crate) expiry: Option<u32>,
+    /// A version that can't be derived from the segment's.
+    pub(crate) version: Option<u64>,
+}
+
+impl Header {
+    pub(crate) fn shape(&self) -> Shape {
+        let field = |present: bool, bit: u32| if present { bit } else { 0 };
+        Shape(
+            (self.value_len as u32 & LEN_MASK)
+                | (self.key_len as u32) << KEY_SHIFT
+                | field(self.value_len > LEN_MASK as usize, HAS_LONG)
+                | field(self.flags != 0, HAS_FLAGS)
+                | field(self.expiry.is_some(), HAS_EXPIRY)
+                | field(self.version.is_some(), HAS_VERSION),
+        )
+    }
+
+    /// Words of the whole item.
+    pub(crate) fn words(&self) -> usize {
+        item_words(self.shape(), self.value_len)
+    }
+
+    /// The size class of the item.
+    pub(crate) fn class(&self) -> u8 {
+        class_of(self.words() * 4)
+    }
+}
+
+/// All that stands before the value of an item which is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'k> {
+    pub(crate) header: Header,
+    /// The header's, computed once.
+    pub(crate) shape: Shape,
+    pub(crate) key: &'k [u8],
+    pub(crate) state: State,
+}
+
+impl<'k> Head<'k> {
+    pub(crate) fn new(header: Header, key: &'k [u8], state: State) -> Self {
+        Self { header, shape: header.shape(), key, state }
+    }
+
+    /// Words before the value, the key's last word included.
+    pub(crate) fn words(&self) -> usize {
+        self.shape.key_at() + self.key.len().div_ceil(4)
+    }
+
+    /// Words of the whole item.
+    pub(crate) fn item_words(&self) -> usize {
+        item_words(self.shape, self.header.value_len)
+    }
+
+    /// The size class of the item.
+    pub(crate) fn class(&self) -> u8 {
+        class_of(self.item_words() * 4)
+    }
+
+    /// The words before the key, and how many they are; the item is not live yet.
+    pub(crate) fn encode(&self) -> ([u32; 8], usize) {
+        let header = &self.header;
+        let state = self.state.with_live(false);
+        let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0];
+        let mut len = FIXED_WORDS;
+        let mut push = |word: u32| {
+            words[len] = word;
+            len += 1;
+        };
+        if self.shape.is_long() {
+            push((header.value_len >> LEN_BITS) as u32);
+        }
+        if self.shape.has_flags() {
+            push(header.flags);
+        }
+        if let Some(expiry) = header.expiry {
+            push(expiry);
+        }
+        if let Some(version) = header.version {
+            push(version as u32);
+            push((version >> 32) as u32);
+        }
+        (words, len)
+    }
+}
+
+/// The value's length from the shape and the word for its upper bits, which only a long value has.
+#[inline(always)]
+pub(crate) fn value_len(shape: Shape, high: impl FnOnce() -> u32) -> usize {
+    match shape.is_long() {
+        true => shape.len_low() | ((high() & 0x3ff) as usize) << LEN_BITS,
+        false => shape.len_low(),
+    }
+}
+
+/// Words of an item of this shape with a value of `value_len` bytes.
+#[inline(always)]
+pub(crate) fn item_words(shape: Shape, value_len: usize) -> usize {
+    shape.key_at() + (shape.key_len() + value_len).div_ceil(4)
+}
+
+/// What changes about an item without a new value: word 2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State(pub(crate) u32);
+
+/// The highest use counter.
+pub(crate) const FREQ_MAX: u32 = 3;
+const FREQ: u32 = 0b11;
+const FETCHED: u32 = 1 << 2;
+const STALE: u32 = 1 << 3;
+const TAKEN: u32 = 1 << 4;
+const MARKED: u32 = 1 << 5;
+const LIVE: u32 = 1 << 6;
+const ACCESS_SHIFT: u32 = 7;
+const ACCESS_MASK: u32 = u32::MAX >> ACCESS_SHIFT;
+
+impl State {
+    pub(crate) fn freq(self) -> u32 {
+        self.0 & FREQ
+    }
+
+    pub(crate) fn with_freq(self, freq: u32) -> Self {
+        Self(self.0 & !FREQ | freq.min(FREQ_MAX))
+    }
+
+    pub(crate) fn is_fetched(self) -> bool {
+        self.0 & FETCHED != 0
+    }
+
+    pub(crate) fn is_stale(self) -> bool {
+        self.0 & STALE != 0
+    }
+
+    pub(crate) fn is_taken(self) -> bool {
+        self.0 & TAKEN != 0
+    }
+
+    pub(crate) fn is_marked(self) -> bool {
+        self.0 & MARKED != 0
+    }
+
+    /// Whether the index leads here.
+    pub(crate) fn is_live(self) -> bool {
+        self.0 & LIVE != 0
+    }
+
+    fn with(self, bit: u32, on: bool) -> Self {
+        Self(if on { self.0 | bit } else { self.0 & !bit })
+    }
+
+    pub(crate) fn with_fetched(self, on: bool) -> Self {
+        self.with(FETCHED, on)
+    }
+
+    pub(crate) fn with_lease(self, stale: bool, taken: bool) -> Self {
+        self.with(STALE, stale).with(TAKEN, taken)
+    }
+
+    pub(crate) fn with_marked(self, on: bool) -> Self {
+        self.with(MARKED, on)
+    }
+
+    pub(crate) fn with_live(self, on: bool) -> Self {
+        self.with(LIVE, on)
+    }
+
+    /// Notes an access at `second`, of which only the lower bits are kept (half a year's worth to
+    /// either side).
+    pub(crate) fn with_access(self, second: u32) -> Self {
+        Self(self.0 & !(ACCESS_MASK << ACCESS_SHIFT) | second << ACCESS_SHIFT)
+    }
+
+    /// Seconds between the last access and `now`. Below zero for who read the clock just before a
+    /// second was over, and finds an access in the next one.
+    pub(crate) fn idle(self, now: u32) -> i32 {
+        (now.wrapping_sub(self.0 >> ACCESS_SHIFT) << ACCESS_SHIFT) as i32 >> ACCESS_SHIFT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Header =
+        Header { key_len: 20, value_len: 100, flags: 0, expiry: None, version: None };
+
+    #[test]
+    fn unused_fields_take_no_memory() {
+        assert_eq!(PLAIN.words(), 3 + 30);
+        let full = Header { flags: 1, expiry: Some(9), version: Some(7), ..PLAIN };
+        assert_eq!(full.words(), 3 + 4 + 30);
+        assert_eq!(Header { value_len: 1 << 20, ..PLAIN }.words(), 3 + 1 + 5 + (1 << 18));
+    }
+
+    #[test]
+    fn the_encoded_header_is_read_back() {
+        let header = Header {
+            key_len: 250,
+            value_len: (1 << 30) - 1,
+            flags: 5,
+            expiry: Some(6),
+            version: Some(7 << 32 | 8),
+        };
+        let (words, len) = Head::new(header, &[b'k'; 250], State::default()).encode();
+        let shape = Shape(words[1]);
+        assert_eq!((len, shape.key_at()), (8, 8));
+        assert_eq!(shape.key_len(), 250);
+        assert_eq!(value_len(shape, || words[3]), (1 << 30) - 1);
+        assert_eq!(words[shape.flags_at()], 5);
+        assert_eq!(words[shape.expiry_at()], 6);
+        assert_eq!(words[shape.version_at()..], [8, 7]);
+    }
+
+    #[test]
+    fn accesses_wrap_without_harm() {
+        for now in [100, 1 << 25, u32::MAX] {
+            assert_eq!(State::default().with_access(now - 90).with_live(true).idle(now), 90);
+        }
+    }
+
+    #[test]
+    fn an_access_in_the_next_second_is_not_a_year_ago() {
+        for now in [0, 100, (1 << 25) - 1, u32::MAX] {
+            assert_eq!(State::default().with_access(now.wrapping_add(1)).idle(now), -1);
+        }
+    }
+
+    #[test]
+    fn state_bits_do_not_touch() {
+        let state = State::default().with_access(12345).with_freq(3).with_lease(true, false);
+        assert_eq!(state.with_freq(1).freq(), 1);
+        assert!(state.is_stale() && !state.is_taken() && !state.is_live() && !state.is_fetched());
+        assert_eq!(state.with_marked(true).with_live(true).idle(12345), 0);
+    }
+}

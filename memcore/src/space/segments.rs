@@ -1,0 +1,453 @@
+//! The segment table: one row per run of memory that items are appended to.
+//!
+//! A segment is filled from front to back, then sealed, and reclaimed as a whole. Its stamp changes
+//! when its memory is about to be used anew: a reader that saw the same stamp before and after has
+//! read what was published there.
+
+use crate::memory::region::Region;
+use crate::memory::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Number of a segment. Number 0 is never used, so that 0 can mean "none" and no item has address 0.
+pub(crate) type SegmentId = u32;
+
+/// Address of an item: words from the start of the memory.
+pub(crate) type Loc = u64;
+
+/// The due second of a segment in which nothing expires.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// Which of the two FIFO queues of S3-FIFO a segment belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// New items on probation.
+    Small,
+    /// Items that were used again.
+    Main,
+}
+
+/// What a segment is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Holds nothing.
+    Free,
+    /// Takes new items, or is being filled with one that is larger than a segment.
+    Open,
+    /// Full; waits in its queue.
+    Sealed,
+    /// Out of its queue, being emptied.
+    Victim,
+    /// Emptied, but a handle still reads it.
+    Zombie,
+}
+
+/// Where a segment stands: its log and what it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) phase: Phase,
+    pub(crate) log: LogId,
+}
+
+/// A log: items of one queue, one size class and one group of lifetimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogId {
+    pub(crate) queue: Queue,
+    pub(crate) class: u8,
+    pub(crate) group: u8,
+}
+
+/// Size classes: up to 256 bytes, 1, 4, 16, 64 KiB, and larger.
+pub(crate) const CLASSES: usize = 6;
+/// Groups of lifetimes within a class.
+pub(crate) const GROUPS: usize = 4;
+/// All logs.
+pub(crate) const LOGS: usize = 2 * CLASSES * GROUPS;
+
+/// Bytes of the largest item of each class but the last.
+pub(crate) const CLASS_MAX: [usize; CLASSES - 1] = [256, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
+
+/// The size class of an item of `bytes`.
+#[inline(always)]
+pub(crate) fn class_of(bytes: usize) -> u8 {
+    CLASS_MAX.iter().take_while(|&&max| bytes > max).count() as u8
+}
+
+impl LogId {
+    /// A number below [`LOGS`].
+    pub(crate) fn index(self) -> usize {
+        (self.queue as usize * CLASSES + usize::from(self.class)) * GROUPS + usize::from(self.group)
+    }
+}
+
+impl Place {
+    fn pack(self) -> u32 {
+        self.phase as u32
+            | (self.log.queue as u32) << 8
+            | u32::from(self.log.class) << 16
+            | u32::from(self.log.group) << 24
+    }
+
+    fn unpack(word: u32) -> Self {
+        let [phase, queue, class, group] = word.to_le_bytes();
+        let phase = match phase {
+            0 => Phase::Free,
+            1 => Phase::Open,
+            2 => Phase::Sealed,
+            3 => Phase::Victim,
+            _ => Phase::Zombie,
+        };
+        let queue = if queue == 0 { Queue::Small } else { Queue::Main };
+        Self { phase, log: LogId { queue, class, group } }
+    }
+}
+
+/// What identifies one use of a segment's memory: a number that grows, the queue, and the flush
+/// epoch in which it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    /// The use after this one.
+    fn next(self, queue: Queue, epoch: u32) -> Self {
+        let generation = ((self.0 >> 32) as u32 | 1).wrapping_add(1) | queue as u32;
+        Self(u64::from(generation) << 32 | u64::from(epoch))
+    }
+
+    pub(crate) fn queue(self) -> Queue {
+        if self.0 >> 32 & 1 == 0 { Queue::Small } else { Queue::Main }
+    }
+
+    pub(crate) fn epoch(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// What lives in a segment, kept in one word so that a change is one instruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Bytes of live items.
+    pub(crate) bytes: u32,
+    /// Live items that begin here.
+    pub(crate) items: u32,
+    /// Items that have space here but are not published yet.
+    pub(crate) pending: u32,
+}
+
+const ITEM: u64 = 1 << 24;
+const PENDING: u64 = 1 << 44;
+
+impl Load {
+    fn unpack(word: u64) -> Self {
+        Self {
+            bytes: word as u32 & 0xff_ffff,
+            items: (word >> 24) as u32 & 0xf_ffff,
+            pending: (word >> 44) as u32,
+        }
+    }
+
+    /// Whether the memory is of no use to anybody.
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Words of a row.
+const WORDS: usize = 12;
+/// Double words of a row.
+const LONGS: usize = 2;
+/// Double words of a row that readers of items look at.
+const READ: usize = 2;
+/// Bytes of a row.
+pub(crate) const ROW_BYTES: usize = WORDS * 4 + (LONGS + READ) * 8 + 4;
+
+/// The table. Each accessor gives one cell of one row.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    /// Words of a segment, as a power of two.
+    shift: u32,
+    words: Region<AtomicU32>,
+    longs: Region<AtomicU64>,
+    read: Region<AtomicU64>,
+    due: Region<AtomicU32>,
+}
+
+macro_rules! cells {
+    ($($(#[$doc:meta])* $name:ident: $index:literal in $column:ident: $type:ty, $width:ident;)*) => {
+        $($(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name(&self, id: SegmentId) -> &$type {
+            self.$column.at(id as usize * $width + $index)
+        })*
+    };
+}
+
+impl Segments {
+    /// A table for segments `0..count` of `1 << shift` words each.
+    pub(crate) fn new(count: usize, shift: u32) -> std::io::Result<Self> {
+        Ok(Self {
+            shift,
+            words: Region::reserve(count * WORDS)?,
+            longs: Region::reserve(count * LONGS)?,
+            read: Region::reserve(count * READ)?,
+            due: Region::reserve(count)?,
+        })
+    }
+
+    cells! {
+        /// Handles that read from it.
+        pins: 0 in words: AtomicU32, WORDS;
+        /// Words handed out, from the front.
+        used: 1 in words: AtomicU32, WORDS;
+        /// Sum of the use counters of its items when they were counted last.
+        hits: 2 in words: AtomicU32, WORDS;
+        /// When they were counted: evictions until then.
+        counted: 3 in words: AtomicU32, WORDS;
+        /// Where the item continues that does not end here; also the link of free segments.
+        next: 4 in words: AtomicU32, WORDS;
+        /// Words at the front that belong to an item that begins in another segment.
+        lead_words: 5 in words: AtomicU32, WORDS;
+        /// Its [`Place`].
+        place_word: 6 in words: AtomicU32, WORDS;
+        /// Count of segments opened before it was sealed: its age in logical time.
+        born: 7 in words: AtomicU32, WORDS;
+        /// Second when it was opened.
+        opened: 8 in words: AtomicU32, WORDS;
+        /// Link of the queue that it waits in.
+        older: 9 in words: AtomicU32, WORDS;
+        /// Link of the queue that it waits in.
+        newer: 10 in words: AtomicU32, WORDS;
+        /// Its [`Load`].
+        load_word: 0 in longs: AtomicU64, LONGS;
+        /// Address of the item that `lead_words` belong to; 0 for none.
+        lead: 1 in longs: AtomicU64, LONGS;
+        /// Its [`Stamp`].
+        stamp_word: 0 in read: AtomicU64, READ;
+        /// The version that its items' versions are kept relative to.
+        version_base: 1 in read: AtomicU64, READ;
+    }
+
+    /// The second at which it is worth looking for expired items.
+    #[inline(always)]
+    pub(crate) fn due(&self, id: SegmentId) -> &AtomicU32 {
+        self.due.at(id as usize)
+    }
+
+    /// Brings the row that readers look at near.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, id: SegmentId) {
+        self.read.prefetch(id as usize * READ);
+    }
+
+    /// Words of a segment.
+    #[inline(always)]
+    pub(crate) fn segment_words(&self) -> usize {
+        1 << self.shift
+    }
+
+    /// Bytes of a segment.
+    pub(crate) fn segment_bytes(&self) -> usize {
+        4 << self.shift
+    }
+
+    /// The segment that an address lies in.
+    #[inline(always)]
+    pub(crate) fn segment_of(&self, loc: Loc) -> SegmentId {
+        (loc >> self.shift) as SegmentId
+    }
+
+    /// The segment that a byte address lies in.
+    #[inline(always)]
+    pub(crate) fn segment_at(&self, at: usize) -> SegmentId {
+        self.segment_of(at as Loc / 4)
+    }
+
+    /// How many segments so many bytes are.
+    #[inline(always)]
+    pub(crate) fn count_in(&self, bytes: usize) -> usize {
+        bytes >> (self.shift + 2)
+    }
+
+    /// The address of a segment's first word.
+    #[inline(always)]
+    pub(crate) fn start(&self, id: SegmentId) -> Loc {
+        u64::from(id) << self.shift
+    }
+
+    #[inline(always)]
+    pub(crate) fn stamp(&self, id: SegmentId) -> Stamp {
+        Stamp(self.stamp_word(id).load(Ordering::Acquire))
+    }
+
+    pub(crate) fn place(&self, id: SegmentId) -> Place {
+        Place::unpack(self.place_word(id).load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_place(&self, id: SegmentId, place: Place) {
+        self.place_word(id).store(place.pack(), Ordering::Relaxed);
+    }
+
+    /// Begins a new use of a segment. From here on, readers of its old contents notice.
+    pub(crate) fn open(&self, id: SegmentId, log: LogId, epoch: u32, version: u64, now: u32) {
+        let stamp = self.stamp(id).next(log.queue, epoch);
+        self.stamp_word(id).store(stamp.0, Ordering::Relaxed);
+        // Whoever sees the new base, or a byte written from here on, must see the new stamp as well.
+        crate::memory::sync::fence(Ordering::Release);
+        self.version_base(id).store(version, Ordering::Relaxed);
+        self.set_place(id, Place { phase: Phase::Open, log });
+        self.due(id).store(NEVER, Ordering::Relaxed);
+        self.opened(id).store(now, Ordering::Relaxed);
+        for cell in [self.used(id), self.hits(id), self.lead_words(id), self.next(id)] {
+            cell.store(0, Ordering::Relaxed);
+        }
+        self.lead(id).store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn load(&self, id: SegmentId) -> Load {
+        Load::unpack(self.load_word(id).load(Ordering::Acquire))
+    }
+
+    /// Space was handed out for an item, or for a part of one.
+    pub(crate) fn add_pending(&self, id: SegmentId) {
+        self.load_word(id).fetch_add(PENDING, Ordering::Relaxed);
+    }
+
+    /// Space was handed out for an item that will be live soon: it counts already.
+    pub(crate) fn add_live(&self, id: SegmentId, bytes: usize) {
+        self.load_word(id).fetch_add(ITEM + bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A pending item, or a part of it, became live.
+    pub(crate) fn publish(&self, id: SegmentId, bytes: usize, begins: bool) {
+        let change = (ITEM * u64::from(begins) + bytes as u64).wrapping_sub(PENDING);
+        self.load_word(id).fetch_add(change, Ordering::Release);
+    }
+
+    /// A pending item, or a part of it, was given up; what is left.
+    pub(crate) fn abandon(&self, id: SegmentId) -> Load {
+        Load::unpack(self.load_word(id).fetch_sub(PENDING, Ordering::AcqRel) - PENDING)
+    }
+
+    /// A live item, or a part of it, is gone; what is left.
+    pub(crate) fn remove(&self, id: SegmentId, bytes: usize, begins: bool) -> Load {
+        self.remove_all(id, bytes, usize::from(begins))
+    }
+
+    /// So many live items are gone; what is left.
+    pub(crate) fn remove_all(&self, id: SegmentId, bytes: usize, items: usize) -> Load {
+        let change = ITEM * items as u64 + bytes as u64;
+        Load::unpack(self.load_word(id).fetch_sub(change, Ordering::AcqRel) - change)
+    }
+}
+
+/// The parts of a run of bytes that may continue in other segments.
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces<'t> {
+    table: &'t Segments,
+    at: usize,
+    len: usize,
+}
+
+impl<'t> Pieces<'t> {
+    /// `len` bytes from byte address `at` on.
+    #[inline(always)]
+    pub(crate) fn new(table: &'t Segments, at: usize, len: usize) -> Self {
+        Self { table, at, len }
+    }
+
+    /// The segments that the parts lie in, and the parts' lengths.
+    #[inline(always)]
+    pub(crate) fn by_segment(self) -> impl Iterator<Item = (SegmentId, usize)> {
+        let table = self.table;
+        self.map(|(at, len)| (table.segment_at(at), len))
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    /// Byte address and length.
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        if self.len == 0 {
+            return None;
+        }
+        // Sizes are powers of two: this is on the way of every read, and divisions are slow.
+        let segment = self.table.segment_bytes();
+        let at = self.at;
+        let len = self.len.min(segment - (at & (segment - 1)));
+        self.len -= len;
+        if self.len > 0 {
+            let next = self.table.next(self.table.segment_at(at)).load(Ordering::Relaxed);
+            self.at = self.table.start(next) as usize * 4;
+        }
+        Some((at, len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn place_survives_packing() {
+        use Phase::*;
+        for phase in [Free, Open, Sealed, Victim, Zombie] {
+            for queue in [Queue::Small, Queue::Main] {
+                let place = Place { phase, log: LogId { queue, class: 5, group: 3 } };
+                assert_eq!(Place::unpack(place.pack()), place);
+            }
+        }
+    }
+
+    #[test]
+    fn every_log_has_a_number_of_its_own() {
+        let mut seen = [false; LOGS];
+        for queue in [Queue::Small, Queue::Main] {
+            for class in 0..CLASSES as u8 {
+                for group in 0..GROUPS as u8 {
+                    let index = LogId { queue, class, group }.index();
+                    assert!(!std::mem::replace(&mut seen[index], true));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn load_counts_pending_and_live_apart() {
+        let table = Segments::new(2, 4).unwrap();
+        table.add_pending(1);
+        table.add_pending(1);
+        table.publish(1, 1000, true);
+        assert_eq!(table.load(1), Load { bytes: 1000, items: 1, pending: 1 });
+        table.abandon(1);
+        assert!(table.remove(1, 1000, true).is_empty());
+    }
+
+    #[test]
+    fn a_stamp_never_comes_back() {
+        let table = Segments::new(2, 4).unwrap();
+        let mut last = table.stamp(1);
+        for queue in [Queue::Main, Queue::Main, Queue::Small, Queue::Small, Queue::Main] {
+            table.open(1, LogId { queue, class: 0, group: 0 }, 7, 1, 1);
+            let stamp = table.stamp(1);
+            assert!(stamp.0 > last.0);
+            assert_eq!((stamp.queue(), stamp.epoch()), (queue, 7));
+            last = stamp;
+        }
+    }
+
+    #[test]
+    fn pieces_follow_the_links() {
+        let table = Segments::new(8, 4).unwrap();
+        table.next(2).store(5, Ordering::Relaxed);
+        table.next(5).store(3, Ordering::Relaxed);
+        let pieces: Vec<_> = Pieces::new(&table, 2 * 64 + 60, 70).collect();
+        assert_eq!(pieces, [(188, 4), (320, 64), (192, 2)]);
+        assert_eq!(Pieces::new(&table, 192, 0).next(), None);
+    }
+
+    #[test]
+    fn classes_are_four_times_apart() {
+        let sizes = [0, 256, 257, 1024, 1025, 65536, 65537, 1 << 30];
+        assert_eq!(sizes.map(class_of), [0, 0, 1, 1, 2, 4, 5, 5]);
+    }
+}

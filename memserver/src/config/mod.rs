@@ -1,0 +1,223 @@
+//! The settings of one server: plain values, complete and valid, unchanged while it runs. It must
+//! never know how they are spelled on a command line, and holds nothing that changes at run time.
+
+pub(crate) mod knobs;
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use crate::config::knobs::Knobs;
+
+/// What the clients of a listener speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// The first byte of a connection decides.
+    #[default]
+    Auto,
+    /// Text only.
+    Ascii,
+    /// Binary only.
+    Binary,
+}
+
+impl Binding {
+    /// The word that memcached's log lines and statistics use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto-negotiate",
+            Self::Ascii => "ascii",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+/// Which port listeners use that name none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// There are no such listeners.
+    Off,
+    /// Whichever is free.
+    Ephemeral,
+    /// This one.
+    Fixed(u16),
+}
+
+/// One place to listen at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listen {
+    /// A name or an address; none stands for all of them.
+    pub(crate) host: Option<String>,
+    /// Its own port; 0 for whichever is free.
+    pub(crate) port: Option<u16>,
+    /// What its clients speak, if that is decided here.
+    pub(crate) binding: Option<Binding>,
+    /// A name for log lines.
+    pub(crate) tag: Option<String>,
+}
+
+/// The settings of a server. [`Default`] is memcached's, and the names are those that `stats
+/// settings` prints. What the engine decides by itself is kept as it was told, to be reported.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    /// Bytes for items and all that belongs to them.
+    pub(crate) memory_limit: usize,
+    /// Clients at once.
+    pub(crate) max_connections: usize,
+    /// Event loops.
+    pub(crate) threads: usize,
+    /// The port of listeners that name none.
+    pub(crate) port: Port,
+    /// The port that was really taken, once it is; 0 for none.
+    pub(crate) tcp_port: u16,
+    /// The port for requests in datagrams.
+    pub(crate) udp: Port,
+    /// The one that was really taken, once it is; 0 for none.
+    pub(crate) udp_port: u16,
+    /// Datagrams are taken from other machines as well.
+    pub(crate) udp_public: bool,
+    /// They may change items.
+    pub(crate) udp_writes: bool,
+    /// Where to listen over TCP; empty stands for everywhere.
+    pub(crate) listen: Vec<Listen>,
+    /// The same, as it was spelled.
+    pub(crate) inter: Option<String>,
+    /// Where to listen instead of TCP.
+    pub(crate) unix_socket: Option<PathBuf>,
+    pub(crate) unix_mask: u32,
+    pub(crate) verbosity: u8,
+    pub(crate) evictions: bool,
+    /// Ask the system for large pages.
+    pub(crate) large_pages: bool,
+    pub(crate) shutdown_command: bool,
+    pub(crate) growth_factor: f64,
+    pub(crate) chunk_size: usize,
+    pub(crate) stat_key_prefix: char,
+    pub(crate) detail_enabled: bool,
+    pub(crate) max_reqs_per_event: usize,
+    pub(crate) cas_enabled: bool,
+    pub(crate) tcp_backlog: u32,
+    pub(crate) protocol: Binding,
+    pub(crate) item_size_max: usize,
+    pub(crate) maxconns_fast: bool,
+    pub(crate) hashpower_init: u32,
+    pub(crate) slab_reassign: bool,
+    pub(crate) slab_chunk_max: usize,
+    pub(crate) tail_repair_time: u32,
+    pub(crate) flush_enabled: bool,
+    pub(crate) dump_enabled: bool,
+    pub(crate) watch_enabled: bool,
+    pub(crate) hash_algorithm: &'static str,
+    pub(crate) lru_maintainer: bool,
+    /// Seconds; 0 lets silent connections live.
+    pub(crate) idle_timeout: u32,
+    pub(crate) watcher_logbuf_size: usize,
+    pub(crate) worker_logbuf_size: usize,
+    pub(crate) read_buf_mem_limit: usize,
+    /// What clients can change, as it is in the beginning.
+    pub(crate) knobs: Knobs,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory_limit: 64 << 20,
+            max_connections: 1024,
+            threads: 4,
+            port: Port::Fixed(11211),
+            tcp_port: 0,
+            udp: Port::Off,
+            udp_port: 0,
+            udp_public: false,
+            udp_writes: false,
+            listen: Vec::new(),
+            unix_socket: None,
+            unix_mask: 0o700,
+            inter: None,
+            verbosity: 0,
+            evictions: true,
+            large_pages: false,
+            shutdown_command: false,
+            growth_factor: 1.25,
+            chunk_size: 48,
+            stat_key_prefix: ':',
+            detail_enabled: false,
+            max_reqs_per_event: 20,
+            cas_enabled: true,
+            tcp_backlog: 1024,
+            protocol: Binding::Auto,
+            item_size_max: 1 << 20,
+            maxconns_fast: true,
+            hashpower_init: 0,
+            slab_reassign: true,
+            slab_chunk_max: 512 << 10,
+            tail_repair_time: 0,
+            flush_enabled: true,
+            dump_enabled: true,
+            watch_enabled: true,
+            hash_algorithm: "murmur3",
+            lru_maintainer: true,
+            idle_timeout: 0,
+            watcher_logbuf_size: 256 << 10,
+            worker_logbuf_size: 64 << 10,
+            read_buf_mem_limit: 0,
+            knobs: Knobs::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Descriptors that the server needs beside those of its clients: three for each event loop
+    /// (the workers' and the acceptor's), and some for standard streams, sockets to listen at,
+    /// signals, files.
+    pub(crate) fn own_descriptors(&self) -> usize {
+        16 + 3 * (self.threads + 1) + 2 * self.listen.len()
+    }
+}
+
+/// Splits `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address into host and port.
+pub(crate) fn split_address(text: &str) -> Option<(&str, Option<&str>)> {
+    let is_v6 = |host: &str| {
+        let bare = host.split_once('%').map_or(host, |(bare, _)| bare);
+        bare.parse::<Ipv6Addr>().is_ok()
+    };
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, behind) = rest.split_once(']').filter(|(host, _)| is_v6(host))?;
+        return match behind.strip_prefix(':') {
+            Some(port) => Some((host, Some(port))),
+            None => behind.is_empty().then_some((host, None)),
+        };
+    }
+    match text.split_once(':') {
+        None => (!text.is_empty()).then_some((text, None)),
+        Some((host, port)) if !port.contains(':') => {
+            (!host.is_empty() && !port.is_empty()).then_some((host, Some(port)))
+        }
+        Some(_) => is_v6(text).then_some((text, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_split() {
+        for (text, host, port) in [
+            ("localhost", "localhost", None),
+            ("*", "*", None),
+            ("*:80", "*", Some("80")),
+            ("127.0.0.1:80", "127.0.0.1", Some("80")),
+            ("::1", "::1", None),
+            ("::", "::", None),
+            ("[::1]", "::1", None),
+            ("[::1]:80", "::1", Some("80")),
+            ("fe80::1%eth0", "fe80::1%eth0", None),
+            ("[fe80::1%2]:80", "fe80::1%2", Some("80")),
+        ] {
+            assert_eq!(split_address(text), Some((host, port)), "{text}");
+        }
+        for text in ["", ":80", "host:", "a:b:c", "[::1", "[host]:80", "[::1]80", "[]:80"] {
+            assert_eq!(split_address(text), None, "{text}");
+        }
+    }
+}

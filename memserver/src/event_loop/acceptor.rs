@@ -1,0 +1,304 @@
+//! The accept loop: connections come in, are counted against the limit, and go to the workers by
+//! turns. It must never read from a client.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+use rustix::io::Errno;
+
+use crate::config::Binding;
+use crate::event_loop::worker::WorkerHandle;
+use crate::net::listener::Listener;
+use crate::net::socket::Socket;
+use crate::os::log;
+use crate::os::sys::{Signal, Signals};
+use crate::state::shared::{Connections, Shared};
+
+/// The token of [`Control`].
+const WAKE: Token = Token(usize::MAX);
+/// The token of the signals.
+const SIGNALS: Token = Token(usize::MAX - 1);
+/// Connections taken from one socket before the others, and signals, get their turn.
+const BURST: usize = 64;
+/// How long to wait for the system to have descriptors or memory again.
+const RETRY: Duration = Duration::from_millis(100);
+/// What a client over the limit is told.
+const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
+
+/// The accept loop. It listens once [`Acceptor::run`] is called.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    poll: Poll,
+    listeners: Vec<Listener>,
+    workers: Vec<WorkerHandle>,
+    next: usize,
+    shared: Arc<Shared>,
+    control: Arc<Control>,
+    signals: Option<Signals>,
+    pause: Option<Pause>,
+    /// Sockets where more connections may wait.
+    ready: Vec<usize>,
+}
+
+/// What others may ask of the accept loop.
+#[derive(Debug)]
+pub(crate) struct Control {
+    stop: AtomicBool,
+    paused: AtomicBool,
+    waker: Waker,
+}
+
+/// Why and since when no connection is taken.
+#[derive(Debug)]
+struct Pause {
+    since: Instant,
+    /// Whether the system is short of something, so that time may help.
+    shortage: bool,
+}
+
+impl Acceptor {
+    /// An accept loop for these sockets.
+    ///
+    /// # Errors
+    /// The system refused a poll or an event descriptor.
+    pub(crate) fn new(
+        listeners: Vec<Listener>,
+        workers: Vec<WorkerHandle>,
+        shared: Arc<Shared>,
+        mut signals: Option<Signals>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let (stop, paused) = (AtomicBool::new(false), AtomicBool::new(false));
+        let control = Arc::new(Control { stop, paused, waker });
+        if let Some(signals) = &mut signals {
+            signals.watch(poll.registry(), SIGNALS)?;
+        }
+        let (pause, ready) = (None, Vec::new());
+        Ok(Self { poll, listeners, workers, next: 0, shared, control, signals, pause, ready })
+    }
+
+    /// The way to stop it.
+    pub(crate) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
+    /// Accepts until it is told to stop, by [`Control::stop`] or a signal.
+    ///
+    /// # Errors
+    /// The system refused to watch the listening sockets.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(64);
+        self.watch_all()?;
+        while !self.control.stop.load(Ordering::Acquire) {
+            // Only interruptions by signals fail here; the events of the last call are gone then.
+            if self.poll.poll(&mut events, self.patience()).is_err() {
+                events.clear();
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    SIGNALS => self.obey_signals(),
+                    Token(index) if !self.ready.contains(&index) => self.ready.push(index),
+                    Token(_) => {}
+                }
+            }
+            for index in std::mem::take(&mut self.ready) {
+                if self.pause.is_none() && self.accept_some(index) {
+                    self.ready.push(index);
+                }
+            }
+            self.resume();
+        }
+        Ok(())
+    }
+
+    /// How long it may sleep.
+    fn patience(&self) -> Option<Duration> {
+        match &self.pause {
+            Some(pause) => pause.shortage.then_some(RETRY),
+            None => (!self.ready.is_empty()).then_some(Duration::ZERO),
+        }
+    }
+
+    /// Accepts what waits at one socket; true if there may be more.
+    fn accept_some(&mut self, index: usize) -> bool {
+        for _ in 0..BURST {
+            if self.is_full() && !self.shared.config.maxconns_fast {
+                self.pause(false);
+                return false;
+            }
+            let Some(listener) = self.listeners.get(index) else { return false };
+            match listener.accept() {
+                Ok(socket) => {
+                    let binding = listener.binding;
+                    self.admit(socket, binding);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    if self.verbosity() > 0 {
+                        log::line(format_args!("can't accept a connection: {error}"));
+                    }
+                    self.pause(true);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Hands a connection to the next worker, or turns it away.
+    fn admit(&mut self, socket: Socket, binding: Binding) {
+        let Connections { current, total, rejected, .. } = &self.shared.connections;
+        if self.is_full() {
+            rejected.fetch_add(1, Ordering::Relaxed);
+            // A fresh socket has room for a line; and if not, closing says enough.
+            let _ = socket.write(TOO_MANY);
+            return;
+        }
+        current.fetch_add(1, Ordering::AcqRel);
+        total.fetch_add(1, Ordering::Relaxed);
+        if self.verbosity() > 1 {
+            let speaks = match binding {
+                Binding::Auto => "auto-negotiating",
+                Binding::Ascii | Binding::Binary => binding.name(),
+            };
+            log::line(format_args!("<{} new {speaks} client connection", socket.number()));
+        }
+        if let Some(worker) = self.workers.get(self.next) {
+            worker.assign(socket, binding);
+        }
+        self.next = (self.next + 1) % self.workers.len().max(1);
+    }
+
+    fn is_full(&self) -> bool {
+        let current = self.shared.connections.current.load(Ordering::Acquire);
+        current >= self.shared.config.max_connections
+    }
+
+    fn verbosity(&self) -> u8 {
+        self.shared.verbosity.load(Ordering::Relaxed)
+    }
+
+    /// Leaves connections in the backlog for a while.
+    fn pause(&mut self, shortage: bool) {
+        for listener in &mut self.listeners {
+            // A socket that can't be taken out wakes this loop more often, which is harmless.
+            let _ = listener.ignore(self.poll.registry());
+        }
+        // Whatever waits now is reported anew when the sockets are watched again.
+        self.ready.clear();
+        self.pause = Some(Pause { since: Instant::now(), shortage });
+        let connections = &self.shared.connections;
+        connections.accepting.store(false, Ordering::Relaxed);
+        connections.listen_disabled.fetch_add(1, Ordering::Relaxed);
+        self.control.paused.store(true, Ordering::Relaxed);
+        // Pairs with the fence of `connection_closed`: either it sees the pause, or `resume` sees
+        // the connection gone.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Ends a pause that has lost its reason.
+    fn resume(&mut self) {
+        let full = self.is_full() && !self.shared.config.maxconns_fast;
+        let over = |pause: &mut Pause| match pause.shortage {
+            true => pause.since.elapsed() >= RETRY,
+            false => !full,
+        };
+        let Some(pause) = self.pause.take_if(over) else { return };
+        self.control.paused.store(false, Ordering::Relaxed);
+        let connections = &self.shared.connections;
+        let micros = u64::try_from(pause.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        connections.listen_disabled_us.fetch_add(micros, Ordering::Relaxed);
+        connections.accepting.store(true, Ordering::Relaxed);
+        // What the system is short of may be missing here too, which is no reason to end.
+        if self.watch_all().is_err() {
+            self.pause(true);
+        }
+    }
+
+    /// Watches all sockets; those with connections waiting report at once.
+    fn watch_all(&mut self) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            listener.watch(self.poll.registry(), Token(index))?;
+        }
+        Ok(())
+    }
+
+    fn obey_signals(&mut self) {
+        let verbosity = self.verbosity();
+        let Some(signals) = &mut self.signals else { return };
+        if let Some(signal) = signals.take() {
+            log::farewell(signal == Signal::StopGracefully, verbosity);
+            self.control.stop();
+        }
+    }
+}
+
+impl Control {
+    /// Makes the accept loop return.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Tells a paused accept loop that a connection is gone.
+    pub(crate) fn connection_closed(&self) {
+        fence(Ordering::SeqCst);
+        if self.paused.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // A wake-up that fails means that the event counter is full: the loop is awake anyway.
+        let _ = self.waker.wake();
+    }
+}
+
+/// Whether accepting failed because of this one connection, so that the next may do better.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::INTR
+                | Errno::CONNABORTED
+                | Errno::PROTO
+                | Errno::PERM
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::TIMEDOUT
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Listen, Port};
+    use crate::net::listener;
+    use std::net::TcpStream;
+
+    #[test]
+    fn a_crowd_at_one_socket_lets_others_go_first() {
+        let listen = vec![Listen { host: Some("127.0.0.1".into()), ..Listen::default() }];
+        let config = Config { port: Port::Ephemeral, listen, ..Config::default() };
+        let listeners = listener::open(&config).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let cache = memcore::Cache::new(64 << 20).unwrap();
+        let shared = Shared::new(cache, Arc::new(config));
+        let mut acceptor = Acceptor::new(listeners, Vec::new(), Arc::clone(&shared), None).unwrap();
+        let crowd: Vec<_> = (0..=BURST).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let accepted = || shared.connections.current.load(Ordering::Relaxed);
+        assert!(acceptor.accept_some(0));
+        assert_eq!(accepted(), BURST);
+        assert!(!acceptor.accept_some(0));
+        assert_eq!(accepted(), crowd.len());
+    }
+}

@@ -1,0 +1,9 @@
+//! The threads that serve: accepting, one event loop per worker, upkeep.
+
+pub(crate) mod acceptor;
+pub(crate) mod conn;
+pub(crate) mod maintenance;
+#[cfg(test)]
+mod steady_tests;
+pub(crate) mod turn;
+pub(crate) mod worker;

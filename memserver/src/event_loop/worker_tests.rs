@@ -1,0 +1,423 @@
+//! Workers over real sockets.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use memcore::{Cache, ManualClock};
+
+use super::{STUCK_MAX, Worker, WorkerHandle};
+use crate::config::{Binding, Config};
+use crate::state::shared::{BACKLOG_BUDGET, Shared};
+
+/// Longer than anything here takes, also on a machine with much else to do.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Workers behind a listener.
+struct Harness {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    workers: Vec<(WorkerHandle, Option<JoinHandle<()>>)>,
+}
+
+impl Harness {
+    fn start(config: Config, max_item: usize) -> Self {
+        Self::serve(config, Cache::builder(256 << 20).max_item_size(max_item).build().unwrap())
+    }
+
+    fn serve(config: Config, cache: Cache) -> Self {
+        let shared = Shared::new(cache, Arc::new(config));
+        let start = |index| {
+            let (worker, handle) = Worker::new(index, Arc::clone(&shared)).unwrap();
+            (handle, Some(thread::spawn(move || worker.run())))
+        };
+        let workers: Vec<_> = (0..shared.config.threads).map(start).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let handles: Vec<_> = workers.iter().map(|(handle, _)| handle.clone()).collect();
+        let counted = Arc::clone(&shared);
+        thread::spawn(move || {
+            for (index, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+                stream.set_nonblocking(true).unwrap();
+                stream.set_nodelay(true).unwrap();
+                counted.connections.current.fetch_add(1, Ordering::AcqRel);
+                let socket = mio::net::TcpStream::from_std(stream).into();
+                handles[index % handles.len()].assign(socket, Binding::Auto);
+            }
+        });
+        Self { address, shared, workers }
+    }
+
+    fn small() -> Self {
+        Self::start(Config { threads: 2, ..Config::default() }, 1 << 20)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// Sends `request`, half-closes, and returns all that comes before the connection ends.
+    fn ask(&self, request: &[u8]) -> Vec<u8> {
+        let stream = self.connect();
+        let (mut writer, request) = (stream.try_clone().unwrap(), request.to_vec());
+        let sending = thread::spawn(move || {
+            writer.write_all(&request).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let reply = drain(stream);
+        sending.join().unwrap();
+        reply
+    }
+
+    /// Waits until `connected` clients are left.
+    fn settle(&self, connected: usize) {
+        let start = Instant::now();
+        while self.shared.connections.current.load(Ordering::Acquire) != connected {
+            assert!(start.elapsed() < WAIT, "connections are not given back");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        self.workers.iter().for_each(|(handle, _)| handle.stop());
+        for (_, thread) in &mut self.workers {
+            thread.take().unwrap().join().unwrap();
+        }
+        assert_eq!(self.shared.connections.current.load(Ordering::Acquire), 0);
+    }
+}
+
+fn drain(mut stream: TcpStream) -> Vec<u8> {
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    reply
+}
+
+fn expect(stream: &mut TcpStream, reply: &[u8]) {
+    let mut found = vec![0; reply.len()];
+    stream.read_exact(&mut found).unwrap();
+    assert_eq!(found.escape_ascii().to_string(), reply.escape_ascii().to_string());
+}
+
+#[test]
+fn a_half_closed_client_gets_every_reply_and_then_the_end() {
+    let server = Harness::small();
+    let reply = server.ask(b"set a 0 0 1\r\nx\r\nget a\r\nget a");
+    assert_eq!(reply, b"STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
+    assert_eq!(server.ask(b""), b"");
+    assert_eq!(server.ask(b"get a\r\nquit\r\nget a\r\n"), b"VALUE a 0 1\r\nx\r\nEND\r\n");
+    server.settle(0);
+}
+
+#[test]
+fn ten_thousand_requests_in_one_go() {
+    let server = Harness::small();
+    let (mut sets, mut gets, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for i in 0..10_000 {
+        write!(sets, "set key{i} 0 0 6\r\n{i:06}\r\n").unwrap();
+        write!(gets, "get key{i}\r\n").unwrap();
+        write!(values, "VALUE key{i} 0 6\r\n{i:06}\r\nEND\r\n").unwrap();
+    }
+    assert_eq!(server.ask(&sets), b"STORED\r\n".repeat(10_000));
+    assert!(server.ask(&gets) == values, "the replies differ");
+    let line: Vec<String> = (0..10_000).map(|i| format!("key{i}")).collect();
+    let reply = server.ask(format!("get {}\r\n", line.join(" ")).as_bytes());
+    let found = String::from_utf8(reply).unwrap().matches("VALUE").count();
+    assert_eq!(found, 10_000);
+}
+
+#[test]
+fn values_of_many_megabytes_pass_unharmed() {
+    let server = Harness::start(Config { threads: 1, ..Config::default() }, 32 << 20);
+    for size in [1 << 20, 10 << 20] {
+        let value: Vec<u8> =
+            (0..size).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let set = [format!("set big 1 0 {size}\r\n").as_bytes(), &value, b"\r\n"].concat();
+        assert_eq!(server.ask(&set), b"STORED\r\n");
+        let reply = server.ask(b"get big\r\nmn\r\n");
+        let head = format!("VALUE big 1 {size}\r\n");
+        assert_eq!(&reply[..head.len()], head.as_bytes());
+        assert!(reply[head.len()..head.len() + value.len()] == value, "the value changed");
+        assert_eq!(&reply[head.len() + value.len()..], b"\r\nEND\r\nMN\r\n");
+    }
+}
+
+#[test]
+fn a_broken_upload_leaves_nothing() {
+    let server = Harness::small();
+    let mut stream = server.connect();
+    stream.write_all(b"set a 0 0 100000\r\n").unwrap();
+    stream.write_all(&[b'x'; 50_000]).unwrap();
+    drop(stream);
+    server.settle(0);
+    assert_eq!(server.ask(b"get a\r\n"), b"END\r\n");
+}
+
+#[test]
+fn a_client_that_reads_nothing_neither_grows_nor_delays() {
+    let server = Harness::start(Config { threads: 1, ..Config::default() }, 1 << 20);
+    server.ask(&[b"set a 0 0 4000\r\n".as_slice(), &[b'x'; 4_000], b"\r\n"].concat());
+    let mut slow = server.connect();
+    // Each request asks for 1,500 times its length, so few of them are to be under way.
+    socket2::SockRef::from(&slow).set_send_buffer_size(8 << 10).unwrap();
+    slow.set_nonblocking(true).unwrap();
+    let requests = b"get a a a a a a a a\r\n".repeat(1_000);
+    // The server stops reading once it can't send; then this fills the socket as well.
+    let start = Instant::now();
+    let (mut sent, mut full) = (0, false);
+    loop {
+        match slow.write(&requests[sent % requests.len()..]) {
+            Ok(count) => sent += count,
+            Err(_) => full = true,
+        }
+        let counts = server.shared.counts();
+        let made = counts.get_hits * 4_000;
+        assert!(made < counts.bytes_written + (256 << 10), "replies pile up");
+        let asked = counts.bytes_read / 21 * 8 * 4_000;
+        if full && asked > counts.bytes_written + (1 << 20) {
+            break;
+        }
+        assert!(start.elapsed() < WAIT, "the client is served though it reads nothing");
+        thread::yield_now();
+    }
+    assert!(server.ask(b"get a\r\n").ends_with(b"END\r\n"));
+    // It may come to its senses.
+    slow.set_nonblocking(false).unwrap();
+    let mut left = sent / 21 * (8 * (4_000 + 18) + 5);
+    let mut buffer = vec![0; 1 << 20];
+    while left > 0 {
+        let count = slow.read(&mut buffer).unwrap();
+        assert!(count > 0 && count <= left);
+        left -= count;
+    }
+}
+
+/// One worker whose time is in the test's hands.
+fn timeless() -> (Harness, ManualClock) {
+    let clock = ManualClock::new(1_000_000);
+    let cache = Cache::builder(64 << 20).clock(clock.clone()).build().unwrap();
+    (Harness::serve(Config { threads: 1, ..Config::default() }, cache), clock)
+}
+
+/// A client that asks for 60 MB and reads nothing; how many bytes wait for it in the server.
+fn stuck_client(server: &Harness) -> (TcpStream, usize) {
+    let before = server.shared.backlogs.used();
+    let mut slow = server.connect();
+    slow.write_all(&b"get a a a a a\r\n".repeat(1_000)).unwrap();
+    let start = Instant::now();
+    while server.shared.backlogs.used() == before {
+        assert!(start.elapsed() < WAIT, "the client is served though it reads nothing");
+        thread::yield_now();
+    }
+    (slow, server.shared.backlogs.used() - before)
+}
+
+#[test]
+fn clients_that_read_nothing_get_less_when_they_are_too_many_and_then_have_to_go() {
+    let (server, clock) = timeless();
+    server.ask(&[b"set a 0 0 8000\r\n".as_slice(), &[b'x'; 8_000], b"\r\n"].concat());
+    let backlogs = &server.shared.backlogs;
+    let (first, held) = stuck_client(&server);
+    assert!(held <= 128 << 10, "{held} bytes wait for one client");
+    // As if there were many more of them.
+    backlogs.take_anyway(BACKLOG_BUDGET);
+    clock.advance(STUCK_MAX / 2);
+    let (second, held) = stuck_client(&server);
+    assert!(held <= 16 << 10, "{held} bytes wait for one client of many");
+    // The first has been stuck for long enough then, and later the second.
+    clock.advance(STUCK_MAX / 2);
+    server.settle(1);
+    clock.advance(STUCK_MAX / 2);
+    server.settle(0);
+    assert_eq!(backlogs.used(), BACKLOG_BUDGET, "all memory is given back");
+    drop((first, second));
+}
+
+#[test]
+fn uploads_that_stall_have_to_go_once_others_find_no_room() {
+    let (server, clock) = timeless();
+    let upload = || {
+        let mut client = server.connect();
+        client.write_all(b"set a 0 0 1000000\r\n").unwrap();
+        client.write_all(&[b'x'; 900_000]).unwrap();
+        client
+    };
+    let mut stalled: Vec<TcpStream> = (0..40).map(|_| upload()).collect();
+    let start = Instant::now();
+    while server.shared.counts().bytes_read < 40 * 900_000 {
+        assert!(start.elapsed() < WAIT, "values are not received");
+        thread::yield_now();
+    }
+    clock.advance(STUCK_MAX);
+    let mut late = upload();
+    late.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
+    expect(&mut late, b"SERVER_ERROR out of memory storing object\r\n");
+    // The last bytes of some may have come only after the clock had moved.
+    let start = Instant::now();
+    while server.shared.connections.current.load(Ordering::Acquire) != 1 {
+        assert!(start.elapsed() < WAIT, "stalled clients stay");
+        clock.advance(1);
+        let mut late = upload();
+        late.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
+        drop(late);
+        thread::sleep(Duration::from_millis(5));
+    }
+    stalled.retain_mut(|client| !matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
+    assert!(stalled.is_empty());
+    let mut again = upload();
+    again.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
+    expect(&mut again, b"STORED\r\n");
+}
+
+#[test]
+fn announcements_cost_nothing() {
+    let server = Harness::small();
+    let mut liars: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
+    for (i, liar) in liars.iter_mut().enumerate() {
+        write!(liar, "set a{i} 0 0 1000000\r\nset").unwrap();
+    }
+    server.settle(300);
+    let used = server.shared.cache.stats().used;
+    assert!(used < 4 << 20, "{used} bytes for values that were only announced");
+    drop(liars);
+}
+
+#[test]
+fn many_connections_are_served_and_given_back() {
+    const CLIENTS: usize = 400;
+    let server = Harness::small();
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| server.connect()).collect();
+    server.settle(CLIENTS);
+    for (i, client) in clients.iter_mut().enumerate() {
+        write!(client, "set k{i} 0 0 4\r\n{i:04}\r\nget k{i}\r\n").unwrap();
+    }
+    for (i, client) in clients.iter_mut().enumerate() {
+        expect(client, format!("STORED\r\nVALUE k{i} 0 4\r\n{i:04}\r\nEND\r\n").as_bytes());
+    }
+    drop(clients);
+    server.settle(0);
+}
+
+#[test]
+fn a_long_pipeline_lets_others_go_first() {
+    let config = Config { threads: 1, max_reqs_per_event: 5, ..Config::default() };
+    let server = Harness::start(config, 1 << 20);
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+    for round in 0..50 {
+        for client in &mut clients {
+            client.write_all(&b"mn\r\n".repeat(200)).unwrap();
+        }
+        for client in &mut clients {
+            expect(client, &b"MN\r\n".repeat(200));
+        }
+        if server.shared.counts().conn_yields > 0 {
+            return;
+        }
+        assert!(round < 49, "nobody ever had to yield");
+    }
+}
+
+#[test]
+fn silent_connections_are_closed_after_a_while() {
+    let config = Config { threads: 1, idle_timeout: 1, ..Config::default() };
+    let server = Harness::start(config, 1 << 20);
+    let silent = server.connect();
+    assert_eq!(drain(silent), b"");
+    assert_eq!(server.shared.counts().idle_kicks, 1);
+    server.settle(0);
+}
+
+#[test]
+fn a_line_without_end_is_cut_off() {
+    let server = Harness::small();
+    let mut stream = server.connect();
+    stream.write_all(&[b'a'; 4_096]).unwrap();
+    let mut rest = Vec::new();
+    // The unread rest may turn the end into a reset.
+    let _ = stream.read_to_end(&mut rest);
+    assert_eq!(rest, b"");
+    server.settle(0);
+}
+
+#[test]
+fn unfinished_retrievals_share_one_budget() {
+    let config = Config { threads: 1, read_buf_mem_limit: 1 << 20, ..Config::default() };
+    let server = Harness::start(config, 1 << 20);
+    let line = [b"get ".as_slice(), &b"key ".repeat(100_000)].concat();
+    let mut clients: Vec<TcpStream> = (0..4).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        // Whoever comes too late is cut off while it still writes.
+        let _ = client.write_all(&line);
+    }
+    let start = Instant::now();
+    while server.shared.long_lines_refused.load(Ordering::Relaxed) == 0 {
+        assert!(start.elapsed() < WAIT, "nobody was refused");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let left = server.shared.connections.current.load(Ordering::Acquire);
+    assert!(left >= 1, "somebody must fit");
+    clients.clear();
+    server.settle(0);
+    assert_eq!(server.ask(b"mn\r\n"), b"MN\r\n");
+}
+
+#[test]
+fn unix_sockets_are_served_alike() {
+    let server = Harness::small();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    server.shared.connections.current.fetch_add(1, Ordering::AcqRel);
+    let socket = mio::net::UnixStream::from_std(theirs).into();
+    server.workers[0].0.assign(socket, Binding::Ascii);
+    ours.write_all(b"set a 0 0 1\r\nx\r\nget a\r\n").unwrap();
+    ours.shutdown(Shutdown::Write).unwrap();
+    let mut reply = Vec::new();
+    ours.read_to_end(&mut reply).unwrap();
+    assert_eq!(reply, b"STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
+}
+
+#[test]
+fn connections_that_come_too_late_are_given_back() {
+    let config = Config { threads: 1, ..Config::default() };
+    let cache = Cache::builder(64 << 20).build().unwrap();
+    let shared = Shared::new(cache, Arc::new(config));
+    let (worker, handle) = Worker::new(0, Arc::clone(&shared)).unwrap();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    shared.connections.current.fetch_add(1, Ordering::AcqRel);
+    handle.stop();
+    handle.assign(mio::net::UnixStream::from_std(theirs).into(), Binding::Auto);
+    worker.run();
+    assert_eq!(shared.connections.current.load(Ordering::Acquire), 0);
+    assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn long_statistics_take_turns_in_memory() {
+    let server = Harness::small();
+    for number in 0..50_000 {
+        let key = format!("{number:0>240}:x");
+        server.shared.prefixes.count(key.as_bytes(), crate::state::prefixes::Use::Set);
+    }
+    let mut slow = server.connect();
+    slow.write_all(b"stats detail dump\r\n").unwrap();
+    let start = Instant::now();
+    while server.shared.copies.used() == 0 {
+        assert!(start.elapsed() < WAIT, "nothing is booked");
+        thread::yield_now();
+    }
+    let refused = b"SERVER_ERROR out of memory writing stats\r\n";
+    assert_eq!(server.ask(b"stats detail dump\r\n"), refused);
+    drop(slow);
+    server.settle(0);
+    assert_eq!(server.shared.copies.used(), 0);
+    assert!(server.ask(b"stats detail dump\r\n").ends_with(b"END\r\n"));
+}

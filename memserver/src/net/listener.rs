@@ -1,0 +1,364 @@
+//! Listening sockets: what the settings name becomes bound and ready. It must never accept.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use mio::event::Source;
+use mio::net::{TcpListener, UdpSocket, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockAddr, Type};
+
+use crate::config::{Binding, Config, Listen, Port};
+use crate::net::socket::{self, Socket};
+use crate::os::sys::reason;
+
+/// How often another free port is tried if the first is taken in the other address family.
+const EPHEMERAL_TRIES: usize = 16;
+/// Ports below belong to the superuser.
+const UNPRIVILEGED: u16 = 1024;
+
+/// A place can't be listened at.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A TCP port.
+    #[error("failed to listen on TCP {place}: {}{}", reason(.source), privileges(*.port, .source))]
+    Tcp {
+        /// The place as it was named.
+        place: String,
+        /// Its port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// A UDP port.
+    #[error("failed to listen on UDP: {}{}", reason(.source), privileges(*.port, .source))]
+    Udp {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// A Unix socket.
+    #[error("failed to listen on UNIX socket {}: {}", .path.display(), reason(.source))]
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A socket for requests in datagrams.
+pub(crate) type Datagrams = UdpSocket;
+
+/// One listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    kind: Kind,
+    /// What its clients speak.
+    pub(crate) binding: Binding,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Opens everything that `config` names.
+///
+/// # Errors
+/// The first place that can't be had.
+pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
+    if let Some(path) = &config.unix_socket {
+        let fail = |source| ListenError::Unix { path: path.clone(), source };
+        let kind = Kind::Unix(unix(path, config).map_err(fail)?);
+        return Ok(vec![Listener { kind, binding: config.protocol }]);
+    }
+    let everywhere = [Listen::default()];
+    let places = if config.listen.is_empty() { &everywhere[..] } else { &config.listen };
+    let mut all: Vec<Listener> = Vec::new();
+    for place in places {
+        let port = match (place.port, config.port) {
+            (Some(port), _) | (None, Port::Fixed(port)) => port,
+            (None, Port::Ephemeral) => 0,
+            (None, Port::Off) => continue,
+        };
+        let taken: Vec<_> = all.iter().filter_map(Listener::local_addr).collect();
+        let found = match &place.host {
+            None => any_address(port, config.tcp_backlog),
+            Some(host) => named(host, port, config.tcp_backlog, &taken),
+        };
+        let fail = |source| ListenError::Tcp { place: describe(place, port), port, source };
+        let binding = place.binding.unwrap_or(config.protocol);
+        let listeners = found.map_err(fail)?.into_iter();
+        all.extend(listeners.map(|tcp| Listener { kind: Kind::Tcp(tcp), binding }));
+    }
+    Ok(all)
+}
+
+impl Listener {
+    /// Takes one connection.
+    pub(crate) fn accept(&self) -> io::Result<Socket> {
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.accept().map(|(stream, _)| stream.into()),
+            Kind::Unix(unix) => unix.accept().map(|(stream, _)| stream.into()),
+        }
+    }
+
+    /// Where it listens, over TCP.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.local_addr().ok(),
+            Kind::Unix(_) => None,
+        }
+    }
+
+    /// The descriptor's number, for log lines.
+    pub(crate) fn number(&self) -> RawFd {
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.as_raw_fd(),
+            Kind::Unix(unix) => unix.as_raw_fd(),
+        }
+    }
+
+    /// Where it listens, as memcached writes it.
+    pub(crate) fn end(&self) -> String {
+        match &self.kind {
+            Kind::Tcp(tcp) => socket::tcp(tcp.local_addr()),
+            Kind::Unix(unix) => socket::unix(unix.local_addr()),
+        }
+    }
+
+    /// Reports connections to `registry` from now on.
+    pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.source().register(registry, token, Interest::READABLE)
+    }
+
+    /// Reports no more connections; they wait in the backlog.
+    pub(crate) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().deregister(registry)
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.kind {
+            Kind::Tcp(tcp) => tcp,
+            Kind::Unix(unix) => unix,
+        }
+    }
+}
+
+/// Opens the sockets for datagrams: where TCP is served too, but at this machine's own addresses
+/// only unless it is to be public. None if there is no such service.
+///
+/// # Errors
+/// No place can be had.
+pub(crate) fn open_udp(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
+    let port = match config.udp {
+        Port::Fixed(port) if config.unix_socket.is_none() => port,
+        Port::Ephemeral if config.unix_socket.is_none() => 0,
+        _ => return Ok(Vec::new()),
+    };
+    let fail = |source| ListenError::Udp { port, source };
+    let mut sockets: Vec<UdpSocket> = Vec::new();
+    let mut first = None;
+    for ip in udp_places(config).map_err(fail)? {
+        // All take the port that the first was given.
+        let taken = sockets.first().and_then(|socket| socket.local_addr().ok());
+        match udp((ip, taken.map_or(port, |at| at.port())).into()) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(fail(error)),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    let outside = || {
+        let why = "datagrams are taken from this machine only, unless -o udp_public is given";
+        io::Error::new(ErrorKind::AddrNotAvailable, why)
+    };
+    if sockets.is_empty() { Err(fail(first.unwrap_or_else(outside))) } else { Ok(sockets) }
+}
+
+fn udp_places(config: &Config) -> io::Result<Vec<IpAddr>> {
+    let everywhere = config.listen.is_empty() || config.listen.iter().any(|at| at.host.is_none());
+    let mut ips: Vec<IpAddr> = match (everywhere, config.udp_public) {
+        (false, _) => Vec::new(),
+        (true, true) => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        (true, false) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+    };
+    for host in config.listen.iter().filter_map(|at| at.host.as_deref()) {
+        for address in (host, 0).to_socket_addrs()? {
+            let wanted = config.udp_public || address.ip().is_loopback();
+            if wanted && !ips.contains(&address.ip()) {
+                ips.push(address.ip());
+            }
+        }
+    }
+    Ok(ips)
+}
+
+fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Listens at all addresses of both families; a family that the machine lacks is left out.
+fn any_address(port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    for _ in 1..EPHEMERAL_TRIES {
+        match both_families(port, backlog) {
+            Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse => {}
+            result => return result,
+        }
+    }
+    both_families(port, backlog)
+}
+
+fn both_families(port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    let v4 = tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
+    // The second family takes the port that the first was given.
+    let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |at| at.port());
+    let v6 = tcp((Ipv6Addr::UNSPECIFIED, port).into(), backlog);
+    some_of([v4, v6])
+}
+
+/// Listens at every address of `host`, but those that are `taken` by us already.
+fn named(
+    host: &str,
+    port: u16,
+    backlog: u32,
+    taken: &[SocketAddr],
+) -> io::Result<Vec<TcpListener>> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    let mut known = false;
+    for address in resolve(host, port)? {
+        known |= taken.contains(&address);
+        if !taken.contains(&address) && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() && known {
+        return Ok(Vec::new());
+    }
+    some_of(addresses.into_iter().map(|address| tcp(address, backlog)))
+}
+
+/// The addresses of a host. An image without any files has no resolver either, but its loopback
+/// has a name that always means the same.
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match (host, port).to_socket_addrs() {
+        Err(_) if host == "localhost" => {
+            Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()])
+        }
+        addresses => addresses.map(Iterator::collect),
+    }
+}
+
+/// What could be opened. A taken port is an error even if another address is free, as clients
+/// would then reach two servers by turns; else the first error counts only if nothing is open.
+fn some_of(
+    results: impl IntoIterator<Item = io::Result<TcpListener>>,
+) -> io::Result<Vec<TcpListener>> {
+    let mut open = Vec::new();
+    let mut first = None;
+    for result in results {
+        match result {
+            Ok(listener) => open.push(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(error),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    let nothing = || io::Error::new(ErrorKind::AddrNotAvailable, "the name has no address");
+    if open.is_empty() { Err(first.unwrap_or_else(nothing)) } else { Ok(open) }
+}
+
+/// Bytes of replies that the system takes before they can be sent. It would keep megabytes for a
+/// client that reads nothing; what is on its way to one that reads does not count.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX: u32 = 32 << 10;
+
+/// Listens at one address. Accepted sockets inherit the options.
+fn tcp(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Listens at a path. Nobody can connect before the permissions are set, as `listen` comes last.
+fn unix(path: &Path, config: &Config) -> io::Result<UnixListener> {
+    remove_stale(path)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(config.unix_mask))?;
+    socket.listen(i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX))?;
+    Ok(UnixListener::from_std(OwnedFd::from(socket).into()))
+}
+
+/// Removes a socket that an ended server left behind; one that answers stays.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn describe(place: &Listen, port: u16) -> String {
+    match &place.host {
+        None => format!("port {port}"),
+        Some(host) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(host) => format!("{host}:{port}"),
+    }
+}
+
+fn privileges(port: u16, error: &io::Error) -> &'static str {
+    let denied = error.kind() == ErrorKind::PermissionDenied && (1..UNPRIVILEGED).contains(&port);
+    if denied { " (ports below 1024 need privileges, use one from 1024 on)" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn clients_inherit_what_keeps_their_sockets_small_and_quick() {
+        let at = Listen { host: Some("127.0.0.1".into()), port: Some(0), ..Listen::default() };
+        let listeners = open(&Config { listen: vec![at], ..Config::default() }).unwrap();
+        let _client = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+        let accepted = loop {
+            match listeners[0].accept() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                result => break result.unwrap(),
+            }
+        };
+        let options = socket2::SockRef::from(&accepted);
+        #[cfg(target_os = "linux")]
+        assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
+        assert!(options.tcp_nodelay().unwrap());
+        assert!(options.keepalive().unwrap());
+    }
+}

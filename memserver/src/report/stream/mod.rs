@@ -1,0 +1,87 @@
+//! Answers that are too long, or take too long, to be made in one go. A stream is asked for its
+//! next piece whenever the client has taken the last one, so it holds no more than one piece, and
+//! other connections get their turns in between. It must never know a socket.
+
+mod dump;
+mod roll;
+mod sizes;
+
+use std::sync::Arc;
+
+use memproto::binary::{self, write::ReplyTo};
+use memproto::text;
+
+use crate::session::output::Output;
+use crate::state::shared::Shared;
+
+pub(crate) use dump::{CLASS_MAX, Classes, Dump, is_plain, push_encoded, push_word};
+pub(crate) use roll::{Facts, Roll};
+pub(crate) use sizes::Sizes;
+
+/// Items or connections looked at for one piece.
+const STEP: usize = 64;
+
+/// An answer under way.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// The keys of the cache.
+    Dump(Dump),
+    /// How many items there are of each size.
+    Sizes(Sizes, Format),
+    /// The connections of all workers.
+    Conns(Arc<Roll>, Format),
+}
+
+/// How statistics are framed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Format {
+    /// As lines.
+    Text,
+    /// As frames that answer this one.
+    Binary(ReplyTo),
+}
+
+impl Stream {
+    /// Appends the next piece; false if it was the last.
+    pub(crate) fn step(&mut self, shared: &Shared, out: &mut Output) -> bool {
+        match self {
+            Self::Dump(dump) => dump.step(&shared.cache, out.bytes()),
+            Self::Sizes(sizes, format) => {
+                let more = sizes.step(&shared.cache);
+                if !more {
+                    sizes.each(|name, value| format.stat(out, name, value));
+                    format.end(out);
+                }
+                more
+            }
+            Self::Conns(roll, format) => {
+                let more = roll.next(STEP, |name, value| format.stat(out, name, value));
+                if !more {
+                    format.end(out);
+                }
+                more
+            }
+        }
+    }
+
+    /// Whether it waits for something other than its client.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Conns(roll, _) if !roll.is_complete())
+    }
+}
+
+impl Format {
+    fn stat(self, out: &mut Output, name: &[u8], value: &[u8]) {
+        match self {
+            Self::Text => text::write::stat(out.bytes(), name, value),
+            Self::Binary(to) => binary::write::stat(out.bytes(), to, name, value),
+        }
+    }
+
+    fn end(self, out: &mut Output) {
+        match self {
+            Self::Text => out.put(text::write::END),
+            Self::Binary(to) => binary::write::done(out.bytes(), to, 0),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Replies on their way to one client: copied bytes with pinned values in between. It must never
+//! know a socket or a protocol.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use memcore::Handle;
+
+use crate::state::shared::{Budget, Shared};
+
+/// Beyond this many bytes replies are sent before more are made.
+const BYTES_MAX: usize = 64 << 10;
+/// The same while memory for unsent replies is scarce.
+const BYTES_SCARCE: usize = 4 << 10;
+/// Beyond this many pinned bytes likewise, because they stand in the way of eviction.
+const PINNED_MAX: usize = 1 << 20;
+/// Beyond this many pinned values likewise, because a vectored write takes few pieces.
+const PINS_MAX: usize = 16;
+/// Pieces that one write may have.
+const PIECES_MAX: usize = 64;
+/// An empty buffer keeps at most this much memory.
+const KEPT_MAX: usize = 16 << 10;
+
+/// Replies that were not sent yet.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    /// Copied bytes, of which the first `sent` are gone.
+    bytes: Vec<u8>,
+    sent: usize,
+    pins: VecDeque<Pin>,
+    /// Bytes of the first pin that are gone.
+    pin_sent: usize,
+    pinned: usize,
+    /// What was taken out of the server's budgets, and must go back: for copies of values that
+    /// could not be pinned, and for waiting until the client reads.
+    copies: Option<Loan>,
+    backlog: Option<Loan>,
+    /// Whether memory for unsent replies is scarce.
+    scarce: bool,
+}
+
+/// A value that follows the first `at` of the copied bytes.
+#[derive(Debug)]
+struct Pin {
+    at: usize,
+    value: Handle,
+}
+
+/// Bytes that go back to a budget when this is dropped.
+#[derive(Debug)]
+struct Loan {
+    shared: Arc<Shared>,
+    budget: fn(&Shared) -> &Budget,
+    bytes: usize,
+}
+
+impl Loan {
+    fn new(shared: &Arc<Shared>, budget: fn(&Shared) -> &Budget) -> Self {
+        Self { shared: Arc::clone(shared), budget, bytes: 0 }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        (self.budget)(&self.shared).give(self.bytes);
+    }
+}
+
+impl Output {
+    /// Where replies are appended.
+    #[inline(always)]
+    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Appends `bytes`.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Puts a pinned value behind the bytes so far.
+    pub(crate) fn pin(&mut self, value: Handle) {
+        if !value.is_empty() {
+            self.pinned += value.len();
+            self.pins.push_back(Pin { at: self.bytes.len(), value });
+        }
+    }
+
+    /// Books `bytes` of a copy that came out of the budget of `shared`, until all is sent.
+    pub(crate) fn charge(&mut self, shared: &Arc<Shared>, bytes: usize) {
+        let budget: fn(&Shared) -> &Budget = |shared| &shared.copies;
+        self.copies.get_or_insert_with(|| Loan::new(shared, budget)).bytes += bytes;
+    }
+
+    /// Takes note of how much memory there is for unsent replies.
+    pub(crate) fn adapt(&mut self, shared: &Shared) {
+        self.scarce = shared.backlogs.is_exhausted();
+    }
+
+    /// Makes itself small and books what is left, as it has to wait for its client.
+    pub(crate) fn settle(&mut self, shared: &Arc<Shared>) {
+        let sent = std::mem::take(&mut self.sent);
+        self.bytes.drain(..sent);
+        self.bytes.shrink_to_fit();
+        self.pins.iter_mut().for_each(|pin| pin.at -= sent);
+        let mut loan = Loan::new(shared, |shared| &shared.backlogs);
+        loan.bytes = self.bytes.capacity();
+        shared.backlogs.take_anyway(loan.bytes);
+        self.backlog = Some(loan);
+    }
+
+    /// Whether there is so much that it should be sent before more is added.
+    #[inline(always)]
+    pub(crate) fn is_full(&self) -> bool {
+        let bytes_max = if self.scarce { BYTES_SCARCE } else { BYTES_MAX };
+        self.bytes.len() >= bytes_max || self.pins.len() >= PINS_MAX || self.pinned >= PINNED_MAX
+    }
+
+    /// Whether it keeps memory from others that is scarce.
+    pub(crate) fn is_burden(&self) -> bool {
+        !self.pins.is_empty() || self.copies.is_some()
+    }
+
+    /// Bytes that are to be sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.bytes.len() - self.sent + self.pinned - self.pin_sent
+    }
+
+    /// Whether everything is sent.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len() && self.pins.is_empty()
+    }
+
+    /// The bytes, if they are all there is.
+    #[inline(always)]
+    pub(crate) fn plain(&self) -> Option<&[u8]> {
+        self.pins.is_empty().then(|| &self.bytes[self.sent..])
+    }
+
+    /// All bytes that were appended so far, pinned values left out.
+    pub(crate) fn copied(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Calls `write` with the pieces to send next.
+    pub(crate) fn with_pieces<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.pieces().filter(|p| !p.is_empty())) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+        }
+        write(&slices[..count])
+    }
+
+    /// Moves everything to the end of `to`.
+    pub(crate) fn drain_into(&mut self, to: &mut Vec<u8>) {
+        self.pieces().for_each(|piece| to.extend_from_slice(piece));
+        self.clear();
+    }
+
+    /// Notes that the next `count` bytes are sent.
+    pub(crate) fn advance(&mut self, mut count: usize) {
+        while let Some(pin) = self.pins.front() {
+            let copied = count.min(pin.at - self.sent);
+            let pinned = (count - copied).min(pin.value.len() - self.pin_sent);
+            self.sent += copied;
+            self.pin_sent += pinned;
+            count -= copied + pinned;
+            if self.sent < pin.at || self.pin_sent < pin.value.len() {
+                return;
+            }
+            self.pinned -= pin.value.len();
+            self.pin_sent = 0;
+            self.pins.pop_front();
+        }
+        self.sent += count;
+        debug_assert!(self.sent <= self.bytes.len(), "more was sent than there was");
+        if self.sent == self.bytes.len() {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything and keeps a little memory for next time.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_MAX);
+        self.pins.clear();
+        (self.copies, self.backlog) = (None, None);
+        (self.sent, self.pin_sent, self.pinned) = (0, 0, 0);
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.sent;
+        let mut gone = self.pin_sent;
+        let pins = self.pins.iter().flat_map(move |pin| {
+            let head = &self.bytes[from..pin.at];
+            from = pin.at;
+            let mut skip = std::mem::take(&mut gone);
+            let parts = pin.value.parts().map(move |part| {
+                let here = skip.min(part.len());
+                skip -= here;
+                &part[here..]
+            });
+            std::iter::once(head).chain(parts)
+        });
+        let tail = self.pins.back().map_or(self.sent, |pin| pin.at);
+        pins.chain(std::iter::once(&self.bytes[tail..]))
+    }
+}
