@@ -21,7 +21,7 @@ fi
 target/release/replay "${load[@]}" "${servers[@]}" | tee "$scratch/ratios"
 
 # hits ENGINE: its hit ratio.
-hits() { sed -n "s/.*\"engine\": \"$1\", \"hit_ratio\": \([0-9.]*\).*/\1/p" "$scratch/ratios"; }
+hits() { sed -n "s/.*\"engine\":\"$1\",\"hit_ratio\":\([0-9.]*\).*/\1/p" "$scratch/ratios"; }
 ours=$(hits memserver)
 theirs=$(hits memcached)
 [ -n "$ours" ] || fail 'the server has no hit ratio'

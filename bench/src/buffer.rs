@@ -68,7 +68,9 @@ mod tests {
     #[test]
     fn bytes_come_out_as_they_went_in() {
         let source: Vec<u8> = (0..1_000_000u32).map(|i| (i % 251) as u8).collect();
-        let (mut reader, mut buffer, mut seen) = (&source[..], Buffer::default(), Vec::new());
+        let mut reader = &source[..];
+        let mut buffer = Buffer::default();
+        let mut seen = Vec::new();
         let mut step = 1;
         while seen.len() < source.len() {
             if buffer.unread().len() < step {

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use crate::inprocess::Time;
-use crate::rng::Rng;
+use crate::rng::{RngExt as _, seeded};
 
 /// A ring of cache lines in random order; each names the next.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ impl Ring {
     pub fn new(bytes: usize) -> Self {
         let count = (bytes / size_of::<Line>()).max(1) as u32;
         let mut lines: Vec<_> = (0..count).map(Line).collect();
-        let mut rng = Rng::new(1);
+        let mut rng = seeded(1);
         // Sattolo's shuffle: the result is one cycle, never several.
         for i in (1..count).rev() {
-            lines.swap(i as usize, rng.below(i) as usize);
+            lines.swap(i as usize, rng.random_range(0..i) as usize);
         }
         Self { lines, place: 0 }
     }

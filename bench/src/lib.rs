@@ -8,7 +8,6 @@ pub mod client;
 pub mod compare;
 pub mod hist;
 pub mod inprocess;
-pub mod json;
 pub mod launch;
 pub mod load;
 pub mod lru;

@@ -163,7 +163,7 @@ const RING: u32 = 0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Rng;
+    use crate::rng::{RngExt as _, seeded};
 
     const FOREVER: u32 = u32::MAX;
 
@@ -194,11 +194,14 @@ mod tests {
 
     #[test]
     fn it_does_what_a_list_does() {
-        let (mut lru, mut list, mut rng) = (Lru::new(100), Vec::<(u64, u64)>::new(), Rng::new(1));
+        let mut lru = Lru::new(100);
+        let mut list = Vec::<(u64, u64)>::new();
+        let mut rng = seeded(1);
         for _ in 0..20_000 {
-            let (key, cost) = (u64::from(rng.below(40)), u64::from(rng.below(20)) + 1);
+            let key = rng.random_range(0..40);
+            let cost = rng.random_range(1..=20);
             let place = list.iter().position(|&(k, _)| k == key);
-            match rng.below(4) {
+            match rng.random_range(0..4) {
                 0 => {
                     lru.delete(key);
                     list.retain(|&(k, _)| k != key);

@@ -20,7 +20,8 @@ impl Ratio {
     pub fn of(ours: &[f64], theirs: &[f64]) -> Option<Self> {
         let mut ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
         ratios.sort_by(f64::total_cmp);
-        let (&least, &most) = (ratios.first()?, ratios.last()?);
+        let least = *ratios.first()?;
+        let most = *ratios.last()?;
         Some(Self { median: middle(&ratios), least, most })
     }
 }

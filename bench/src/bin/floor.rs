@@ -165,16 +165,7 @@ mod tests {
 
     #[test]
     fn each_get_gets_its_values() {
-        let got = served(
-            2,
-            1,
-            &[
-                b"get a b
-ge",
-                b"t c d
-",
-            ],
-        );
+        let got = served(2, 1, &[b"get a b\r\nge", b"t c d\r\n"]);
         let mut rest = &got[..];
         for expected in [false, false, true, false, false, true] {
             let (reply, used) = reply(rest).unwrap().unwrap();
@@ -186,18 +177,7 @@ ge",
 
     #[test]
     fn a_set_has_two_lines() {
-        let got = served(
-            0,
-            2,
-            &[
-                b"set a 0 0 1
-",
-                b"x
-set b 0 0 1
-y
-",
-            ],
-        );
+        let got = served(0, 2, &[b"set a 0 0 1\r\n", b"x\r\nset b 0 0 1\r\ny\r\n"]);
         assert_eq!(got, b"STORED\r\n".repeat(2));
     }
 }

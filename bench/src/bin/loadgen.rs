@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
-use bench::json::Object;
 use bench::load::{self, Bound, Load, Outcome};
 use bench::value::{KEY_SIZE_MAX, KEY_SIZE_MIN, Sizes};
+use serde_json::{Value, json};
 
 /// Loads a memcached-compatible server, verifies every reply, prints JSON.
 #[derive(Debug, FromArgs)]
@@ -126,36 +126,36 @@ fn checked(args: &Args) -> Result<Load, &'static str> {
     })
 }
 
-fn report(load: &Load, outcome: &Outcome) -> String {
+fn report(load: &Load, outcome: &Outcome) -> Value {
     let counts = &outcome.counts;
     let seconds = outcome.elapsed.as_secs_f64();
     let keys = counts.hits + counts.misses + counts.stored;
     let us = |q| counts.latency.quantile(q) as f64 / 1e3;
-    let mut json = Object::default()
-        .number("seconds", seconds)
-        .integer("requests", counts.requests)
-        .integer("keys", keys)
-        .integer("hits", counts.hits)
-        .integer("misses", counts.misses)
-        .integer("stored", counts.stored)
-        .integer("errors", counts.errors)
-        .integer("bytes_read", counts.bytes_read)
-        .integer("verified", u64::from(load.verify))
-        .number("requests_per_second", counts.requests as f64 / seconds)
-        .number("keys_per_second", keys as f64 / seconds)
-        .number("mean_us", counts.latency.mean() / 1e3)
-        .number("p50_us", us(0.5))
-        .number("p99_us", us(0.99))
-        .number("p999_us", us(0.999))
-        .number("p9999_us", us(0.9999))
-        .number("max_us", counts.latency.max() as f64 / 1e3);
+    let mut report = json!({
+        "seconds": seconds,
+        "requests": counts.requests,
+        "keys": keys,
+        "hits": counts.hits,
+        "misses": counts.misses,
+        "stored": counts.stored,
+        "errors": counts.errors,
+        "bytes_read": counts.bytes_read,
+        "verified": u64::from(load.verify),
+        "requests_per_second": counts.requests as f64 / seconds,
+        "keys_per_second": keys as f64 / seconds,
+        "mean_us": counts.latency.mean() / 1e3,
+        "p50_us": us(0.5),
+        "p99_us": us(0.99),
+        "p999_us": us(0.999),
+        "p9999_us": us(0.9999),
+        "max_us": counts.latency.max() as f64 / 1e3,
+    });
     if let (Some(cpu), Some(memory)) = (outcome.server_cpu_ns, outcome.server_memory) {
-        json = json
-            .integer("server_cpu_ns", cpu)
-            .number("server_ns_per_request", cpu as f64 / counts.requests.max(1) as f64)
-            .number("server_ns_per_key", cpu as f64 / keys.max(1) as f64)
-            .integer("server_resident", memory.resident)
-            .integer("server_peak", memory.peak);
+        report["server_cpu_ns"] = cpu.into();
+        report["server_ns_per_request"] = (cpu as f64 / counts.requests.max(1) as f64).into();
+        report["server_ns_per_key"] = (cpu as f64 / keys.max(1) as f64).into();
+        report["server_resident"] = memory.resident.into();
+        report["server_peak"] = memory.peak.into();
     }
-    json.finish()
+    report
 }

@@ -61,7 +61,8 @@ struct Held {
 fn run(args: &Args) -> Result<bool, Box<dyn std::error::Error>> {
     let or = |given: &[u64], usual: &[u64]| if given.is_empty() { usual } else { given }.to_vec();
     let values: Vec<u64> = args.value.iter().map(|&size| size.into()).collect();
-    let (limits, values) = (or(&args.mib, &[64]), or(&values, &[10, 100, 1000, 10_000]));
+    let limits = or(&args.mib, &[64]);
+    let values = or(&values, &[10, 100, 1000, 10_000]);
     if args.server.is_empty() {
         return Err("at least one --server NAME=COMMAND is needed".into());
     }

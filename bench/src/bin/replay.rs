@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use argh::FromArgs;
 use bench::client::Client;
-use bench::json::Object;
 use bench::launch::{Recipe, Server};
 use bench::lru::Price;
 use bench::process;
 use bench::replay::{Counts, Embedded, Replay, Simulated, replay, replay_wire};
 use bench::trace::{self, Synthetic, Trace, synthetic};
+use serde_json::json;
 
 /// Replays a trace against servers, the cache in process and plain LRU at the same budget.
 #[derive(Debug, FromArgs)]
@@ -78,14 +78,21 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (copies, mib) = budget(args, trace.working_set())?;
     let working_set = trace.working_set() * u64::from(copies);
     let print = |engine: &str, counts: &Counts, began: Instant, resident: u64| {
-        let json = Object::default()
-            .text("trace", &name)
-            .integer("copies", copies.into())
-            .integer("working_set", working_set)
-            .integer("mib", mib)
-            .text("engine", engine);
-        let json = counts.describe(json).number("seconds", began.elapsed().as_secs_f64());
-        println!("{}", json.integer("resident", resident).finish());
+        let line = json!({
+            "trace": &name,
+            "copies": copies,
+            "working_set": working_set,
+            "mib": mib,
+            "engine": engine,
+            "hit_ratio": counts.hit_ratio(),
+            "byte_hit_ratio": counts.byte_hit_ratio(),
+            "gets": counts.gets,
+            "hits": counts.hits,
+            "refused": counts.refused,
+            "seconds": began.elapsed().as_secs_f64(),
+            "resident": resident,
+        });
+        println!("{line}");
     };
     for recipe in &args.server {
         let server = Server::start(&recipe.with("{mib}", mib), args.port, None)?;

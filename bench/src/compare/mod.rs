@@ -101,7 +101,8 @@ fn measure_round(
     contenders: &mut [Contender],
     round: usize,
 ) -> Result<(), CompareError> {
-    let (count, mut slowest) = (contenders.len(), f64::INFINITY);
+    let count = contenders.len();
+    let mut slowest = f64::INFINITY;
     let order = |i: usize| (round + i) % count;
     let bound = Bound::Time(std::time::Duration::from_secs_f64(setup.seconds));
     for i in (0..count).map(order) {
@@ -109,7 +110,8 @@ fn measure_round(
         let load = Load { bound, ..scenario.load(contender) };
         let outcome = run(contender, &load)?;
         let counts = &outcome.counts;
-        let (seconds, found) = (outcome.elapsed.as_secs_f64(), counts.hits + counts.misses);
+        let seconds = outcome.elapsed.as_secs_f64();
+        let found = counts.hits + counts.misses;
         let keys = (found + counts.stored + counts.errors) as f64;
         slowest = slowest.min(counts.requests as f64 / seconds);
         contender.samples.push(Sample {

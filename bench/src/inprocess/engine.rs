@@ -1,4 +1,4 @@
-//! The caches that are compared, behind one face.
+//! The interface of a cache under measurement, and this workspace's cache behind it.
 
 use memcore::{Attrs, Cache};
 
@@ -41,26 +41,16 @@ impl Needs {
     }
 }
 
-/// All caches of this build, the own one first; without huge pages, or with them where it asks for
-/// them by itself.
-///
-/// # Panics
-/// If the cache can't be built.
-#[must_use]
-pub fn engines(needs: Needs, huge_pages: bool) -> Vec<Box<dyn Engine>> {
-    let mut builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize);
-    if !huge_pages {
-        builder = builder.huge_pages(false);
-    }
-    let own = builder.build().expect("a limit that is large enough");
-    #[cfg_attr(not(feature = "rivals"), expect(unused_mut, reason = "there are no others"))]
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Own(own))];
-    #[cfg(feature = "rivals")]
-    engines.extend(super::rivals::rivals(needs));
-    engines
-}
+/// The cache of this workspace.
+pub(super) struct Own(Cache);
 
-struct Own(Cache);
+impl Own {
+    pub(super) fn new(needs: Needs, huge_pages: bool) -> Self {
+        let builder = Cache::builder(needs.budget(OWN_OVERHEAD) as usize);
+        let builder = if huge_pages { builder } else { builder.huge_pages(false) };
+        Self(builder.build().expect("a limit that is large enough"))
+    }
+}
 
 impl Engine for Own {
     fn name(&self) -> &'static str {
@@ -86,4 +76,5 @@ impl Engine for Own {
     }
 }
 
+/// Bytes that an item takes beyond key and value.
 const OWN_OVERHEAD: usize = 42;

@@ -9,9 +9,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::engine::Engine;
 use super::{KEY_SIZE, VALUE_SIZE};
-use crate::hist::Histogram;
+use crate::hist::Latencies;
 use crate::launch;
-use crate::rng::Rng;
+use crate::rng::{RngExt as _, seeded};
 use crate::value::{KEY_SIZE_MIN, key_digits, push_value};
 use crate::zipf::Zipf;
 
@@ -85,14 +85,14 @@ impl Crowd {
     pub fn new(task: &Task, threads: usize) -> Self {
         let zipf = (task.zipf > 0.0).then(|| Zipf::new(task.keys, task.zipf));
         let stream = |thread| {
-            let mut rng = Rng::new(thread as u64 + 1);
+            let mut rng = seeded(thread as u64 + 1);
             let draw = |_| match &zipf {
                 // Popular keys shall not be neighbours in the order of storing.
                 Some(zipf) => {
                     let rank = u64::from(zipf.rank(&mut rng) - 1);
                     (rank * SPREAD % u64::from(task.keys)) as u32
                 }
-                None => rng.below(task.keys),
+                None => rng.random_range(0..task.keys),
             };
             (0..STREAM).map(draw).collect()
         };
@@ -108,12 +108,13 @@ pub struct Measured {
     /// Share of the lookups that found their key.
     pub hits: f64,
     /// Times of single operations, if asked for.
-    pub latency: Histogram,
+    pub latency: Latencies,
 }
 
 /// Stores keys `0..keys`.
 pub fn fill(engine: &dyn Engine, keys: u32) {
-    let (mut key, mut value) = ([0; KEY_SIZE], Vec::new());
+    let mut key = [0; KEY_SIZE];
+    let mut value = Vec::new();
     for index in 0..keys {
         write_key(&mut key, index);
         value.clear();
@@ -163,7 +164,7 @@ struct Part {
     ns: f64,
     lookups: u64,
     hits: u64,
-    latency: Histogram,
+    latency: Latencies,
 }
 
 /// One thread's share. The loops differ only in what they call, so that none pays for another.
@@ -212,7 +213,9 @@ impl<'a> Hand<'a> {
     fn new(engine: &'a dyn Engine) -> Self {
         let mut value = Vec::new();
         push_value(&mut value, 0, VALUE_SIZE);
-        let (key, keys, out) = ([0; KEY_SIZE], [[0; KEY_SIZE]; BATCH], Vec::with_capacity(1 << 12));
+        let key = [0; KEY_SIZE];
+        let keys = [[0; KEY_SIZE]; BATCH];
+        let out = Vec::with_capacity(1 << 12);
         Self { engine, key, keys, value, out, lookups: 0, hits: 0 }
     }
 
@@ -257,8 +260,8 @@ const SPREAD: u64 = 4_294_967_311;
 
 #[cfg(test)]
 mod tests {
-    use super::super::engine::{Needs, engines};
     use super::*;
+    use crate::inprocess::{Needs, engines};
 
     fn task(kind: Kind, zipf: f64) -> Task {
         Task { kind, keys: 2000, zipf, operations: 4000, time: Time::Wall }

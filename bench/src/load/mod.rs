@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::hist::Histogram;
+use crate::hist::Latencies;
 use crate::process::Memory;
 use crate::value::Sizes;
 use crate::wire::WireError;
@@ -84,7 +84,7 @@ pub struct Counts {
     /// Bytes of values read.
     pub bytes_read: u64,
     /// Nanoseconds from when a request was due to its last byte.
-    pub latency: Histogram,
+    pub latency: Latencies,
 }
 
 impl Counts {

@@ -1,7 +1,7 @@
 //! What is asked next. It appends requests to a buffer and remembers nothing about replies.
 
 use super::Load;
-use crate::rng::{Rng, mix};
+use crate::rng::{Rng as _, RngExt as _, SplitMix64, mix, seeded};
 use crate::value::{push_key, push_value};
 use crate::wire::push_set_line;
 use crate::zipf::Zipf;
@@ -19,7 +19,7 @@ pub(super) enum Asked {
 #[derive(Debug)]
 pub(super) struct Source {
     load: Load,
-    rng: Rng,
+    rng: SplitMix64,
     /// Ranks drawn beforehand: drawing costs more than the rest of a request.
     ranks: Vec<u32>,
     next_rank: usize,
@@ -29,7 +29,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(load: &Load, thread: usize) -> Self {
-        let mut rng = Rng::new(mix(load.seed) ^ thread as u64);
+        let mut rng = seeded(mix(load.seed) ^ thread as u64);
         let mut ranks = Vec::new();
         if load.zipf > 0.0 {
             let zipf = Zipf::new(load.keys, load.zipf);
@@ -42,7 +42,7 @@ impl Source {
     /// Appends the next request to `out`, and the numbers of its keys to `keys`.
     pub(super) fn next(&mut self, out: &mut Vec<u8>, keys: &mut impl Extend<u32>) -> Asked {
         let is_get = self.get_bound >= u64::from(u32::MAX)
-            || self.rng.bits() & u64::from(u32::MAX) < self.get_bound;
+            || self.rng.next_u64() & u64::from(u32::MAX) < self.get_bound;
         if !is_get {
             let key = self.pick();
             keys.extend([key]);
@@ -72,7 +72,7 @@ impl Source {
 
     fn pick(&mut self) -> u32 {
         if self.ranks.is_empty() {
-            return self.rng.below(self.load.keys);
+            return self.rng.random_range(0..self.load.keys);
         }
         let rank = self.ranks[self.next_rank];
         self.next_rank = (self.next_rank + 1) & (RANKS - 1);

@@ -53,7 +53,8 @@ impl<'a> Worker<'a> {
             conns.push(conn);
         }
         let source = Source::new(load, thread);
-        let (start, counts) = (Instant::now(), Counts::default());
+        let start = Instant::now();
+        let counts = Counts::default();
         Ok(Self { load, poll, conns, source, start, stop, counts })
     }
 
@@ -124,7 +125,9 @@ impl<'a> Worker<'a> {
     fn paced(&mut self, requests: u64, pace_ns: f64) -> Result<(), LoadError> {
         let start = self.start;
         let now = || nanoseconds(start);
-        let (origin, mut sent, mut turn) = (now() as f64, 0, 0);
+        let origin = now() as f64;
+        let mut sent = 0;
+        let mut turn = 0;
         let mut due: VecDeque<u64> = VecDeque::new();
         let mut events = Events::with_capacity(1024);
         loop {
@@ -149,7 +152,8 @@ impl<'a> Worker<'a> {
 
     /// Hands due requests to the connections in turn, skipping full ones.
     fn dispatch(&mut self, due: &mut VecDeque<u64>, turn: &mut usize) -> Result<(), LoadError> {
-        let (mut full, count) = (0, self.conns.len());
+        let mut full = 0;
+        let count = self.conns.len();
         while full < count {
             let Some(&due_ns) = due.front() else { break };
             let conn = &mut self.conns[*turn];

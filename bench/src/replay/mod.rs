@@ -8,8 +8,6 @@ mod wire;
 pub use local::{Embedded, Simulated, Subject, replay};
 pub use wire::{Replay, ReplayError, replay_wire};
 
-use crate::json::Object;
-
 /// What a replay counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -36,16 +34,6 @@ impl Counts {
     #[must_use]
     pub fn byte_hit_ratio(&self) -> f64 {
         self.bytes_hit as f64 / self.bytes as f64
-    }
-
-    /// Adds the counts to a JSON object.
-    #[must_use]
-    pub fn describe(&self, json: Object) -> Object {
-        json.number("hit_ratio", self.hit_ratio())
-            .number("byte_hit_ratio", self.byte_hit_ratio())
-            .integer("gets", self.gets)
-            .integer("hits", self.hits)
-            .integer("refused", self.refused)
     }
 
     fn count_get(&mut self, value_size: u32, hit: bool) {

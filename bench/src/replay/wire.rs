@@ -79,7 +79,8 @@ impl Session<'_> {
     /// Sends the owed sets and the window, reads all replies; the window's misses are owed then.
     fn exchange(&mut self) -> Result<(), ReplayError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let (sets, window) = (std::mem::take(&mut self.sets), std::mem::take(&mut self.window));
+        let sets = std::mem::take(&mut self.sets);
+        let window = std::mem::take(&mut self.window);
         for &(key, copy) in &sets {
             self.ask_set(key, copy, now);
         }

@@ -6,7 +6,7 @@ use std::thread;
 use super::door::Door;
 use super::ledger::Ledger;
 use super::{Stress, StressError, Totals};
-use crate::rng::{Rng, mix};
+use crate::rng::{RngExt as _, SplitMix64, mix, seeded};
 use crate::value::{STAMPED_MIN, push_key, push_stamped};
 use crate::zipf::Zipf;
 
@@ -16,7 +16,7 @@ pub(super) struct Actor<'a> {
     number: usize,
     door: Door,
     ledger: &'a Ledger,
-    rng: Rng,
+    rng: SplitMix64,
     zipf: Zipf,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -29,7 +29,7 @@ impl<'a> Actor<'a> {
             number,
             door,
             ledger,
-            rng: Rng::new(mix(stress.seed) ^ number as u64),
+            rng: seeded(mix(stress.seed) ^ number as u64),
             zipf: Zipf::new(ledger.keys(), 0.8),
             key: Vec::new(),
             value: Vec::new(),
@@ -40,10 +40,10 @@ impl<'a> Actor<'a> {
     /// Acts until told to stop or until something is wrong.
     pub(super) fn run(&mut self, stop: &AtomicBool) -> Result<Totals, StressError> {
         while !stop.load(Ordering::Relaxed) {
-            match self.rng.below(100) {
+            match self.rng.random_range(0..100) {
                 0..=39 => self.read(1)?,
                 40..=54 => {
-                    let width = 2 + self.rng.below(30) as usize;
+                    let width = 2 + self.rng.random_range(0..30) as usize;
                     self.read(width)?;
                 }
                 55..=59 => self.hold()?,
@@ -59,7 +59,8 @@ impl<'a> Actor<'a> {
         let wanted: Vec<u32> = (0..width).map(|_| self.pick()).collect();
         let keys: Vec<_> = wanted.iter().map(|&key| key_of(key)).collect();
         let oldest: Vec<_> = wanted.iter().map(|&key| self.ledger.oldest(key)).collect();
-        let (totals, ledger) = (&mut self.totals, self.ledger);
+        let totals = &mut self.totals;
+        let ledger = self.ledger;
         let mut hits = 0;
         self.door.get(&keys, |place, value| {
             ledger.check(wanted[place], oldest[place], value)?;
@@ -75,7 +76,8 @@ impl<'a> Actor<'a> {
 
     fn hold(&mut self) -> Result<(), StressError> {
         let key = self.pick();
-        let (ledger, totals) = (self.ledger, &mut self.totals);
+        let ledger = self.ledger;
+        let totals = &mut self.totals;
         let oldest = ledger.oldest(key);
         let held = self.door.hold(&key_of(key), thread::yield_now, |value| {
             totals.hits += 1;
@@ -87,7 +89,9 @@ impl<'a> Actor<'a> {
     }
 
     fn write(&mut self) -> Result<(), StressError> {
-        let (key, len, ttl) = (self.own(), self.length(), self.ttl());
+        let key = self.own();
+        let len = self.length();
+        let ttl = self.ttl();
         push_own_key(&mut self.key, key);
         let number = self.ledger.begin(key);
         self.value.clear();
@@ -112,7 +116,8 @@ impl<'a> Actor<'a> {
     }
 
     fn touch(&mut self) -> Result<(), StressError> {
-        let (key, ttl) = (self.pick(), self.ttl());
+        let key = self.pick();
+        let ttl = self.ttl();
         push_own_key(&mut self.key, key);
         self.totals.others += 1;
         self.door.touch(&self.key, ttl)
@@ -133,18 +138,18 @@ impl<'a> Actor<'a> {
 
     /// Mostly small, at times of several pieces, rarely huge.
     fn length(&mut self) -> usize {
-        let most = match self.rng.below(1000) {
+        let most = match self.rng.random_range(0..1000) {
             0 => 500_000,
             1..=20 => 20_000,
             21..=200 => 2000,
             _ => 200,
         };
-        STAMPED_MIN + self.rng.below(most) as usize
+        STAMPED_MIN + self.rng.random_range(0..most) as usize
     }
 
     /// Mostly for ever, otherwise so short that many end while the traffic runs.
     fn ttl(&mut self) -> u32 {
-        if self.rng.below(4) > 0 { 0 } else { 1 + self.rng.below(20) }
+        if self.rng.random_range(0..4) > 0 { 0 } else { 1 + self.rng.random_range(0..20) }
     }
 }
 

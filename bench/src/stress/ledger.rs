@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn a_key_of_all_has_no_order() {
         let ledger = Ledger::new(10, 3);
-        let (first, second) = (ledger.begin(0), ledger.begin(0));
+        let first = ledger.begin(0);
+        let second = ledger.begin(0);
         ledger.finish(0, second);
         assert!(check(&ledger, 0, first).is_ok());
         assert!((0..3).all(|actor| ledger.writes(actor, 0)));

@@ -138,7 +138,8 @@ pub fn run(stress: &Stress) -> Result<Totals, StressError> {
         doors.push(if inside { Door::inside(cache.clone()) } else { Door::connect(addr)? });
     }
     let result = thread::scope(|scope| {
-        let (stop, ledger) = (&stop, &ledger);
+        let stop = &stop;
+        let ledger = &ledger;
         let threads: Vec<_> = doors
             .into_iter()
             .enumerate()
@@ -171,7 +172,8 @@ pub fn run(stress: &Stress) -> Result<Totals, StressError> {
 fn watch(cache: &Cache, time: Duration, stop: &AtomicBool) -> Result<(), StressError> {
     let until = Instant::now() + time;
     let result = loop {
-        let (used, limit) = (cache.stats().used, cache.stats().limit);
+        let used = cache.stats().used;
+        let limit = cache.stats().limit;
         if used > limit {
             break Err(StressError::OverLimit { used, limit });
         }

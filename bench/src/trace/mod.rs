@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn keys_have_their_size_and_their_space() {
-        let (trace, mut key) = (tiny(), Vec::new());
+        let trace = tiny();
+        let mut key = Vec::new();
         trace.write_key(0, 0xab, &mut key);
         assert_eq!(key, b"ab00000000kk");
         trace.write_key(1, 1, &mut key);

@@ -1,7 +1,7 @@
 //! A trace without a file: zipf-distributed keys with ETC sizes.
 
 use super::{KeyInfo, Op, Request, Trace};
-use crate::rng::{Rng, mix};
+use crate::rng::{mix, seeded};
 use crate::value::Sizes;
 use crate::zipf::Zipf;
 
@@ -22,7 +22,7 @@ pub struct Synthetic {
 #[must_use]
 pub fn synthetic(wanted: &Synthetic) -> Trace {
     let zipf = Zipf::new(wanted.keys, wanted.exponent);
-    let mut rng = Rng::new(wanted.seed);
+    let mut rng = seeded(wanted.seed);
     let info = |key| KeyInfo {
         value_size: Sizes::Etc.of(key) as u32,
         ttl: 0,
