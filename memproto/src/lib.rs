@@ -34,25 +34,25 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
-pub mod base64;
 pub mod binary;
+mod bytes;
 mod detect;
 mod error;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod key;
 pub mod limits;
 pub mod meta;
-pub mod number;
 mod request;
-mod scan;
 mod status;
 pub mod text;
 
+pub use bytes::{Scan, number};
 pub use detect::{Protocol, detect};
 pub use error::{CloseReason, ParseError};
 pub use limits::Limits;
 pub use request::{
     Admin, Args, ArithVerb, GetVerb, KeyTooLong, Keys, Request, Shutdown, Store, StoreVerb,
 };
-pub use scan::Scan;
 pub use status::Step;

@@ -1,10 +1,10 @@
 //! Requests as values borrowed from the read buffer. It must never know how a request was
 //! found in the bytes, nor what executes it.
 
+use crate::bytes::split_word;
 use crate::error::ParseError;
 use crate::limits::MAX_KEY;
 use crate::meta::MetaRequest;
-use crate::scan::split_word;
 
 /// One command of the text framing, classic or meta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use memproto::ParseError::{
     InvalidOrDuplicateFlag, InvalidSetMode, OpaqueTooLong, TooManyFlags,
 };
 use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
-use memproto::{Limits, ParseError, Request, Scan, Step, base64, limits, text};
+use memproto::{Limits, ParseError, Request, Scan, Step, key, limits, text};
 
 fn step(line: &[u8]) -> Step<'_> {
     text::parse(line, &mut Scan::new(), &Limits::default())
@@ -129,7 +129,7 @@ fn base64_keys() {
     assert_eq!(meta("me Zm9v b\r\n").key.bytes(&mut [0; limits::MAX_KEY]), b"foo");
     let encoded = |length| {
         let mut text = Vec::new();
-        base64::encode(&mut text, &vec![0_u8; length]);
+        key::push_base64(&mut text, &vec![0_u8; length]);
         String::from_utf8(text).unwrap()
     };
     let line = format!("mg {} b\r\n", encoded(250));

@@ -46,6 +46,7 @@ mod cli;
 mod config;
 mod event_loop;
 mod exec;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod net;

@@ -30,6 +30,8 @@ const EVENTS: [&str; 9] = [
     "memserver/src/event_loop/worker.rs",
     "memserver/src/event_loop/worker_tests.rs",
 ];
+/// All that the protocols depend on.
+const PROTOCOL_DEPENDENCIES: [&str; 2] = ["base64", "thiserror"];
 /// What belongs to the wire, not to the engine.
 const WIRE_WORDS: [&str; 12] = [
     "noreply",
@@ -182,7 +184,7 @@ fn dependencies(member: &str) -> Vec<String> {
 
 #[test]
 fn the_protocols_stand_alone() {
-    assert_eq!(dependencies("memproto"), ["thiserror"]);
+    assert_eq!(dependencies("memproto"), PROTOCOL_DEPENDENCIES);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Target `meta_flags`: one meta line.
 
+use crate::bytes::number::{push_i64, push_u64};
 use crate::limits::{Limits, MAX_KEY, MAX_META_TOKENS, MAX_OPAQUE};
 use crate::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
-use crate::number::{push_i64, push_u64};
 use crate::request::Request;
-use crate::{ParseError, Scan, Step, base64, text};
+use crate::{ParseError, Scan, Step, key, text};
 
 /// The first byte chooses the command, the rest is its line: it is answered at once, and a
 /// request survives a round trip.
@@ -59,7 +59,7 @@ fn plain_line(meta: &MetaRequest<'_>, key: &[u8]) -> Vec<u8> {
         MetaCommand::Debug => b"me ".to_vec(),
     };
     if meta.key.base64 {
-        base64::encode(&mut line, key);
+        key::push_base64(&mut line, key);
     } else {
         line.extend_from_slice(key);
     }

@@ -1,8 +1,8 @@
 //! Target `text_line`: a stream of classic and meta commands.
 
 use super::{LIMITS, Used};
+use crate::bytes::number::{push_i64, push_u64};
 use crate::limits::{Limits, MAX_KEY, MAX_TEXT_VALUE};
-use crate::number::{push_i64, push_u64};
 use crate::request::{ArithVerb, GetVerb, Request, Store, StoreVerb};
 use crate::{Scan, Step, text};
 

@@ -1,7 +1,7 @@
 //! Meta flags: the letters that exist, the set of those present, and their tokens in order. It
 //! must never know what a flag does.
 
-use crate::scan::split_word;
+use crate::bytes::split_word;
 
 /// The letters present on a meta line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +59,9 @@ impl Taken {
 }
 
 impl FlagSet {
+    /// No letter.
+    pub(super) const NONE: Self = Self(0);
+
     pub(super) const fn of(letters: &[u8]) -> Self {
         let mut set = Self(0);
         let mut rest = letters;

@@ -27,4 +27,4 @@ pub mod write;
 pub use flags::{Flag, FlagSet, Flags};
 pub use request::{ArithMode, MetaCommand, MetaKey, MetaRequest, SetMode};
 
-pub(crate) use parse::{command, parse, parse_plain};
+pub(crate) use parse::{command, parse, read_plain};

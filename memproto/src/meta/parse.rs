@@ -2,15 +2,15 @@
 //! known flag is accepted by every command, and its number is checked even where it is ignored.
 
 use super::flags::{Flag, FlagSet, Flags, Refusal, Taken};
-use super::request::{ArithMode, MetaCommand, MetaKey, MetaRequest, SetMode};
-use crate::base64;
+use super::request::{ArithMode, MetaCommand, MetaRequest, SetMode};
+use crate::bytes::number::{parse_i32, parse_u32, parse_u64};
+use crate::bytes::{Cursor, find_blank, find_near_blank, split_word};
 use crate::error::ParseError;
-use crate::limits::{Limits, MAX_KEY, MAX_META_TOKENS, MAX_OPAQUE, MAX_TEXT_VALUE};
-use crate::number::{parse_i32, parse_u32, parse_u64};
+use crate::key;
+use crate::limits::{MAX_KEY, MAX_META_TOKENS, MAX_OPAQUE, MAX_TEXT_VALUE};
 use crate::request::Request;
-use crate::scan::{Cursor, Scan, find_blank, find_near_blank, split_word};
 use crate::status::Step;
-use crate::text::{Line, block_len, parse_len, parse_line};
+use crate::text::{Line, block_len, parse_len};
 
 /// The command of the letter behind `m`.
 #[inline]
@@ -28,29 +28,11 @@ pub(crate) const fn command(letter: u8) -> Option<MetaCommand> {
 /// Bytes of `mg `.
 const COMMAND: usize = 3;
 
-/// The hot path: `buf` begins with `mg ` or the like.
+/// Reads a line as every client library writes it, with single spaces and CRLF, into `request`, and
+/// returns its length; `buf` begins with `mg ` or the like. None if anything about the line is
+/// unusual, wrong or missing.
 #[inline]
-pub(crate) fn parse_plain<'a>(
-    letter: u8,
-    buf: &'a [u8],
-    scan: &mut Scan,
-    limits: &Limits,
-) -> Step<'a> {
-    if let Some(command) = command(letter).filter(|command| *command != MetaCommand::Debug) {
-        let mut request = new_request(command, &[], 0, Flags::default());
-        if let Some(consumed) = read_plain(&mut request, buf)
-            && consumed <= limits.line
-        {
-            return Step::Request { consumed, request: Request::Meta(request) };
-        }
-    }
-    parse_line(buf, scan, limits)
-}
-
-/// Reads a line as every client library writes it, with single spaces and CRLF: its length. None
-/// if anything about it is unusual, wrong or missing: then the general way has the answer.
-#[inline]
-fn read_plain<'a>(request: &mut MetaRequest<'a>, buf: &'a [u8]) -> Option<usize> {
+pub(crate) fn read_plain<'a>(request: &mut MetaRequest<'a>, buf: &'a [u8]) -> Option<usize> {
     let args = buf.get(COMMAND..)?;
     let (key, mut rest) = args.split_at_checked(find_blank(args)?)?;
     if !(1..=MAX_KEY).contains(&key.len()) {
@@ -113,35 +95,13 @@ pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
         };
         (len, swallow, rest) = (announced, block_len(announced), flags);
     }
-    let mut request = new_request(command, key, len, Flags::new(rest));
+    let mut request = MetaRequest::new(command);
+    request.key.raw = key;
+    request.len = len;
+    request.flags = Flags::new(rest);
     match read_flags(&mut request).and_then(|()| check_key(&request)) {
         Ok(()) => line.accept(Request::Meta(request)),
         Err(error) => line.reject_block(reported(&request, error), swallow, false),
-    }
-}
-
-fn new_request<'a>(
-    command: MetaCommand,
-    key: &'a [u8],
-    len: u32,
-    flags: Flags<'a>,
-) -> MetaRequest<'a> {
-    MetaRequest {
-        command,
-        key: MetaKey { raw: key, base64: false },
-        set: FlagSet::default(),
-        flags,
-        len,
-        client_flags: 0,
-        set_mode: SetMode::default(),
-        arith_mode: ArithMode::default(),
-        delta: 1,
-        initial: 0,
-        ttl: 0,
-        vivify: 0,
-        recache: 0,
-        compare: 0,
-        version: 0,
     }
 }
 
@@ -232,7 +192,7 @@ fn check_key(request: &MetaRequest<'_>) -> Result<(), ParseError> {
     let key = request.key;
     if key.base64 {
         // Decoded here to prove it possible; the server decodes it again where it needs the key.
-        let decoded = base64::decode(key.raw, &mut [0; MAX_KEY]).is_some();
+        let decoded = key::decode_base64(key.raw, &mut [0; MAX_KEY]).is_some();
         return if decoded { Ok(()) } else { Err(ParseError::BadKeyEncoding) };
     }
     if key.raw.len() <= MAX_KEY { Ok(()) } else { Err(ParseError::BadLineFormat) }

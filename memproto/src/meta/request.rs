@@ -63,7 +63,7 @@ impl<'a> MetaKey<'a> {
     {
         if self.base64 {
             // The parser has decoded it once to prove that this succeeds.
-            crate::base64::decode(self.raw, scratch).unwrap_or_default()
+            crate::key::decode_base64(self.raw, scratch).unwrap_or_default()
         } else {
             self.raw
         }
@@ -102,6 +102,28 @@ pub struct MetaRequest<'a> {
 }
 
 impl<'a> MetaRequest<'a> {
+    /// A request without a key and without flags.
+    #[inline(always)]
+    pub(crate) const fn new(command: MetaCommand) -> Self {
+        Self {
+            command,
+            key: MetaKey { raw: &[], base64: false },
+            set: FlagSet::NONE,
+            flags: Flags::new(&[]),
+            len: 0,
+            client_flags: 0,
+            set_mode: SetMode::Set,
+            arith_mode: ArithMode::Incr,
+            delta: 1,
+            initial: 0,
+            ttl: 0,
+            vivify: 0,
+            recache: 0,
+            compare: 0,
+            version: 0,
+        }
+    }
+
     /// Whether flag `letter` was given.
     #[must_use]
     #[inline]

@@ -2,7 +2,7 @@
 //! returned flags in request order, each behind a space, then [`end`]. It must never know which
 //! flags a command returns.
 
-use crate::number::{push_i64, push_u64};
+use crate::bytes::number::{push_i64, push_u64};
 
 /// mg miss, me miss.
 pub const EN: &[u8] = b"EN\r\n";

@@ -4,10 +4,10 @@
 use thiserror::Error;
 
 use super::BLOCK_END;
+use crate::bytes::number::parse_u32;
+use crate::bytes::{Scan, find_line_feed};
 use crate::limits::{MAX_AUTH_TOKEN, MAX_LINE, MIN_LINE};
-use crate::number::parse_u32;
 use crate::request::Args;
-use crate::scan::{Scan, find_line_feed};
 
 /// Why a connection is still not authenticated. The [`std::fmt::Display`] form is the reply
 /// line without its terminator; the peer may try again.

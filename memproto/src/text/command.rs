@@ -1,12 +1,12 @@
 //! The classic commands that are neither retrieval nor storage. It must never interpret the
 //! words of statistics and administration: they are the server's.
 
-use super::parse::Line;
+use super::line::Line;
+use crate::bytes::number::{parse_i32, parse_u32, parse_u64};
+use crate::bytes::{Cursor, Stop, ends_in_noreply, split_word};
 use crate::error::ParseError;
 use crate::limits::MAX_KEY;
-use crate::number::{parse_i32, parse_u32, parse_u64};
 use crate::request::{Admin, Args, ArithVerb, Request, Shutdown};
-use crate::scan::{Cursor, Stop, ends_in_noreply, split_word};
 use crate::status::Step;
 
 pub(super) fn arith(line: Line<'_>, verb: ArithVerb) -> Step<'_> {

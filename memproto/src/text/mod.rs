@@ -22,6 +22,7 @@
 
 mod auth;
 mod command;
+mod line;
 mod parse;
 mod retrieve;
 mod store;
@@ -34,5 +35,4 @@ pub use parse::parse;
 /// [`crate::ParseError::BadDataChunk`].
 pub const BLOCK_END: [u8; 2] = *b"\r\n";
 
-pub(crate) use parse::{Line, parse_line};
-pub(crate) use store::{block_len, parse_len};
+pub(crate) use line::{Line, block_len, parse_len};

@@ -1,12 +1,13 @@
 //! From the front of a buffer to one line, and from its first word to the command. It must
 //! never know what the words of a single command mean.
 
+use super::line::{Line, partial};
 use super::{command, retrieve, store};
+use crate::bytes::{Cursor, Scan, Stop, find_line_feed, trim_start, word_end};
 use crate::error::{CloseReason, ParseError};
-use crate::limits::{Limits, MAX_LEADING_SPACES, MIN_LINE};
-use crate::meta;
+use crate::limits::{Limits, MIN_LINE};
+use crate::meta::{self, MetaCommand, MetaRequest};
 use crate::request::{Admin, ArithVerb, GetVerb, Request, StoreVerb};
-use crate::scan::{Cursor, Scan, Stop, ends_in_noreply, find_line_feed, trim_start, word_end};
 use crate::status::Step;
 
 /// Bytes of a command that are looked at to tell it from others.
@@ -17,16 +18,14 @@ const COMMAND: usize = 4;
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     if scan.seen == 0 {
-        // The commands that make up nearly all traffic are read without looking for the end of
-        // the line first; whatever is unusual about them is left to the general way.
+        // The commands that make up nearly all traffic are read in one pass, without looking for
+        // the end of the line first; anything unusual is left to `parse_line`.
         match buf.first_chunk() {
-            Some(b"get ") => return retrieve::parse_get(GetVerb::Get, buf, scan, limits),
+            Some(b"get ") => return plain_get(GetVerb::Get, buf, scan, limits),
             Some(b"set ") => {
                 return plain(buf, scan, limits, |line| store::plain(StoreVerb::Set, line));
             }
-            Some(&[b'm', letter, b' ', _]) => {
-                return meta::parse_plain(letter, buf, scan, limits);
-            }
+            Some(&[b'm', letter, b' ', _]) => return plain_meta(letter, buf, scan, limits),
             Some(word) => return parse_rarer(word, buf, scan, limits),
             None => {}
         }
@@ -44,9 +43,7 @@ fn parse_rarer<'a>(
     use ArithVerb::{Decr, Incr};
     use StoreVerb::{Add, Cas};
     match word {
-        b"gets" if buf.get(COMMAND) == Some(&b' ') => {
-            retrieve::parse_get(GetVerb::Gets, buf, scan, limits)
-        }
+        b"gets" if buf.get(COMMAND) == Some(&b' ') => plain_get(GetVerb::Gets, buf, scan, limits),
         b"add " => plain(buf, scan, limits, |line| store::plain(Add, line)),
         b"cas " => plain(buf, scan, limits, |line| store::plain(Cas, line)),
         b"incr" => plain(buf, scan, limits, |line| command::plain_arith(Incr, line)),
@@ -80,14 +77,51 @@ fn plain<'a>(
     }
 }
 
+/// The same for get and gets, whose lines may be longer.
+#[inline]
+fn plain_get<'a>(verb: GetVerb, buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    let command = if verb == GetVerb::Gets { b"gets ".len() } else { b"get ".len() };
+    let mut line = Cursor::new(buf.get(command..).unwrap_or_default());
+    match retrieve::plain(verb, &mut line) {
+        Ok(request) => {
+            let consumed = buf.len() - line.remaining();
+            if consumed > limits.line && consumed > limits.get_line {
+                return Step::Close(CloseReason::LineTooLong);
+            }
+            Step::Request { consumed, request }
+        }
+        Err(Stop::End) => partial(buf, scan, limits),
+        Err(Stop::Other) => {
+            // What was read holds no line feed.
+            scan.seen = buf.len() - line.remaining();
+            parse_line(buf, scan, limits)
+        }
+    }
+}
+
+/// The same for a meta command of this letter.
+#[inline]
+fn plain_meta<'a>(letter: u8, buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    // me is only for debugging, and ignores most of its flags.
+    if let Some(command) = meta::command(letter).filter(|command| *command != MetaCommand::Debug) {
+        let mut request = MetaRequest::new(command);
+        if let Some(consumed) = meta::read_plain(&mut request, buf)
+            && consumed <= limits.line
+        {
+            return Step::Request { consumed, request: Request::Meta(request) };
+        }
+    }
+    parse_line(buf, scan, limits)
+}
+
 /// The general way: find the line, then split it.
-pub(crate) fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     let Some(end) = find_line_feed(buf, scan.seen) else {
         return partial(buf, scan, limits);
     };
     scan.seen = 0;
     let consumed = end + 1;
-    if consumed > limits.line && consumed > line_limit(buf, limits) {
+    if consumed > limits.line && consumed > super::line::limit(buf, limits) {
         return Step::Close(CloseReason::LineTooLong);
     }
     let line = buf.get(..end).unwrap_or_default();
@@ -96,60 +130,6 @@ pub(crate) fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) ->
         return Line { consumed, args: line }.reject(ParseError::BadLineFormat);
     }
     dispatch(line, consumed)
-}
-
-/// No line feed in the whole of `buf`: wait, unless the line is too long already.
-#[cold]
-pub(super) fn partial<'a>(buf: &[u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    if buf.len() >= limits.line && buf.len() >= line_limit(buf, limits) {
-        scan.seen = 0;
-        return Step::Close(CloseReason::LineTooLong);
-    }
-    scan.seen = buf.len();
-    Step::Partial
-}
-
-/// The longest line that may begin like `buf`.
-#[cold]
-fn line_limit(buf: &[u8], limits: &Limits) -> usize {
-    let spaces = buf.iter().take(MAX_LEADING_SPACES).take_while(|&&b| b == b' ').count();
-    let line = buf.get(spaces..).unwrap_or_default();
-    let retrieval = [&b"get "[..], b"gets ", b"gat ", b"gats "].iter().any(|w| line.starts_with(w));
-    if retrieval { limits.get_line.max(limits.line) } else { limits.line }
-}
-
-/// One whole line behind its command word.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Line<'a> {
-    /// Bytes of the line with its terminator.
-    pub(crate) consumed: usize,
-    /// The bytes behind the command word, no space in front.
-    pub(crate) args: &'a [u8],
-}
-
-impl<'a> Line<'a> {
-    #[inline]
-    pub(crate) const fn accept(self, request: Request<'a>) -> Step<'a> {
-        Step::Request { consumed: self.consumed, request }
-    }
-
-    pub(crate) const fn reject(self, error: ParseError) -> Step<'a> {
-        self.reject_block(error, 0, false)
-    }
-
-    pub(crate) const fn reject_block(
-        self,
-        error: ParseError,
-        swallow: u32,
-        noreply: bool,
-    ) -> Step<'a> {
-        Step::Reject { consumed: self.consumed, error, swallow, noreply }
-    }
-
-    /// Whether the line ends in `noreply`, for commands that have no key in front of it.
-    pub(crate) fn noreply(self) -> bool {
-        ends_in_noreply(self.args)
-    }
 }
 
 fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
@@ -226,7 +206,7 @@ fn unknown(line: Line<'_>) -> Step<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::looked;
+    use crate::bytes::looked;
 
     /// Bytes looked at until `line` is there, which arrives in pieces of `size` bytes.
     fn looked_at(line: &[u8], size: usize) -> usize {

@@ -1,12 +1,11 @@
 //! set, add, replace, append, prepend, cas: one header line; the data block is not looked at.
 
-use super::BLOCK_END;
-use super::parse::Line;
+use super::line::{Line, block_len, parse_len};
+use crate::bytes::number::{parse_i32, parse_u32, parse_u64};
+use crate::bytes::{Cursor, Stop, ends_in_noreply};
 use crate::error::ParseError;
 use crate::limits::{MAX_KEY, MAX_TEXT_VALUE};
-use crate::number::{parse_i32, parse_u32, parse_u64};
 use crate::request::{Args, Request, Store, StoreVerb};
-use crate::scan::{Cursor, Stop, ends_in_noreply};
 use crate::status::Step;
 
 /// A storage header behind its command.
@@ -53,14 +52,4 @@ pub(super) fn store(line: Line<'_>, verb: StoreVerb) -> Step<'_> {
         }
         _ => line.reject_block(ParseError::BadLineFormat, block_len(len), noreply),
     }
-}
-
-/// The length of a data block, without its terminator.
-pub(crate) fn parse_len(word: &[u8]) -> Option<u32> {
-    parse_u32(word).filter(|&len| len <= MAX_TEXT_VALUE)
-}
-
-/// The bytes of a data block, with its terminator.
-pub(crate) const fn block_len(len: u32) -> u32 {
-    len.saturating_add(BLOCK_END.len() as u32)
 }

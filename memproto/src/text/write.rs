@@ -1,7 +1,7 @@
 //! Replies of the classic text commands, appended to the caller's buffer. It must never know
 //! how a result came about.
 
-use crate::number::push_u64;
+use crate::bytes::number::push_u64;
 
 /// Storage: stored.
 pub const STORED: &[u8] = b"STORED\r\n";

@@ -35,6 +35,7 @@ impl Name {
     }
 
     /// The word that says so in front of the flags.
+    #[cfg(feature = "fuzzing")]
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Memserver => "memserver",

@@ -8,6 +8,7 @@
 
 mod check;
 mod flags;
+#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod getopt;
 mod help;

@@ -8,14 +8,13 @@ use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
 use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
 use memproto::number::{Decimal, push_i64, push_u64};
-use memproto::{base64, text};
+use memproto::{key, text};
 
 use super::arith::OUT_OF_MEMORY;
 use super::expiries::Expiries;
 use super::get::{Delivered, NO_ROOM};
 use super::store::{Outcome, Terms, error_line};
 use super::{Exec, INLINE_MAX};
-use crate::report::stream::is_plain;
 use crate::session::output::Output;
 
 /// A number that was to be created found no memory.
@@ -132,7 +131,7 @@ impl Exec<'_> {
                 }
                 b's' => write::flag_u64(out, b's', meta.value_len as u64),
                 b't' => write::flag_i64(out, b't', time_left(expiry, now())),
-                b'k' => echo_key(name, meta.marked || !is_plain(name), out),
+                b'k' => echo_key(name, meta.marked || !key::is_plain(name), out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}
             }
@@ -256,8 +255,8 @@ impl Exec<'_> {
         let now = self.shared.cache.now();
         let out = out.bytes();
         out.extend_from_slice(b"ME ");
-        if meta.marked || !is_plain(key.bytes()) {
-            base64::encode(out, key.bytes());
+        if meta.marked || !key::is_plain(key.bytes()) {
+            key::push_base64(out, key.bytes());
         } else {
             out.extend_from_slice(key.bytes());
         }
@@ -356,7 +355,7 @@ impl Exec<'_> {
 fn echo_key(name: &[u8], encoded: bool, out: &mut Vec<u8>) {
     write::flag(out, b'k');
     if encoded {
-        base64::encode(out, name);
+        key::push_base64(out, name);
         write::flag(out, b'b');
     } else {
         out.extend_from_slice(name);

@@ -142,11 +142,13 @@ impl Session {
     }
 
     /// What the next byte of input is.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn framing(&self) -> Framing {
         self.framing
     }
 
     /// The protocol, once it is known.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn protocol(&self) -> Option<Protocol> {
         self.protocol
     }

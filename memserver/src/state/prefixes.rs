@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
+use memproto::key::push_word;
 use memproto::number::push_u64;
 use parking_lot::Mutex;
-
-use crate::report::stream::push_word;
 
 /// Prefixes beyond this many are not counted.
 const PREFIXES_MAX: usize = 65_536;

@@ -81,6 +81,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The common ground of a server for `cache`.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn new(cache: Cache, config: Arc<Config>) -> Arc<Self> {
         Self::with_evictions(cache, config, Evictions::new())
     }

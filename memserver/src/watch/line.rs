@@ -4,9 +4,9 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use memcore::{Expiry, Meta, Removal};
+use memproto::key::push_escaped;
 
 use crate::net::socket::Peer;
-use crate::report::stream::push_encoded;
 
 /// Bytes of a request that are shown.
 const SHOWN_MAX: usize = 256;
@@ -147,7 +147,7 @@ pub(super) fn resized(out: &mut Vec<u8>, bytes: usize) {
 
 fn key(out: &mut Vec<u8>, kind: &str, key: &[u8]) {
     put(out, format_args!("type={kind} key="));
-    push_encoded(out, key);
+    push_escaped(out, key);
 }
 
 fn put_peer(out: &mut Vec<u8>, peer: &Peer) {

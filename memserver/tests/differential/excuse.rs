@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use memproto::base64;
 use memproto::binary::Opcode;
+use memproto::key;
 use memproto::limits::MAX_KEY;
 
 use crate::play::{End, Reply};
@@ -68,7 +68,7 @@ impl Seen<'_> {
     fn name(&self) -> Vec<u8> {
         let word = self.words().nth(1).unwrap_or_default();
         let mut name = [0; MAX_KEY];
-        match base64::decode(word, &mut name) {
+        match key::decode_base64(word, &mut name) {
             Some(name) if self.has(b'b') => name.to_vec(),
             _ => word.to_vec(),
         }
@@ -490,7 +490,7 @@ fn without_marks(reply: &[u8]) -> Vec<u8> {
 /// A reply without the key, however it is spelled.
 fn without_key(reply: &[u8], name: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
-    base64::encode(&mut encoded, name);
+    key::push_base64(&mut encoded, name);
     let marked = [&encoded, &b" b"[..]].concat();
     for spelled in [&marked, &encoded, name] {
         for lead in [&b"ME "[..], b" k"] {

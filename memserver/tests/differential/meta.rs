@@ -1,6 +1,6 @@
 //! Meta requests, good and bad.
 
-use memproto::base64;
+use memproto::key;
 
 use crate::classic::block;
 use crate::material::{exptime, name, nonsense, number, value, word};
@@ -26,7 +26,7 @@ pub(crate) fn unit(random: &mut Random, recent: bool) -> Unit {
     let encoded = random.percent(20);
     if encoded {
         let mut text = Vec::new();
-        base64::encode(&mut text, &name(random));
+        key::push_base64(&mut text, &name(random));
         unit.put(text);
     } else {
         unit.put(word(random));

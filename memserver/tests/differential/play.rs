@@ -136,7 +136,7 @@ fn clear(control: &mut dyn Line) {
         if key.is_ascii() && !key.contains(&7) {
             requests.extend(key);
         } else {
-            memproto::base64::encode(&mut requests, &key);
+            memproto::key::push_base64(&mut requests, &key);
             requests.extend(b" b");
         }
         requests.extend(b" q\r\n");

@@ -1,7 +1,7 @@
 //! Walks over all keys: metadump, mgdump and cachedump.
 
 use memcore::{Cache, Cursor, Expiry, Meta};
-use memproto::base64;
+use memproto::key::{is_plain, push_base64, push_escaped, push_word};
 use memproto::number::{parse_u32, push_i64, push_u64};
 use memproto::text::write::{END, OK};
 
@@ -136,7 +136,7 @@ impl Style {
 /// `key=... exp=... la=... cas=... fetch=... cls=... size=... flags=... `, with that last space.
 fn meta_line(key: &[u8], meta: &Meta, versions: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"key=");
-    push_encoded(out, key);
+    push_escaped(out, key);
     out.extend_from_slice(b" exp=");
     match meta.expiry {
         Expiry::Never => out.extend_from_slice(b"-1"),
@@ -160,7 +160,7 @@ fn meta_line(key: &[u8], meta: &Meta, versions: bool, out: &mut Vec<u8>) {
 fn key_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b"mg ");
     if meta.marked || !is_plain(key) {
-        base64::encode(out, key);
+        push_base64(out, key);
         out.extend_from_slice(b" b");
     } else {
         out.extend_from_slice(key);
@@ -183,30 +183,6 @@ fn item_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b" s]\r\n");
 }
 
-/// Whether a key can stand on a line, whoever has stored it.
-pub(crate) fn is_plain(key: &[u8]) -> bool {
-    // Without an end on the way the bytes are compared sixteen at a time.
-    !key.iter().fold(false, |any, &byte| any | (byte <= b' ') | (byte == 0x7f))
-}
-
-/// Appends `key` as it is, or encoded if it can't stand on a line.
-pub(crate) fn push_word(out: &mut Vec<u8>, key: &[u8]) {
-    if is_plain(key) { out.extend_from_slice(key) } else { push_encoded(out, key) }
-}
-
-/// Appends `key`, all but unreserved characters as `%XX`, so that it is one word of one line.
-pub(crate) fn push_encoded(out: &mut Vec<u8>, key: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &byte in key {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(byte);
-        } else {
-            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-            out.extend_from_slice(&[b'%', high, low]);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,12 +196,5 @@ mod tests {
         for bad in [&b""[..], b"0", b"64", b"1,", b"1,x", b"-1", b"ALL", b"4294967297"] {
             assert_eq!(Classes::parse(bad), None, "{}", bad.escape_ascii());
         }
-    }
-
-    #[test]
-    fn keys_become_one_word() {
-        let mut out = Vec::new();
-        push_encoded(&mut out, b"aZ9-._~ %\n\xff");
-        assert_eq!(out, b"aZ9-._~%20%25%0A%FF");
     }
 }

@@ -14,7 +14,7 @@ use memproto::text;
 use crate::session::output::Output;
 use crate::state::shared::Shared;
 
-pub(crate) use dump::{CLASS_MAX, Classes, Dump, is_plain, push_encoded, push_word};
+pub(crate) use dump::{CLASS_MAX, Classes, Dump};
 pub(crate) use roll::{Facts, Roll};
 pub(crate) use sizes::Sizes;
 

@@ -1,7 +1,4 @@
-//! Finding the ends of lines and words, and the memory of how far that search has come. The
-//! only file that searches bytes; it must never know a command.
-
-use crate::limits::MAX_KEY;
+//! Searches bytes for the ends of lines and words, and remembers how far a search has come.
 
 /// How far the front of a buffer has been searched without success, so that no byte is searched
 /// twice while a line or frame arrives in pieces.
@@ -22,9 +19,9 @@ impl Scan {
     }
 }
 
-/// Tells tests how many bytes were looked at.
+/// Counts the bytes that were looked at, in tests.
 #[inline(always)]
-fn note(_bytes: usize) {
+pub(super) fn note(_bytes: usize) {
     #[cfg(test)]
     looked::note(_bytes);
 }
@@ -37,7 +34,7 @@ pub(crate) mod looked {
 
     thread_local!(static BYTES: Cell<usize> = const { Cell::new(0) });
 
-    pub(super) fn note(bytes: usize) {
+    pub(in crate::bytes) fn note(bytes: usize) {
         BYTES.set(BYTES.get() + bytes);
     }
 
@@ -86,7 +83,7 @@ const fn blanks(word: u64) -> u64 {
     word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS
 }
 
-/// Index of the first hit, by two tests of the same: for a byte, and for eight of them.
+/// Index of the first hit. `is_hit` tests one byte, `hits` does the same for eight at once.
 #[inline(always)]
 fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) -> Option<usize> {
     let start = skip_sixteens(bytes, &is_hit);
@@ -202,96 +199,6 @@ pub(crate) fn ends_in_noreply(args: &[u8]) -> bool {
         args = rest;
     }
     args.strip_suffix(b"noreply").is_some_and(|rest| matches!(rest.last(), None | Some(b' ')))
-}
-
-/// A cursor over the front of a buffer that may end anywhere. Each step either advances, finds
-/// something else, or finds that the bytes do not reach that far.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor<'a> {
-    rest: &'a [u8],
-}
-
-/// The outcome of a [`Cursor`] step that did not advance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// The bytes end before the answer, and none of them was a line feed.
-    End,
-    /// Something else stands there.
-    Other,
-}
-
-impl<'a> Cursor<'a> {
-    #[inline]
-    pub(crate) const fn new(rest: &'a [u8]) -> Self {
-        Self { rest }
-    }
-
-    #[inline]
-    pub(crate) const fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
-    /// What follows.
-    #[inline]
-    pub(crate) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// Exactly `literal`.
-    #[inline]
-    pub(crate) fn literal(&mut self, literal: &[u8]) -> Result<(), Stop> {
-        match self.rest.strip_prefix(literal) {
-            Some(rest) => self.rest = rest,
-            None if literal.starts_with(self.rest) => return Err(Stop::End),
-            None => return Err(Stop::Other),
-        }
-        Ok(())
-    }
-
-    /// A key of legal length, printable, and the one space behind it.
-    #[inline(always)]
-    pub(crate) fn key(&mut self) -> Result<&'a [u8], Stop> {
-        let key = self.last_key()?;
-        self.rest = self.rest.strip_prefix(b" ").ok_or(Stop::Other)?;
-        Ok(key)
-    }
-
-    /// The same where nothing has to follow; whatever does is left.
-    #[inline(always)]
-    pub(crate) fn last_key(&mut self) -> Result<&'a [u8], Stop> {
-        let end = find_blank(self.rest).ok_or(Stop::End)?;
-        let (key, rest) = self.rest.split_at_checked(end).ok_or(Stop::End)?;
-        self.rest = rest;
-        if (1..=MAX_KEY).contains(&key.len()) { Ok(key) } else { Err(Stop::Other) }
-    }
-
-    /// One to nineteen digits, which can't exceed 64 bits; the byte behind them is left.
-    #[inline(always)]
-    pub(crate) fn number(&mut self) -> Result<u64, Stop> {
-        let mut value = 0_u64;
-        let mut rest = self.rest.iter();
-        loop {
-            let digit = rest.as_slice().first().ok_or(Stop::End)?.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            value = value.wrapping_mul(10).wrapping_add(digit.into());
-            rest.next();
-        }
-        let digits = self.rest.len().wrapping_sub(rest.len());
-        note(digits);
-        self.rest = rest.as_slice();
-        if (1..=19).contains(&digits) { Ok(value) } else { Err(Stop::Other) }
-    }
-
-    /// ` noreply`, if that follows, and the end of the line.
-    #[inline]
-    pub(crate) fn noreply(&mut self) -> Result<bool, Stop> {
-        match self.literal(b"\r\n") {
-            Ok(()) => Ok(false),
-            Err(_) => self.literal(b" noreply\r\n").map(|()| true),
-        }
-    }
 }
 
 #[cfg(test)]

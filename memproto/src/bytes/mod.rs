@@ -1,0 +1,13 @@
+//! Bytes without meaning: where a line or a word ends, and what number its digits are.
+
+mod cursor;
+pub mod number;
+mod search;
+
+pub(crate) use cursor::{Cursor, Stop};
+pub use search::Scan;
+#[cfg(test)]
+pub(crate) use search::looked;
+pub(crate) use search::{
+    ends_in_noreply, find_blank, find_line_feed, find_near_blank, split_word, trim_start, word_end,
+};

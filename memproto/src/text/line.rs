@@ -1,0 +1,73 @@
+//! One line of the text framing and the data block it announces, as every command sees them.
+
+use super::BLOCK_END;
+use crate::bytes::number::parse_u32;
+use crate::bytes::{Scan, ends_in_noreply};
+use crate::error::{CloseReason, ParseError};
+use crate::limits::{Limits, MAX_LEADING_SPACES, MAX_TEXT_VALUE};
+use crate::request::Request;
+use crate::status::Step;
+
+/// One whole line behind its command word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    /// Bytes of the line with its terminator.
+    pub(crate) consumed: usize,
+    /// The bytes behind the command word, no space in front.
+    pub(crate) args: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    #[inline]
+    pub(crate) const fn accept(self, request: Request<'a>) -> Step<'a> {
+        Step::Request { consumed: self.consumed, request }
+    }
+
+    pub(crate) const fn reject(self, error: ParseError) -> Step<'a> {
+        self.reject_block(error, 0, false)
+    }
+
+    pub(crate) const fn reject_block(
+        self,
+        error: ParseError,
+        swallow: u32,
+        noreply: bool,
+    ) -> Step<'a> {
+        Step::Reject { consumed: self.consumed, error, swallow, noreply }
+    }
+
+    /// Whether the line ends in `noreply`, for commands that have no key in front of it.
+    pub(crate) fn noreply(self) -> bool {
+        ends_in_noreply(self.args)
+    }
+}
+
+/// No line feed in the whole of `buf`: wait, unless the line is too long already.
+#[cold]
+pub(super) fn partial<'a>(buf: &[u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    if buf.len() >= limits.line && buf.len() >= limit(buf, limits) {
+        scan.seen = 0;
+        return Step::Close(CloseReason::LineTooLong);
+    }
+    scan.seen = buf.len();
+    Step::Partial
+}
+
+/// The longest line that may begin like `buf`.
+#[cold]
+pub(super) fn limit(buf: &[u8], limits: &Limits) -> usize {
+    let spaces = buf.iter().take(MAX_LEADING_SPACES).take_while(|&&b| b == b' ').count();
+    let line = buf.get(spaces..).unwrap_or_default();
+    let retrieval = [&b"get "[..], b"gets ", b"gat ", b"gats "].iter().any(|w| line.starts_with(w));
+    if retrieval { limits.get_line.max(limits.line) } else { limits.line }
+}
+
+/// The length of a data block, without its terminator.
+pub(crate) fn parse_len(word: &[u8]) -> Option<u32> {
+    parse_u32(word).filter(|&len| len <= MAX_TEXT_VALUE)
+}
+
+/// The bytes of a data block, with its terminator.
+pub(crate) const fn block_len(len: u32) -> u32 {
+    len.saturating_add(BLOCK_END.len() as u32)
+}
