@@ -7,17 +7,18 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
 
 use crate::cli::{self, Command, Exit, Options, Process, Refusal};
 use crate::config::Config;
-use crate::event_loop::maintenance::Drive;
-use crate::net::listener::{self, Datagrams, Listener};
+use crate::net::listener::{self, Listener};
 use crate::os::cgroup;
 use crate::os::log;
 use crate::os::sys::{self, Signals, TemporaryFile, User};
-use crate::server::{Outside, Server, StartError};
+use crate::server::{ProcessHooks, Server, Sockets};
+use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
 
 /// The file that is to receive the ports, for whoever asked for any that is free.
@@ -68,20 +69,16 @@ fn serve(options: Options) -> Result<(), Refusal> {
     let evictions = Evictions::new();
     // What may fail comes before a socket file is left behind.
     let cache = cache(&config, clock.clone(), evictions.clone())?;
-    let (listeners, datagrams) = open_as(identity.as_ref(), &config, &process)?;
-    announce(&listeners, config.verbosity);
+    let sockets = open_as(identity.as_ref(), &config, &process)?;
+    announce(&sockets.listeners, config.verbosity);
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.unix_socket.is_none()) {
-        let written = write_ports(Path::new(&path), &listeners, &datagrams);
+        let written = write_ports(Path::new(&path), &sockets);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
     }
-    let outside = Outside { signals: Some(signals), drive: Some(Drive::new(clock)), evictions };
-    let server =
-        Server::start(cache, config, listeners, datagrams, outside).map_err(
-            |error| match error {
-                StartError::BadAddress(_) => Refusal::usage(error.to_string()),
-                _ => Refusal::system(error.to_string()),
-            },
-        )?;
+    let clock = Some(Arc::new(DrivenClock::new(clock)));
+    let hooks = ProcessHooks { signals: Some(signals), clock, evictions };
+    let server = Server::start(cache, config, sockets, hooks);
+    let server = server.map_err(|error| Refusal::system(error.to_string()))?;
     if process.lock_memory
         && let Err(error) = sys::lock_memory()
     {
@@ -133,13 +130,11 @@ fn identity(
 
 /// Opens the listening sockets and gives the superuser's rights up for `user`. Ports below 1024
 /// need the rights; a socket file has to belong to the user.
-fn open_as(
-    user: Option<&User>,
-    config: &Config,
-    process: &Process,
-) -> Result<(Vec<Listener>, Vec<Datagrams>), Refusal> {
+fn open_as(user: Option<&User>, config: &Config, process: &Process) -> Result<Sockets, Refusal> {
     let open = || {
-        let all = listener::open(config).and_then(|tcp| Ok((tcp, listener::open_udp(config)?)));
+        let all = listener::open(config).and_then(|listeners| {
+            Ok(Sockets { listeners, datagrams: listener::open_udp(config)? })
+        });
         all.map_err(|error| Refusal::system(error.to_string()))
     };
     let Some(user) = user else { return open() };
@@ -203,9 +198,9 @@ fn announce(listeners: &[Listener], verbosity: u8) {
 }
 
 /// Tells the ports in memcached's form.
-fn write_ports(path: &Path, listeners: &[Listener], datagrams: &[Datagrams]) -> io::Result<()> {
-    let tcp = listeners.iter().filter_map(Listener::local_addr).map(|at| ("TCP", at));
-    let udp = datagrams.iter().filter_map(|socket| socket.local_addr().ok());
+fn write_ports(path: &Path, sockets: &Sockets) -> io::Result<()> {
+    let tcp = sockets.listeners.iter().filter_map(Listener::local_addr).map(|at| ("TCP", at));
+    let udp = sockets.datagrams.iter().filter_map(|socket| socket.local_addr().ok());
     let mut text = String::new();
     for (kind, address) in tcp.chain(udp.map(|at| ("UDP", at))) {
         let family = if address.is_ipv6() { "INET6" } else { "INET" };

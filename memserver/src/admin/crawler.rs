@@ -26,14 +26,14 @@ pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Answer {
         (Some(b"sleep"), Some(micros)) => sleep(shared, micros),
         (Some(b"tocrawl"), Some(count)) => match parse_u32(count) {
             Some(count) => {
-                shared.knobs.lock().lru_crawler_tocrawl = count;
+                shared.core.runtime.lock().lru_crawler_tocrawl = count;
                 OK
             }
             None => BAD_FORMAT,
         },
         (Some(b"enable"), None) => enable(shared),
         (Some(b"disable"), None) => {
-            shared.knobs.lock().lru_crawler = false;
+            shared.core.runtime.lock().lru_crawler = false;
             OK
         }
         _ => ERROR,
@@ -41,7 +41,7 @@ pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Answer {
 }
 
 fn enable(shared: &Shared) -> &'static [u8] {
-    if std::mem::replace(&mut shared.knobs.lock().lru_crawler, true) {
+    if std::mem::replace(&mut shared.core.runtime.lock().lru_crawler, true) {
         b"ERROR failed to start lru crawler thread\r\n"
     } else {
         OK
@@ -51,7 +51,7 @@ fn enable(shared: &Shared) -> &'static [u8] {
 fn sleep(shared: &Shared, micros: &[u8]) -> &'static [u8] {
     match parse_u32(micros) {
         Some(micros @ 0..=SLEEP_MAX) => {
-            shared.knobs.lock().lru_crawler_sleep = micros;
+            shared.core.runtime.lock().lru_crawler_sleep = micros;
             OK
         }
         Some(_) => b"CLIENT_ERROR sleep must be one second or less\r\n",
@@ -60,32 +60,32 @@ fn sleep(shared: &Shared, micros: &[u8]) -> &'static [u8] {
 }
 
 fn crawl(shared: &Shared, classes: &[u8]) -> &'static [u8] {
-    if !shared.knobs.lock().lru_crawler {
+    if !shared.core.runtime.lock().lru_crawler {
         return DISABLED;
     }
     if Classes::parse(classes).is_none() {
         return BAD_CLASS;
     }
-    shared.crawls.fetch_add(1, Ordering::Relaxed);
+    shared.gauges.crawls.fetch_add(1, Ordering::Relaxed);
     // What is left is done by the background thread.
-    shared.cache.maintain(CRAWL);
+    shared.core.cache.maintain(CRAWL);
     OK
 }
 
 /// Begins a dump. memcached runs one at a time, alone on its connection, because it occupies the
 /// reaper's thread; ours are independent walks, so any number may run and requests may follow.
 fn dump(shared: &Shared, meta: bool, classes: &[u8]) -> Answer {
-    if !shared.knobs.lock().lru_crawler {
+    if !shared.core.runtime.lock().lru_crawler {
         return Answer::Line(DISABLED);
     }
-    if !shared.config.dump_enabled {
+    if !shared.core.config.dump_enabled {
         return Answer::Line(match meta {
             true => b"ERROR metadump not allowed\r\n",
             false => b"ERROR key dump not allowed\r\n",
         });
     }
     let Some(classes) = Classes::parse(classes) else { return Answer::Line(BAD_CLASS) };
-    let versions = shared.config.cas_enabled;
+    let versions = shared.core.config.cas_enabled;
     let dump = if meta { Dump::meta(classes, versions) } else { Dump::keys(classes) };
     Answer::Stream(Stream::Dump(dump))
 }

@@ -15,15 +15,15 @@ pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
     match (args.next(), args.next()) {
         (Some(b"tune"), Some(hot)) => tune(shared, hot, args).unwrap_or(ERROR),
         (Some(b"mode"), Some(mode @ (b"flat" | b"segmented"))) => {
-            shared.knobs.lock().lru_segmented = mode == b"segmented";
+            shared.core.runtime.lock().lru_segmented = mode == b"segmented";
             OK
         }
         (Some(b"temp_ttl"), Some(ttl)) => match parse_i32(ttl) {
             Some(ttl) => {
-                let mut knobs = shared.knobs.lock();
+                let mut runtime = shared.core.runtime.lock();
                 let seconds = u32::try_from(ttl);
-                knobs.temp_lru = seconds.is_ok();
-                knobs.temporary_ttl = seconds.unwrap_or(knobs.temporary_ttl);
+                runtime.temp_lru = seconds.is_ok();
+                runtime.temporary_ttl = seconds.unwrap_or(runtime.temporary_ttl);
                 OK
             }
             None => ERROR,
@@ -41,8 +41,8 @@ fn tune(shared: &Shared, hot: &[u8], mut rest: Args<'_>) -> Option<&'static [u8]
     if hot_factor <= 0.0 || warm_factor <= 0.0 {
         return Some(b"ERROR hot/warm age factors must be greater than 0\r\n");
     }
-    let mut knobs = shared.knobs.lock();
-    (knobs.hot_lru_pct, knobs.warm_lru_pct) = (hot, warm);
-    (knobs.hot_max_factor, knobs.warm_max_factor) = (hot_factor, warm_factor);
+    let mut runtime = shared.core.runtime.lock();
+    (runtime.hot_lru_pct, runtime.warm_lru_pct) = (hot, warm);
+    (runtime.hot_max_factor, runtime.warm_max_factor) = (hot_factor, warm_factor);
     Some(OK)
 }

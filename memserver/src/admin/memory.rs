@@ -21,7 +21,7 @@ pub(super) fn limit(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
         return b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n";
     }
     let bytes = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
-    if shared.cache.set_limit(bytes).is_err() {
+    if shared.core.cache.set_limit(bytes).is_err() {
         return b"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n";
     }
     shared.watch.resized(bytes);

@@ -6,8 +6,7 @@
 //! `stats settings`, and need do no more.
 
 mod crawler;
-#[cfg(all(feature = "test-clock", debug_assertions))]
-pub(crate) mod debugtime;
+mod debugtime;
 mod lru;
 mod memory;
 mod slabs;
@@ -36,11 +35,7 @@ pub(crate) fn run(shared: &Arc<Shared>, command: Admin, args: Args<'_>) -> Answe
         Admin::LruCrawler => crawler::run(shared, args),
         Admin::RefreshCerts => Answer::Line(b"Error TLS not enabled\r\n"),
         Admin::Slabs => Answer::Line(slabs::run(shared, args)),
-        #[cfg(all(feature = "test-clock", debug_assertions))]
-        Admin::Debugtime => Answer::Line(match shared.test_clock.get() {
-            Some(clock) => clock.run(args),
-            None => ERROR,
-        }),
+        Admin::Debugtime => Answer::Line(debugtime::run(shared.core.clock.as_deref(), args)),
         _ => Answer::Line(ERROR),
     }
 }

@@ -20,14 +20,14 @@ pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
 }
 
 fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> &'static [u8] {
-    if !shared.config.slab_reassign {
+    if !shared.core.config.slab_reassign {
         return b"CLIENT_ERROR slab reassignment disabled\r\n";
     }
     let (Some(from), Some(to)) = (parse_i32(from), parse_i32(to)) else { return BAD_FORMAT };
     if from == to {
         return b"SAME src and dst class are identical\r\n";
     }
-    let stats = shared.cache.stats();
+    let stats = shared.core.cache.stats();
     // Class 0 stands for memory that belongs to no class.
     let segments = |class: usize| match class.checked_sub(1) {
         None => Some(stats.free_segments as u64),
@@ -46,23 +46,23 @@ fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> &'static [u8] {
 }
 
 fn automove(shared: &Shared, word: &[u8], value: Option<&[u8]>) -> &'static [u8] {
-    let mut knobs = shared.knobs.lock();
+    let mut runtime = shared.core.runtime.lock();
     let fraction = value.and_then(parse_f64);
     match word {
         b"ratio" => match fraction {
-            Some(ratio) => knobs.slab_automove_ratio = ratio,
+            Some(ratio) => runtime.slab_automove_ratio = ratio,
             None => return ERROR,
         },
         // Shown only by a memcached with a flash tier.
         b"freeratio" if fraction.is_some() => {}
         b"freeratio" => return ERROR,
         b"window" => match value.and_then(parse_u32) {
-            Some(window @ WINDOW_MIN..=WINDOW_MAX) => knobs.slab_automove_window = window,
+            Some(window @ WINDOW_MIN..=WINDOW_MAX) => runtime.slab_automove_window = window,
             Some(_) => return b"CLIENT_ERROR automove window too low or too high\r\n",
             None => return ERROR,
         },
         _ => match parse_u32(word) {
-            Some(level @ 0..=2) => knobs.slab_automove = level,
+            Some(level @ 0..=2) => runtime.slab_automove = level,
             Some(_) => return ERROR,
             None => return BAD_FORMAT,
         },

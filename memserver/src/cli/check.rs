@@ -18,7 +18,7 @@ pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
         let message = format!("-N {napi_ids} is more than there are threads (-t {threads})");
         return Err(Refusal::usage(message));
     }
-    if config.knobs.hot_lru_pct + config.knobs.warm_lru_pct > LRU_PCT_MAX {
+    if config.runtime.hot_lru_pct + config.runtime.warm_lru_pct > LRU_PCT_MAX {
         let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
         return Err(Refusal::usage(message));
     }

@@ -116,10 +116,10 @@ fn flags_have_their_effect() {
         ("-o no_maxconns_fast", |o| !o.config.maxconns_fast),
         ("-o idle_timeout=7", |o| o.config.idle_timeout == 7),
         ("-o track_sizes,idle_timeout=3,", |o| {
-            o.config.knobs.track_sizes && o.config.idle_timeout == 3
+            o.config.runtime.track_sizes && o.config.idle_timeout == 3
         }),
         ("-o track_sizes|-o idle_timeout=3", |o| {
-            o.config.knobs.track_sizes && o.config.idle_timeout == 3
+            o.config.runtime.track_sizes && o.config.idle_timeout == 3
         }),
         ("-o watcher_logbuf_size=1,worker_logbuf_size=2", |o| {
             o.config.watcher_logbuf_size == 1 << 10 && o.config.worker_logbuf_size == 2 << 10

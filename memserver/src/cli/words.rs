@@ -95,11 +95,11 @@ pub(super) static WORDS: &[Word] = &[
         |o, _| put(&mut o.config.slab_reassign, Ok(false))),
     word("slab_automove", Maybe("0..2"), "1", "move memory by itself", Act, automove),
     word("no_slab_automove", Nothing, "", "don't move memory by itself", FLOWS,
-        |o, _| put(&mut o.config.knobs.slab_automove, Ok(0))),
+        |o, _| put(&mut o.config.runtime.slab_automove, Ok(0))),
     word("slab_automove_ratio", Takes1("X"), "0.8", "age ratio that triggers a move", FLOWS,
-        |o, v| put(&mut o.config.knobs.slab_automove_ratio, v.factor(0.0, 1.0))),
+        |o, v| put(&mut o.config.runtime.slab_automove_ratio, v.factor(0.0, 1.0))),
     word("slab_automove_window", Takes1("N"), "10", "decision window, 3 to 1800", FLOWS,
-        |o, v| put(&mut o.config.knobs.slab_automove_window, v.number(3..=1800))),
+        |o, v| put(&mut o.config.runtime.slab_automove_window, v.number(3..=1800))),
     word("slab_automove_freeratio", Takes1("X"), "0.01", "share of memory kept free", FLOWS,
         |_, v| v.factor(0.0, 1.0).map(drop)),
     word("slab_chunk_max", Takes1("KB"), "512", "larger items are stored in pieces", CLASSES,
@@ -112,29 +112,29 @@ pub(super) static WORDS: &[Word] = &[
     word("hash_algorithm", Takes1("NAME"), "murmur3", "jenkins, murmur3 or xxh3",
         Ignore("keys are hashed with a secret of each start"), hash_algorithm),
     word("lru_crawler", Nothing, "on", "sweep expired items", Act,
-        |o, _| put(&mut o.config.knobs.lru_crawler, Ok(true))),
+        |o, _| put(&mut o.config.runtime.lru_crawler, Ok(true))),
     word("no_lru_crawler", Nothing, "", "don't sweep expired items", SWEEP,
-        |o, _| put(&mut o.config.knobs.lru_crawler, Ok(false))),
+        |o, _| put(&mut o.config.runtime.lru_crawler, Ok(false))),
     word("lru_crawler_sleep", Takes1("USEC"), "100", "pause of the sweep, at most 1000000", SWEEP,
-        |o, v| put(&mut o.config.knobs.lru_crawler_sleep, v.number(0..=1_000_000))),
+        |o, v| put(&mut o.config.runtime.lru_crawler_sleep, v.number(0..=1_000_000))),
     word("lru_crawler_tocrawl", Takes1("N"), "0", "items of one sweep", SWEEP,
-        |o, v| put(&mut o.config.knobs.lru_crawler_tocrawl, v.number(0..=u32::MAX))),
+        |o, v| put(&mut o.config.runtime.lru_crawler_tocrawl, v.number(0..=u32::MAX))),
     word("lru_maintainer", Nothing, "on", "keep the queues in order in the background", Act,
         |o, _| put(&mut o.config.lru_maintainer, Ok(true))),
     word("no_lru_maintainer", Nothing, "", "one plain queue", QUEUES,
         one_queue),
     word("hot_lru_pct", Takes1("N"), "20", "share of new items, 1 to 79", QUEUES,
-        |o, v| put(&mut o.config.knobs.hot_lru_pct, v.number(1..=79))),
+        |o, v| put(&mut o.config.runtime.hot_lru_pct, v.number(1..=79))),
     word("warm_lru_pct", Takes1("N"), "40", "share of items in use, 1 to 79", QUEUES,
-        |o, v| put(&mut o.config.knobs.warm_lru_pct, v.number(1..=79))),
+        |o, v| put(&mut o.config.runtime.warm_lru_pct, v.number(1..=79))),
     word("hot_max_factor", Takes1("X"), "0.2", "age of new items", QUEUES,
-        |o, v| put(&mut o.config.knobs.hot_max_factor, v.factor(0.0, f64::INFINITY))),
+        |o, v| put(&mut o.config.runtime.hot_max_factor, v.factor(0.0, f64::INFINITY))),
     word("warm_max_factor", Takes1("X"), "2.0", "age of items in use", QUEUES,
-        |o, v| put(&mut o.config.knobs.warm_max_factor, v.factor(0.0, f64::INFINITY))),
+        |o, v| put(&mut o.config.runtime.warm_max_factor, v.factor(0.0, f64::INFINITY))),
     word("temporary_ttl", Takes1("SEC"), "61", "never evict items that live shorter", QUEUES,
         |o, v| {
-            o.config.knobs.temporary_ttl = v.number(0..=u32::MAX)?;
-            o.config.knobs.temp_lru = true;
+            o.config.runtime.temporary_ttl = v.number(0..=u32::MAX)?;
+            o.config.runtime.temp_lru = true;
             Ok(())
         }),
     word("idle_timeout", Takes1("SEC"), "0", "close connections that say nothing for so long", Act,
@@ -152,7 +152,7 @@ pub(super) static WORDS: &[Word] = &[
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",
         Act, |o, _| { o.config.udp_writes = true; Ok(()) }),
     word("track_sizes", Nothing, "off", "count sizes for stats sizes", Act,
-        |o, _| put(&mut o.config.knobs.track_sizes, Ok(true))),
+        |o, _| put(&mut o.config.runtime.track_sizes, Ok(true))),
     word("inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
     word("no_inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
     word("modern", Nothing, "", "today's defaults", DEAD, nothing),
@@ -198,7 +198,7 @@ fn nothing(_: &mut Options, _: Value<'_>) -> Result<(), Refusal> {
 }
 
 fn one_queue(options: &mut Options, _: Value<'_>) -> Result<(), Refusal> {
-    options.config.knobs.lru_segmented = false;
+    options.config.runtime.lru_segmented = false;
     put(&mut options.config.lru_maintainer, Ok(false))
 }
 
@@ -208,7 +208,7 @@ fn automove(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
         let name = value.name;
         options.warn(format!("{name}={mode} has no effect: memory always flows between classes"));
     }
-    put(&mut options.config.knobs.slab_automove, Ok(mode))
+    put(&mut options.config.runtime.slab_automove, Ok(mode))
 }
 
 /// It must divide a page, which is 1 MiB.

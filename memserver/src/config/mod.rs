@@ -1,12 +1,12 @@
 //! The settings of one server: plain values, complete and valid, unchanged while it runs. It must
 //! never know how they are spelled on a command line, and holds nothing that changes at run time.
 
-pub(crate) mod knobs;
+pub(crate) mod runtime;
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
-use crate::config::knobs::Knobs;
+use crate::config::runtime::RuntimeSettings;
 
 /// What the clients of a listener speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,12 +67,8 @@ pub(crate) struct Config {
     pub(crate) threads: usize,
     /// The port of listeners that name none.
     pub(crate) port: Port,
-    /// The port that was really taken, once it is; 0 for none.
-    pub(crate) tcp_port: u16,
     /// The port for requests in datagrams.
     pub(crate) udp: Port,
-    /// The one that was really taken, once it is; 0 for none.
-    pub(crate) udp_port: u16,
     /// Datagrams are taken from other machines as well.
     pub(crate) udp_public: bool,
     /// They may change items.
@@ -114,7 +110,7 @@ pub(crate) struct Config {
     pub(crate) worker_logbuf_size: usize,
     pub(crate) read_buf_mem_limit: usize,
     /// What clients can change, as it is in the beginning.
-    pub(crate) knobs: Knobs,
+    pub(crate) runtime: RuntimeSettings,
 }
 
 impl Default for Config {
@@ -124,9 +120,7 @@ impl Default for Config {
             max_connections: 1024,
             threads: 4,
             port: Port::Fixed(11211),
-            tcp_port: 0,
             udp: Port::Off,
-            udp_port: 0,
             udp_public: false,
             udp_writes: false,
             listen: Vec::new(),
@@ -160,7 +154,7 @@ impl Default for Config {
             watcher_logbuf_size: 256 << 10,
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
-            knobs: Knobs::default(),
+            runtime: RuntimeSettings::default(),
         }
     }
 }

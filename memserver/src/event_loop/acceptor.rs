@@ -15,9 +15,10 @@ use crate::net::listener::Listener;
 use crate::net::socket::Socket;
 use crate::os::log;
 use crate::os::sys::{Signal, Signals};
-use crate::state::shared::{Connections, Shared};
+use crate::state::gauges::Connections;
+use crate::state::shared::Shared;
 
-/// The token of [`Control`].
+/// The token of [`AcceptorHandle`].
 const WAKE: Token = Token(usize::MAX);
 /// The token of the signals.
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -36,7 +37,7 @@ pub(crate) struct Acceptor {
     workers: Vec<WorkerHandle>,
     next: usize,
     shared: Arc<Shared>,
-    control: Arc<Control>,
+    handle: AcceptorHandle,
     signals: Option<Signals>,
     pause: Option<Pause>,
     /// Sockets where more connections may wait.
@@ -44,11 +45,43 @@ pub(crate) struct Acceptor {
 }
 
 /// What others may ask of the accept loop.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptorHandle(Arc<Inbox>);
+
 #[derive(Debug)]
-pub(crate) struct Control {
+struct Inbox {
     stop: AtomicBool,
     paused: AtomicBool,
     waker: Waker,
+}
+
+/// The accept loop's poll and inbox. They exist before the state that all threads share, which
+/// holds the handle.
+#[derive(Debug)]
+pub(crate) struct AcceptorSetup {
+    poll: Poll,
+    handle: AcceptorHandle,
+}
+
+impl AcceptorSetup {
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The system refused a poll or an event descriptor.
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let inbox = Inbox {
+            stop: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            waker: Waker::new(poll.registry(), WAKE)?,
+        };
+        Ok(Self { poll, handle: AcceptorHandle(Arc::new(inbox)) })
+    }
+
+    /// The way to reach the accept loop.
+    pub(crate) fn handle(&self) -> AcceptorHandle {
+        self.handle.clone()
+    }
 }
 
 /// Why and since when no connection is taken.
@@ -63,37 +96,39 @@ impl Acceptor {
     /// An accept loop for these sockets.
     ///
     /// # Errors
-    /// The system refused a poll or an event descriptor.
+    /// The system refused to watch for signals.
     pub(crate) fn new(
+        setup: AcceptorSetup,
         listeners: Vec<Listener>,
         workers: Vec<WorkerHandle>,
         shared: Arc<Shared>,
         mut signals: Option<Signals>,
     ) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
-        let (stop, paused) = (AtomicBool::new(false), AtomicBool::new(false));
-        let control = Arc::new(Control { stop, paused, waker });
+        let AcceptorSetup { poll, handle } = setup;
         if let Some(signals) = &mut signals {
             signals.watch(poll.registry(), SIGNALS)?;
         }
-        let (pause, ready) = (None, Vec::new());
-        Ok(Self { poll, listeners, workers, next: 0, shared, control, signals, pause, ready })
+        Ok(Self {
+            poll,
+            listeners,
+            workers,
+            next: 0,
+            shared,
+            handle,
+            signals,
+            pause: None,
+            ready: Vec::new(),
+        })
     }
 
-    /// The way to stop it.
-    pub(crate) fn control(&self) -> Arc<Control> {
-        Arc::clone(&self.control)
-    }
-
-    /// Accepts until it is told to stop, by [`Control::stop`] or a signal.
+    /// Accepts until it is told to stop, by [`AcceptorHandle::stop`] or a signal.
     ///
     /// # Errors
     /// The system refused to watch the listening sockets.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         self.watch_all()?;
-        while !self.control.stop.load(Ordering::Acquire) {
+        while !self.handle.0.stop.load(Ordering::Acquire) {
             // Only interruptions by signals fail here; the events of the last call are gone then.
             if self.poll.poll(&mut events, self.patience()).is_err() {
                 events.clear();
@@ -127,7 +162,7 @@ impl Acceptor {
     /// Accepts what waits at one socket; true if there may be more.
     fn accept_some(&mut self, index: usize) -> bool {
         for _ in 0..BURST {
-            if self.is_full() && !self.shared.config.maxconns_fast {
+            if self.is_full() && !self.shared.core.config.maxconns_fast {
                 self.pause(false);
                 return false;
             }
@@ -153,7 +188,7 @@ impl Acceptor {
 
     /// Hands a connection to the next worker, or turns it away.
     fn admit(&mut self, socket: Socket, binding: Binding) {
-        let Connections { current, total, rejected, .. } = &self.shared.connections;
+        let Connections { current, total, rejected, .. } = &self.shared.gauges.connections;
         if self.is_full() {
             rejected.fetch_add(1, Ordering::Relaxed);
             // A fresh socket has room for a line; and if not, closing says enough.
@@ -176,12 +211,12 @@ impl Acceptor {
     }
 
     fn is_full(&self) -> bool {
-        let current = self.shared.connections.current.load(Ordering::Acquire);
-        current >= self.shared.config.max_connections
+        let current = self.shared.gauges.connections.current.load(Ordering::Acquire);
+        current >= self.shared.core.config.max_connections
     }
 
     fn verbosity(&self) -> u8 {
-        self.shared.verbosity.load(Ordering::Relaxed)
+        self.shared.core.verbosity.load(Ordering::Relaxed)
     }
 
     /// Leaves connections in the backlog for a while.
@@ -193,10 +228,10 @@ impl Acceptor {
         // Whatever waits now is reported anew when the sockets are watched again.
         self.ready.clear();
         self.pause = Some(Pause { since: Instant::now(), shortage });
-        let connections = &self.shared.connections;
+        let connections = &self.shared.gauges.connections;
         connections.accepting.store(false, Ordering::Relaxed);
         connections.listen_disabled.fetch_add(1, Ordering::Relaxed);
-        self.control.paused.store(true, Ordering::Relaxed);
+        self.handle.0.paused.store(true, Ordering::Relaxed);
         // Pairs with the fence of `connection_closed`: either it sees the pause, or `resume` sees
         // the connection gone.
         fence(Ordering::SeqCst);
@@ -204,14 +239,14 @@ impl Acceptor {
 
     /// Ends a pause that has lost its reason.
     fn resume(&mut self) {
-        let full = self.is_full() && !self.shared.config.maxconns_fast;
+        let full = self.is_full() && !self.shared.core.config.maxconns_fast;
         let over = |pause: &mut Pause| match pause.shortage {
             true => pause.since.elapsed() >= RETRY,
             false => !full,
         };
         let Some(pause) = self.pause.take_if(over) else { return };
-        self.control.paused.store(false, Ordering::Relaxed);
-        let connections = &self.shared.connections;
+        self.handle.0.paused.store(false, Ordering::Relaxed);
+        let connections = &self.shared.gauges.connections;
         let micros = u64::try_from(pause.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         connections.listen_disabled_us.fetch_add(micros, Ordering::Relaxed);
         connections.accepting.store(true, Ordering::Relaxed);
@@ -233,30 +268,30 @@ impl Acceptor {
         let verbosity = self.verbosity();
         let Some(signals) = &mut self.signals else { return };
         if let Some(signal) = signals.take() {
-            log::farewell(signal == Signal::StopGracefully, verbosity);
-            self.control.stop();
+            log::log_shutdown(signal == Signal::StopGracefully, verbosity);
+            self.handle.stop();
         }
     }
 }
 
-impl Control {
+impl AcceptorHandle {
     /// Makes the accept loop return.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.0.stop.store(true, Ordering::Release);
         self.wake();
     }
 
     /// Tells a paused accept loop that a connection is gone.
     pub(crate) fn connection_closed(&self) {
         fence(Ordering::SeqCst);
-        if self.paused.load(Ordering::Relaxed) {
+        if self.0.paused.load(Ordering::Relaxed) {
             self.wake();
         }
     }
 
     fn wake(&self) {
         // A wake-up that fails means that the event counter is full: the loop is awake anyway.
-        let _ = self.waker.wake();
+        let _ = self.0.waker.wake();
     }
 }
 
@@ -292,10 +327,12 @@ mod tests {
         let listeners = listener::open(&config).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let cache = memcore::Cache::new(64 << 20).unwrap();
-        let shared = Shared::new(cache, Arc::new(config));
-        let mut acceptor = Acceptor::new(listeners, Vec::new(), Arc::clone(&shared), None).unwrap();
+        let shared = Shared::without_threads(cache, config);
+        let setup = AcceptorSetup::new().unwrap();
+        let mut acceptor =
+            Acceptor::new(setup, listeners, Vec::new(), Arc::clone(&shared), None).unwrap();
         let crowd: Vec<_> = (0..=BURST).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let accepted = || shared.connections.current.load(Ordering::Relaxed);
+        let accepted = || shared.gauges.connections.current.load(Ordering::Relaxed);
         assert!(acceptor.accept_some(0));
         assert_eq!(accepted(), BURST);
         assert!(!acceptor.accept_some(0));

@@ -7,6 +7,7 @@ use crate::config::Binding;
 use crate::net::socket::{Peer, Socket};
 use crate::session::Session;
 use crate::session::output::Output;
+use crate::state::budgets::Permit;
 use crate::state::counters::Counters;
 
 /// Bytes that a read asks for, unless a larger value is known to be on its way.
@@ -46,8 +47,8 @@ pub(crate) struct Conn {
     pub(crate) queued: bool,
     /// The unused input holds whole requests that did not get their turn.
     pub(crate) has_work: bool,
-    /// Bytes of `input` that are booked because they are many.
-    pub(crate) long_line: usize,
+    /// The budget's part that `input` takes because it is large.
+    pub(crate) long_line: Option<Permit>,
     /// A value is arriving in a place of its own.
     pub(crate) uploading: bool,
     /// The other end, noted at the beginning if somebody watched: a connection that was reset can't
@@ -80,7 +81,7 @@ impl Conn {
             ended: false,
             queued: false,
             has_work: false,
-            long_line: 0,
+            long_line: None,
             uploading: false,
             peer: None,
             last_active: now,

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use memcore::{Cache, Clock, ManualClock, SystemClock};
+use memcore::Cache;
 
+use crate::state::clock::DrivenClock;
 use crate::watch::{Hub, attention};
 
 /// The pause while there is nothing to do.
@@ -29,42 +30,19 @@ pub(crate) struct Maintenance {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A clock that is driven by the system's.
-#[derive(Debug)]
-pub(crate) struct Drive {
-    system: SystemClock,
-    #[cfg(not(all(feature = "test-clock", debug_assertions)))]
-    shown: ManualClock,
-    #[cfg(all(feature = "test-clock", debug_assertions))]
-    pub(crate) shown: Arc<crate::admin::debugtime::TestClock>,
-}
-
-impl Drive {
-    /// Makes `shown` follow the system's time.
-    pub(crate) fn new(shown: ManualClock) -> Self {
-        #[cfg(all(feature = "test-clock", debug_assertions))]
-        let shown = Arc::new(crate::admin::debugtime::TestClock::new(shown));
-        Self { system: SystemClock::new(), shown }
-    }
-
-    fn tick(&self) {
-        let now = self.system.now();
-        #[cfg(not(all(feature = "test-clock", debug_assertions)))]
-        self.shown.set(now);
-        #[cfg(all(feature = "test-clock", debug_assertions))]
-        self.shown.tick(now);
-    }
-}
-
 impl Maintenance {
     /// Starts the thread.
     ///
     /// # Errors
     /// The system refused a thread.
-    pub(crate) fn start(cache: Cache, watch: Arc<Hub>, drive: Option<Drive>) -> io::Result<Self> {
+    pub(crate) fn start(
+        cache: Cache,
+        watch: Arc<Hub>,
+        clock: Option<Arc<DrivenClock>>,
+    ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let run = move || run(&cache, &watch, drive.as_ref(), &stopped);
+        let run = move || run(&cache, &watch, clock.as_deref(), &stopped);
         let thread = thread::Builder::new().name("maintenance".into()).spawn(run)?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -82,14 +60,14 @@ impl Drop for Maintenance {
     }
 }
 
-fn run(cache: &Cache, watch: &Hub, drive: Option<&Drive>, stop: &AtomicBool) {
+fn run(cache: &Cache, watch: &Hub, clock: Option<&DrivenClock>, stop: &AtomicBool) {
     let mut pause = PAUSE_MAX;
     let mut told = None;
     while !stop.load(Ordering::Acquire) {
         // Counting begins before the first work that somebody watches.
         let watched = watch.attends(attention::SYSEVENTS);
         told = watched.then(|| told.unwrap_or_else(|| swept(cache)));
-        pause = if work_off(cache, drive, stop) { PAUSE_MIN } else { next(pause) };
+        pause = if work_off(cache, clock, stop) { PAUSE_MIN } else { next(pause) };
         told = told.map(|told| tell(cache, watch, told));
         thread::park_timeout(pause);
     }
@@ -97,11 +75,11 @@ fn run(cache: &Cache, watch: &Hub, drive: Option<&Drive>, stop: &AtomicBool) {
 
 /// Does what there is to do, letting others go first after each step; true if it was more than
 /// one step.
-fn work_off(cache: &Cache, drive: Option<&Drive>, stop: &AtomicBool) -> bool {
+fn work_off(cache: &Cache, clock: Option<&DrivenClock>, stop: &AtomicBool) -> bool {
     let mut busy = false;
     loop {
-        if let Some(drive) = drive {
-            drive.tick();
+        if let Some(clock) = clock {
+            clock.tick();
         }
         if !cache.maintain(STEP) || stop.load(Ordering::Acquire) {
             return busy;
@@ -136,7 +114,7 @@ fn next(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use memcore::{Attrs, Expiry};
+    use memcore::{Attrs, Expiry, ManualClock};
 
     use super::*;
     use crate::config::Config;

@@ -5,5 +5,6 @@ pub(crate) mod conn;
 pub(crate) mod maintenance;
 #[cfg(test)]
 mod steady_tests;
+pub(crate) mod threads;
 pub(crate) mod turn;
 pub(crate) mod worker;

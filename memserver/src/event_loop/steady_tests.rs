@@ -34,7 +34,7 @@ impl Seat {
     /// Answers `input`; bytes of the answer.
     fn serve(&mut self, input: &[u8]) -> usize {
         let mut pos = 0;
-        let mut batch = Batch::new(&self.shared.cache, std::mem::take(&mut self.spare));
+        let mut batch = Batch::new(&self.shared.core.cache, std::mem::take(&mut self.spare));
         let exec = Exec::new(&self.shared, 0);
         let mut pace = Pace::More;
         while pace == Pace::More {
@@ -56,7 +56,7 @@ impl Seat {
 
 fn shared() -> Arc<Shared> {
     let cache = Cache::builder(16 << 20).clock(ManualClock::new(1_700_000_000)).seed(1);
-    Shared::new(cache.build().unwrap(), Arc::new(Config { threads: 1, ..Config::default() }))
+    Shared::without_threads(cache.build().unwrap(), Config { threads: 1, ..Config::default() })
 }
 
 /// Has `input` answered often enough for all buffers to have their size, then counts.

@@ -131,13 +131,13 @@ impl Turn {
     ) {
         let Self { arena, inputs, seats, outputs, spare, .. } = self;
         let inputs = Inputs { arena, list: inputs };
-        let mut batch = Batch::new(&shared.cache, std::mem::take(spare));
+        let mut batch = Batch::new(&shared.core.cache, std::mem::take(spare));
         let exec = Exec::new(shared, worker);
-        let counters = &shared.workers[worker];
+        let counters = &shared.gauges.workers[worker];
         let trace = exec.verbosity() >= TRACED;
         let aloud = trace || exec.attends(attention::RAWCMDS);
-        let share = shared.config.max_reqs_per_event.max(1);
-        outputs.iter_mut().take(seats.len()).for_each(|out| out.adapt(shared));
+        let share = shared.core.config.max_reqs_per_event.max(1);
+        outputs.iter_mut().take(seats.len()).for_each(|out| out.adapt(&shared.budgets));
         for round in 1..=ROUNDS_MAX {
             let active = seats.iter().filter(|seat| seat.state == State::More).count();
             if active == 0 {
@@ -183,7 +183,7 @@ impl Turn {
                 conn.keep(&self.arena, input, seat.pos);
             }
             if seat.state == State::Blocked {
-                out.settle(shared);
+                out.settle(&shared.budgets);
                 conn.backlog = Some(Box::new(std::mem::take(out)));
             } else {
                 out.clear();
@@ -370,7 +370,7 @@ mod tests {
     /// their turn while the client had read everything.
     fn serve_all(conn: Conn, shared: &Arc<Shared>) -> usize {
         let (mut turn, mut conns, mut yields) = (Turn::new(), [Some(conn)], 0);
-        let counters = &shared.workers[0];
+        let counters = &shared.gauges.workers[0];
         loop {
             let conn = conns[0].as_mut().unwrap();
             conn.readable = true;
@@ -398,9 +398,9 @@ mod tests {
     fn a_client_that_reads_fast_lets_others_go_first() {
         const REQUESTS: usize = 200;
         let cache = memcore::Cache::new(64 << 20).unwrap();
-        let shared = Shared::new(cache, Arc::new(Config { threads: 1, ..Config::default() }));
+        let shared = Shared::without_threads(cache, Config { threads: 1, ..Config::default() });
         let value = vec![b'x'; SENT_MAX / 2];
-        shared.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
+        shared.core.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;

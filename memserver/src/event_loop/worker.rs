@@ -14,8 +14,10 @@ use parking_lot::Mutex;
 use crate::config::Binding;
 use crate::event_loop::conn::Conn;
 use crate::event_loop::turn::{State, TRACED, Turn};
+use crate::net::conn_info::ConnInfo;
 use crate::net::socket::Socket;
-use crate::report::stream::{Facts, Roll};
+use crate::state::budgets::Permit;
+use crate::state::control::ConnQuery;
 use crate::state::counters::Counters;
 use crate::state::shared::Shared;
 use crate::watch::trace;
@@ -67,36 +69,57 @@ pub(crate) struct WorkerHandle {
 struct Inbox {
     arrivals: Mutex<Vec<(Socket, Binding)>>,
     /// Questions, and who is to be woken by the last answer.
-    rolls: Mutex<Vec<(Arc<Roll>, WorkerHandle)>>,
+    queries: Mutex<Vec<(Arc<ConnQuery>, WorkerHandle)>>,
     stop: AtomicBool,
     waker: Waker,
 }
 
-impl Worker {
-    /// Worker number `index` of the server.
+/// A worker's poll and inbox. They exist before the state that all threads share, which holds the
+/// handles of the workers.
+#[derive(Debug)]
+pub(crate) struct WorkerSetup {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+}
+
+impl WorkerSetup {
+    /// An empty inbox.
     ///
     /// # Errors
     /// The system refused a poll or an event descriptor.
-    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> io::Result<(Self, WorkerHandle)> {
+    pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
-        let (arrivals, rolls, stop) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        let inbox = Arc::new(Inbox { arrivals, rolls, stop, waker });
-        let handle = WorkerHandle { inbox: Arc::clone(&inbox) };
-        let worker = Self {
+        let inbox = Inbox {
+            arrivals: Mutex::default(),
+            queries: Mutex::default(),
+            stop: AtomicBool::new(false),
+            waker: Waker::new(poll.registry(), WAKE)?,
+        };
+        Ok(Self { poll, inbox: Arc::new(inbox) })
+    }
+
+    /// The way to reach the worker.
+    pub(crate) fn handle(&self) -> WorkerHandle {
+        WorkerHandle { inbox: Arc::clone(&self.inbox) }
+    }
+}
+
+impl Worker {
+    /// Worker number `index` of the server.
+    pub(crate) fn new(index: usize, setup: WorkerSetup, shared: Arc<Shared>) -> Self {
+        Self {
             index,
-            poll,
-            inbox,
+            poll: setup.poll,
+            inbox: setup.inbox,
             conns: Vec::new(),
             vacant: Vec::new(),
             ready: VecDeque::new(),
             waiting: Vec::new(),
             stuck: 0,
             uploading: 0,
-            idle_checked: shared.cache.now(),
+            idle_checked: shared.core.cache.now(),
             shared,
-        };
-        Ok((worker, handle))
+        }
     }
 
     /// Serves until it is told to stop; then all its connections are closed.
@@ -112,7 +135,7 @@ impl Worker {
                 match event.token() {
                     WAKE => {
                         self.welcome();
-                        self.answer_rolls();
+                        self.answer_queries();
                         self.go_on();
                     }
                     Token(index) => self.notice(index, event),
@@ -139,7 +162,7 @@ impl Worker {
 
     /// Whether there may be connections that have to go.
     fn is_watchful(&self) -> bool {
-        self.stuck > 0 || self.uploading > 0 || self.shared.config.idle_timeout > 0
+        self.stuck > 0 || self.uploading > 0 || self.shared.core.config.idle_timeout > 0
     }
 
     /// Gives every connection that was ready at the beginning one turn.
@@ -152,7 +175,7 @@ impl Worker {
                 let Some(conn) = self.conns[index].as_mut() else { continue };
                 conn.queued = false;
                 if conn.backlog.is_none()
-                    && !turn.admit(index, conn, &self.shared.workers[self.index])
+                    && !turn.admit(index, conn, &self.shared.gauges.workers[self.index])
                 {
                     self.close(index, End::Error);
                 }
@@ -161,7 +184,7 @@ impl Worker {
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
             let (mut gone, mut watchers) = (Vec::new(), Vec::new());
             let Self { poll, ready, conns, shared, stuck, uploading, waiting: patient, .. } = self;
-            let now = shared.cache.now();
+            let now = shared.core.cache.now();
             turn.dismiss(conns, shared, |index, conn, state| {
                 conn.last_active = now;
                 *stuck += usize::from(state == State::Blocked);
@@ -191,7 +214,7 @@ impl Worker {
     /// Takes in the connections that were handed over.
     fn welcome(&mut self) {
         let arrivals = std::mem::take(&mut *self.inbox.arrivals.lock());
-        let now = self.shared.cache.now();
+        let now = self.shared.core.cache.now();
         for (mut socket, binding) in arrivals {
             let index = self.vacant.pop().unwrap_or_else(|| {
                 self.conns.push(None);
@@ -213,16 +236,16 @@ impl Worker {
     }
 
     /// Tells about the connections here to whoever asks.
-    fn answer_rolls(&mut self) {
-        let rolls = std::mem::take(&mut *self.inbox.rolls.lock());
-        if rolls.is_empty() {
+    fn answer_queries(&mut self) {
+        let queries = std::mem::take(&mut *self.inbox.queries.lock());
+        if queries.is_empty() {
             return;
         }
-        let now = self.shared.cache.now();
+        let now = self.shared.core.cache.now();
         // However many ask, the system is asked once for the addresses.
-        let known: Vec<_> = self.conns.iter().flatten().map(|conn| facts(conn, now)).collect();
-        for (roll, asker) in rolls {
-            if roll.answer(known.iter().cloned()) {
+        let known: Vec<_> = self.conns.iter().flatten().map(|conn| conn_info(conn, now)).collect();
+        for (query, asker) in queries {
+            if query.answer(known.iter().cloned()) {
                 asker.wake();
             }
         }
@@ -248,8 +271,8 @@ impl Worker {
             if !(event.is_writable() || event.is_error()) {
                 return;
             }
-            conn.last_active = self.shared.cache.now();
-            match unblock(&self.poll, index, conn, &self.shared.workers[self.index]) {
+            conn.last_active = self.shared.core.cache.now();
+            match unblock(&self.poll, index, conn, &self.shared.gauges.workers[self.index]) {
                 Ok(true) => self.stuck -= 1,
                 Ok(false) => return,
                 Err(error) => {
@@ -267,10 +290,12 @@ impl Worker {
     /// Gives a connection that becomes a watcher away.
     fn hand_on(&mut self, index: usize, seat: Seat) {
         let Some(mut conn) = self.conns[index].take() else { return };
-        self.shared.long_lines.give(conn.long_line);
         self.vacant.push(index);
         if self.poll.registry().deregister(&mut conn.socket).is_ok() {
-            self.shared.watch.adopt(&self.shared, conn.socket, seat);
+            let shared = Arc::clone(&self.shared);
+            let closed = move || shared.connection_closed();
+            let now = self.shared.core.cache.now();
+            self.shared.watch.adopt(conn.socket, seat, now, Box::new(closed));
         } else {
             self.shared.connection_closed();
         }
@@ -283,10 +308,9 @@ impl Worker {
                 let peer = conn.peer.map_or_else(|| conn.socket.peer(), |peer| *peer);
                 self.shared.watch.closed(self.index, conn.socket.number(), &peer, end);
             }
-            if self.shared.verbosity.load(Ordering::Relaxed) >= TRACED {
+            if self.shared.core.verbosity.load(Ordering::Relaxed) >= TRACED {
                 trace::closed(conn.socket.number());
             }
-            self.shared.long_lines.give(conn.long_line);
             self.stuck -= usize::from(conn.backlog.is_some());
             self.uploading -= usize::from(conn.uploading);
             self.vacant.push(index);
@@ -296,14 +320,14 @@ impl Worker {
 
     /// Closes connections that have been silent for too long, or that stand in the way.
     fn kick_idle(&mut self) {
-        let timeout = self.shared.config.idle_timeout;
-        let now = self.shared.cache.now();
+        let timeout = self.shared.core.config.idle_timeout;
+        let now = self.shared.core.cache.now();
         if now == self.idle_checked || !self.is_watchful() {
             return;
         }
         self.idle_checked = now;
-        let crowded = self.shared.backlogs.is_exhausted();
-        let short = now.saturating_sub(self.shared.short_at.load(Ordering::Relaxed)) < STUCK_MAX;
+        let crowded = self.shared.budgets.backlogs.is_exhausted();
+        let short = self.shared.budgets.since_shortage(now) < STUCK_MAX;
         for index in 0..self.conns.len() {
             let Some(conn) = &self.conns[index] else { continue };
             let silent = now.saturating_sub(conn.last_active);
@@ -315,7 +339,7 @@ impl Worker {
                 || (burden && silent >= STUCK_MAX)
                 || (dump && silent >= DUMP_STUCK_MAX)
             {
-                self.shared.workers[self.index].idle_kicks.add(1);
+                self.shared.gauges.workers[self.index].idle_kicks.add(1);
                 self.close(index, End::Idle);
             }
         }
@@ -330,8 +354,8 @@ impl WorkerHandle {
     }
 
     /// Asks about all connections; `asker` is woken if this is the last answer.
-    pub(crate) fn call_roll(&self, roll: &Arc<Roll>, asker: &Self) {
-        self.inbox.rolls.lock().push((Arc::clone(roll), asker.clone()));
+    pub(crate) fn query_connections(&self, query: &Arc<ConnQuery>, asker: &Self) {
+        self.inbox.queries.lock().push((Arc::clone(query), asker.clone()));
         self.wake();
     }
 
@@ -352,15 +376,18 @@ impl WorkerHandle {
 fn account(shared: &Shared, conn: &mut Conn) -> bool {
     let held = conn.input.capacity();
     let long = if held > LONG_LINE { held } else { 0 };
-    if long == conn.long_line {
+    if long == conn.long_line.as_ref().map_or(0, Permit::amount) {
         return true;
     }
-    shared.long_lines.give(std::mem::take(&mut conn.long_line));
-    if long > 0 && !shared.long_lines.take(long) {
-        shared.long_lines_refused.fetch_add(1, Ordering::Relaxed);
-        return false;
+    // The old part is given back first, so that a line that grows needs no room twice.
+    conn.long_line = None;
+    if long > 0 {
+        conn.long_line = shared.budgets.long_lines.take(long);
+        if conn.long_line.is_none() {
+            shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
     }
-    conn.long_line = long;
     true
 }
 
@@ -393,7 +420,7 @@ fn leave(
 }
 
 /// What `stats conns` shows of a connection.
-fn facts(conn: &Conn, now: u32) -> Facts {
+fn conn_info(conn: &Conn, now: u32) -> ConnInfo {
     let (peer, local) = conn.socket.ends();
     let state = if conn.backlog.is_some() {
         "conn_mwrite"
@@ -405,7 +432,7 @@ fn facts(conn: &Conn, now: u32) -> Facts {
         "conn_read"
     };
     let idle = now.saturating_sub(conn.last_active);
-    Facts { number: conn.socket.number(), peer, local: Some(local), state, idle }
+    ConnInfo { number: conn.socket.number(), peer, local: Some(local), state, idle }
 }
 
 /// Waits until the client has sent something or reads.

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use memcore::{Cache, ManualClock};
 
-use super::{STUCK_MAX, Worker, WorkerHandle};
+use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
 use crate::config::{Binding, Config};
-use crate::state::shared::{BACKLOG_BUDGET, Shared};
+use crate::state::budgets::BACKLOGS;
+use crate::state::shared::Shared;
 
 /// Longer than anything here takes, also on a machine with much else to do.
 const WAIT: Duration = Duration::from_secs(60);
@@ -29,12 +30,14 @@ impl Harness {
     }
 
     fn serve(config: Config, cache: Cache) -> Self {
-        let shared = Shared::new(cache, Arc::new(config));
+        let shared = Shared::without_threads(cache, config);
         let start = |index| {
-            let (worker, handle) = Worker::new(index, Arc::clone(&shared)).unwrap();
+            let setup = WorkerSetup::new().unwrap();
+            let handle = setup.handle();
+            let worker = Worker::new(index, setup, Arc::clone(&shared));
             (handle, Some(thread::spawn(move || worker.run())))
         };
-        let workers: Vec<_> = (0..shared.config.threads).map(start).collect();
+        let workers: Vec<_> = (0..shared.core.config.threads).map(start).collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handles: Vec<_> = workers.iter().map(|(handle, _)| handle.clone()).collect();
@@ -43,7 +46,7 @@ impl Harness {
             for (index, stream) in listener.incoming().map_while(Result::ok).enumerate() {
                 stream.set_nonblocking(true).unwrap();
                 stream.set_nodelay(true).unwrap();
-                counted.connections.current.fetch_add(1, Ordering::AcqRel);
+                counted.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
                 let socket = mio::net::TcpStream::from_std(stream).into();
                 handles[index % handles.len()].assign(socket, Binding::Auto);
             }
@@ -78,7 +81,7 @@ impl Harness {
     /// Waits until `connected` clients are left.
     fn settle(&self, connected: usize) {
         let start = Instant::now();
-        while self.shared.connections.current.load(Ordering::Acquire) != connected {
+        while self.shared.gauges.connections.current.load(Ordering::Acquire) != connected {
             assert!(start.elapsed() < WAIT, "connections are not given back");
             thread::sleep(Duration::from_millis(5));
         }
@@ -91,7 +94,7 @@ impl Drop for Harness {
         for (_, thread) in &mut self.workers {
             thread.take().unwrap().join().unwrap();
         }
-        assert_eq!(self.shared.connections.current.load(Ordering::Acquire), 0);
+        assert_eq!(self.shared.gauges.connections.current.load(Ordering::Acquire), 0);
     }
 }
 
@@ -178,7 +181,7 @@ fn a_client_that_reads_nothing_neither_grows_nor_delays() {
             Ok(count) => sent += count,
             Err(_) => full = true,
         }
-        let counts = server.shared.counts();
+        let counts = server.shared.gauges.counts();
         let made = counts.get_hits * 4_000;
         assert!(made < counts.bytes_written + (256 << 10), "replies pile up");
         let asked = counts.bytes_read / 21 * 8 * 4_000;
@@ -209,26 +212,26 @@ fn timeless() -> (Harness, ManualClock) {
 
 /// A client that asks for 60 MB and reads nothing; how many bytes wait for it in the server.
 fn stuck_client(server: &Harness) -> (TcpStream, usize) {
-    let before = server.shared.backlogs.used();
+    let before = server.shared.budgets.backlogs.used();
     let mut slow = server.connect();
     slow.write_all(&b"get a a a a a\r\n".repeat(1_000)).unwrap();
     let start = Instant::now();
-    while server.shared.backlogs.used() == before {
+    while server.shared.budgets.backlogs.used() == before {
         assert!(start.elapsed() < WAIT, "the client is served though it reads nothing");
         thread::yield_now();
     }
-    (slow, server.shared.backlogs.used() - before)
+    (slow, server.shared.budgets.backlogs.used() - before)
 }
 
 #[test]
 fn clients_that_read_nothing_get_less_when_they_are_too_many_and_then_have_to_go() {
     let (server, clock) = timeless();
     server.ask(&[b"set a 0 0 8000\r\n".as_slice(), &[b'x'; 8_000], b"\r\n"].concat());
-    let backlogs = &server.shared.backlogs;
+    let backlogs = &server.shared.budgets.backlogs;
     let (first, held) = stuck_client(&server);
     assert!(held <= 128 << 10, "{held} bytes wait for one client");
     // As if there were many more of them.
-    backlogs.take_anyway(BACKLOG_BUDGET);
+    let others = backlogs.take_anyway(BACKLOGS);
     clock.advance(STUCK_MAX / 2);
     let (second, held) = stuck_client(&server);
     assert!(held <= 16 << 10, "{held} bytes wait for one client of many");
@@ -237,8 +240,8 @@ fn clients_that_read_nothing_get_less_when_they_are_too_many_and_then_have_to_go
     server.settle(1);
     clock.advance(STUCK_MAX / 2);
     server.settle(0);
-    assert_eq!(backlogs.used(), BACKLOG_BUDGET, "all memory is given back");
-    drop((first, second));
+    assert_eq!(backlogs.used(), BACKLOGS, "all memory is given back");
+    drop((first, second, others));
 }
 
 #[test]
@@ -252,7 +255,7 @@ fn uploads_that_stall_have_to_go_once_others_find_no_room() {
     };
     let mut stalled: Vec<TcpStream> = (0..40).map(|_| upload()).collect();
     let start = Instant::now();
-    while server.shared.counts().bytes_read < 40 * 900_000 {
+    while server.shared.gauges.counts().bytes_read < 40 * 900_000 {
         assert!(start.elapsed() < WAIT, "values are not received");
         thread::yield_now();
     }
@@ -262,7 +265,7 @@ fn uploads_that_stall_have_to_go_once_others_find_no_room() {
     expect(&mut late, b"SERVER_ERROR out of memory storing object\r\n");
     // The last bytes of some may have come only after the clock had moved.
     let start = Instant::now();
-    while server.shared.connections.current.load(Ordering::Acquire) != 1 {
+    while server.shared.gauges.connections.current.load(Ordering::Acquire) != 1 {
         assert!(start.elapsed() < WAIT, "stalled clients stay");
         clock.advance(1);
         let mut late = upload();
@@ -285,7 +288,7 @@ fn announcements_cost_nothing() {
         write!(liar, "set a{i} 0 0 1000000\r\nset").unwrap();
     }
     server.settle(300);
-    let used = server.shared.cache.stats().used;
+    let used = server.shared.core.cache.stats().used;
     assert!(used < 4 << 20, "{used} bytes for values that were only announced");
     drop(liars);
 }
@@ -318,7 +321,7 @@ fn a_long_pipeline_lets_others_go_first() {
         for client in &mut clients {
             expect(client, &b"MN\r\n".repeat(200));
         }
-        if server.shared.counts().conn_yields > 0 {
+        if server.shared.gauges.counts().conn_yields > 0 {
             return;
         }
         assert!(round < 49, "nobody ever had to yield");
@@ -331,7 +334,7 @@ fn silent_connections_are_closed_after_a_while() {
     let server = Harness::start(config, 1 << 20);
     let silent = server.connect();
     assert_eq!(drain(silent), b"");
-    assert_eq!(server.shared.counts().idle_kicks, 1);
+    assert_eq!(server.shared.gauges.counts().idle_kicks, 1);
     server.settle(0);
 }
 
@@ -358,11 +361,11 @@ fn unfinished_retrievals_share_one_budget() {
         let _ = client.write_all(&line);
     }
     let start = Instant::now();
-    while server.shared.long_lines_refused.load(Ordering::Relaxed) == 0 {
+    while server.shared.gauges.long_lines_refused.load(Ordering::Relaxed) == 0 {
         assert!(start.elapsed() < WAIT, "nobody was refused");
         thread::sleep(Duration::from_millis(5));
     }
-    let left = server.shared.connections.current.load(Ordering::Acquire);
+    let left = server.shared.gauges.connections.current.load(Ordering::Acquire);
     assert!(left >= 1, "somebody must fit");
     clients.clear();
     server.settle(0);
@@ -374,7 +377,7 @@ fn unix_sockets_are_served_alike() {
     let server = Harness::small();
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
-    server.shared.connections.current.fetch_add(1, Ordering::AcqRel);
+    server.shared.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
     let socket = mio::net::UnixStream::from_std(theirs).into();
     server.workers[0].0.assign(socket, Binding::Ascii);
     ours.write_all(b"set a 0 0 1\r\nx\r\nget a\r\n").unwrap();
@@ -388,15 +391,17 @@ fn unix_sockets_are_served_alike() {
 fn connections_that_come_too_late_are_given_back() {
     let config = Config { threads: 1, ..Config::default() };
     let cache = Cache::builder(64 << 20).build().unwrap();
-    let shared = Shared::new(cache, Arc::new(config));
-    let (worker, handle) = Worker::new(0, Arc::clone(&shared)).unwrap();
+    let shared = Shared::without_threads(cache, config);
+    let setup = WorkerSetup::new().unwrap();
+    let handle = setup.handle();
+    let worker = Worker::new(0, setup, Arc::clone(&shared));
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
-    shared.connections.current.fetch_add(1, Ordering::AcqRel);
+    shared.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
     handle.stop();
     handle.assign(mio::net::UnixStream::from_std(theirs).into(), Binding::Auto);
     worker.run();
-    assert_eq!(shared.connections.current.load(Ordering::Acquire), 0);
+    assert_eq!(shared.gauges.connections.current.load(Ordering::Acquire), 0);
     assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
 }
 
@@ -405,12 +410,12 @@ fn long_statistics_take_turns_in_memory() {
     let server = Harness::small();
     for number in 0..50_000 {
         let key = format!("{number:0>240}:x");
-        server.shared.prefixes.count(key.as_bytes(), crate::state::prefixes::Use::Set);
+        server.shared.gauges.prefixes.count(key.as_bytes(), crate::state::prefixes::Use::Set);
     }
     let mut slow = server.connect();
     slow.write_all(b"stats detail dump\r\n").unwrap();
     let start = Instant::now();
-    while server.shared.copies.used() == 0 {
+    while server.shared.budgets.copies.used() == 0 {
         assert!(start.elapsed() < WAIT, "nothing is booked");
         thread::yield_now();
     }
@@ -418,6 +423,6 @@ fn long_statistics_take_turns_in_memory() {
     assert_eq!(server.ask(b"stats detail dump\r\n"), refused);
     drop(slow);
     server.settle(0);
-    assert_eq!(server.shared.copies.used(), 0);
+    assert_eq!(server.shared.budgets.copies.used(), 0);
     assert!(server.ask(b"stats detail dump\r\n").ends_with(b"END\r\n"));
 }

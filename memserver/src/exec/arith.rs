@@ -39,7 +39,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let counted = self.shared.cache.count(key, how);
+        let counted = self.shared.core.cache.count(key, how);
         self.count_arith(how.down, &counted);
         if self.is_observed()
             && let Ok(counted) = &counted

@@ -82,7 +82,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let removed = self.shared.cache.remove(key, &how);
+        let removed = self.shared.core.cache.remove(key, &how);
         self.count_removal(&removed);
         if self.is_observed() {
             self.observe_delete(key.bytes(), "delete", &removed);
@@ -133,7 +133,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let touched = self.shared.cache.touch(key, self.expiry(i64::from(exptime)));
+        let touched = self.shared.core.cache.touch(key, self.expiry(i64::from(exptime)));
         self.count_touched(&touched);
         match touched {
             Ok(Some(meta)) => {
@@ -145,7 +145,7 @@ impl Exec<'_> {
     }
 
     fn binary_flush(&self, request: &Request<'_>, delay: u32, out: &mut Output) {
-        if !self.shared.config.flush_enabled {
+        if !self.shared.core.config.flush_enabled {
             return refuse(request.to, Status::AuthError, out);
         }
         self.flush_after(i64::from(delay));
@@ -189,7 +189,7 @@ impl Exec<'_> {
         };
         let replaces = mode(verb) == Mode::Set;
         // Items that have no version are stored whatever version is asked for.
-        let expected = expected(request).filter(|_| self.shared.config.cas_enabled);
+        let expected = expected(request).filter(|_| self.shared.core.config.cas_enabled);
         // With a version, to add and to replace are to compare and swap.
         let mode = match mode(verb) {
             Mode::Add if expected.is_some() => Mode::Set,

@@ -20,7 +20,7 @@ const VERBOSITY_MAX: u32 = 2;
 impl Exec<'_> {
     /// flush_all.
     pub(super) fn flush(&self, delay: Result<i64, ParseError>, out: Option<&mut Output>) {
-        if !self.shared.config.flush_enabled {
+        if !self.shared.core.config.flush_enabled {
             return say(out, write::FLUSH_DISABLED);
         }
         match delay {
@@ -35,7 +35,7 @@ impl Exec<'_> {
     /// Makes all items invisible, at once or later.
     pub(super) fn flush_after(&self, delay: i64) {
         self.counters.cmd_flush.add(1);
-        let cache = &self.shared.cache;
+        let cache = &self.shared.core.cache;
         let now = cache.now();
         let moment = match delay {
             1..=RELATIVE_MAX => i64::from(now) + delay,
@@ -44,31 +44,36 @@ impl Exec<'_> {
         match u32::try_from(moment) {
             Ok(moment) if moment > now => cache.flush_at(moment),
             // No item is from before the server was; only a flush that was to come is called off.
-            Ok(moment) if delay > 0 && moment <= self.shared.started => cache.flush_at(u32::MAX),
+            Ok(moment) if delay > 0 && moment <= self.shared.core.started => {
+                cache.flush_at(u32::MAX)
+            }
             _ => cache.flush(),
         }
     }
 
     /// verbosity.
     pub(super) fn set_verbosity(&self, level: u32, out: Option<&mut Output>) {
-        self.shared.verbosity.store(level.min(VERBOSITY_MAX) as u8, Ordering::Relaxed);
+        self.shared.core.verbosity.store(level.min(VERBOSITY_MAX) as u8, Ordering::Relaxed);
         say(out, write::OK);
     }
 
     /// shutdown.
     pub(super) fn shutdown(&self, mode: Result<Shutdown, ParseError>, out: &mut Output) -> Flow {
-        let stop = self.shared.stop.get().filter(|_| self.shared.config.shutdown_command);
-        let refusal = match (stop, mode) {
-            (Some(stop), Ok(mode)) => {
-                log::farewell(mode == Shutdown::Graceful, self.verbosity());
-                stop(());
-                return Flow::Close;
+        if !self.shared.core.config.shutdown_command {
+            out.put(write::SHUTDOWN_DISABLED);
+            return Flow::Done;
+        }
+        match mode {
+            Ok(mode) => {
+                log::log_shutdown(mode == Shutdown::Graceful, self.verbosity());
+                self.shared.control.stop();
+                Flow::Close
             }
-            (Some(_), Err(error)) => error.reply(),
-            (None, _) => write::SHUTDOWN_DISABLED,
-        };
-        out.put(refusal);
-        Flow::Done
+            Err(error) => {
+                out.put(error.reply());
+                Flow::Done
+            }
+        }
     }
 
     /// stats.
@@ -112,7 +117,7 @@ impl Exec<'_> {
     /// The next piece of a long answer.
     pub(super) fn stream(&self, session: &mut Session, out: &mut Output) {
         if let Some(stream) = &mut session.stream
-            && !stream.step(self.shared, out)
+            && !stream.step(&self.shared.core.cache, out)
         {
             session.stream = None;
         }

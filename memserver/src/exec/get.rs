@@ -83,7 +83,7 @@ impl Exec<'_> {
         mut head: impl FnMut(&Hit, &mut Vec<u8>),
         wanted: impl Fn(&Hit) -> bool,
     ) -> Delivered {
-        match self.shared.cache.fetch(key, how, out.bytes(), &mut head) {
+        match self.shared.core.cache.fetch(key, how, out.bytes(), &mut head) {
             Fetched::Copied(hit) => {
                 if !wanted(&hit) {
                     let value = out.bytes().len() - hit.meta.value_len;
@@ -125,7 +125,7 @@ impl Exec<'_> {
         // The first look has counted as a use already. A value that has grown since by more than
         // its booking is refused like one that finds no room.
         let how = Fetch { inline_max: len, peek: true, ..Fetch::default() };
-        match self.shared.cache.fetch(key, &how, out.bytes(), head) {
+        match self.shared.core.cache.fetch(key, &how, out.bytes(), head) {
             Fetched::Copied(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
             Fetched::Pinned(..) | Fetched::Busy(_) | Fetched::Untouched(_) => Delivered::NoRoom,
@@ -142,7 +142,7 @@ impl Exec<'_> {
             return match delivered {
                 Delivered::Value(hit) => self.count_touch(Some(hit.meta.class)),
                 Delivered::NoRoom => {
-                    self.count_touch(self.shared.cache.peek(key).map(|meta| meta.class))
+                    self.count_touch(self.shared.core.cache.peek(key).map(|meta| meta.class))
                 }
                 Delivered::Miss(_) => self.count_touch(None),
             };

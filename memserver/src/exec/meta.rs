@@ -35,7 +35,7 @@ impl Exec<'_> {
     #[inline(never)]
     fn meta_decoded(&self, request: &MetaRequest<'_>, out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
-        let key = self.shared.cache.key(request.key.bytes(&mut scratch));
+        let key = self.shared.core.cache.key(request.key.bytes(&mut scratch));
         self.meta_of(key, request, out);
     }
 
@@ -43,7 +43,10 @@ impl Exec<'_> {
     fn meta_of(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         self.counters.cmd_meta.add(1);
         if request.has(b'l') || request.command == MetaCommand::Debug {
-            self.shared.exact_access.call_once(|| self.shared.cache.track_access_exactly());
+            self.shared
+                .core
+                .exact_access
+                .call_once(|| self.shared.core.cache.track_access_exactly());
         }
         match request.command {
             MetaCommand::Get => self.meta_get(key, request, out),
@@ -93,7 +96,7 @@ impl Exec<'_> {
 
     #[inline]
     fn expiries(&self, request: &MetaRequest<'_>, key: Key<'_>) -> Expiries {
-        let look = || self.shared.cache.peek(key).map(|meta| meta.expiry);
+        let look = || self.shared.core.cache.peek(key).map(|meta| meta.expiry);
         Expiries::new(request, |seconds| self.expiry(seconds), look)
     }
 
@@ -103,7 +106,7 @@ impl Exec<'_> {
         let touch = expiries.afterwards();
         if touch.is_some() {
             let how = Fetch { inline_max: 0, peek: true, touch, ..Fetch::default() };
-            self.shared.cache.fetch(key, &how, &mut Vec::new(), |_, _| ());
+            self.shared.core.cache.fetch(key, &how, &mut Vec::new(), |_, _| ());
         }
     }
 
@@ -118,7 +121,7 @@ impl Exec<'_> {
     ) {
         let meta = &hit.meta;
         let mut expiry = expiries.start(meta.expiry, hit.created);
-        let now = || self.shared.cache.now();
+        let now = || self.shared.core.cache.now();
         for flag in request.flags {
             expiry = expiries.pass(flag.letter, expiry, hit.created);
             match flag.letter {
@@ -161,7 +164,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let removed = self.shared.cache.remove(key, &how);
+        let removed = self.shared.core.cache.remove(key, &how);
         if self.is_observed() && !(how.invalidate || how.clear) {
             self.observe_delete(key.bytes(), "md", &removed);
         }
@@ -237,7 +240,7 @@ impl Exec<'_> {
             expiry = expiries.pass(flag.letter, expiry, created);
             match flag.letter {
                 b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
-                b't' => write::flag_i64(out, b't', time_left(expiry, self.shared.cache.now())),
+                b't' => write::flag_i64(out, b't', time_left(expiry, self.shared.core.cache.now())),
                 b'k' => echo_key(name, request.key.base64, out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}
@@ -251,8 +254,8 @@ impl Exec<'_> {
     }
 
     fn meta_debug(&self, key: Key<'_>, out: &mut Output) {
-        let Some(meta) = self.shared.cache.peek(key) else { return out.put(EN) };
-        let now = self.shared.cache.now();
+        let Some(meta) = self.shared.core.cache.peek(key) else { return out.put(EN) };
+        let now = self.shared.core.cache.now();
         let out = out.bytes();
         out.extend_from_slice(b"ME ");
         if meta.marked || !key::is_plain(key.bytes()) {

@@ -58,12 +58,12 @@ pub(crate) struct Exec<'w> {
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
-        Self::with_counters(shared, &shared.workers[index], index)
+        Self::with_counters(shared, &shared.gauges.workers[index], index)
     }
 
     /// Executes jobs that came in datagrams.
     pub(crate) fn for_datagrams(shared: &'w Arc<Shared>) -> Self {
-        Self::with_counters(shared, &shared.udp, shared.workers.len())
+        Self::with_counters(shared, &shared.gauges.udp, shared.gauges.workers.len())
     }
 
     fn with_counters(shared: &'w Arc<Shared>, counters: &'w Counters, index: usize) -> Self {
@@ -137,7 +137,7 @@ impl<'w> Exec<'w> {
 
     /// When an item with expiry `exptime`, as sent, ends.
     fn expiry(&self, exptime: i64) -> Expiry {
-        let now = self.shared.cache.now();
+        let now = self.shared.core.cache.now();
         match exptime {
             0 => Expiry::Never,
             1..=RELATIVE_MAX => Expiry::At(now.saturating_add(exptime as u32)),
@@ -147,19 +147,18 @@ impl<'w> Exec<'w> {
 
     /// The version to show.
     fn version(&self, version: u64) -> u64 {
-        if self.shared.config.cas_enabled { version } else { 0 }
+        if self.shared.core.config.cas_enabled { version } else { 0 }
     }
 
     /// Books `bytes` that a long answer takes until its client has read it; false if there is no
     /// room for them.
     fn book(&self, bytes: usize, out: &mut Output) -> bool {
-        let is_booked = self.shared.copies.take(bytes);
-        if is_booked {
-            out.charge(self.shared, bytes);
-        } else {
+        let Some(permit) = self.shared.budgets.copies.take(bytes) else {
             self.shared.note_shortage();
-        }
-        is_booked
+            return false;
+        };
+        out.charge(permit);
+        true
     }
 
     /// Takes note of who looks on now.
@@ -188,7 +187,7 @@ impl<'w> Exec<'w> {
 
     /// How much is said on stderr.
     pub(crate) fn verbosity(&self) -> u8 {
-        self.shared.verbosity.load(Ordering::Relaxed)
+        self.shared.core.verbosity.load(Ordering::Relaxed)
     }
 }
 

@@ -23,14 +23,14 @@ impl Exec<'_> {
     pub(super) fn observe_get(&self, key: &[u8], delivered: Delivered) {
         if self.attends(attention::DETAIL) {
             let hit = !matches!(delivered, Delivered::Miss(_));
-            self.shared.prefixes.count(key, if hit { Use::Hit } else { Use::Miss });
+            self.shared.gauges.prefixes.count(key, if hit { Use::Hit } else { Use::Miss });
         }
         if self.attends(attention::FETCHERS) {
             let found = match delivered {
                 // The item did not exist before it was asked for.
                 Delivered::Value(Hit { created: true, .. }) => Err("not_found"),
                 Delivered::Value(hit) => Ok(hit.meta),
-                Delivered::NoRoom => self.shared.cache.peek(key).ok_or("not_found"),
+                Delivered::NoRoom => self.shared.core.cache.peek(key).ok_or("not_found"),
                 Delivered::Miss(miss) => Err(reason(miss)),
             };
             self.tell_lookup(key, found);
@@ -44,7 +44,7 @@ impl Exec<'_> {
     pub(super) fn observe_search(&self, key: Key<'_>) {
         if self.attends(attention::FETCHERS) {
             let look = Fetch { inline_max: 0, peek: true, ..Fetch::default() };
-            let found = match self.shared.cache.fetch(key, &look, &mut Vec::new(), |_, _| ()) {
+            let found = match self.shared.core.cache.fetch(key, &look, &mut Vec::new(), |_, _| ()) {
                 Fetched::Copied(hit) | Fetched::Pinned(hit, _) | Fetched::Busy(hit) => Ok(hit.meta),
                 Fetched::Untouched(meta) => Ok(meta),
                 Fetched::Miss(miss) => Err(reason(miss)),
@@ -77,7 +77,7 @@ impl Exec<'_> {
     fn seconds(&self, expiry: Expiry) -> u32 {
         match expiry {
             Expiry::Never => 0,
-            Expiry::At(moment) => moment.saturating_sub(self.shared.cache.now()),
+            Expiry::At(moment) => moment.saturating_sub(self.shared.core.cache.now()),
         }
     }
 
@@ -92,7 +92,7 @@ impl Exec<'_> {
         outcome: &Outcome,
     ) {
         if self.attends(attention::DETAIL) {
-            self.shared.prefixes.count(key, Use::Set);
+            self.shared.gauges.prefixes.count(key, Use::Set);
         }
         if self.attends(attention::MUTATIONS) {
             let (status, len) = match outcome {
@@ -103,7 +103,7 @@ impl Exec<'_> {
                 Err(StoreError::TooLarge) => ("too_large", head.value_len()),
                 Err(_) => ("no_memory", head.value_len()),
             };
-            let cache = &self.shared.cache;
+            let cache = &self.shared.core.cache;
             let class = match outcome {
                 Ok(_) => cache.class_of(key.len(), len, &terms.attrs),
                 Err(_) => 0,
@@ -133,7 +133,7 @@ impl Exec<'_> {
         removed: &Result<Removed, StoreError>,
     ) {
         if self.attends(attention::DETAIL) {
-            self.shared.prefixes.count(key, Use::Delete);
+            self.shared.gauges.prefixes.count(key, Use::Delete);
         }
         if let Ok(Removed::Done(meta)) = removed
             && self.attends(attention::DELETIONS)
@@ -158,7 +158,7 @@ impl Exec<'_> {
         session: &mut Session,
         out: &mut Output,
     ) -> Flow {
-        if !self.shared.config.watch_enabled {
+        if !self.shared.core.config.watch_enabled {
             out.put(b"CLIENT_ERROR watch commands not allowed\r\n");
             return Flow::Done;
         }

@@ -45,7 +45,7 @@ impl Exec<'_> {
     #[inline(never)]
     fn put_decoded(&self, head: &Head<'_>, value: &[u8], out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
-        let key = self.shared.cache.key(name(head, &mut scratch));
+        let key = self.shared.core.cache.key(name(head, &mut scratch));
         self.put_under(key, head, value, out);
     }
 
@@ -54,20 +54,20 @@ impl Exec<'_> {
         let terms = self.terms(head);
         // A value that is too large is refused before anybody looks what is there.
         if self.is_observed()
-            && self.shared.cache.fits(key.bytes().len(), value.len(), &terms.attrs)
+            && self.shared.core.cache.fits(key.bytes().len(), value.len(), &terms.attrs)
         {
             self.observe_search(key);
         }
-        let outcome = self.shared.cache.store(key, value, terms.attrs, &terms.write);
+        let outcome = self.shared.core.cache.store(key, value, terms.attrs, &terms.write);
         self.finish(head, key, &terms, outcome, out);
     }
 
     /// Finds a place for a value of which `value` is the beginning.
     pub(super) fn begin(&self, head: &Head<'_>, line: &[u8], value: &[u8], session: &mut Session) {
         let mut scratch = [0; MAX_KEY];
-        let key = self.shared.cache.key(name(head, &mut scratch));
+        let key = self.shared.core.cache.key(name(head, &mut scratch));
         let attrs = self.terms(head).attrs;
-        let mut place = self.shared.cache.reserve(key, head.value_len(), attrs);
+        let mut place = self.shared.core.cache.reserve(key, head.value_len(), attrs);
         match &mut place {
             Ok(reservation) => _ = reservation.write(value),
             Err(error) => self.note_shortage(*error),
@@ -93,7 +93,7 @@ impl Exec<'_> {
         let Some(head) = parse(&upload.head) else { return };
         let mut scratch = [0; MAX_KEY];
         let name = name(&head, &mut scratch);
-        let key = self.shared.cache.key(name);
+        let key = self.shared.core.cache.key(name);
         let terms = self.terms(&head);
         let outcome = match upload.place {
             Ok(_) if !terminated => return self.spoiled(&head, out),
@@ -121,9 +121,9 @@ impl Exec<'_> {
     pub(super) fn spoiled_at_once(&self, head: &Head<'_>, out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
         let name = name(head, &mut scratch);
-        let key = self.shared.cache.key(name);
+        let key = self.shared.core.cache.key(name);
         let terms = self.terms(head);
-        if self.shared.cache.fits(name.len(), head.value_len(), &terms.attrs) {
+        if self.shared.core.cache.fits(name.len(), head.value_len(), &terms.attrs) {
             return self.spoiled(head, out);
         }
         self.finish(head, key, &terms, Err(StoreError::TooLarge), out);
@@ -176,7 +176,7 @@ impl Exec<'_> {
             if self.is_observed() {
                 self.observe_search(key);
             }
-            self.shared.cache.delete(key);
+            self.shared.core.cache.delete(key);
         }
         match head {
             Head::Text(store) => {
@@ -201,7 +201,7 @@ impl Exec<'_> {
         if terms.write.expected.is_some()
             && !matches!(terms.write.mode, Mode::Append | Mode::Prepend)
         {
-            let cache = &self.shared.cache;
+            let cache = &self.shared.core.cache;
             let class = || cache.class_of(key.bytes().len(), len, &terms.attrs);
             match outcome {
                 Ok(Stored::Done { .. }) => counters.cas_hits.add(class()),

@@ -13,7 +13,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let touched = self.shared.cache.touch(key, self.expiry(exptime));
+        let touched = self.shared.core.cache.touch(key, self.expiry(exptime));
         self.count_touched(&touched);
         match touched {
             Ok(Some(_)) => say(out, write::TOUCHED),
@@ -35,7 +35,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let removed = self.shared.cache.remove(key, &Remove::default());
+        let removed = self.shared.core.cache.remove(key, &Remove::default());
         self.count_removal(&removed);
         if self.is_observed() {
             self.observe_delete(key.bytes(), "delete", &removed);

@@ -69,7 +69,7 @@ impl Table {
             return;
         }
         let replies = dialogue.feed(words);
-        let stats = self.stage.shared.cache.stats();
+        let stats = self.stage.shared.core.cache.stats();
         assert!(stats.used <= stats.limit, "{} bytes of {}", stats.used, stats.limit);
         if dialogue.is_binary() {
             return self.reference.lose();

@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 use memcore::{Cache, ManualClock};
 
-#[cfg(all(feature = "test-clock", debug_assertions))]
-use crate::admin::debugtime::TestClock;
 use crate::cli::{self, Command};
 use crate::config::Config;
 use crate::exec::{Exec, Flow};
 use crate::session::batch::{Batch, Job, Spare};
 use crate::session::output::Output;
 use crate::session::{Pace, Session};
+use crate::state::clock::DrivenClock;
+use crate::state::control::Detached;
+use crate::state::core::{Core, Listening};
 use crate::state::shared::Shared;
+use crate::watch::Evictions;
 
 pub use crate::cli::fuzzing::argv;
 pub use mixed::mixed_stream;
@@ -59,11 +61,9 @@ impl Stage {
             .clock(clock.clone())
             .seed(1);
         let cache = builder.build().expect("settings that were checked");
-        let shared = Shared::new(cache, Arc::new(config));
-        #[cfg(all(feature = "test-clock", debug_assertions))]
-        let _ = shared.test_clock.set(Arc::new(TestClock::new(clock.clone())));
-        // Nobody waits for the end of a server without threads.
-        let _ = shared.stop.set(Box::new(|_| ()));
+        let driven = Arc::new(DrivenClock::new(clock.clone()));
+        let core = Core::new(cache, config, Listening::default(), Some(driven));
+        let shared = Shared::new(core, Evictions::new(), Detached);
         Self { shared, clock }
     }
 
@@ -71,7 +71,7 @@ impl Stage {
     #[must_use]
     pub fn connect(&self) -> Dialogue {
         let shared = Arc::clone(&self.shared);
-        let session = Session::new(shared.config.protocol);
+        let session = Session::new(shared.core.config.protocol);
         let (input, out, spare) = (Vec::new(), Output::default(), Spare::default());
         Dialogue { shared, session, input, out, spare }
     }
@@ -79,7 +79,7 @@ impl Stage {
     /// Lets time go by, and the housekeeping that belongs to it.
     pub fn advance(&self, seconds: u32) {
         self.clock.advance(seconds);
-        while self.shared.cache.maintain(1 << 10) {}
+        while self.shared.core.cache.maintain(1 << 10) {}
     }
 }
 
@@ -107,7 +107,7 @@ impl Dialogue {
         input.extend_from_slice(bytes);
         let (mut pos, mut out, mut replies) = (0, std::mem::take(&mut self.out), Vec::new());
         let shared = Arc::clone(&self.shared);
-        let mut batch = Batch::new(&shared.cache, std::mem::take(&mut self.spare));
+        let mut batch = Batch::new(&shared.core.cache, std::mem::take(&mut self.spare));
         let exec = Exec::new(&shared, 0);
         loop {
             batch.clear();

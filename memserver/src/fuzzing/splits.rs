@@ -68,7 +68,7 @@ fn play(stream: &[u8], mut sizes: Sizes) -> (String, End) {
 }
 
 fn end(stage: &Stage, dialogue: &Dialogue) -> End {
-    let cache = &stage.shared.cache;
+    let cache = &stage.shared.core.cache;
     let mut items = Vec::new();
     let (mut cursor, mut more) = (Cursor::default(), true);
     while more {
@@ -84,7 +84,7 @@ fn end(stage: &Stage, dialogue: &Dialogue) -> End {
         framing: dialogue.session.framing(),
         unread: dialogue.input.clone(),
         items,
-        counts: format!("{:?}", stage.shared.counts()),
+        counts: format!("{:?}", stage.shared.gauges.counts()),
     }
 }
 

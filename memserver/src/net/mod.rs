@@ -1,4 +1,5 @@
 //! Sockets: listening, and the bytes of a connection.
 
+pub(crate) mod conn_info;
 pub(crate) mod listener;
 pub(crate) mod socket;

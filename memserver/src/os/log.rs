@@ -11,7 +11,7 @@ pub(crate) fn line(text: Arguments<'_>) {
 }
 
 /// Says how the server ends, whoever has asked for it.
-pub(crate) fn farewell(graceful: bool, verbosity: u8) {
+pub(crate) fn log_shutdown(graceful: bool, verbosity: u8) {
     if graceful {
         line(format_args!("Gracefully stopping"));
     } else if verbosity > 0 {

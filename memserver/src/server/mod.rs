@@ -15,12 +15,15 @@ use std::time::Duration;
 use memcore::Cache;
 
 use crate::config::{Config, Listen, Port, split_address};
-use crate::event_loop::acceptor::{Acceptor, Control};
-use crate::event_loop::maintenance::{Drive, Maintenance};
-use crate::event_loop::worker::{Worker, WorkerHandle};
+use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
+use crate::event_loop::maintenance::Maintenance;
+use crate::event_loop::threads::Threads;
+use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
+use crate::net::conn_info::ConnInfo;
 use crate::net::listener::{self, Datagrams, ListenError, Listener};
 use crate::os::sys::{Signals, TemporaryFile};
-use crate::report::stream::Facts;
+use crate::state::clock::DrivenClock;
+use crate::state::core::{Core, Listening};
 use crate::state::shared::Shared;
 use crate::udp::Udp;
 use crate::watch::Evictions;
@@ -68,6 +71,7 @@ pub struct Builder {
     addresses: Vec<String>,
     config: Config,
     evictions: Evictions,
+    clock: Option<Arc<DrivenClock>>,
 }
 
 impl Builder {
@@ -112,6 +116,12 @@ impl Builder {
         self
     }
 
+    /// Has the server drive `clock`, which the cache was built with.
+    pub(crate) fn clock(mut self, clock: Arc<DrivenClock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Opens the sockets and starts the threads. Clients can connect from now on.
     ///
     /// # Errors
@@ -124,20 +134,30 @@ impl Builder {
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
         let listeners = listener::open(&self.config)?;
-        let outside = Outside { evictions: self.evictions, ..Outside::default() };
-        Server::start(self.cache, self.config, listeners, Vec::new(), outside)
+        let sockets = Sockets { listeners, datagrams: Vec::new() };
+        let hooks = ProcessHooks { evictions: self.evictions, clock: self.clock, signals: None };
+        Server::start(self.cache, self.config, sockets, hooks)
     }
 }
 
-/// What moves a server from outside, if anything does.
+/// What connects a server to the process that it runs in.
 #[derive(Debug, Default)]
-pub(crate) struct Outside {
+pub(crate) struct ProcessHooks {
     /// Signals that stop it.
     pub(crate) signals: Option<Signals>,
-    /// What moves the clock of its cache.
-    pub(crate) drive: Option<Drive>,
-    /// Who is told by the cache what it removes.
+    /// The clock of its cache, if the server is to drive it.
+    pub(crate) clock: Option<Arc<DrivenClock>>,
+    /// What the cache reports removals to.
     pub(crate) evictions: Evictions,
+}
+
+/// The sockets that a server serves, bound and listening.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    /// For connections.
+    pub(crate) listeners: Vec<Listener>,
+    /// For requests in datagrams.
+    pub(crate) datagrams: Vec<Datagrams>,
 }
 
 /// A running server. Dropping it stops it.
@@ -158,7 +178,7 @@ pub(crate) struct Outside {
 pub struct Server {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    control: Arc<Control>,
+    control: AcceptorHandle,
     acceptor: Option<JoinHandle<io::Result<()>>>,
     workers: Vec<JoinHandle<()>>,
     udp: Option<Udp>,
@@ -169,7 +189,7 @@ pub struct Server {
 
 /// Stops a [`Server`] from anywhere.
 #[derive(Clone, Debug)]
-pub struct StopHandle(Arc<Control>);
+pub struct StopHandle(AcceptorHandle);
 
 impl StopHandle {
     /// Makes the server end; returns at once.
@@ -182,80 +202,92 @@ impl Server {
     /// Starts setting up a server for `cache`: the very cache that the program itself may go on
     /// using.
     pub fn builder(cache: Cache) -> Builder {
-        let (addresses, config) = (Vec::new(), Config::default());
-        Builder { cache, addresses, config, evictions: Evictions::new() }
+        Builder {
+            cache,
+            addresses: Vec::new(),
+            config: Config::default(),
+            evictions: Evictions::new(),
+            clock: None,
+        }
     }
 
     /// Starts the threads behind sockets that are open already.
     pub(crate) fn start(
         cache: Cache,
-        mut config: Config,
-        listeners: Vec<Listener>,
-        datagrams: Vec<Datagrams>,
-        outside: Outside,
+        config: Config,
+        sockets: Sockets,
+        hooks: ProcessHooks,
     ) -> Result<Self, StartError> {
-        let refused = |what| move |source| StartError::System { what, source };
         let socket_file = config.unix_socket.as_deref().map(TemporaryFile::adopt);
-        let addresses: Vec<_> = listeners.iter().filter_map(Listener::local_addr).collect();
-        let udp_address = datagrams.first().and_then(|socket| socket.local_addr().ok());
-        config.udp_port = udp_address.map_or(0, |address| address.port());
-        config.tcp_port = tcp_port(&config, &addresses);
-        let listening = listeners.iter().map(listening_socket).collect();
-        let shared = Shared::with_evictions(cache.clone(), Arc::new(config), outside.evictions);
-        let created: Result<Vec<_>, _> = (0..shared.workers.len())
-            .map(|index| Worker::new(index, Arc::clone(&shared)))
-            .collect();
-        let (idle, handles): (Vec<_>, Vec<_>) =
-            created.map_err(refused("an event loop"))?.into_iter().unzip();
-        let acceptor =
-            Acceptor::new(listeners, handles.clone(), Arc::clone(&shared), outside.signals)
-                .map_err(refused("an event loop"))?;
-        let control = acceptor.control();
-        connect(&shared, &control, &handles);
-        // Nobody else sets it.
-        let _ = shared.listening.set(listening);
+        let addresses = sockets.addresses();
+        // Inboxes come first, then the state that knows how to reach them, then the threads.
+        let threads = config.threads.max(1);
+        let setups: io::Result<Vec<_>> = (0..threads).map(|_| WorkerSetup::new()).collect();
+        let setups = setups.map_err(refused("an event loop"))?;
+        let accepting = AcceptorSetup::new().map_err(refused("an event loop"))?;
+        let threads = Threads {
+            acceptor: accepting.handle(),
+            workers: setups.iter().map(WorkerSetup::handle).collect(),
+        };
+        let listening = sockets.listening(&config);
+        let core = Core::new(cache, config, listening, hooks.clock);
+        let shared = Shared::new(core, hooks.evictions, threads.clone());
+        let acceptor = Acceptor::new(
+            accepting,
+            sockets.listeners,
+            threads.workers.clone(),
+            Arc::clone(&shared),
+            hooks.signals,
+        )
+        .map_err(refused("an event loop"))?;
+        let workers = setups.into_iter().enumerate();
+        let workers = workers.map(|(index, setup)| Worker::new(index, setup, Arc::clone(&shared)));
         // From here on dropping the server ends whatever part of it is running.
         let mut server = Self {
-            shared,
+            shared: Arc::clone(&shared),
             addresses,
-            control,
+            control: threads.acceptor.clone(),
             acceptor: None,
-            workers: Vec::with_capacity(idle.len()),
+            workers: Vec::new(),
             udp: None,
             maintenance: None,
             _socket_file: socket_file,
         };
-        server.shared.watch.hear();
-        let ending = Ending { control: Arc::clone(&server.control), workers: handles };
-        server.acceptor = Some(
-            thread("acceptor".to_owned(), move || {
-                let _ending = ending;
-                acceptor.run()
-            })
-            .map_err(refused("a thread"))?,
-        );
-        for (index, worker) in idle.into_iter().enumerate() {
-            let ending = Ending { control: Arc::clone(&server.control), workers: Vec::new() };
-            let run = move || {
-                let _ending = ending;
-                worker.run();
-            };
-            let started = thread(format!("worker-{index}"), run).map_err(refused("a thread"))?;
-            server.workers.push(started);
-        }
-        if !datagrams.is_empty() {
-            let udp = Udp::start(datagrams, Arc::clone(&server.shared));
+        shared.watch.hear();
+        server.run(acceptor, workers, threads.workers)?;
+        if !sockets.datagrams.is_empty() {
+            let udp = Udp::start(sockets.datagrams, Arc::clone(&shared));
             server.udp = Some(udp.map_err(refused("a thread"))?);
         }
-        let watch = Arc::clone(&server.shared.watch);
-        #[cfg(all(feature = "test-clock", debug_assertions))]
-        if let Some(drive) = &outside.drive {
-            // Nobody else sets it.
-            let _ = server.shared.test_clock.set(Arc::clone(&drive.shown));
-        }
-        let maintenance = Maintenance::start(cache, watch, outside.drive);
+        let Core { cache, clock, .. } = &shared.core;
+        let maintenance =
+            Maintenance::start(cache.clone(), Arc::clone(&shared.watch), clock.clone());
         server.maintenance = Some(maintenance.map_err(refused("a thread"))?);
         Ok(server)
+    }
+
+    /// Starts the threads that serve connections.
+    fn run(
+        &mut self,
+        acceptor: Acceptor,
+        workers: impl Iterator<Item = Worker>,
+        handles: Vec<WorkerHandle>,
+    ) -> Result<(), StartError> {
+        let stop = StopOnDrop { acceptor: self.control.clone(), workers: handles };
+        let accept = move || {
+            let _stop = stop;
+            acceptor.run()
+        };
+        self.acceptor = Some(thread("acceptor".to_owned(), accept)?);
+        for (index, worker) in workers.enumerate() {
+            let stop = StopOnDrop { acceptor: self.control.clone(), workers: Vec::new() };
+            let serve = move || {
+                let _stop = stop;
+                worker.run();
+            };
+            self.workers.push(thread(format!("worker-{index}"), serve)?);
+        }
+        Ok(())
     }
 
     /// The first TCP address; with port 0 this tells which one it became.
@@ -273,19 +305,19 @@ impl Server {
     /// The cache it serves.
     #[must_use]
     pub fn cache(&self) -> &Cache {
-        &self.shared.cache
+        &self.shared.core.cache
     }
 
     /// Clients that are connected now.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.shared.connections.current.load(Ordering::Acquire)
+        self.shared.gauges.connections.current.load(Ordering::Acquire)
     }
 
     /// A handle that can stop it while [`Server::join`] waits.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle(Arc::clone(&self.control))
+        StopHandle(self.control.clone())
     }
 
     /// Closes all connections and sockets, and waits for the threads.
@@ -331,30 +363,44 @@ impl Drop for Server {
 
 /// Ends the whole server when a thread ends, however that happens: a server without one of its
 /// workers would leave a part of its clients without answers.
-struct Ending {
-    control: Arc<Control>,
+struct StopOnDrop {
+    acceptor: AcceptorHandle,
     workers: Vec<WorkerHandle>,
 }
 
-impl Drop for Ending {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.control.stop();
+        self.acceptor.stop();
         self.workers.iter().for_each(WorkerHandle::stop);
     }
 }
 
-/// The port that is reported. As in memcached, a Unix socket does not change what was asked for.
-fn tcp_port(config: &Config, addresses: &[SocketAddr]) -> u16 {
-    match (addresses.first(), config.port) {
-        (Some(address), _) => address.port(),
-        (None, Port::Fixed(port)) if config.unix_socket.is_some() => port,
-        (None, _) => 0,
+impl Sockets {
+    /// The TCP addresses that were really taken.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(Listener::local_addr).collect()
+    }
+
+    /// What statistics show of them.
+    fn listening(&self, config: &Config) -> Listening {
+        let tcp = self.listeners.iter().find_map(Listener::local_addr);
+        let udp = self.datagrams.first().and_then(|socket| socket.local_addr().ok());
+        Listening {
+            tcp_port: match (tcp, config.port) {
+                (Some(address), _) => address.port(),
+                // As in memcached, a Unix socket does not change what was asked for.
+                (None, Port::Fixed(port)) if config.unix_socket.is_some() => port,
+                (None, _) => 0,
+            },
+            udp_port: udp.map_or(0, |address| address.port()),
+            sockets: self.listeners.iter().map(listening_socket).collect(),
+        }
     }
 }
 
 /// What `stats conns` shows of a listening socket.
-fn listening_socket(listener: &Listener) -> Facts {
-    Facts {
+fn listening_socket(listener: &Listener) -> ConnInfo {
+    ConnInfo {
         number: listener.number(),
         peer: listener.end(),
         local: None,
@@ -363,25 +409,15 @@ fn listening_socket(listener: &Listener) -> Facts {
     }
 }
 
-/// Lets the workers reach each other and the accept loop: clients can stop the server and make
-/// room.
-fn connect(shared: &Shared, control: &Arc<Control>, workers: &[WorkerHandle]) {
-    let workers = workers.to_vec();
-    let (stop, closed) = (Arc::clone(control), Arc::clone(control));
-    // Nobody else sets these, and this happens once per server.
-    let _ = shared.stop.set(Box::new(move |()| stop.stop()));
-    let _ = shared.roll_call.set(Box::new(move |roll| {
-        let asker = &workers[roll.asker];
-        workers.iter().for_each(|worker| worker.call_roll(&roll, asker));
-    }));
-    let _ = shared.on_close.set(Box::new(move |()| closed.connection_closed()));
-}
-
 fn thread<T: Send + 'static>(
     name: String,
     run: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
-    thread::Builder::new().name(name).spawn(run)
+) -> Result<JoinHandle<T>, StartError> {
+    thread::Builder::new().name(name).spawn(run).map_err(refused("a thread"))
+}
+
+fn refused(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
 }
 
 /// Reads an address of [`Builder::listen`].

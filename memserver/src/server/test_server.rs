@@ -3,11 +3,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use memcore::{Cache, Clock, SystemClock};
+use memcore::{Cache, Clock, ManualClock, SystemClock};
 
 use crate::server::{Server, StartError};
+use crate::state::clock::DrivenClock;
 
 /// Memory of the cache, enough for any test and taken only as it fills.
 const LIMIT: usize = 64 << 20;
@@ -37,7 +37,7 @@ const LIMIT: usize = 64 << 20;
 pub struct TestServer {
     server: Server,
     address: SocketAddr,
-    clock: TestClock,
+    clock: Arc<DrivenClock>,
 }
 
 impl TestServer {
@@ -46,15 +46,17 @@ impl TestServer {
     /// # Errors
     /// [`StartError`].
     pub fn start() -> Result<Self, StartError> {
-        let clock = TestClock::default();
+        let shown = ManualClock::new(SystemClock::new().now());
+        let clock = Arc::new(DrivenClock::new(shown.clone()));
         let system = |reason: String| StartError::System {
             what: "memory",
             source: std::io::Error::other(reason),
         };
-        let cache = Cache::builder(LIMIT).clock(clock.clone()).build();
+        let cache = Cache::builder(LIMIT).clock(shown).build();
         let cache = cache.map_err(|error| system(error.to_string()))?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::builder(cache).listen(listen).threads(1).start()?;
+        let server = Server::builder(cache).listen(listen).threads(1);
+        let server = server.clock(Arc::clone(&clock)).start()?;
         let none = || system("the socket has no address".to_owned());
         let address = server.local_addr().ok_or_else(none)?;
         Ok(Self { server, address, clock })
@@ -74,19 +76,6 @@ impl TestServer {
 
     /// Lets the server believe that so many seconds have passed.
     pub fn advance(&self, seconds: u32) {
-        self.clock.ahead.fetch_add(seconds, Ordering::AcqRel);
-    }
-}
-
-/// The machine's clock, moved ahead at will.
-#[derive(Clone, Debug, Default)]
-struct TestClock {
-    system: Arc<SystemClock>,
-    ahead: Arc<AtomicU32>,
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> u32 {
-        self.system.now().saturating_add(self.ahead.load(Ordering::Acquire))
+        self.clock.advance(seconds);
     }
 }

@@ -3,11 +3,10 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use memcore::Handle;
 
-use crate::state::shared::{Budget, Shared};
+use crate::state::budgets::{Budgets, Permit};
 
 /// Beyond this many bytes replies are sent before more are made.
 const BYTES_MAX: usize = 64 << 10;
@@ -34,8 +33,8 @@ pub(crate) struct Output {
     pinned: usize,
     /// What was taken out of the server's budgets, and must go back: for copies of values that
     /// could not be pinned, and for waiting until the client reads.
-    copies: Option<Loan>,
-    backlog: Option<Loan>,
+    copies: Option<Permit>,
+    backlog: Option<Permit>,
     /// Whether memory for unsent replies is scarce.
     scarce: bool,
 }
@@ -45,26 +44,6 @@ pub(crate) struct Output {
 struct Pin {
     at: usize,
     value: Handle,
-}
-
-/// Bytes that go back to a budget when this is dropped.
-#[derive(Debug)]
-struct Loan {
-    shared: Arc<Shared>,
-    budget: fn(&Shared) -> &Budget,
-    bytes: usize,
-}
-
-impl Loan {
-    fn new(shared: &Arc<Shared>, budget: fn(&Shared) -> &Budget) -> Self {
-        Self { shared: Arc::clone(shared), budget, bytes: 0 }
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        (self.budget)(&self.shared).give(self.bytes);
-    }
 }
 
 impl Output {
@@ -88,27 +67,26 @@ impl Output {
         }
     }
 
-    /// Books `bytes` of a copy that came out of the budget of `shared`, until all is sent.
-    pub(crate) fn charge(&mut self, shared: &Arc<Shared>, bytes: usize) {
-        let budget: fn(&Shared) -> &Budget = |shared| &shared.copies;
-        self.copies.get_or_insert_with(|| Loan::new(shared, budget)).bytes += bytes;
+    /// Keeps the permit for a copy until all is sent.
+    pub(crate) fn charge(&mut self, permit: Permit) {
+        match &mut self.copies {
+            Some(copies) => copies.merge(permit),
+            None => self.copies = Some(permit),
+        }
     }
 
     /// Takes note of how much memory there is for unsent replies.
-    pub(crate) fn adapt(&mut self, shared: &Shared) {
-        self.scarce = shared.backlogs.is_exhausted();
+    pub(crate) fn adapt(&mut self, budgets: &Budgets) {
+        self.scarce = budgets.backlogs.is_exhausted();
     }
 
-    /// Makes itself small and books what is left, as it has to wait for its client.
-    pub(crate) fn settle(&mut self, shared: &Arc<Shared>) {
+    /// Shrinks its buffer and charges it to the budget for replies that wait for their clients.
+    pub(crate) fn settle(&mut self, budgets: &Budgets) {
         let sent = std::mem::take(&mut self.sent);
         self.bytes.drain(..sent);
         self.bytes.shrink_to_fit();
         self.pins.iter_mut().for_each(|pin| pin.at -= sent);
-        let mut loan = Loan::new(shared, |shared| &shared.backlogs);
-        loan.bytes = self.bytes.capacity();
-        shared.backlogs.take_anyway(loan.bytes);
-        self.backlog = Some(loan);
+        self.backlog = Some(budgets.backlogs.take_anyway(self.bytes.capacity()));
     }
 
     /// Whether there is so much that it should be sent before more is added.

@@ -1,5 +1,10 @@
-//! What all threads of a server share.
+//! What the threads of one server share, by owner.
 
+pub(crate) mod budgets;
+pub(crate) mod clock;
+pub(crate) mod control;
+pub(crate) mod core;
 pub(crate) mod counters;
+pub(crate) mod gauges;
 pub(crate) mod prefixes;
 pub(crate) mod shared;

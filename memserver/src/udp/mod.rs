@@ -124,17 +124,17 @@ impl Service {
     }
 
     fn answer(&mut self, index: usize, datagram: &[u8], peer: SocketAddr) {
-        self.shared.udp.bytes_read.add(datagram.len() as u64);
+        self.shared.gauges.udp.bytes_read.add(datagram.len() as u64);
         let Some((id, request)) = frame::open(datagram) else { return };
         let known = peer.ip().to_canonical().is_loopback();
         let reply_max = if known { REPLY_MAX } else { STRANGERS_REPLY_MAX };
         let Self { sockets, shared, allowance, .. } = self;
         converse(shared, request, reply_max, |reply| {
             let len = reply.len() + frame::count(reply.len()) * frame::HEADER;
-            if !allowance.take(peer.ip(), len, shared.cache.now()) {
+            if !allowance.take(peer.ip(), len, shared.core.cache.now()) {
                 return;
             }
-            shared.udp.bytes_written.add(len as u64);
+            shared.gauges.udp.bytes_written.add(len as u64);
             frame::close(id, reply, |datagram| {
                 // What the system does not take is lost, as datagrams may be.
                 let _ = sockets[index].send_to(datagram, peer);
@@ -146,15 +146,15 @@ impl Service {
 /// Executes the requests of one datagram and calls `reply` with the reply to each. It ends with the
 /// first request that is refused.
 fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: impl FnMut(&[u8])) {
-    let mut session = Session::new(shared.config.protocol);
+    let mut session = Session::new(shared.core.config.protocol);
     let exec = Exec::for_datagrams(shared);
-    let mut batch = Batch::new(&shared.cache, Spare::default());
+    let mut batch = Batch::new(&shared.core.cache, Spare::default());
     let (mut pos, mut out, mut answer) = (0, Output::default(), Vec::new());
     for _ in 0..REQUESTS_MAX {
         batch.clear();
         let pace = session.parse(input, &mut pos, 1, &mut batch);
         for job in &batch.jobs {
-            if !is_allowed(&job.work, shared.config.udp_writes) {
+            if !is_allowed(&job.work, shared.core.config.udp_writes) {
                 refuse(&job.work, REFUSED, &mut answer);
                 return reply(&answer);
             }
@@ -269,9 +269,9 @@ mod tests {
     #[test]
     fn a_value_that_is_refused_is_not_copied_first() {
         let cache = memcore::Cache::builder(256 << 20).max_item_size(16 << 20).build().unwrap();
-        let shared = Shared::new(cache, Arc::new(Config { threads: 1, ..Config::default() }));
+        let shared = Shared::without_threads(cache, Config { threads: 1, ..Config::default() });
         let value = vec![b'x'; 2 << 20];
-        shared.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
+        shared.core.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
         let mut replies = Vec::new();
         let info = allocation_counter::measure(|| {
             converse(&shared, b"get k\r\n", REPLY_MAX, |reply| replies.push(reply.to_vec()));

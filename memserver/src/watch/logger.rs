@@ -9,14 +9,12 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::watcher::Watcher;
 use super::{End, Hub, Line, Page, attention};
-use crate::state::shared::Shared;
 
 const WAKE: Token = Token(usize::MAX);
 
 /// The collector of lines.
 #[derive(Debug)]
 pub(super) struct Logger {
-    shared: Arc<Shared>,
     hub: Arc<Hub>,
     poll: Poll,
     watchers: Vec<Option<Watcher>>,
@@ -38,12 +36,11 @@ impl Alarm {
 
 impl Logger {
     /// A collector, and what wakes it.
-    pub(super) fn new(shared: Arc<Shared>) -> io::Result<(Self, Alarm)> {
+    pub(super) fn new(hub: Arc<Hub>) -> io::Result<(Self, Alarm)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
-        let hub = Arc::clone(&shared.watch);
         let pages = hub.pages.iter().map(|_| Page::default()).collect();
-        Ok((Self { shared, hub, poll, watchers: Vec::new(), pages }, Alarm(waker)))
+        Ok((Self { hub, poll, watchers: Vec::new(), pages }, Alarm(waker)))
     }
 
     /// Works until the hub is stopped.
@@ -73,13 +70,13 @@ impl Logger {
     /// Takes in those who have just begun to watch.
     fn welcome(&mut self) {
         let arrivals = std::mem::take(&mut *self.hub.arrivals.lock());
-        for (socket, seat) in arrivals {
+        for arrival in arrivals {
             let vacant = self.watchers.iter().position(Option::is_none);
             let index = vacant.unwrap_or(self.watchers.len());
             if vacant.is_none() {
                 self.watchers.push(None);
             }
-            let mut watcher = Watcher::new(socket, seat, self.hub.buffer_max);
+            let mut watcher = Watcher::new(arrival, self.hub.buffer_max);
             let both = Interest::READABLE | Interest::WRITABLE;
             let registry = self.poll.registry();
             let registered = registry.register(&mut watcher.socket, Token(index), both).is_ok();
@@ -133,15 +130,15 @@ impl Logger {
         let others = self.hub.pages.len();
         self.hub.closed(others, watcher.socket.number(), &watcher.peer, end);
         let number = watcher.socket.number();
-        self.hub.seated.lock().retain(|(facts, _)| facts.number != number);
-        drop(watcher);
+        self.hub.seated.lock().retain(|(info, _)| info.number != number);
+        let closed = watcher.close();
         let arrivals = self.hub.arrivals.lock();
         let here = self.watchers.iter().flatten().map(Watcher::kinds);
-        let coming = arrivals.iter().map(|(_, seat)| seat.kinds);
+        let coming = arrivals.iter().map(|arrival| arrival.seat.kinds);
         let kinds = here.chain(coming).fold(0, |all, kinds| all | kinds);
         self.hub.attention.fetch_and(kinds | attention::DETAIL, Ordering::Relaxed);
         drop(arrivals);
         self.hub.evictions.review();
-        self.shared.connection_closed();
+        closed();
     }
 }

@@ -16,6 +16,7 @@ mod logger;
 pub(crate) mod trace;
 mod watcher;
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,9 +26,8 @@ use memcore::Removal;
 use parking_lot::Mutex;
 
 use crate::config::Config;
+use crate::net::conn_info::ConnInfo;
 use crate::net::socket::{Peer, Socket};
-use crate::report::stream::Facts;
-use crate::state::shared::Shared;
 
 use logger::{Alarm, Logger};
 
@@ -67,14 +67,14 @@ pub(crate) struct Hub {
     /// Seats that are taken.
     watchers: AtomicUsize,
     /// Who watches, and since when.
-    seated: Mutex<Vec<(Facts, u32)>>,
+    seated: Mutex<Vec<(ConnInfo, u32)>>,
     /// One per worker, and one for everybody else.
     pages: Box<[Mutex<Page>]>,
     page_max: usize,
     buffer_max: usize,
     /// The next line's number.
     next: AtomicU64,
-    arrivals: Mutex<Vec<(Socket, Seat)>>,
+    arrivals: Mutex<Vec<Arrival>>,
     evictions: Evictions,
     logger: Mutex<Option<JoinHandle<()>>>,
     alarm: OnceLock<Alarm>,
@@ -103,6 +103,20 @@ struct Line {
     number: u64,
     /// Where it ends in the text; it begins where the one before ends.
     end: usize,
+}
+
+/// A connection that has become a watcher.
+struct Arrival {
+    socket: Socket,
+    seat: Seat,
+    /// To be called when the connection is closed.
+    closed: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival").field("socket", &self.socket).finish_non_exhaustive()
+    }
 }
 
 /// The right to watch, given back when it is dropped.
@@ -157,10 +171,10 @@ impl Hub {
     }
 
     /// What `stats conns` shows of them.
-    pub(crate) fn facts(&self, now: u32) -> Vec<Facts> {
+    pub(crate) fn conn_infos(&self, now: u32) -> Vec<ConnInfo> {
         let seated = self.seated.lock();
         let idle = |since: u32| now.saturating_sub(since);
-        seated.iter().map(|(facts, since)| Facts { idle: idle(*since), ..facts.clone() }).collect()
+        seated.iter().map(|(info, since)| ConnInfo { idle: idle(*since), ..info.clone() }).collect()
     }
 
     /// A seat for a watcher of `kinds`, if one is free.
@@ -170,31 +184,42 @@ impl Hub {
         Some(Seat { hub: Arc::clone(self), kinds })
     }
 
-    /// Takes a watcher over from its worker. Its connection has been counted.
-    pub(crate) fn adopt(&self, shared: &Arc<Shared>, socket: Socket, seat: Seat) {
+    /// Takes a watcher over from its worker at second `now`. Calls `closed` when the connection is.
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        socket: Socket,
+        seat: Seat,
+        now: u32,
+        closed: Box<dyn FnOnce() + Send>,
+    ) {
         let mut logger = self.logger.lock();
         if logger.is_none() {
-            match self.start(shared) {
+            match self.start() {
                 Ok(thread) => *logger = Some(thread),
                 // Without the thread nobody can watch; the client sees the end of its connection.
-                Err(_) => return shared.connection_closed(),
+                Err(_) => return closed(),
             }
         }
         drop(logger);
         let (peer, local) = socket.ends();
-        let (number, local, state) = (socket.number(), Some(local), "conn_watch");
-        let facts = Facts { number, peer, local, state, idle: 0 };
-        self.seated.lock().push((facts, shared.cache.now()));
+        let info = ConnInfo {
+            number: socket.number(),
+            peer,
+            local: Some(local),
+            state: "conn_watch",
+            idle: 0,
+        };
+        self.seated.lock().push((info, now));
         let mut arrivals = self.arrivals.lock();
         self.attention.fetch_or(seat.kinds, Ordering::Relaxed);
-        arrivals.push((socket, seat));
+        arrivals.push(Arrival { socket, seat, closed });
         drop(arrivals);
         self.evictions.review();
         self.wake();
     }
 
-    fn start(&self, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
-        let (logger, alarm) = Logger::new(Arc::clone(shared))?;
+    fn start(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
+        let (logger, alarm) = Logger::new(Arc::clone(self))?;
         let thread = thread::Builder::new().name("logger".into()).spawn(move || logger.run())?;
         // There is one logger per hub that runs.
         let _ = self.alarm.set(alarm);

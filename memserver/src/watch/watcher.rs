@@ -1,26 +1,33 @@
 //! One watcher: lines wait in a bounded buffer until its socket takes them.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 
-use super::Seat;
+use super::{Arrival, Seat};
 use crate::net::socket::{Peer, Socket};
 
 /// Reads of what a watcher says, which interests nobody, before it has to go.
 const READS_MAX: usize = 64;
 
 /// A client that watches.
-#[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) socket: Socket,
     pub(super) peer: Peer,
     seat: Seat,
     buffer: Buffer,
+    closed: Box<dyn FnOnce() + Send>,
 }
 
 impl Watcher {
-    /// Watches on `socket` from now on.
-    pub(super) fn new(socket: Socket, seat: Seat, buffer_max: usize) -> Self {
-        Self { peer: socket.peer(), socket, seat, buffer: Buffer::new(buffer_max) }
+    /// A watcher that has been sent nothing yet.
+    pub(super) fn new(arrival: Arrival, buffer_max: usize) -> Self {
+        let Arrival { socket, seat, closed } = arrival;
+        Self { peer: socket.peer(), socket, seat, buffer: Buffer::new(buffer_max), closed }
+    }
+
+    /// Closes the connection; what is returned is to be called once nothing counts it any more.
+    pub(super) fn close(self) -> impl FnOnce() {
+        self.closed
     }
 
     /// What it is interested in.
@@ -64,6 +71,12 @@ impl Watcher {
             }
         }
         Err(ErrorKind::InvalidData.into())
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher").field("socket", &self.socket).finish_non_exhaustive()
     }
 }
 

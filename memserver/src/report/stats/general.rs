@@ -13,7 +13,7 @@ const VERSION: &str = "1.6.45";
 
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
-    let counts = shared.counts();
+    let counts = shared.gauges.counts();
     process(shared, list);
     connections(shared, &counts, list);
     commands(&counts, list);
@@ -26,7 +26,7 @@ fn process(shared: &Shared, list: &mut List<'_, '_>) {
     let (user, system) = cpu::used();
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     list.add("pid", std::process::id());
-    list.add("uptime", shared.cache.now().saturating_sub(shared.started));
+    list.add("uptime", shared.core.cache.now().saturating_sub(shared.core.started));
     list.add("time", time);
     list.add("version", VERSION);
     list.add("libevent", "none");
@@ -37,19 +37,19 @@ fn process(shared: &Shared, list: &mut List<'_, '_>) {
 }
 
 fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
-    let connections = &shared.connections;
+    let connections = &shared.gauges.connections;
     let current = connections.current.load(Ordering::Relaxed);
-    list.add("max_connections", shared.config.max_connections);
+    list.add("max_connections", shared.core.config.max_connections);
     list.add("curr_connections", current);
     list.add("total_connections", connections.total.load(Ordering::Relaxed));
     list.add("rejected_connections", connections.rejected.load(Ordering::Relaxed));
     list.add("connection_structures", current);
     list.add("response_obj_oom", counts.response_oom);
     list.zeros(&["response_obj_count"]);
-    list.add("response_obj_bytes", shared.backlogs.used());
+    list.add("response_obj_bytes", shared.budgets.backlogs.used());
     list.zeros(&["read_buf_count", "read_buf_bytes", "read_buf_bytes_free"]);
-    list.add("read_buf_oom", shared.long_lines_refused.load(Ordering::Relaxed));
-    list.add("reserved_fds", shared.config.own_descriptors());
+    list.add("read_buf_oom", shared.gauges.long_lines_refused.load(Ordering::Relaxed));
+    list.add("reserved_fds", shared.core.config.own_descriptors());
 }
 
 fn commands(counts: &Counts, list: &mut List<'_, '_>) {
@@ -83,23 +83,23 @@ fn commands(counts: &Counts, list: &mut List<'_, '_>) {
 }
 
 fn traffic(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
-    let connections = &shared.connections;
-    if shared.config.idle_timeout > 0 {
+    let connections = &shared.gauges.connections;
+    if shared.core.config.idle_timeout > 0 {
         list.add("idle_kicks", counts.idle_kicks);
     }
     list.add("bytes_read", counts.bytes_read);
     list.add("bytes_written", counts.bytes_written);
-    list.add("limit_maxbytes", shared.cache.stats().limit);
+    list.add("limit_maxbytes", shared.core.cache.stats().limit);
     list.add("accepting_conns", u8::from(connections.accepting.load(Ordering::Relaxed)));
     list.add("listen_disabled_num", connections.listen_disabled.load(Ordering::Relaxed));
     let micros = connections.listen_disabled_us.load(Ordering::Relaxed);
     list.add("time_in_listen_disabled_us", micros);
-    list.add("threads", shared.config.threads);
+    list.add("threads", shared.core.config.threads);
     list.add("conn_yields", counts.conn_yields);
 }
 
 fn housekeeping(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
-    let stats = shared.cache.stats();
+    let stats = shared.core.cache.stats();
     list.add("hash_power_level", stats.index_slots.max(1).ilog2());
     list.add("hash_bytes", stats.index_bytes);
     list.zeros(&[
@@ -115,7 +115,7 @@ fn housekeeping(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
         "slabs_moved",
         "lru_crawler_running",
     ]);
-    list.add("lru_crawler_starts", shared.crawls.load(Ordering::Relaxed));
+    list.add("lru_crawler_starts", shared.gauges.crawls.load(Ordering::Relaxed));
     list.zeros(&["lru_maintainer_juggles"]);
     list.add("malloc_fails", counts.store_no_memory);
     let watch = &shared.watch.counts;
@@ -132,7 +132,7 @@ fn housekeeping(shared: &Shared, counts: &Counts, list: &mut List<'_, '_>) {
 }
 
 fn items(shared: &Shared, list: &mut List<'_, '_>) {
-    let stats = shared.cache.stats();
+    let stats = shared.core.cache.stats();
     let total = &stats.total;
     list.add("bytes", total.bytes);
     list.add("curr_items", total.items);

@@ -13,12 +13,10 @@ use std::sync::atomic::Ordering;
 use memproto::ParseError;
 use memproto::number::parse_u32;
 
-use crate::report::stream::{CLASS_MAX, Dump, Facts, Format, Roll, Sizes, Stream};
+use crate::report::stream::{CLASS_MAX, Dump, Format, Sizes, Stream};
 use crate::state::shared::Shared;
 use crate::watch::attention;
 
-/// Lists of all connections at once. Each takes memory until its client has read it.
-const ROLLS_MAX: usize = 16;
 /// There is no room for the answer.
 pub(crate) const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory writing stats\r\n";
 
@@ -57,21 +55,24 @@ pub(crate) fn report<'w>(
     match words.next().unwrap_or_default() {
         b"" => general::report(shared, &mut list),
         b"settings" => settings::report(shared, &mut list),
-        b"items" => classes::items(&shared.cache.stats(), &mut list),
-        b"slabs" => classes::slabs(&shared.cache.stats(), &shared.counts(), &mut list),
-        b"sizes" if shared.knobs.lock().track_sizes => {
+        b"items" => classes::items(&shared.core.cache.stats(), &mut list),
+        b"slabs" => classes::slabs(&shared.core.cache.stats(), &shared.gauges.counts(), &mut list),
+        b"sizes" if shared.core.runtime.lock().track_sizes => {
             return Answer::Streamed(Stream::Sizes(Sizes::default(), format));
         }
         b"sizes" => list.add("sizes_status", "disabled"),
         word @ (b"sizes_enable" | b"sizes_disable") => {
             let enable = word == b"sizes_enable";
-            shared.knobs.lock().track_sizes = enable;
+            shared.core.runtime.lock().track_sizes = enable;
             list.add("sizes_status", if enable { "enabled" } else { "disabled" });
         }
-        b"conns" if Arc::strong_count(&shared.rolls) > ROLLS_MAX => {
-            return Answer::Refused(OUT_OF_MEMORY);
+        b"conns" => {
+            let Some(permit) = shared.budgets.conn_queries.take(1) else {
+                return Answer::Refused(OUT_OF_MEMORY);
+            };
+            let query = shared.query_connections(asker, permit);
+            return Answer::Streamed(Stream::Conns(query, format));
         }
-        b"conns" => return Answer::Streamed(Stream::Conns(call_roll(shared, asker), format)),
         b"detail" => return detail(shared, words.next()),
         b"cachedump" if matches!(format, Format::Text) => {
             return cachedump(shared, words.next(), words.next());
@@ -87,13 +88,13 @@ pub(crate) fn report<'w>(
 
 /// `stats detail`.
 fn detail(shared: &Shared, word: Option<&[u8]>) -> Answer {
-    if !shared.config.dump_enabled {
+    if !shared.core.config.dump_enabled {
         return Answer::Refused(b"CLIENT_ERROR stats detail not allowed\r\n");
     }
     match word {
         Some(b"on") => shared.watch.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
         Some(b"off") => shared.watch.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
-        Some(b"dump") => return Answer::Lines(shared.prefixes.dump()),
+        Some(b"dump") => return Answer::Lines(shared.gauges.prefixes.dump()),
         _ => return Answer::Refused(b"CLIENT_ERROR usage: stats detail on|off|dump\r\n"),
     };
     Answer::Done
@@ -101,7 +102,7 @@ fn detail(shared: &Shared, word: Option<&[u8]>) -> Answer {
 
 /// `stats cachedump`.
 fn cachedump(shared: &Shared, class: Option<&[u8]>, items: Option<&[u8]>) -> Answer {
-    if !shared.config.dump_enabled {
+    if !shared.core.config.dump_enabled {
         return Answer::Refused(b"CLIENT_ERROR stats cachedump not allowed\r\n");
     }
     let (Some(class), Some(items)) = (class, items) else {
@@ -114,21 +115,6 @@ fn cachedump(shared: &Shared, class: Option<&[u8]>, items: Option<&[u8]>) -> Ans
         (Some(_), Some(_)) => Answer::Refused(b"CLIENT_ERROR Illegal slab id\r\n"),
         _ => Answer::Refused(ParseError::BadLineFormat.reply()),
     }
-}
-
-/// Asks all workers about their connections.
-fn call_roll(shared: &Shared, asker: usize) -> Arc<Roll> {
-    let now = shared.cache.now();
-    let up = now.saturating_sub(shared.started);
-    let listening = shared.listening.get().map(Vec::as_slice).unwrap_or_default();
-    let listening = listening.iter().map(|facts| Facts { idle: up, ..facts.clone() });
-    let known = listening.chain(shared.watch.facts(now)).collect();
-    let Some(call) = shared.roll_call.get() else {
-        return Arc::new(Roll::new(asker, 0, known, &shared.rolls));
-    };
-    let roll = Arc::new(Roll::new(asker, shared.workers.len(), known, &shared.rolls));
-    call(Arc::clone(&roll));
-    roll
 }
 
 /// A list of statistics under way.
@@ -158,16 +144,17 @@ impl List<'_, '_> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::state::budgets::CONN_QUERIES;
 
     #[test]
     fn few_lists_of_connections_wait_for_their_clients() {
         let cache = memcore::Cache::new(64 << 20).unwrap();
-        let shared = Shared::new(cache, Arc::new(Config { threads: 1, ..Config::default() }));
+        let shared = Shared::without_threads(cache, Config { threads: 1, ..Config::default() });
         let ask = || {
             let words = [&b"conns"[..]].into_iter();
             report(&shared, 0, Format::Text, words, &mut |_, _| panic!("at once"))
         };
-        let mut waiting: Vec<_> = (0..ROLLS_MAX).map(|_| ask()).collect();
+        let mut waiting: Vec<_> = (0..CONN_QUERIES).map(|_| ask()).collect();
         assert!(waiting.iter().all(|answer| matches!(answer, Answer::Streamed(_))));
         assert!(matches!(ask(), Answer::Refused(OUT_OF_MEMORY)));
         waiting.pop();

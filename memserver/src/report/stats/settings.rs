@@ -4,28 +4,30 @@ use std::sync::atomic::Ordering;
 
 use super::List;
 use crate::config::Config;
-use crate::config::knobs::Knobs;
+use crate::config::runtime::RuntimeSettings;
+use crate::state::core::Core;
 use crate::state::shared::Shared;
 use crate::watch::attention;
 
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
-    let config = &*shared.config;
-    list.add("maxbytes", shared.cache.stats().limit);
-    listeners(config, shared.verbosity.load(Ordering::Relaxed), list);
+    let config = &shared.core.config;
+    list.add("maxbytes", shared.core.cache.stats().limit);
+    listeners(&shared.core, shared.core.verbosity.load(Ordering::Relaxed), list);
     let detail = shared.watch.attends(attention::DETAIL);
     service(config, detail, list);
-    let knobs = *shared.knobs.lock();
-    slabs(config, &knobs, list);
-    lru(config, &knobs, list);
-    rest(config, &knobs, list);
+    let runtime = *shared.core.runtime.lock();
+    slabs(config, &runtime, list);
+    lru(config, &runtime, list);
+    rest(config, &runtime, list);
     list.add("memserver_version", env!("CARGO_PKG_VERSION"));
 }
 
-fn listeners(config: &Config, verbosity: u8, list: &mut List<'_, '_>) {
+fn listeners(core: &Core, verbosity: u8, list: &mut List<'_, '_>) {
+    let Core { config, listening, .. } = core;
     list.add("maxconns", config.max_connections);
-    list.add("tcpport", config.tcp_port);
-    list.add("udpport", config.udp_port);
+    list.add("tcpport", listening.tcp_port);
+    list.add("udpport", listening.udp_port);
     list.add("inter", config.inter.as_deref().unwrap_or("NULL"));
     list.add("verbosity", verbosity);
     list.add("oldest", 0);
@@ -55,39 +57,39 @@ fn service(config: &Config, detail: bool, list: &mut List<'_, '_>) {
     list.add("maxconns_fast", yes(config.maxconns_fast));
 }
 
-fn slabs(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
+fn slabs(config: &Config, runtime: &RuntimeSettings, list: &mut List<'_, '_>) {
     list.add("hashpower_init", config.hashpower_init);
     list.add("slab_reassign", yes(config.slab_reassign));
-    list.add("slab_automove", knobs.slab_automove);
-    list.add("slab_automove_ratio", format_args!("{:.2}", knobs.slab_automove_ratio));
-    list.add("slab_automove_window", knobs.slab_automove_window);
+    list.add("slab_automove", runtime.slab_automove);
+    list.add("slab_automove_ratio", format_args!("{:.2}", runtime.slab_automove_ratio));
+    list.add("slab_automove_window", runtime.slab_automove_window);
     list.add("slab_chunk_max", config.slab_chunk_max);
 }
 
-fn lru(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
-    list.add("lru_crawler", yes(knobs.lru_crawler));
-    list.add("lru_crawler_sleep", knobs.lru_crawler_sleep);
-    list.add("lru_crawler_tocrawl", knobs.lru_crawler_tocrawl);
+fn lru(config: &Config, runtime: &RuntimeSettings, list: &mut List<'_, '_>) {
+    list.add("lru_crawler", yes(runtime.lru_crawler));
+    list.add("lru_crawler_sleep", runtime.lru_crawler_sleep);
+    list.add("lru_crawler_tocrawl", runtime.lru_crawler_tocrawl);
     list.add("tail_repair_time", config.tail_repair_time);
     list.add("flush_enabled", yes(config.flush_enabled));
     list.add("dump_enabled", yes(config.dump_enabled));
     list.add("hash_algorithm", config.hash_algorithm);
     list.add("lru_maintainer_thread", yes(config.lru_maintainer));
-    list.add("lru_segmented", yes(knobs.lru_segmented));
-    list.add("hot_lru_pct", knobs.hot_lru_pct);
-    list.add("warm_lru_pct", knobs.warm_lru_pct);
-    list.add("hot_max_factor", format_args!("{:.2}", knobs.hot_max_factor));
-    list.add("warm_max_factor", format_args!("{:.2}", knobs.warm_max_factor));
-    list.add("temp_lru", yes(knobs.temp_lru));
-    list.add("temporary_ttl", knobs.temporary_ttl);
+    list.add("lru_segmented", yes(runtime.lru_segmented));
+    list.add("hot_lru_pct", runtime.hot_lru_pct);
+    list.add("warm_lru_pct", runtime.warm_lru_pct);
+    list.add("hot_max_factor", format_args!("{:.2}", runtime.hot_max_factor));
+    list.add("warm_max_factor", format_args!("{:.2}", runtime.warm_max_factor));
+    list.add("temp_lru", yes(runtime.temp_lru));
+    list.add("temporary_ttl", runtime.temporary_ttl);
 }
 
-fn rest(config: &Config, knobs: &Knobs, list: &mut List<'_, '_>) {
+fn rest(config: &Config, runtime: &RuntimeSettings, list: &mut List<'_, '_>) {
     list.add("idle_timeout", config.idle_timeout);
     list.add("watcher_logbuf_size", config.watcher_logbuf_size);
     list.add("worker_logbuf_size", config.worker_logbuf_size);
     list.add("read_buf_mem_limit", config.read_buf_mem_limit);
-    list.add("track_sizes", yes(knobs.track_sizes));
+    list.add("track_sizes", yes(runtime.track_sizes));
     list.add("inline_ascii_response", "no");
     list.add("ssl_enabled", "no");
     list.add("num_napi_ids", "(null)");

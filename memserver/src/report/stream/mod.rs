@@ -2,20 +2,20 @@
 //! next piece whenever the client has taken the last one, so it holds no more than one piece, and
 //! other connections get their turns in between. It must never know a socket.
 
+mod conns;
 mod dump;
-mod roll;
 mod sizes;
 
 use std::sync::Arc;
 
+use memcore::Cache;
 use memproto::binary::{self, write::ReplyTo};
 use memproto::text;
 
 use crate::session::output::Output;
-use crate::state::shared::Shared;
+use crate::state::control::ConnQuery;
 
 pub(crate) use dump::{CLASS_MAX, Classes, Dump};
-pub(crate) use roll::{Facts, Roll};
 pub(crate) use sizes::Sizes;
 
 /// Items or connections looked at for one piece.
@@ -29,7 +29,7 @@ pub(crate) enum Stream {
     /// How many items there are of each size.
     Sizes(Sizes, Format),
     /// The connections of all workers.
-    Conns(Arc<Roll>, Format),
+    Conns(Arc<ConnQuery>, Format),
 }
 
 /// How statistics are framed.
@@ -43,19 +43,19 @@ pub(crate) enum Format {
 
 impl Stream {
     /// Appends the next piece; false if it was the last.
-    pub(crate) fn step(&mut self, shared: &Shared, out: &mut Output) -> bool {
+    pub(crate) fn step(&mut self, cache: &Cache, out: &mut Output) -> bool {
         match self {
-            Self::Dump(dump) => dump.step(&shared.cache, out.bytes()),
+            Self::Dump(dump) => dump.step(cache, out.bytes()),
             Self::Sizes(sizes, format) => {
-                let more = sizes.step(&shared.cache);
+                let more = sizes.step(cache);
                 if !more {
                     sizes.each(|name, value| format.stat(out, name, value));
                     format.end(out);
                 }
                 more
             }
-            Self::Conns(roll, format) => {
-                let more = roll.next(STEP, |name, value| format.stat(out, name, value));
+            Self::Conns(query, format) => {
+                let more = conns::step(query, STEP, |name, value| format.stat(out, name, value));
                 if !more {
                     format.end(out);
                 }
@@ -66,7 +66,7 @@ impl Stream {
 
     /// Whether it waits for something other than its client.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self, Self::Conns(roll, _) if !roll.is_complete())
+        matches!(self, Self::Conns(query, _) if !query.is_complete())
     }
 }
 

@@ -3,7 +3,7 @@
 
 /// Settings under memcached's names. [`Default`] is memcached's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Knobs {
+pub(crate) struct RuntimeSettings {
     pub(crate) slab_automove: u32,
     pub(crate) slab_automove_ratio: f64,
     /// Seconds.
@@ -23,7 +23,7 @@ pub(crate) struct Knobs {
     pub(crate) track_sizes: bool,
 }
 
-impl Default for Knobs {
+impl Default for RuntimeSettings {
     fn default() -> Self {
         Self {
             slab_automove: 1,

@@ -1,0 +1,151 @@
+//! Memory outside the cache that clients may take, with a limit for each kind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use crate::config::Config;
+
+/// Bytes that workers may copy for replies whose values can't be pinned.
+const COPIES: usize = 16 << 20;
+/// Bytes of unsent replies beyond which replies are made in smaller pieces.
+pub(crate) const BACKLOGS: usize = 32 << 20;
+/// Bytes of unfinished retrieval lines, unless a setting says otherwise.
+const LONG_LINES: usize = 16 << 20;
+/// Lists of all connections at once. Each takes memory until its client has read it.
+pub(crate) const CONN_QUERIES: usize = 16;
+
+/// The budgets of one server.
+#[derive(Debug)]
+pub(crate) struct Budgets {
+    /// Bytes of copies of values that can't be pinned.
+    pub(crate) copies: Arc<Budget>,
+    /// Bytes of replies whose clients don't read.
+    pub(crate) backlogs: Arc<Budget>,
+    /// Bytes of the beginnings of long retrieval lines.
+    pub(crate) long_lines: Arc<Budget>,
+    /// Lists of connections that wait to be sent.
+    pub(crate) conn_queries: Arc<Budget>,
+    /// Second when a copy, or a value that arrives in pieces, last found no room.
+    short_at: AtomicU32,
+}
+
+impl Budgets {
+    /// Nothing is taken.
+    pub(crate) fn new(config: &Config) -> Self {
+        let long_lines = match config.read_buf_mem_limit {
+            0 => LONG_LINES,
+            limit => limit,
+        };
+        Self {
+            copies: Budget::new(COPIES),
+            backlogs: Budget::new(BACKLOGS),
+            long_lines: Budget::new(long_lines),
+            conn_queries: Budget::new(CONN_QUERIES),
+            short_at: AtomicU32::new(0),
+        }
+    }
+
+    /// Notes that a client was refused at second `now` because of memory that others hold.
+    pub(crate) fn note_shortage(&self, now: u32) {
+        self.short_at.store(now, Ordering::Relaxed);
+    }
+
+    /// Seconds since then.
+    pub(crate) fn since_shortage(&self, now: u32) -> u32 {
+        now.saturating_sub(self.short_at.load(Ordering::Relaxed))
+    }
+}
+
+/// A number of bytes, or other units, that may be in use at once.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Budget {
+    fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+    }
+
+    /// Takes `amount` if it is available. What is larger than the whole budget may have it when
+    /// nothing else is in use, because it could never be served otherwise.
+    pub(crate) fn take(self: &Arc<Self>, amount: usize) -> Option<Permit> {
+        let take = |used: usize| {
+            let sum = used.checked_add(amount)?;
+            (used == 0 || sum <= self.limit).then_some(sum)
+        };
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(Permit { budget: Arc::clone(self), amount })
+    }
+
+    /// Takes `amount` whether it is available or not.
+    pub(crate) fn take_anyway(self: &Arc<Self>, amount: usize) -> Permit {
+        self.used.fetch_add(amount, Ordering::Relaxed);
+        Permit { budget: Arc::clone(self), amount }
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.used() >= self.limit
+    }
+
+    /// What is in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// A part of a budget, given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping a permit gives it back"]
+pub(crate) struct Permit {
+    budget: Arc<Budget>,
+    amount: usize,
+}
+
+impl Permit {
+    /// How much it is.
+    pub(crate) fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Joins two permits of one budget.
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.budget, &other.budget), "permits of two budgets");
+        self.amount += std::mem::take(&mut other.amount);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.amount, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_shared_and_serves_an_oversize_taker_alone() {
+        let budget = Budget::new(100);
+        let sixty = budget.take(60).unwrap();
+        assert!(budget.take(41).is_none());
+        let forty = budget.take(40).unwrap();
+        drop((sixty, forty));
+        let thousand = budget.take(1_000).unwrap();
+        assert!(budget.take(1).is_none());
+        drop(thousand);
+        let one = budget.take(1).unwrap();
+        assert!(budget.take(1_000).is_none());
+        assert!(!budget.is_exhausted());
+        let mut hundred = budget.take_anyway(100);
+        assert!(budget.is_exhausted());
+        assert_eq!(budget.used(), 101);
+        hundred.merge(one);
+        assert_eq!((hundred.amount(), budget.used()), (101, 101));
+        drop(hundred);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! The cache and the settings of a server. Only what clients may set changes after the start.
+
+use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, Once};
+
+use memcore::Cache;
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::config::runtime::RuntimeSettings;
+use crate::net::conn_info::ConnInfo;
+use crate::state::clock::DrivenClock;
+
+/// The cache and the settings.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// The items.
+    pub(crate) cache: Cache,
+    /// The settings that the server was started with.
+    pub(crate) config: Config,
+    /// The settings that clients may change, as they are now.
+    pub(crate) runtime: Mutex<RuntimeSettings>,
+    /// How much is logged; `verbosity` changes it.
+    pub(crate) verbosity: AtomicU8,
+    /// Completed when a client first asks how long ago an item was used: only from then on the
+    /// cache keeps access times to the second.
+    pub(crate) exact_access: Once,
+    /// Where the server listens.
+    pub(crate) listening: Listening,
+    /// The cache's clock, if the server drives it.
+    pub(crate) clock: Option<Arc<DrivenClock>>,
+    /// Second when the server started.
+    pub(crate) started: u32,
+}
+
+/// The sockets that a server listens on, as they were really opened.
+#[derive(Debug, Default)]
+pub(crate) struct Listening {
+    /// The first TCP port; 0 for none.
+    pub(crate) tcp_port: u16,
+    /// The first UDP port; 0 for none.
+    pub(crate) udp_port: u16,
+    /// Every socket, as `stats conns` shows it.
+    pub(crate) sockets: Vec<ConnInfo>,
+}
+
+impl Core {
+    /// The core of a server that starts now.
+    pub(crate) fn new(
+        cache: Cache,
+        config: Config,
+        listening: Listening,
+        clock: Option<Arc<DrivenClock>>,
+    ) -> Self {
+        Self {
+            runtime: Mutex::new(config.runtime),
+            verbosity: AtomicU8::new(config.verbosity),
+            exact_access: Once::new(),
+            started: cache.now(),
+            cache,
+            config,
+            listening,
+            clock,
+        }
+    }
+}

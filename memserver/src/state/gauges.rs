@@ -1,0 +1,102 @@
+//! What a server counts about itself.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::state::counters::{Counters, Counts};
+use crate::state::prefixes::Prefixes;
+
+/// All counts of one server.
+#[derive(Debug)]
+pub(crate) struct Gauges {
+    /// Requests and bytes, one set per worker.
+    pub(crate) workers: Box<[Counters]>,
+    /// The same for requests in datagrams.
+    pub(crate) udp: Counters,
+    /// Client connections.
+    pub(crate) connections: Connections,
+    /// Requests by key prefix.
+    pub(crate) prefixes: Prefixes,
+    /// Times that a client asked for a search for expired items.
+    pub(crate) crawls: AtomicU64,
+    /// Connections closed because the budget for long request lines was exhausted.
+    pub(crate) long_lines_refused: AtomicU64,
+    /// The counts at the last reset.
+    baseline: Mutex<Counts>,
+}
+
+/// Counts of client connections, kept by the acceptor and the workers together.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    /// Open now.
+    pub(crate) current: AtomicUsize,
+    /// Opened since the start or the last reset.
+    pub(crate) total: AtomicU64,
+    /// Turned away because of the limit.
+    pub(crate) rejected: AtomicU64,
+    /// Whether new ones are accepted.
+    pub(crate) accepting: AtomicBool,
+    /// Times that the acceptor paused.
+    pub(crate) listen_disabled: AtomicU64,
+    /// Microseconds that it paused in all.
+    pub(crate) listen_disabled_us: AtomicU64,
+}
+
+impl Gauges {
+    /// Everything is zero.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
+            udp: Counters::default(),
+            connections: Connections::default(),
+            prefixes: Prefixes::new(config.stat_key_prefix),
+            crawls: AtomicU64::new(0),
+            long_lines_refused: AtomicU64::new(0),
+            baseline: Mutex::default(),
+        }
+    }
+
+    /// What was counted since the last reset.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts_since_start().since(&self.baseline.lock())
+    }
+
+    /// Makes the counts that can be reset start from zero. Each worker's counters have one writer,
+    /// so they are not written here: their present values become the baseline.
+    pub(crate) fn reset(&self) {
+        *self.baseline.lock() = self.counts_since_start();
+        self.prefixes.clear();
+        self.connections.total.store(0, Ordering::Relaxed);
+        self.connections.rejected.store(0, Ordering::Relaxed);
+    }
+
+    fn counts_since_start(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.workers.iter().chain([&self.udp]).for_each(|counters| sum.add(counters));
+        sum
+    }
+}
+
+impl Connections {
+    /// A connection is gone.
+    pub(crate) fn closed(&self) {
+        // Release: pairs with the acquiring loads of those who wait for the connection's effects,
+        // `Server::connections` and the acceptor's check of the limit.
+        self.current.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            current: AtomicUsize::new(0),
+            total: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            accepting: AtomicBool::new(true),
+            listen_disabled: AtomicU64::new(0),
+            listen_disabled_us: AtomicU64::new(0),
+        }
+    }
+}
