@@ -8,6 +8,18 @@
 use crate::memory::region::Region;
 use crate::memory::sync::AtomicU32;
 
+/// Runs of bytes that can be filled with one call.
+pub(crate) const RUNS_MAX: usize = 4;
+
+/// Consecutive bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Run {
+    /// The first one's address in the region.
+    pub(crate) at: usize,
+    /// How many.
+    pub(crate) len: usize,
+}
+
 impl Region<AtomicU32> {
     /// Appends `len` bytes from byte `at` on to `out`.
     #[inline]
@@ -38,6 +50,21 @@ impl Region<AtomicU32> {
         unsafe { imp::store(self, at, bytes) };
     }
 
+    /// Calls `fill` with up to [`RUNS_MAX`] runs of bytes in place, to be written to.
+    ///
+    /// # Safety
+    /// The runs do not overlap, and until `fill` returns nobody else writes to these bytes or holds
+    /// a slice of them.
+    pub(crate) unsafe fn fill<R>(
+        &self,
+        runs: &[Run],
+        fill: impl FnOnce(&mut [&mut [u8]]) -> R,
+    ) -> R {
+        runs.iter().for_each(|run| self.check(run.at, run.len));
+        // SAFETY: in range (checked above), the rest is the caller's word.
+        unsafe { imp::fill(self, runs, fill) }
+    }
+
     /// The bytes in place.
     ///
     /// # Safety
@@ -59,7 +86,7 @@ impl Region<AtomicU32> {
 mod imp {
     use std::arch::asm;
 
-    use super::{AtomicU32, Region};
+    use super::{AtomicU32, RUNS_MAX, Region, Run};
 
     /// From here on the processor's own copy loop is the fastest.
     const STRING_COPY_MIN: usize = 512;
@@ -78,6 +105,38 @@ mod imp {
     pub(super) unsafe fn store(region: &Region<AtomicU32>, at: usize, bytes: &[u8]) {
         // SAFETY: by the caller's word.
         unsafe { copy(bytes.as_ptr(), region.address(0).cast::<u8>().add(at), bytes.len()) };
+    }
+
+    /// Lends the memory itself. A lookup that came too late may still be reading it, as it may read
+    /// what [`store`] writes. So the slices are made from addresses that came out of instructions
+    /// the compiler does not look into: to it they are buffers of their own, whose contents those
+    /// instructions move to the region's cells byte by byte.
+    ///
+    /// # Safety
+    /// The runs must be in range and disjoint, and nobody else may write to them or hold a slice of
+    /// them before this returns.
+    pub(super) unsafe fn fill<R>(
+        region: &Region<AtomicU32>,
+        runs: &[Run],
+        fill: impl FnOnce(&mut [&mut [u8]]) -> R,
+    ) -> R {
+        let mut pieces: [&mut [u8]; RUNS_MAX] = Default::default();
+        let mut count = 0;
+        for (piece, run) in pieces.iter_mut().zip(runs) {
+            let mut address = region.address(0).cast::<u8>();
+            // SAFETY: no instruction at all; see above for what it stands for.
+            unsafe {
+                asm!("/* {a} */", a = inout(reg) address, options(nostack, preserves_flags));
+            }
+            // SAFETY: in range and nobody else's by the caller's word; initialised, since fresh
+            // memory is zero.
+            *piece = unsafe { std::slice::from_raw_parts_mut(address.add(run.at), run.len) };
+            count += 1;
+        }
+        let result = fill(&mut pieces[..count]);
+        // SAFETY: no instruction at all. It may read any memory, so all that was written is there.
+        unsafe { asm!("", options(nostack, preserves_flags)) };
+        result
     }
 
     /// Copies without the compiler's knowledge of what is read or written.
@@ -123,8 +182,27 @@ mod imp {
 
 #[cfg(not(all(target_arch = "x86_64", unix, not(miri), not(loom))))]
 mod imp {
-    use super::{AtomicU32, Region};
+    use super::{AtomicU32, Region, Run};
     use crate::memory::sync::Ordering::Relaxed;
+
+    /// Lends other memory and copies it, as every access to the region is one to an atomic.
+    ///
+    /// # Safety
+    /// None; the fast path shares this signature.
+    pub(super) unsafe fn fill<R>(
+        region: &Region<AtomicU32>,
+        runs: &[Run],
+        fill: impl FnOnce(&mut [&mut [u8]]) -> R,
+    ) -> R {
+        let mut buffers: Vec<Vec<u8>> = runs.iter().map(|run| vec![0; run.len]).collect();
+        let mut pieces: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
+        let result = fill(&mut pieces);
+        for (buffer, run) in buffers.iter().zip(runs) {
+            // SAFETY: of this `store` nothing is asked.
+            unsafe { store(region, run.at, buffer) };
+        }
+        result
+    }
 
     /// # Safety
     /// `out` must be valid for `len` writes.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use crate::Meta;
 use crate::engine::{Engine, Item};
 use crate::index::Spot;
+use crate::memory::bytes::Run;
 use crate::memory::sync::{Ordering, fence};
 use crate::ops::read::Pin;
+use crate::ops::write::Room;
 use crate::space::segments::{Pieces, SegmentId};
 
 /// The pinned part of the limit, unless a setting says otherwise: one in so many bytes.
@@ -154,5 +156,17 @@ impl Engine {
                 self.pool.unpinned(&self.table, segment, &self.memory);
             }
         }
+    }
+
+    /// Calls `fill` with `runs` of the value that `_room` is for, to be written to in place.
+    pub(super) fn fill_in_place<R>(
+        &self,
+        _room: &mut Room,
+        runs: &[Run],
+        fill: impl FnOnce(&mut [&mut [u8]]) -> R,
+    ) -> R {
+        // SAFETY: an item that is not published is written to by the owner of its room alone, who
+        // lends it here, and no handle can pin it. Runs of one value do not overlap.
+        unsafe { self.memory.fill(runs, fill) }
     }
 }

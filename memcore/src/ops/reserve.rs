@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::{Engine, Part};
 use crate::index::Position;
+use crate::memory::bytes::{RUNS_MAX, Run};
 use crate::memory::sync::Ordering;
 use crate::ops::write::{Plan, Room, delta, header_of, join, plan};
 use crate::space::append::NeedsRoom;
@@ -96,6 +97,73 @@ impl Reservation {
         }
         self.filled += bytes.len();
         bytes.len()
+    }
+
+    /// Has `fill` write the next bytes of the value where they will lie, so that they need not be
+    /// copied. It is given pieces of memory with up to `most` bytes in all, and returns how many of
+    /// them it has written, from the first on; what it says is returned.
+    ///
+    /// There may be fewer than asked for, because memory is taken at most one segment or as much as
+    /// the value has already ahead; and none if it ran out, in which case [`write`](Self::write)
+    /// takes the rest and [`commit`](Self::commit) says so.
+    ///
+    /// # Errors
+    /// That of `fill`, whose bytes are then still owed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// use memcore::{Attrs, Cache, Write};
+    ///
+    /// let cache = Cache::new(64 << 20)?;
+    /// let mut source: &[u8] = &[b'x'; 100_000];
+    /// let mut place = cache.reserve("k", source.len(), Attrs::default())?;
+    /// while place.remaining() > 0 {
+    ///     place.fill(usize::MAX, |pieces| source.read(pieces[0]))?;
+    /// }
+    /// place.commit(&Write::default())?;
+    /// assert_eq!(cache.get("k").unwrap(), [b'x'; 100_000]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fill<E>(
+        &mut self,
+        most: usize,
+        fill: impl FnOnce(&mut [&mut [u8]]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut runs = [Run::default(); RUNS_MAX];
+        let count = self.next_runs(most, &mut runs);
+        let Some(room) = self.room.as_mut().filter(|_| count > 0) else { return fill(&mut []) };
+        let lent = runs.iter().map(|run| run.len).sum();
+        let filled = self.engine.fill_in_place(room, &runs[..count], fill)?.min(lent);
+        self.filled += filled;
+        Ok(filled)
+    }
+
+    /// Where the next bytes of the value belong, at most `most`; how many runs that is.
+    fn next_runs(&mut self, most: usize, runs: &mut [Run]) -> usize {
+        let ahead = self.filled.max(self.engine.table.segment_bytes());
+        let end = self.filled + most.min(ahead).min(self.remaining());
+        let Some(room) = self.room.as_mut().filter(|_| !self.failed) else { return 0 };
+        if !self.engine.reach(room, end, &mut self.booked) {
+            self.failed = true;
+            return 0;
+        }
+        let (at, mut from) = self.last;
+        let mut count = 0;
+        for (piece, len) in Pieces::new(&self.engine.table, at, end - from) {
+            let skip = (self.filled - from.min(self.filled)).min(len);
+            if skip < len {
+                let Some(run) = runs.get_mut(count) else { break };
+                *run = Run { at: piece + skip, len: len - skip };
+                if count == 0 {
+                    self.last = (piece, from);
+                }
+                count += 1;
+            }
+            from += len;
+        }
+        count
     }
 
     /// Makes the value visible if `how` allows it.
@@ -274,6 +342,76 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use crate::{Attrs, Cache, Write};
+
+    /// Fills `place` in steps of `step` bytes, of which some are short.
+    fn fill(place: &mut crate::Reservation, value: &[u8], step: usize) {
+        let mut sent = 0;
+        while place.remaining() > 0 {
+            let before = place.remaining();
+            let filled = place.fill::<()>(step, |pieces| {
+                let mut done = 0;
+                for piece in pieces {
+                    let len = (piece.len() * 3).div_ceil(4);
+                    piece[..len].copy_from_slice(&value[sent + done..][..len]);
+                    done += len;
+                    if len < piece.len() {
+                        break;
+                    }
+                }
+                Ok(done)
+            });
+            sent += filled.unwrap();
+            assert_eq!(before - place.remaining(), filled.unwrap());
+        }
+    }
+
+    #[test]
+    fn a_value_is_filled_in_place() {
+        for limit in [4 << 20, 64 << 20] {
+            let cache = Cache::builder(limit).build().unwrap();
+            for len in [0, 1, 1_000, 20_000, 65_536, 500_000] {
+                for step in [1_000, 65_536, usize::MAX] {
+                    let value: Vec<u8> = (0..len).map(|i: u32| (i * 7 / 3) as u8).collect();
+                    let mut place = cache.reserve("k", value.len(), Attrs::default()).unwrap();
+                    let begun = place.write(&value[..value.len() / 3]);
+                    fill(&mut place, &value[begun..], step);
+                    place.commit(&Write::default()).unwrap();
+                    assert_eq!(cache.get("k"), Some(value));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_taken_little_ahead_of_what_arrives() {
+        let cache = Cache::new(64 << 20).unwrap();
+        let mut place = cache.reserve("k", 1_000_000, Attrs::default()).unwrap();
+        let segment = place.engine.table.segment_bytes();
+        let mut lent = 0;
+        let seen = |pieces: &mut [&mut [u8]]| {
+            lent = pieces.iter().map(|piece| piece.len()).sum();
+            Err(())
+        };
+        assert_eq!(place.fill(usize::MAX, seen), Err(()));
+        assert_eq!(lent, segment);
+        assert_eq!(place.remaining(), 1_000_000);
+    }
+
+    #[test]
+    fn no_piece_is_lent_once_memory_ran_out() {
+        let cache = Cache::builder(4 << 20).build().unwrap();
+        let mut first = cache.reserve("a", 1_000_000, Attrs::default()).unwrap();
+        let mut second = cache.reserve("b", 1_000_000, Attrs::default()).unwrap();
+        let mut third = cache.reserve("c", 1_000_000, Attrs::default()).unwrap();
+        let bytes = vec![b'x'; 1_000_000];
+        for place in [&mut first, &mut second, &mut third] {
+            place.write(&bytes[..800_000]);
+        }
+        let lent = third.fill::<()>(usize::MAX, |pieces| Ok(pieces.len()));
+        assert_eq!(lent, Ok(0));
+        assert_eq!(third.write(&bytes), 1_000_000 - 800_000);
+        assert!(third.commit(&Write::default()).is_err());
+    }
 
     #[test]
     fn a_small_write_goes_to_its_piece_at_once() {
