@@ -2,6 +2,10 @@
 //! a connection keeps its protocol until it ends.
 
 /// The two framings a connection can speak; meta commands travel inside the text framing.
+///
+/// ```
+/// assert_eq!(memproto::detect(0x80), memproto::Protocol::Binary);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// 24-byte headers, see [`crate::binary`].

@@ -23,7 +23,8 @@
 //! ```
 //! use memproto::{Limits, Request, Scan, Step, text};
 //!
-//! let (mut scan, limits) = (Scan::new(), Limits::default());
+//! let limits = Limits::default();
+//! let mut scan = Scan::new();
 //! assert_eq!(text::parse(b"get ap", &mut scan, &limits), Step::Partial);
 //! let step = text::parse(b"get apple\r\nget pear", &mut scan, &limits);
 //! let Step::Request { consumed: 11, request: Request::Get { keys, .. } } = step else {
@@ -33,6 +34,13 @@
 //! ```
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
+
+/// The release of memcached whose behaviour this is, as a literal.
+macro_rules! memcached_version {
+    () => {
+        "1.6.45"
+    };
+}
 
 pub mod binary;
 mod bytes;
@@ -47,6 +55,10 @@ pub mod meta;
 mod request;
 mod status;
 pub mod text;
+
+/// The release of memcached whose behaviour this is: what `version` and statistics tell clients,
+/// which switch features by it.
+pub const MEMCACHED_VERSION: &str = memcached_version!();
 
 pub use bytes::{Scan, number};
 pub use detect::{Protocol, detect};

@@ -42,7 +42,14 @@ pub const MAX_AUTH_TOKEN: u32 = 16_384;
 pub const MAX_SASL_MECHANISM: usize = 32;
 
 /// The limits a server may move.
+///
+/// ```
+/// let mut limits = memproto::Limits::default();
+/// assert_eq!(limits.line, memproto::limits::MAX_LINE);
+/// limits.get_line = 64 << 10;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Longest line of a command that is not a retrieval ([`MAX_LINE`]).
     pub line: usize,
@@ -52,8 +59,16 @@ pub struct Limits {
     pub binary_body: u32,
 }
 
+impl Limits {
+    /// Those that memcached has.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { line: MAX_LINE, get_line: MAX_GET_LINE, binary_body: MAX_BINARY_BODY }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { line: MAX_LINE, get_line: MAX_GET_LINE, binary_body: MAX_BINARY_BODY }
+        Self::new()
     }
 }

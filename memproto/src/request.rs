@@ -7,7 +7,18 @@ use crate::limits::MAX_KEY;
 use crate::meta::MetaRequest;
 
 /// One command of the text framing, classic or meta.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"incr visits 5\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Arith { key, delta, .. }, .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!((key, delta), (&b"visits"[..], 5));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Request<'a> {
     /// get, gets, gat, gats.
     Get {
@@ -93,6 +104,12 @@ pub enum Request<'a> {
 }
 
 /// The retrieval commands.
+///
+/// ```
+/// use memproto::GetVerb;
+///
+/// assert!(GetVerb::Gats.with_cas() && GetVerb::Gats.touches());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GetVerb {
     /// Value and client flags.
@@ -120,6 +137,16 @@ impl GetVerb {
 }
 
 /// The storage commands.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"add apple 0 0 3\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Store(store), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(store.verb, memproto::StoreVerb::Add);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreVerb {
     /// Store always.
@@ -137,6 +164,18 @@ pub enum StoreVerb {
 }
 
 /// The header of a storage command.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let line = b"cas apple 7 60 3 42 noreply\r\n";
+/// let step = text::parse(line, &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Store(store), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!((store.flags, store.exptime, store.len, store.cas), (7, 60, 3, 42));
+/// assert!(store.noreply);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Store<'a> {
     /// Which of the six.
@@ -156,6 +195,16 @@ pub struct Store<'a> {
 }
 
 /// The arithmetic commands.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"decr visits 1\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Arith { verb, .. }, .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(verb, memproto::ArithVerb::Decr);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ArithVerb {
     /// Wraps at 2^64.
@@ -165,7 +214,18 @@ pub enum ArithVerb {
 }
 
 /// How to shut down.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"shutdown graceful\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Shutdown { mode }, .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(mode, Ok(memproto::Shutdown::Graceful));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Shutdown {
     /// `shutdown`.
     AtOnce,
@@ -174,7 +234,18 @@ pub enum Shutdown {
 }
 
 /// The administrative commands whose words the server interprets.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"cache_memlimit 64\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Admin { command, .. }, .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(command, memproto::Admin::CacheMemlimit);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Admin {
     /// `cache_memlimit <megabytes>`.
     CacheMemlimit,
@@ -195,6 +266,16 @@ pub enum Admin {
 }
 
 /// The words behind a command: a cheap iterator over the rest of its line.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"stats detail on\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Stats { args }, .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert!(args.eq([&b"detail"[..], b"on"]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Args<'a> {
     rest: &'a [u8],
@@ -225,12 +306,29 @@ impl<'a> Iterator for Args<'a> {
 
 /// A key of a retrieval exceeds 250 bytes. The whole request is answered with
 /// [`crate::ParseError::BadLineFormat`] and nothing else, also when keys before it were found.
+///
+/// ```
+/// use memproto::{KeyTooLong, Keys};
+///
+/// let key = [b'k'; 251];
+/// assert_eq!(Keys::on(&key).next(), Some(Err(KeyTooLong)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key is longer than 250 bytes")]
 pub struct KeyTooLong;
 
 /// The keys of a retrieval: a cheap iterator that finds each key when it is asked for, so
 /// the number of keys is unbounded and the first one costs nothing.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"get apple pear\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Get { keys, .. }, .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert!(keys.eq([Ok(&b"apple"[..]), Ok(b"pear")]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys<'a> {
     first: &'a [u8],
@@ -239,6 +337,7 @@ pub struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     pub(crate) const fn new(first: &'a [u8], rest: &'a [u8]) -> Self {
+        debug_assert!(!first.is_empty());
         Self { first, rest }
     }
 

@@ -4,6 +4,15 @@ use crate::error::{CloseReason, ParseError};
 use crate::request::Request;
 
 /// The result of [`crate::text::parse`].
+///
+/// ```
+/// use memproto::{Limits, ParseError, Scan, Step, text};
+///
+/// let step = text::parse(b"set k 0 ? 5\r\nhello\r\n", &mut Scan::new(), &Limits::default());
+/// // The data block is dropped, so that it is not taken for commands.
+/// let error = ParseError::BadLineFormat;
+/// assert_eq!(step, Step::Reject { consumed: 13, error, swallow: 7, noreply: false });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// No whole line yet. Nothing is consumed; call again with the same bytes and more behind.

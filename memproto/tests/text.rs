@@ -343,7 +343,8 @@ fn an_overlong_line_closes_wherever_it_is_cut() {
 
 #[test]
 fn retrieval_lines_may_grow_to_their_own_limit() {
-    let limits = Limits { get_line: 5000, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.get_line = 5000;
     let step = |line: &[u8]| match text::parse(line, &mut Scan::new(), &limits) {
         Step::Close(CloseReason::LineTooLong) => "close",
         Step::Partial => "partial",

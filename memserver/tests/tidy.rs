@@ -50,6 +50,9 @@ const WIRE_WORDS: [&str; 12] = [
 /// What belongs to the engine, not to the wire.
 const ENGINE_WORDS: [&str; 5] = ["memcore", "memserver", "Reservation", "Segment", "Evict"];
 
+/// Folders whose public types and free functions each have an example.
+const WITH_EXAMPLES: [&str; 1] = ["memproto/src"];
+
 /// Files with lines that are too long; to shrink.
 const WIDE: [&str; 5] = [
     "memcore/src/ops/handle.rs",
@@ -255,6 +258,32 @@ fn libraries_stay_behind_their_fronts() {
     assert_none(complaints);
 }
 
+/// The first lines of public types and free functions whose documentation has no example.
+fn without_example(source: &Source) -> Vec<String> {
+    let lines: Vec<(usize, &str)> = source.product().collect();
+    let mut complaints = Vec::new();
+    for (index, (number, line)) in lines.iter().enumerate() {
+        let Some(rest) = line.strip_prefix("pub ") else { continue };
+        let kind = rest.strip_prefix("const ").unwrap_or(rest);
+        if !["fn ", "struct ", "enum ", "trait "].iter().any(|start| kind.starts_with(start)) {
+            continue;
+        }
+        let above = lines[..index].iter().rev().map(|(_, line)| line.trim_start());
+        let mut docs = above.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+        if !docs.any(|line| line.starts_with("/// ```")) {
+            complaints.push(format!("{}:{number} has no example", source.path));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn public_items_have_an_example() {
+    let sources = sources(&WITH_EXAMPLES);
+    let shown = sources.iter().filter(|source| !source.path.contains("/fuzzing/"));
+    assert_none(shown.flat_map(without_example));
+}
+
 #[test]
 fn lines_fit() {
     let mut complaints = Vec::new();
@@ -326,6 +355,10 @@ fn the_checks_see() {
                 trait T {\n    fn three();\n}\n#[cfg(test)]\nmod tests {}\n";
     let source = Source { path: "x/src/y.rs".to_owned(), text: text.to_owned() };
     assert_eq!(source.functions(), [(2, 1), (5, 6)]);
+    let text =
+        "/// A.\n///\n/// ```\n/// ```\n#[must_use]\npub const fn a() {}\n/// B.\npub enum B {}\n";
+    let documented = Source { path: "z.rs".to_owned(), text: text.to_owned() };
+    assert_eq!(without_example(&documented), ["z.rs:8 has no example"]);
     assert_eq!(source.naming("unsafe"), ["x/src/y.rs:5 names unsafe"]);
     assert_eq!(source.naming("mod"), [""; 0]);
     assert!(has_word("use std::io;", "std::io") && !has_word("std::iota", "std::io"));

@@ -3,6 +3,13 @@
 use crate::limits::BINARY_HEADER;
 
 /// A request or reply header, fields in wire order.
+///
+/// ```
+/// use memproto::binary::{Header, REQUEST_MAGIC};
+///
+/// let header = Header { magic: REQUEST_MAGIC, opcode: 0x0a, ..Header::default() };
+/// assert_eq!(Header::decode(&header.encode()), header);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
     /// [`super::REQUEST_MAGIC`] or [`super::RESPONSE_MAGIC`].

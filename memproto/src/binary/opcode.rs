@@ -1,6 +1,13 @@
 //! Command bytes and their quiet variants. It must never know what a command carries.
 
 /// A known command byte. Quiet variants end in `q` in the protocol's own naming.
+///
+/// ```
+/// use memproto::binary::Opcode;
+///
+/// assert_eq!(Opcode::from_byte(0x09), Some(Opcode::GetQ));
+/// assert!(Opcode::GetQ.is_quiet());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the protocol's own")]

@@ -12,6 +12,17 @@ use crate::{Limits, Scan};
 /// Looks at the front of `buf` for one request. See [`Step`] for what the caller does next.
 ///
 /// While extras and key are incomplete another call costs one comparison.
+///
+/// ```
+/// use memproto::binary::{self, Command, Header, Step};
+/// use memproto::{Limits, Scan};
+///
+/// let header = Header { magic: 0x80, opcode: 0x0a, ..Header::default() };
+/// let frame = header.encode();
+/// let step = binary::parse(&frame, &mut Scan::new(), &Limits::default());
+/// let Step::Request { consumed: 24, request } = step else { panic!("one whole frame was there") };
+/// assert_eq!(request.command, Command::Noop);
+/// ```
 #[must_use]
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
@@ -38,6 +49,9 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
         return Step::Partial;
     };
     scan.seen = 0;
+    debug_assert!(consumed <= buf.len());
+    debug_assert_eq!(extras.len(), usize::from(header.extras_len));
+    debug_assert_eq!(key.len(), usize::from(header.key_len));
     let command = command(opcode, extras, key, value_len);
     let request = Request { to, quiet: opcode.is_quiet(), cas: header.cas, command };
     Step::Request { consumed, request }
@@ -65,6 +79,7 @@ fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Opt
         return Err((Status::UnknownCommand, Some(header.body_len)));
     };
     let value_len = header.body_len - front;
+    debug_assert!(value_len <= limits.binary_body);
     if shape_is_legal(opcode, header.extras_len, header.key_len, value_len) {
         Ok((opcode, value_len))
     } else {
@@ -76,7 +91,8 @@ fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Opt
 #[inline]
 fn shape_is_legal(opcode: Opcode, extras_len: u8, key_len: u16, value_len: u32) -> bool {
     use Opcode as Op;
-    let (has_key, has_value) = (key_len > 0, value_len > 0);
+    let has_key = key_len > 0;
+    let has_value = value_len > 0;
     match opcode {
         Op::Get | Op::GetQ | Op::GetK | Op::GetKQ | Op::Delete | Op::DeleteQ => {
             extras_len == 0 && has_key && !has_value
@@ -106,9 +122,12 @@ fn shape_is_legal(opcode: Opcode, extras_len: u8, key_len: u16, value_len: u32) 
 fn command<'a>(opcode: Opcode, extras: &[u8], key: &'a [u8], value_len: u32) -> Command<'a> {
     use Opcode as Op;
     let get = |touch, with_key| Command::Get { key, touch, with_key };
-    let store = |verb| {
-        let (flags, exptime) = (be32(extras, 0), be32(extras, 4));
-        Command::Store { verb, key, flags, exptime, value_len }
+    let store = |verb| Command::Store {
+        verb,
+        key,
+        flags: be32(extras, 0),
+        exptime: be32(extras, 4),
+        value_len,
     };
     match opcode {
         Op::Get | Op::GetQ => get(None, false),

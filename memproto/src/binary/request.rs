@@ -3,6 +3,14 @@
 use crate::request::{ArithVerb, StoreVerb};
 
 /// What a reply repeats from its request.
+///
+/// ```
+/// use memproto::binary::{ReplyTo, write};
+///
+/// let mut reply = Vec::new();
+/// write::done(&mut reply, ReplyTo { opcode: 0x0a, opaque: 7 }, 0);
+/// assert_eq!(reply[..2], [0x81, 0x0a]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplyTo {
     /// The command byte as sent, quiet variants included.
@@ -12,6 +20,17 @@ pub struct ReplyTo {
 }
 
 /// One frame: what it asks for, and what its reply has to repeat.
+///
+/// ```
+/// use memproto::binary::{self, Header, Step};
+/// use memproto::{Limits, Scan};
+///
+/// let header = Header { magic: 0x80, opcode: 0x17, ..Header::default() };
+/// let frame = header.encode();
+/// let step = binary::parse(&frame, &mut Scan::new(), &Limits::default());
+/// // quitq: its success is not answered.
+/// assert!(matches!(step, Step::Request { request, .. } if request.quiet));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// What the reply repeats.
@@ -25,7 +44,19 @@ pub struct Request<'a> {
 }
 
 /// The binary commands.
+///
+/// ```
+/// use memproto::binary::{self, Command, Header, Step};
+/// use memproto::{Limits, Scan};
+///
+/// let header = Header { magic: 0x80, opcode: 0x08, ..Header::default() };
+/// let frame = header.encode();
+/// let step = binary::parse(&frame, &mut Scan::new(), &Limits::default());
+/// let Step::Request { request, .. } = step else { panic!("one whole frame was there") };
+/// assert_eq!(request.command, Command::Flush { delay: 0 });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Command<'a> {
     /// get, getk, gat, gatk.
     Get {
@@ -113,8 +144,15 @@ pub enum Command<'a> {
 }
 
 /// Reply status codes.
+///
+/// ```
+/// use memproto::binary::Status;
+///
+/// assert_eq!((Status::NotFound as u16, Status::NotFound.text()), (1, "Not found"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
+#[non_exhaustive]
 pub enum Status {
     /// Done.
     Ok = 0x00,
@@ -160,6 +198,17 @@ impl Status {
 }
 
 /// The result of [`super::parse`].
+///
+/// ```
+/// use memproto::binary::{self, Header, Status, Step};
+/// use memproto::{Limits, Scan};
+///
+/// let header = Header { magic: 0x80, opcode: 0x00, ..Header::default() };
+/// let frame = header.encode();
+/// let step = binary::parse(&frame, &mut Scan::new(), &Limits::default());
+/// // A get without a key.
+/// assert!(matches!(step, Step::Reject { status: Status::InvalidArguments, close: true, .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Header, extras and key are not all there. Nothing is consumed.

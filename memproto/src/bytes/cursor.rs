@@ -86,6 +86,7 @@ impl<'a> Cursor<'a> {
             rest.next();
         }
         let digits = self.rest.len().wrapping_sub(rest.len());
+        debug_assert!(digits <= self.rest.len());
         note(digits);
         self.rest = rest.as_slice();
         if (1..=19).contains(&digits) { Ok(value) } else { Err(Stop::Other) }

@@ -9,5 +9,5 @@ pub use search::Scan;
 #[cfg(test)]
 pub(crate) use search::looked;
 pub(crate) use search::{
-    ends_in_noreply, find_blank, find_line_feed, find_near_blank, split_word, trim_start, word_end,
+    cut_word, ends_in_noreply, find_blank, find_line, find_near_blank, split_word, trim_start,
 };

@@ -1,5 +1,5 @@
-//! Strict decimal numbers from and to bytes, without allocation. It must never accept what a
-//! command would have to refuse: no sign on unsigned numbers, no blanks, no partial parse.
+//! Strict decimal numbers from and to bytes, without allocation: no sign on unsigned numbers, no
+//! blanks, no partial parse.
 
 const PAIRS: [[u8; 2]; 100] = pairs();
 
@@ -15,7 +15,21 @@ const fn pairs() -> [[u8; 2]; 100] {
     table
 }
 
+/// The digits of a number below 100.
+#[inline]
+fn two_digits(value: usize) -> [u8; 2] {
+    debug_assert!(value < 100);
+    PAIRS.get(value).copied().unwrap_or(*b"??")
+}
+
 /// Digits only, at least one, at most 2^64 - 1.
+///
+/// ```
+/// use memproto::number::parse_u64;
+///
+/// assert_eq!(parse_u64(b"007"), Some(7));
+/// assert_eq!(parse_u64(b"7 "), None);
+/// ```
 #[must_use]
 #[inline]
 pub fn parse_u64(digits: &[u8]) -> Option<u64> {
@@ -45,6 +59,13 @@ pub fn parse_u64(digits: &[u8]) -> Option<u64> {
 }
 
 /// Digits only, at most 2^32 - 1.
+///
+/// ```
+/// use memproto::number::parse_u32;
+///
+/// assert_eq!(parse_u32(b"4294967295"), Some(u32::MAX));
+/// assert_eq!(parse_u32(b"4294967296"), None);
+/// ```
 #[must_use]
 #[inline]
 pub fn parse_u32(digits: &[u8]) -> Option<u32> {
@@ -52,6 +73,13 @@ pub fn parse_u32(digits: &[u8]) -> Option<u32> {
 }
 
 /// Digits with an optional minus sign, in the range of i32.
+///
+/// ```
+/// use memproto::number::parse_i32;
+///
+/// assert_eq!(parse_i32(b"-1"), Some(-1));
+/// assert_eq!(parse_i32(b"2147483648"), None);
+/// ```
 #[must_use]
 #[inline]
 pub fn parse_i32(bytes: &[u8]) -> Option<i32> {
@@ -65,6 +93,13 @@ pub fn parse_i32(bytes: &[u8]) -> Option<i32> {
 }
 
 /// Digits with an optional minus sign, in the range of i64.
+///
+/// ```
+/// use memproto::number::parse_i64;
+///
+/// assert_eq!(parse_i64(b"-2147483649"), Some(-2147483649));
+/// assert_eq!(parse_i64(b"+1"), None);
+/// ```
 #[must_use]
 pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
     match bytes.split_first() {
@@ -74,9 +109,13 @@ pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
 }
 
 /// A number as decimal digits on the stack.
+///
+/// ```
+/// assert_eq!(memproto::number::Decimal::new(1234).as_bytes(), b"1234");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal {
-    /// Room for any number, filled from the end.
+    /// Room for any number, written from the end.
     pairs: [[u8; 2]; 10],
     start: usize,
 }
@@ -90,7 +129,7 @@ impl Decimal {
         let mut start = pairs.as_flattened().len();
         let mut rest = value;
         for pair in pairs.iter_mut().rev() {
-            *pair = PAIRS.get((rest % 100) as usize).copied().unwrap_or_default();
+            *pair = two_digits((rest % 100) as usize);
             rest /= 100;
             start = start.saturating_sub(2);
             if rest == 0 {
@@ -106,11 +145,19 @@ impl Decimal {
     #[must_use]
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        self.pairs.as_flattened().get(self.start..).unwrap_or_default()
+        let digits = self.pairs.as_flattened();
+        debug_assert!(self.start < digits.len());
+        digits.get(self.start..).unwrap_or(digits)
     }
 }
 
 /// Appends `value` in decimal.
+///
+/// ```
+/// let mut out = b"cas=".to_vec();
+/// memproto::number::push_u64(&mut out, 42);
+/// assert_eq!(out, b"cas=42");
+/// ```
 #[inline]
 pub fn push_u64(out: &mut Vec<u8>, value: u64) {
     match value {
@@ -120,17 +167,18 @@ pub fn push_u64(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// By itself, so that short numbers need no place on the stack.
+/// Not inlined, so that short numbers need no space on the stack.
 #[inline(never)]
 fn push_longer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(Decimal::new(value).as_bytes());
 }
 
-/// Most numbers are as short as this: four digits, of which the zeroes in front are shifted out.
+/// Most numbers are this short: four digits, of which the leading zeroes are shifted out.
 #[inline]
 fn push_up_to_four(out: &mut Vec<u8>, value: usize) {
-    let pair = |at: usize| PAIRS.get(at).copied().unwrap_or_default();
-    let ([a, b], [c, d]) = (pair(value / 100), pair(value % 100));
+    debug_assert!(value < 10_000);
+    let [a, b] = two_digits(value / 100);
+    let [c, d] = two_digits(value % 100);
     let zeroes = usize::from(value < 10) + usize::from(value < 100) + usize::from(value < 1000);
     let digits = u32::from_le_bytes([a, b, c, d]) >> (8 * zeroes);
     out.extend_from_slice(&digits.to_le_bytes());
@@ -138,6 +186,12 @@ fn push_up_to_four(out: &mut Vec<u8>, value: usize) {
 }
 
 /// Appends `value` in decimal, with a minus sign when negative.
+///
+/// ```
+/// let mut out = b"exp=".to_vec();
+/// memproto::number::push_i64(&mut out, -1);
+/// assert_eq!(out, b"exp=-1");
+/// ```
 #[inline]
 pub fn push_i64(out: &mut Vec<u8>, value: i64) {
     if value < 0 {

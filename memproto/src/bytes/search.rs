@@ -5,6 +5,16 @@
 ///
 /// It belongs to one connection. The caller may move the bytes, but not drop or change any
 /// before a step consumes them; every step other than `Partial` resets it.
+///
+/// ```
+/// use memproto::{Limits, Scan, Step, text};
+///
+/// let mut scan = Scan::new();
+/// let limits = Limits::default();
+/// assert_eq!(text::parse(b"vers", &mut scan, &limits), Step::Partial);
+/// // The four bytes from before are not searched again.
+/// assert!(matches!(text::parse(b"version\r\n", &mut scan, &limits), Step::Request { .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scan {
     /// Text: bytes known to hold no line feed. Binary: bytes to wait for.
@@ -51,8 +61,15 @@ const ABOVE_SPACE: u64 = u64::from_ne_bytes([b' ' + 1; 8]);
 
 /// Index of the first line feed at or behind `from`.
 #[inline]
-pub(crate) fn find_line_feed(bytes: &[u8], from: usize) -> Option<usize> {
+fn find_line_feed(bytes: &[u8], from: usize) -> Option<usize> {
     find(bytes.get(from..)?, |byte| byte == b'\n', line_feeds).map(|at| from + at)
+}
+
+/// The line at the front of `bytes` without its line feed; the first `from` bytes are known to
+/// hold none.
+#[inline]
+pub(crate) fn find_line(bytes: &[u8], from: usize) -> Option<&[u8]> {
+    bytes.get(..find_line_feed(bytes, from)?)
 }
 
 /// Index of the first byte that is a space or a control byte.
@@ -143,9 +160,17 @@ pub(crate) fn split_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
     if word.is_empty() { None } else { Some((word, trim_start(rest))) }
 }
 
+/// Splits `line` behind its first word, which is empty if the line begins with a space.
+#[inline]
+pub(crate) fn cut_word(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = word_end(line);
+    debug_assert!(end <= line.len());
+    line.split_at_checked(end).unwrap_or((line, &[]))
+}
+
 /// Index of the first space or NUL, or the length. Any other control byte belongs to the word.
 #[inline]
-pub(crate) fn word_end(line: &[u8]) -> usize {
+fn word_end(line: &[u8]) -> usize {
     match near_space(line) {
         Some(end) => end,
         None if line.len() < 8 => last_word_end(line),

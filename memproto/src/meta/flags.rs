@@ -4,6 +4,16 @@
 use crate::bytes::split_word;
 
 /// The letters present on a meta line.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"mg apple t v\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert!(request.set.has(b't') && !request.set.has(b'k'));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlagSet(u64);
 
@@ -118,6 +128,18 @@ pub(super) enum Refusal {
 }
 
 /// One flag: its letter and the rest of its token.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"mg apple O42\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// let mut flags = request.flags;
+/// let flag = flags.next().unwrap();
+/// assert_eq!((flag.letter, flag.arg), (b'O', &b"42"[..]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag<'a> {
     /// The first byte of the token.
@@ -127,6 +149,16 @@ pub struct Flag<'a> {
 }
 
 /// The flags in request order, for the flags that a reply returns.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"mg apple v s t\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert!(request.flags.map(|flag| flag.letter).eq(*b"vst"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags<'a> {
     rest: &'a [u8],

@@ -4,6 +4,16 @@ use super::flags::{FlagSet, Flags};
 use crate::limits::MAX_KEY;
 
 /// The meta commands that carry a key.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"mg apple v\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(request.command, memproto::meta::MetaCommand::Get);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MetaCommand {
     /// mg.
@@ -19,6 +29,16 @@ pub enum MetaCommand {
 }
 
 /// What `ms` does, flag M.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"ms apple 3 MA\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(request.set_mode, memproto::meta::SetMode::Append);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SetMode {
     /// Store when absent.
@@ -35,6 +55,16 @@ pub enum SetMode {
 }
 
 /// What `ma` does, flag M.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"ma visits MD\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(request.arith_mode, memproto::meta::ArithMode::Decr);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ArithMode {
     /// Down, stops at 0.
@@ -45,7 +75,19 @@ pub enum ArithMode {
 }
 
 /// A key as it stands on the line.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"mg YXBwbGU= b v\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!(request.key.raw, b"YXBwbGU=");
+/// assert_eq!(request.key.bytes(&mut [0; 250]), b"apple");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MetaKey<'a> {
     /// The word on the line: the key itself, or its base64 form. Replies echo it as it is.
     pub raw: &'a [u8],
@@ -62,8 +104,11 @@ impl<'a> MetaKey<'a> {
         'a: 's,
     {
         if self.base64 {
-            // The parser has decoded it once to prove that this succeeds.
-            crate::key::decode_base64(self.raw, scratch).unwrap_or_default()
+            // The parser has decoded it once to prove that this succeeds. If it did not, the key is
+            // empty, which is no item's.
+            let decoded = crate::key::decode_base64(self.raw, scratch);
+            debug_assert!(decoded.is_some(), "an undecodable key was accepted");
+            decoded.unwrap_or_default()
         } else {
             self.raw
         }
@@ -72,7 +117,19 @@ impl<'a> MetaKey<'a> {
 
 /// mg, ms, md, ma or me. Numbers of absent flags have their default; ask [`MetaRequest::set`]
 /// or the `Option` accessors whether a flag was there.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"ma visits N60 J1 D5\r\n", &mut Scan::new(), &Limits::default());
+/// let Step::Request { request: Request::Meta(request), .. } = step else {
+///     panic!("one whole line was there");
+/// };
+/// assert_eq!((request.vivify(), request.initial, request.delta), (Some(60), 1, 5));
+/// assert_eq!(request.ttl(), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MetaRequest<'a> {
     /// Which of the five.
     pub command: MetaCommand,

@@ -5,13 +5,20 @@ use thiserror::Error;
 
 use super::BLOCK_END;
 use crate::bytes::number::parse_u32;
-use crate::bytes::{Scan, find_line_feed};
+use crate::bytes::{Scan, find_line};
 use crate::limits::{MAX_AUTH_TOKEN, MAX_LINE, MIN_LINE};
 use crate::request::Args;
 
 /// Why a connection is still not authenticated. The [`std::fmt::Display`] form is the reply
 /// line without its terminator; the peer may try again.
+///
+/// ```
+/// use memproto::text::AuthError;
+///
+/// assert_eq!(AuthError::Failure.to_string(), "CLIENT_ERROR authentication failure");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum AuthError {
     /// The block is not two words.
     #[error("CLIENT_ERROR bad authentication token format")]
@@ -31,6 +38,13 @@ pub enum AuthError {
 }
 
 /// The result of [`parse_auth`].
+///
+/// ```
+/// use memproto::text::{AuthStep, parse_auth};
+///
+/// let step = parse_auth(b"set auth 0 0 11\r\n", &mut memproto::Scan::new());
+/// assert_eq!(step, AuthStep::Block { consumed: 17, len: 11 });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthStep {
     /// No whole line yet.
@@ -54,18 +68,25 @@ pub enum AuthStep {
 }
 
 /// Looks at the front of `buf` for the announcement of credentials.
+///
+/// ```
+/// use memproto::text::{AuthError, AuthStep, parse_auth};
+///
+/// let step = parse_auth(b"get apple\r\n", &mut memproto::Scan::new());
+/// let error = AuthError::Unauthenticated;
+/// assert_eq!(step, AuthStep::Reject { consumed: 11, error });
+/// ```
 #[must_use]
 pub fn parse_auth(buf: &[u8], scan: &mut Scan) -> AuthStep {
-    let Some(end) = find_line_feed(buf, scan.seen) else {
+    let Some(line) = find_line(buf, scan.seen) else {
         scan.seen = buf.len();
         return if buf.len() >= MAX_LINE { AuthStep::Close } else { AuthStep::Partial };
     };
     scan.seen = 0;
-    let consumed = end + 1;
+    let consumed = line.len() + 1;
     if !(MIN_LINE..=MAX_LINE).contains(&consumed) {
         return AuthStep::Close;
     }
-    let line = buf.get(..end).unwrap_or_default();
     let mut words = Args::new(line.strip_suffix(b"\r").unwrap_or(line));
     let is_set = words.next() == Some(b"set");
     match words.nth(3).and_then(parse_u32) {
@@ -79,6 +100,12 @@ pub fn parse_auth(buf: &[u8], scan: &mut Scan) -> AuthStep {
 ///
 /// # Errors
 /// [`AuthError::BadTermination`] and [`AuthError::BadFormat`].
+///
+/// ```
+/// use memproto::text::parse_credentials;
+///
+/// assert_eq!(parse_credentials(b"user secret\r\n"), Ok((&b"user"[..], &b"secret"[..])));
+/// ```
 pub fn parse_credentials(block: &[u8]) -> Result<(&[u8], &[u8]), AuthError> {
     let mut words = Args::new(block.strip_suffix(&BLOCK_END).ok_or(AuthError::BadTermination)?);
     words.next().zip(words.next()).ok_or(AuthError::BadFormat)

@@ -56,8 +56,10 @@ pub(super) fn partial<'a>(buf: &[u8], scan: &mut Scan, limits: &Limits) -> Step<
 /// The longest line that may begin like `buf`.
 #[cold]
 pub(super) fn limit(buf: &[u8], limits: &Limits) -> usize {
-    let spaces = buf.iter().take(MAX_LEADING_SPACES).take_while(|&&b| b == b' ').count();
-    let line = buf.get(spaces..).unwrap_or_default();
+    let mut line = buf;
+    for _ in 0..MAX_LEADING_SPACES {
+        line = line.strip_prefix(b" ").unwrap_or(line);
+    }
     let retrieval = [&b"get "[..], b"gets ", b"gat ", b"gats "].iter().any(|w| line.starts_with(w));
     if retrieval { limits.get_line.max(limits.line) } else { limits.line }
 }

@@ -3,7 +3,7 @@
 
 use super::line::{Line, partial};
 use super::{command, retrieve, store};
-use crate::bytes::{Cursor, Scan, Stop, find_line_feed, trim_start, word_end};
+use crate::bytes::{Cursor, Scan, Stop, cut_word, find_line, trim_start};
 use crate::error::{CloseReason, ParseError};
 use crate::limits::{Limits, MIN_LINE};
 use crate::meta::{self, MetaCommand, MetaRequest};
@@ -14,28 +14,36 @@ use crate::status::Step;
 const COMMAND: usize = 4;
 
 /// Looks at the front of `buf` for one request. See [`Step`] for what the caller does next.
+///
+/// ```
+/// use memproto::{Limits, Request, Scan, Step, text};
+///
+/// let step = text::parse(b"version\r\n", &mut Scan::new(), &Limits::default());
+/// assert_eq!(step, Step::Request { consumed: 9, request: Request::Version });
+/// ```
 #[must_use]
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     if scan.seen == 0 {
         // The commands that make up nearly all traffic are read in one pass, without looking for
         // the end of the line first; anything unusual is left to `parse_line`.
-        match buf.first_chunk() {
-            Some(b"get ") => return plain_get(GetVerb::Get, buf, scan, limits),
-            Some(b"set ") => {
-                return plain(buf, scan, limits, |line| store::plain(StoreVerb::Set, line));
+        match buf.split_first_chunk() {
+            Some((b"get ", rest)) => return plain_get(GetVerb::Get, rest, buf, scan, limits),
+            Some((b"set ", rest)) => {
+                return plain(rest, buf, scan, limits, |line| store::plain(StoreVerb::Set, line));
             }
-            Some(&[b'm', letter, b' ', _]) => return plain_meta(letter, buf, scan, limits),
-            Some(word) => return parse_rarer(word, buf, scan, limits),
+            Some((&[b'm', letter, b' ', _], _)) => return plain_meta(letter, buf, scan, limits),
+            Some((word, rest)) => return parse_rarer(word, rest, buf, scan, limits),
             None => {}
         }
     }
     parse_line(buf, scan, limits)
 }
 
-/// The same for commands that are less frequent; `word` is what `buf` begins with.
+/// The same for commands that are less frequent; `buf` is `word` and `rest`.
 fn parse_rarer<'a>(
     word: &[u8; COMMAND],
+    rest: &'a [u8],
     buf: &'a [u8],
     scan: &mut Scan,
     limits: &Limits,
@@ -43,27 +51,31 @@ fn parse_rarer<'a>(
     use ArithVerb::{Decr, Incr};
     use StoreVerb::{Add, Cas};
     match word {
-        b"gets" if buf.get(COMMAND) == Some(&b' ') => plain_get(GetVerb::Gets, buf, scan, limits),
-        b"add " => plain(buf, scan, limits, |line| store::plain(Add, line)),
-        b"cas " => plain(buf, scan, limits, |line| store::plain(Cas, line)),
-        b"incr" => plain(buf, scan, limits, |line| command::plain_arith(Incr, line)),
-        b"decr" => plain(buf, scan, limits, |line| command::plain_arith(Decr, line)),
-        b"touc" => plain(buf, scan, limits, command::plain_touch),
-        b"dele" => plain(buf, scan, limits, command::plain_delete),
+        b"gets" => match rest.strip_prefix(b" ") {
+            Some(rest) => plain_get(GetVerb::Gets, rest, buf, scan, limits),
+            None => parse_line(buf, scan, limits),
+        },
+        b"add " => plain(rest, buf, scan, limits, |line| store::plain(Add, line)),
+        b"cas " => plain(rest, buf, scan, limits, |line| store::plain(Cas, line)),
+        b"incr" => plain(rest, buf, scan, limits, |line| command::plain_arith(Incr, line)),
+        b"decr" => plain(rest, buf, scan, limits, |line| command::plain_arith(Decr, line)),
+        b"touc" => plain(rest, buf, scan, limits, command::plain_touch),
+        b"dele" => plain(rest, buf, scan, limits, command::plain_delete),
         _ => parse_line(buf, scan, limits),
     }
 }
 
-/// A line as every client library writes it: single spaces, short unsigned numbers and CRLF. It is
-/// read in one pass by `read`, from behind its first four bytes.
+/// A line as every client library writes it: single spaces, short unsigned numbers and CRLF. `read`
+/// reads it in one pass from `rest` on, which is what follows its first four bytes.
 #[inline]
 fn plain<'a>(
+    rest: &'a [u8],
     buf: &'a [u8],
     scan: &mut Scan,
     limits: &Limits,
     read: impl FnOnce(&mut Cursor<'a>) -> Result<Request<'a>, Stop>,
 ) -> Step<'a> {
-    let mut line = Cursor::new(buf.get(COMMAND..).unwrap_or_default());
+    let mut line = Cursor::new(rest);
     match read(&mut line) {
         Ok(request) => {
             let consumed = buf.len() - line.remaining();
@@ -77,11 +89,16 @@ fn plain<'a>(
     }
 }
 
-/// The same for get and gets, whose lines may be longer.
+/// The same for get and gets, whose lines may be longer; `rest` is what follows the command.
 #[inline]
-fn plain_get<'a>(verb: GetVerb, buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    let command = if verb == GetVerb::Gets { b"gets ".len() } else { b"get ".len() };
-    let mut line = Cursor::new(buf.get(command..).unwrap_or_default());
+fn plain_get<'a>(
+    verb: GetVerb,
+    rest: &'a [u8],
+    buf: &'a [u8],
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Step<'a> {
+    let mut line = Cursor::new(rest);
     match retrieve::plain(verb, &mut line) {
         Ok(request) => {
             let consumed = buf.len() - line.remaining();
@@ -116,15 +133,15 @@ fn plain_meta<'a>(letter: u8, buf: &'a [u8], scan: &mut Scan, limits: &Limits) -
 
 /// The general way: find the line, then split it.
 fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
-    let Some(end) = find_line_feed(buf, scan.seen) else {
+    let Some(line) = find_line(buf, scan.seen) else {
         return partial(buf, scan, limits);
     };
     scan.seen = 0;
-    let consumed = end + 1;
+    let consumed = line.len() + 1;
+    debug_assert!(consumed <= buf.len());
     if consumed > limits.line && consumed > super::line::limit(buf, limits) {
         return Step::Close(CloseReason::LineTooLong);
     }
-    let line = buf.get(..end).unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if consumed < MIN_LINE && line != b"mn" {
         return Line { consumed, args: line }.reject(ParseError::BadLineFormat);
@@ -142,7 +159,7 @@ fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
 }
 
 fn dispatch_word(text: &[u8], consumed: usize) -> Step<'_> {
-    let (word, rest) = text.split_at_checked(word_end(text)).unwrap_or_default();
+    let (word, rest) = cut_word(text);
     let line = Line { consumed, args: trim_start(rest) };
     if let [b'm', letter] = *word
         && let Some(command) = meta::command(letter)
@@ -210,7 +227,8 @@ mod tests {
 
     /// Bytes looked at until `line` is there, which arrives in pieces of `size` bytes.
     fn looked_at(line: &[u8], size: usize) -> usize {
-        let (mut scan, limits) = (Scan::new(), Limits::default());
+        let limits = Limits::default();
+        let mut scan = Scan::new();
         let _ = looked::take();
         let mut end = 0;
         loop {

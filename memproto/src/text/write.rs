@@ -22,7 +22,7 @@ pub const END: &[u8] = b"END\r\n";
 /// stats reset: done.
 pub const RESET: &[u8] = b"RESET\r\n";
 /// `version`: clients parse three bare numbers and switch features by them.
-pub const VERSION: &[u8] = b"VERSION 1.6.45\r\n";
+pub const VERSION: &[u8] = concat!("VERSION ", memcached_version!(), "\r\n").as_bytes();
 /// incr, decr: the value is no number.
 pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
 /// The value exceeds the item limit.
@@ -37,6 +37,12 @@ pub const SHUTDOWN_DISABLED: &[u8] = b"SERVER_ERROR: shutdown not enabled\r\n";
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
 
 /// `VALUE <key> <flags> <len>`; the data and CRLF follow.
+///
+/// ```
+/// let mut out = Vec::new();
+/// memproto::text::write::value(&mut out, b"apple", 7, 3);
+/// assert_eq!(out, b"VALUE apple 7 3\r\n");
+/// ```
 #[inline]
 pub fn value(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
     value_line(out, key, flags, len);
@@ -44,6 +50,12 @@ pub fn value(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
 }
 
 /// `VALUE <key> <flags> <len> <cas>`.
+///
+/// ```
+/// let mut out = Vec::new();
+/// memproto::text::write::value_cas(&mut out, b"apple", 0, 3, 42);
+/// assert_eq!(out, b"VALUE apple 0 3 42\r\n");
+/// ```
 #[inline]
 pub fn value_cas(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize, cas: u64) {
     value_line(out, key, flags, len);
@@ -53,6 +65,7 @@ pub fn value_cas(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize, cas: u64
 
 #[inline]
 fn value_line(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
+    debug_assert!(!key.is_empty());
     out.extend_from_slice(b"VALUE ");
     out.extend_from_slice(key);
     match flags {
@@ -68,6 +81,12 @@ fn value_line(out: &mut Vec<u8>, key: &[u8], flags: u32, len: usize) {
 }
 
 /// The new value of incr and decr.
+///
+/// ```
+/// let mut out = Vec::new();
+/// memproto::text::write::number(&mut out, 10);
+/// assert_eq!(out, b"10\r\n");
+/// ```
 #[inline]
 pub fn number(out: &mut Vec<u8>, value: u64) {
     push_u64(out, value);
@@ -75,6 +94,12 @@ pub fn number(out: &mut Vec<u8>, value: u64) {
 }
 
 /// `STAT <name> <value>`.
+///
+/// ```
+/// let mut out = Vec::new();
+/// memproto::text::write::stat(&mut out, b"libevent", b"none");
+/// assert_eq!(out, b"STAT libevent none\r\n");
+/// ```
 pub fn stat(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"STAT ");
     out.extend_from_slice(name);
@@ -84,6 +109,12 @@ pub fn stat(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// `STAT <name> <number>`.
+///
+/// ```
+/// let mut out = Vec::new();
+/// memproto::text::write::stat_u64(&mut out, b"curr_items", 3);
+/// assert_eq!(out, b"STAT curr_items 3\r\n");
+/// ```
 pub fn stat_u64(out: &mut Vec<u8>, name: &[u8], value: u64) {
     out.extend_from_slice(b"STAT ");
     out.extend_from_slice(name);

@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
+use memproto::MEMCACHED_VERSION;
+
 use super::flags::{FLAGS, Flag};
 use super::words::WORDS;
 use super::{Policy, Takes};
-
-/// The version of memcached whose behaviour this is.
-pub(crate) const MEMCACHED_VERSION: &str = "1.6.45";
 
 /// The name that the program was called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use memcore::{
 };
 use memproto::binary::write::{self, ReplyTo};
 use memproto::binary::{Command, Request, Status};
-use memproto::{ArithVerb, StoreVerb, text};
+use memproto::{ArithVerb, MEMCACHED_VERSION, StoreVerb, text};
 
 use super::get::Delivered;
 use super::store::{Outcome, Terms, mode};
@@ -14,9 +14,6 @@ use crate::report::stats::{self, Answer};
 use crate::report::stream::Format;
 use crate::session::Session;
 use crate::session::output::Output;
-
-/// The numbers of `version`.
-const VERSION: &[u8] = b"1.6.45";
 
 impl Exec<'_> {
     /// A request without a value.
@@ -39,7 +36,9 @@ impl Exec<'_> {
             }
             (Command::Flush { delay }, _) => self.binary_flush(request, delay, out),
             (Command::Stat { key }, _) => self.binary_stat(request.to, key, session, out),
-            (Command::Version, _) => write::message(out.bytes(), request.to, Status::Ok, VERSION),
+            (Command::Version, _) => {
+                write::message(out.bytes(), request.to, Status::Ok, MEMCACHED_VERSION.as_bytes())
+            }
             (Command::Noop | Command::Quit, _) => write::done(out.bytes(), request.to, 0),
             // SASL is off; storage became a job of its own, and every other request with a key
             // came with it hashed.

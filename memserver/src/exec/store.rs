@@ -2,7 +2,7 @@
 //! fills as bytes arrive.
 
 use memcore::{Attrs, Key, Mode, StoreError, Stored, Write};
-use memproto::limits::{MAX_BINARY_BODY, MAX_KEY, MAX_LINE};
+use memproto::limits::MAX_KEY;
 use memproto::text::write;
 use memproto::{Limits, ParseError, Request, Scan, Step, Store, StoreVerb, text};
 
@@ -257,7 +257,7 @@ fn name<'s>(head: &Head<'s>, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8] {
 
 /// The header of a storage request whose bytes were kept while its value arrived.
 fn parse(head: &[u8]) -> Option<Head<'_>> {
-    let limits = Limits { line: MAX_LINE, get_line: MAX_LINE, binary_body: MAX_BINARY_BODY };
+    let limits = Limits::new();
     let mut scan = Scan::new();
     if head.first() == Some(&memproto::binary::REQUEST_MAGIC) {
         return match memproto::binary::parse(head, &mut scan, &limits) {

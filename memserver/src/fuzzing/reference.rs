@@ -216,6 +216,7 @@ impl Reference {
             // Their answers are long and tell about the server, not about items.
             Request::Admin { .. } | Request::Stats { .. } => replies.is_blind = true,
             Request::Store(_) => unreachable!("it has a value"),
+            _ => unreachable!("{request:?} is not modelled"),
         }
     }
 

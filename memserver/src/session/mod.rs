@@ -510,11 +510,7 @@ impl Session {
     }
 }
 
-const LIMITS: Limits = Limits {
-    line: memproto::limits::MAX_LINE,
-    get_line: memproto::limits::MAX_GET_LINE,
-    binary_body: memproto::limits::MAX_BINARY_BODY,
-};
+const LIMITS: Limits = Limits::new();
 
 /// The key of a request without a data block, unless it has none or it must be decoded first.
 #[inline]

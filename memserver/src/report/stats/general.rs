@@ -8,9 +8,6 @@ use super::{List, cpu};
 use crate::state::counters::Counts;
 use crate::state::shared::Shared;
 
-/// The version that clients may rely on.
-const VERSION: &str = "1.6.45";
-
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_, '_>) {
     let counts = shared.gauges.counts();
@@ -28,7 +25,7 @@ fn process(shared: &Shared, list: &mut List<'_, '_>) {
     list.add("pid", std::process::id());
     list.add("uptime", shared.core.cache.now().saturating_sub(shared.core.started));
     list.add("time", time);
-    list.add("version", VERSION);
+    list.add("version", memproto::MEMCACHED_VERSION);
     list.add("libevent", "none");
     list.add("pointer_size", usize::BITS);
     for (name, used) in [("rusage_user", user), ("rusage_system", system)] {
