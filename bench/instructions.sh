@@ -1,25 +1,104 @@
 #!/usr/bin/env bash
-# Instructions per request of every case of a crate's bench, or of those that are named: what
-# callgrind counts in 11,000 rounds less what it counts in 1,000, so that starting the program
-# does not count. Needs valgrind.
+# Instructions per operation, counted by callgrind: of the cache in process, of the parsers, and of
+# the server from its socket to its reply. Counts repeat on any machine to about one percent.
+# Needs valgrind.
 #
-#     bench/instructions.sh memproto parse [CASE...]
-#     bench/instructions.sh memserver requests [CASE...]
+#     bench/instructions.sh [--base DIR] [--limit PERCENT] [PATTERN...]
+#
+# --base DIR       counts in the checkout DIR as well and prints the change in percent
+# --limit PERCENT  with --base: fails if a case needs more than so much more (default 2)
+# PATTERN          only cases whose name contains one of these texts
 set -euo pipefail
 cd "$(dirname "$0")/.."
-crate=${1:?crate} bench=${2:?bench}
-shift 2
-program=$(cargo bench -p "$crate" --bench "$bench" --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
-[ $# -gt 0 ] || mapfile -t cases < <("$program" | cut -d ' ' -f 1)
-[ $# -eq 0 ] || cases=("$@")
 
-# count CASE ROUNDS
+base='' limit=2 patterns=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --base) base=$(cd "${2:?--base needs a folder}" && pwd) && shift 2 ;;
+        --limit) limit=${2:?--limit needs a number} && shift 2 ;;
+        -*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 64 ;;
+        *) patterns+=("$1") && shift ;;
+    esac
+done
+
+# A case is run twice; the difference of both counts leaves out what starting it costs.
+few=1000 many=21000
+
+# program DIR CRATE BENCH: builds a benchmark program and prints its path, or nothing if the
+# checkout does not have it.
+program() {
+    [ -e "$1/$2/benches/$3.rs" ] || [ -d "$1/$2/benches/$3" ] || return 0
+    (cd "$1" && cargo bench --quiet -p "$2" --bench "$3" --no-run --message-format=json) |
+        sed -n "s/.*\"name\":\"$3\".*\"executable\":\"\([^\"]*\)\".*/\1/p"
+}
+
+# count PROGRAM CASE OPERATIONS
 count() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" "$2" 2>&1 |
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$1" "$2" "$3" 2>&1 >/dev/null |
         sed -n 's/.*Collected : //p'
 }
 
-for case in "${cases[@]}"; do
-    printf '%-20s %5d instructions\n' "$case" \
-        $((($(count "$case" 11000) - $(count "$case" 1000)) / 10000))
+# per_operation PROGRAM CASE
+per_operation() {
+    local all start
+    all=$(count "$1" "$2" $many)
+    start=$(count "$1" "$2" $few)
+    if [ -z "$all" ] || [ -z "$start" ]; then
+        echo "$1 $2 did not run" >&2
+        return 1
+    fi
+    echo $(((all - start) / (many - few)))
+}
+
+# is_wanted NAME
+is_wanted() {
+    local pattern
+    [ ${#patterns[@]} -gt 0 ] || return 0
+    for pattern in "${patterns[@]}"; do
+        [[ $1 != *$pattern* ]] || return 0
+    done
+    return 1
+}
+
+# has PROGRAM CASE
+has() { [ -n "$1" ] && "$1" --list | grep -qxF "$2"; }
+
+worse=0 seen=0
+if [ -n "$base" ]; then
+    printf '%-26s %9s %9s %9s\n' 'instructions' base here change
+else
+    printf '%-26s %9s\n' 'instructions' here
+fi
+for bench in 'bench operations' 'memproto parse'; do
+    read -r crate name <<<"$bench"
+    here=$(program . "$crate" "$name")
+    there=''
+    [ -z "$base" ] || there=$(program "$base" "$crate" "$name")
+    for case in $("$here" --list); do
+        is_wanted "$case" || continue
+        seen=$((seen + 1))
+        now=$(per_operation "$here" "$case")
+        if [ -z "$base" ]; then
+            printf '%-26s %9d\n' "$case" "$now"
+        elif ! has "$there" "$case"; then
+            printf '%-26s %9s %9d\n' "$case" - "$now"
+        else
+            before=$(per_operation "$there" "$case")
+            # One instruction more is never a change for the worse: it may be rounding.
+            awk -v name="$case" -v before="$before" -v now="$now" -v limit="$limit" 'BEGIN {
+                change = (now / before - 1) * 100
+                bad = change > limit && now > before + 1
+                printf "%-26s %9d %9d %+8.1f %%%s\n", name, before, now, change, bad ? "  WORSE" : ""
+                exit bad
+            }' || worse=$((worse + 1))
+        fi
+    done
 done
+if [ $seen -eq 0 ]; then
+    echo 'no such case' >&2
+    exit 64
+fi
+if [ $worse -gt 0 ]; then
+    echo "$worse of $seen cases need more than $limit % more instructions" >&2
+    exit 1
+fi

@@ -1,7 +1,7 @@
 //! Nanoseconds per request for the parsers and writers, as a plain program.
 //!
 //! `cargo bench -p memproto` prints a table; with a name and a count it runs one case that often,
-//! for `bench/instructions.sh memproto parse`, which counts instructions.
+//! and with `--list` it prints the names: for `bench/instructions.sh`, which counts instructions.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -17,18 +17,18 @@ const ROUNDS: usize = 25;
 type Case = (&'static str, fn(usize));
 
 const CASES: [Case; 12] = [
-    ("get", |n| text_requests(b"get key:0123456789abcdef\r\n", n)),
-    ("get_10_byte_key", |n| text_requests(b"get key:012345\r\n", n)),
-    ("get_100_byte_key", |n| text_requests(LONG_KEY, n)),
-    ("get_16_keys", |n| text_requests(MULTI_GET, n)),
-    ("set_header", |n| text_requests(b"set key:0123456789abcdef 0 3600 100\r\n", n)),
-    ("cas_header", |n| text_requests(b"cas key:0123456789abcdef 0 3600 100 123456\r\n", n)),
-    ("incr", |n| text_requests(b"incr key:0123456789abcdef 1\r\n", n)),
-    ("mg_6_flags", |n| text_requests(b"mg key:0123456789abcdef v f t c k O1234\r\n", n)),
-    ("mg_v", |n| text_requests(b"mg key:0123456789abcdef v\r\n", n)),
-    ("ms_header", |n| text_requests(b"ms key:0123456789abcdef 100 T3600 F5\r\n", n)),
-    ("binary_getk", binary_getk),
-    ("value_line", value_lines),
+    ("parse/get", |n| text_requests(b"get key:0123456789abcdef\r\n", n)),
+    ("parse/get_10_byte_key", |n| text_requests(b"get key:012345\r\n", n)),
+    ("parse/get_100_byte_key", |n| text_requests(LONG_KEY, n)),
+    ("parse/get_16_keys", |n| text_requests(MULTI_GET, n)),
+    ("parse/set_header", |n| text_requests(b"set key:0123456789abcdef 0 3600 100\r\n", n)),
+    ("parse/cas_header", |n| text_requests(b"cas key:0123456789abcdef 0 3600 100 123456\r\n", n)),
+    ("parse/incr", |n| text_requests(b"incr key:0123456789abcdef 1\r\n", n)),
+    ("parse/mg_6_flags", |n| text_requests(b"mg key:0123456789abcdef v f t c k O1234\r\n", n)),
+    ("parse/mg_v", |n| text_requests(b"mg key:0123456789abcdef v\r\n", n)),
+    ("parse/ms_header", |n| text_requests(b"ms key:0123456789abcdef 100 T3600 F5\r\n", n)),
+    ("parse/binary_getk", binary_getk),
+    ("parse/value_line", value_lines),
 ];
 
 const LONG_KEY: &[u8] = b"get key:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
@@ -38,7 +38,11 @@ const MULTI_GET: &[u8] = b"get key:00 key:01 key:02 key:03 key:04 key:05 key:06 
     key:09 key:10 key:11 key:12 key:13 key:14 key:15\r\n";
 
 fn main() {
+    let list = std::env::args().any(|arg| arg == "--list");
     let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
+    if list {
+        return CASES.iter().for_each(|(name, _)| println!("{name}"));
+    }
     if let Some(name) = args.next() {
         let count = args.next().and_then(|count| count.parse().ok()).unwrap_or(ROUND);
         let case = CASES.iter().find(|(case, _)| *case == name);
@@ -46,7 +50,7 @@ fn main() {
         return run(count);
     }
     for (name, run) in CASES {
-        println!("{name:<20} {:>8.1} ns", fastest(run));
+        println!("{name:<24} {:>8.1} ns", fastest(run));
     }
 }
 
