@@ -8,6 +8,7 @@ pub mod client;
 pub mod compare;
 pub mod hist;
 pub mod inprocess;
+pub mod lab;
 pub mod launch;
 pub mod load;
 pub mod lru;

@@ -36,7 +36,7 @@ impl Counts {
         self.bytes_hit as f64 / self.bytes as f64
     }
 
-    fn count_get(&mut self, value_size: u32, hit: bool) {
+    pub(crate) fn count_get(&mut self, value_size: u32, hit: bool) {
         self.gets += 1;
         self.bytes += u64::from(value_size);
         if hit {
