@@ -62,6 +62,7 @@ mod watch;
 pub use net::listener::ListenError;
 #[doc(hidden)]
 pub use program::main;
+pub use report::metrics::{Kind, Metric, Section, Unit, Value};
 pub use server::test_server::TestServer;
 pub use server::{Builder, Server, StartError, StopHandle};
 pub use watch::Evictions;

@@ -5,87 +5,78 @@ use std::sync::atomic::Ordering;
 
 use memproto::Args;
 use memproto::number::parse_u32;
-use memproto::text::write::OK;
 
-use super::{Answer, BAD_FORMAT, ERROR};
+use super::{Outcome, Refusal};
 use crate::report::stream::{Classes, Dump, Stream};
 use crate::state::shared::Shared;
 
 const SLEEP_MAX: u32 = 1_000_000;
-const DISABLED: &[u8] = b"CLIENT_ERROR lru crawler disabled\r\n";
-const BAD_CLASS: &[u8] = b"BADCLASS invalid class id\r\n";
-/// Items' worth of housekeeping that a crawl does before it is answered.
+/// Items' worth of maintenance that a crawl does before it is answered.
 const CRAWL: usize = 1024;
 
-pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Answer {
-    Answer::Line(match (args.next(), args.next()) {
-        (Some(b"crawl"), Some(classes)) => crawl(shared, classes),
-        (Some(kind @ (b"metadump" | b"mgdump")), Some(classes)) => {
-            return dump(shared, kind == b"metadump", classes);
+pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<Outcome, Refusal> {
+    match (args.next(), args.next()) {
+        (Some(b"crawl"), Some(classes)) => crawl(shared, classes)?,
+        (Some(b"metadump"), Some(classes)) => return metadump(shared, classes),
+        (Some(b"mgdump"), Some(classes)) => return mgdump(shared, classes),
+        (Some(b"sleep"), Some(micros)) => sleep(shared, micros)?,
+        (Some(b"tocrawl"), Some(count)) => {
+            let count = parse_u32(count).ok_or(Refusal::NotANumber)?;
+            shared.core.runtime.lock().lru_crawler_tocrawl = count;
         }
-        (Some(b"sleep"), Some(micros)) => sleep(shared, micros),
-        (Some(b"tocrawl"), Some(count)) => match parse_u32(count) {
-            Some(count) => {
-                shared.core.runtime.lock().lru_crawler_tocrawl = count;
-                OK
-            }
-            None => BAD_FORMAT,
-        },
-        (Some(b"enable"), None) => enable(shared),
-        (Some(b"disable"), None) => {
-            shared.core.runtime.lock().lru_crawler = false;
-            OK
-        }
-        _ => ERROR,
-    })
+        (Some(b"enable"), None) => enable(shared)?,
+        (Some(b"disable"), None) => shared.core.runtime.lock().lru_crawler = false,
+        _ => return Err(Refusal::Unknown),
+    }
+    Ok(Outcome::Done)
 }
 
-fn enable(shared: &Shared) -> &'static [u8] {
-    if std::mem::replace(&mut shared.core.runtime.lock().lru_crawler, true) {
-        b"ERROR failed to start lru crawler thread\r\n"
-    } else {
-        OK
-    }
+fn enable(shared: &Shared) -> Result<(), Refusal> {
+    let was_enabled = std::mem::replace(&mut shared.core.runtime.lock().lru_crawler, true);
+    if was_enabled { Err(Refusal::CrawlerRuns) } else { Ok(()) }
 }
 
-fn sleep(shared: &Shared, micros: &[u8]) -> &'static [u8] {
-    match parse_u32(micros) {
-        Some(micros @ 0..=SLEEP_MAX) => {
-            shared.core.runtime.lock().lru_crawler_sleep = micros;
-            OK
-        }
-        Some(_) => b"CLIENT_ERROR sleep must be one second or less\r\n",
-        None => BAD_FORMAT,
+fn sleep(shared: &Shared, micros: &[u8]) -> Result<(), Refusal> {
+    let micros = parse_u32(micros).ok_or(Refusal::NotANumber)?;
+    if micros > SLEEP_MAX {
+        return Err(Refusal::SleepTooLong);
     }
+    shared.core.runtime.lock().lru_crawler_sleep = micros;
+    Ok(())
 }
 
-fn crawl(shared: &Shared, classes: &[u8]) -> &'static [u8] {
-    if !shared.core.runtime.lock().lru_crawler {
-        return DISABLED;
-    }
-    if Classes::parse(classes).is_none() {
-        return BAD_CLASS;
-    }
+fn crawl(shared: &Shared, classes: &[u8]) -> Result<(), Refusal> {
+    require_crawler(shared)?;
+    Classes::parse(classes).ok_or(Refusal::NoSuchClass)?;
     shared.gauges.crawls.fetch_add(1, Ordering::Relaxed);
     // What is left is done by the background thread.
     shared.core.cache.maintain(CRAWL);
-    OK
+    Ok(())
 }
 
-/// Begins a dump. memcached runs one at a time, alone on its connection, because it occupies the
-/// reaper's thread; ours are independent walks, so any number may run and requests may follow.
-fn dump(shared: &Shared, meta: bool, classes: &[u8]) -> Answer {
-    if !shared.core.runtime.lock().lru_crawler {
-        return Answer::Line(DISABLED);
-    }
+/// Begins a dump of items. memcached runs one dump at a time, alone on its connection, because it
+/// occupies the reaper's thread; ours are independent walks, so any number may run and requests
+/// may follow.
+fn metadump(shared: &Shared, classes: &[u8]) -> Result<Outcome, Refusal> {
+    require_crawler(shared)?;
     if !shared.core.config.dump_enabled {
-        return Answer::Line(match meta {
-            true => b"ERROR metadump not allowed\r\n",
-            false => b"ERROR key dump not allowed\r\n",
-        });
+        return Err(Refusal::MetadumpNotAllowed);
     }
-    let Some(classes) = Classes::parse(classes) else { return Answer::Line(BAD_CLASS) };
-    let versions = shared.core.config.cas_enabled;
-    let dump = if meta { Dump::meta(classes, versions) } else { Dump::keys(classes) };
-    Answer::Stream(Stream::Dump(dump))
+    let classes = Classes::parse(classes).ok_or(Refusal::NoSuchClass)?;
+    let dump = Dump::meta(classes, shared.core.config.cas_enabled);
+    Ok(Outcome::Stream(Stream::Dump(dump)))
+}
+
+/// Begins a dump of keys.
+fn mgdump(shared: &Shared, classes: &[u8]) -> Result<Outcome, Refusal> {
+    require_crawler(shared)?;
+    if !shared.core.config.dump_enabled {
+        return Err(Refusal::KeyDumpNotAllowed);
+    }
+    let classes = Classes::parse(classes).ok_or(Refusal::NoSuchClass)?;
+    Ok(Outcome::Stream(Stream::Dump(Dump::keys(classes))))
+}
+
+fn require_crawler(shared: &Shared) -> Result<(), Refusal> {
+    if shared.core.runtime.lock().lru_crawler { Ok(()) } else { Err(Refusal::CrawlerDisabled) }
 }

@@ -3,23 +3,19 @@
 
 use memproto::Args;
 use memproto::number::parse_u32;
-use memproto::text::write::OK;
 
-use super::ERROR;
+use super::Refusal;
 use crate::state::clock::DrivenClock;
 
 const ENABLED: bool = cfg!(all(feature = "test-clock", debug_assertions));
 
 /// `p` pauses the clock, `r` resumes it, a number moves it so many seconds ahead.
-pub(super) fn run(clock: Option<&DrivenClock>, mut words: Args<'_>) -> &'static [u8] {
-    let Some(clock) = clock.filter(|_| ENABLED) else { return ERROR };
+pub(super) fn run(clock: Option<&DrivenClock>, mut words: Args<'_>) -> Result<(), Refusal> {
+    let clock = clock.filter(|_| ENABLED).ok_or(Refusal::Unknown)?;
     match words.next() {
         Some(b"p") => clock.pause(),
         Some(b"r") => clock.resume(),
-        word => match word.and_then(parse_u32) {
-            Some(seconds) => clock.advance(seconds),
-            None => return ERROR,
-        },
+        word => clock.advance(word.and_then(parse_u32).ok_or(Refusal::Unknown)?),
     }
-    OK
+    Ok(())
 }

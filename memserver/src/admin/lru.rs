@@ -3,46 +3,48 @@
 
 use memproto::Args;
 use memproto::number::{parse_i32, parse_u32};
-use memproto::text::write::OK;
 
-use super::{ERROR, parse_f64};
+use super::{Refusal, parse_f64};
 use crate::state::shared::Shared;
 
 /// Both shares together leave at least this to the third segment.
 const SHARES_MAX: u32 = 80;
 
-pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
+pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<(), Refusal> {
     match (args.next(), args.next()) {
-        (Some(b"tune"), Some(hot)) => tune(shared, hot, args).unwrap_or(ERROR),
-        (Some(b"mode"), Some(mode @ (b"flat" | b"segmented"))) => {
-            shared.core.runtime.lock().lru_segmented = mode == b"segmented";
-            OK
+        (Some(b"tune"), Some(hot)) => tune(shared, hot, args)?,
+        (Some(b"mode"), Some(b"flat")) => shared.core.runtime.lock().lru_segmented = false,
+        (Some(b"mode"), Some(b"segmented")) => shared.core.runtime.lock().lru_segmented = true,
+        (Some(b"temp_ttl"), Some(ttl)) => {
+            let ttl = parse_i32(ttl).ok_or(Refusal::Unknown)?;
+            let mut runtime = shared.core.runtime.lock();
+            // A negative time switches the feature off.
+            let seconds = u32::try_from(ttl);
+            runtime.temp_lru = seconds.is_ok();
+            runtime.temporary_ttl = seconds.unwrap_or(runtime.temporary_ttl);
         }
-        (Some(b"temp_ttl"), Some(ttl)) => match parse_i32(ttl) {
-            Some(ttl) => {
-                let mut runtime = shared.core.runtime.lock();
-                let seconds = u32::try_from(ttl);
-                runtime.temp_lru = seconds.is_ok();
-                runtime.temporary_ttl = seconds.unwrap_or(runtime.temporary_ttl);
-                OK
-            }
-            None => ERROR,
-        },
-        _ => ERROR,
+        _ => return Err(Refusal::Unknown),
     }
+    Ok(())
 }
 
-fn tune(shared: &Shared, hot: &[u8], mut rest: Args<'_>) -> Option<&'static [u8]> {
-    let (hot, warm) = (parse_u32(hot)?, parse_u32(rest.next()?)?);
-    let (hot_factor, warm_factor) = (parse_f64(rest.next()?)?, parse_f64(rest.next()?)?);
-    if hot.saturating_add(warm) > SHARES_MAX {
-        return Some(b"ERROR hot and warm pcts must not exceed 80\r\n");
+fn tune(shared: &Shared, hot: &[u8], mut rest: Args<'_>) -> Result<(), Refusal> {
+    let share = |word: Option<&[u8]>| word.and_then(parse_u32).ok_or(Refusal::Unknown);
+    let hot_pct = share(Some(hot))?;
+    let warm_pct = share(rest.next())?;
+    let mut factor = || rest.next().and_then(parse_f64).ok_or(Refusal::Unknown);
+    let hot_factor = factor()?;
+    let warm_factor = factor()?;
+    if hot_pct.saturating_add(warm_pct) > SHARES_MAX {
+        return Err(Refusal::SharesTooLarge);
     }
     if hot_factor <= 0.0 || warm_factor <= 0.0 {
-        return Some(b"ERROR hot/warm age factors must be greater than 0\r\n");
+        return Err(Refusal::FactorTooSmall);
     }
     let mut runtime = shared.core.runtime.lock();
-    (runtime.hot_lru_pct, runtime.warm_lru_pct) = (hot, warm);
-    (runtime.hot_max_factor, runtime.warm_max_factor) = (hot_factor, warm_factor);
-    Some(OK)
+    runtime.hot_lru_pct = hot_pct;
+    runtime.warm_lru_pct = warm_pct;
+    runtime.hot_max_factor = hot_factor;
+    runtime.warm_max_factor = warm_factor;
+    Ok(())
 }

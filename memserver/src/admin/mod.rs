@@ -1,8 +1,8 @@
-//! The administrative commands: words in, an answer out, and settings changed on the way. It must
-//! never know a protocol's framing nor who asks.
+//! The administrative commands: words in, an outcome out, and settings changed on the way. How an
+//! outcome is written is not known here, nor who asks.
 //!
 //! Memory flows between our size classes by itself and the eviction policy needs no tuning, so
-//! most of these commands check their words as memcached does, remember what they were told for
+//! most of these commands check their words as memcached does, keep what they were told for
 //! `stats settings`, and need do no more.
 
 mod crawler;
@@ -11,39 +11,79 @@ mod lru;
 mod memory;
 mod slabs;
 
-use std::sync::Arc;
-
-use memproto::{Admin, Args, ParseError};
+use memproto::{Admin, Args};
 
 use crate::report::stream::Stream;
 use crate::state::shared::Shared;
 
-/// How an administrative command is answered.
+/// What became of a command that was not refused.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    /// With one line.
-    Line(&'static [u8]),
-    /// Bit by bit, until the stream ends.
+pub(crate) enum Outcome {
+    /// It is done.
+    Done,
+    /// The answer comes in pieces.
     Stream(Stream),
 }
 
-/// Carries out `command`.
-pub(crate) fn run(shared: &Arc<Shared>, command: Admin, args: Args<'_>) -> Answer {
-    match command {
-        Admin::CacheMemlimit => Answer::Line(memory::limit(shared, args)),
-        Admin::Lru => Answer::Line(lru::run(shared, args)),
-        Admin::LruCrawler => crawler::run(shared, args),
-        Admin::RefreshCerts => Answer::Line(b"Error TLS not enabled\r\n"),
-        Admin::Slabs => Answer::Line(slabs::run(shared, args)),
-        Admin::Debugtime => Answer::Line(debugtime::run(shared.core.clock.as_deref(), args)),
-        _ => Answer::Line(ERROR),
-    }
+/// Why a command is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The words make no sense.
+    Unknown,
+    /// A word should be a number.
+    NotANumber,
+    /// The crawler runs already.
+    CrawlerRuns,
+    /// The crawler is switched off.
+    CrawlerDisabled,
+    /// The crawler should sleep for too long.
+    SleepTooLong,
+    /// There is no such size class.
+    NoSuchClass,
+    /// Dumps of items are switched off.
+    MetadumpNotAllowed,
+    /// Dumps of keys are switched off.
+    KeyDumpNotAllowed,
+    /// The shares of the queues add up to too much.
+    SharesTooLarge,
+    /// An age factor is not above zero.
+    FactorTooSmall,
+    /// The memory limit is too low.
+    LimitTooSmall,
+    /// The memory limit was surely meant in bytes.
+    LimitInBytes,
+    /// The memory limit can't be had.
+    LimitOutOfBounds,
+    /// Memory may not be moved between classes.
+    ReassignDisabled,
+    /// Memory should move from a class to itself.
+    SameClass,
+    /// There is no such class to move memory from or to.
+    NoSuchClassToMove,
+    /// The class has no memory to spare.
+    NothingToSpare,
+    /// The window is out of bounds.
+    WindowOutOfBounds,
+    /// There is no TLS.
+    NoTls,
 }
 
-/// What is answered to words that make no sense.
-const ERROR: &[u8] = ParseError::UnknownCommand.reply();
-/// What is answered if something else than a number stands where one is needed.
-const BAD_FORMAT: &[u8] = ParseError::BadLineFormat.reply();
+/// Carries out `command`.
+///
+/// # Errors
+/// [`Refusal`]; nothing has changed then.
+pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Outcome, Refusal> {
+    match command {
+        Admin::CacheMemlimit => memory::limit(shared, args)?,
+        Admin::Lru => lru::run(shared, args)?,
+        Admin::LruCrawler => return crawler::run(shared, args),
+        Admin::RefreshCerts => return Err(Refusal::NoTls),
+        Admin::Slabs => slabs::run(shared, args)?,
+        Admin::Debugtime => debugtime::run(shared.core.clock.as_deref(), args)?,
+        _ => return Err(Refusal::Unknown),
+    }
+    Ok(Outcome::Done)
+}
 
 /// Reads a number with a fraction.
 fn parse_f64(word: &[u8]) -> Option<f64> {

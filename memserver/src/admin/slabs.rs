@@ -3,29 +3,29 @@
 
 use memproto::Args;
 use memproto::number::{parse_i32, parse_u32};
-use memproto::text::write::OK;
 
-use super::{BAD_FORMAT, ERROR, parse_f64};
+use super::{Refusal, parse_f64};
 use crate::state::shared::Shared;
 
 const WINDOW_MIN: u32 = 3;
 const WINDOW_MAX: u32 = 1800;
 
-pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> &'static [u8] {
+pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<(), Refusal> {
     match (args.next(), args.next(), args.next()) {
         (Some(b"reassign"), Some(from), Some(to)) => reassign(shared, from, to),
         (Some(b"automove"), Some(word), value) => automove(shared, word, value),
-        _ => ERROR,
+        _ => Err(Refusal::Unknown),
     }
 }
 
-fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> &'static [u8] {
+fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> Result<(), Refusal> {
     if !shared.core.config.slab_reassign {
-        return b"CLIENT_ERROR slab reassignment disabled\r\n";
+        return Err(Refusal::ReassignDisabled);
     }
-    let (Some(from), Some(to)) = (parse_i32(from), parse_i32(to)) else { return BAD_FORMAT };
+    let from = parse_i32(from).ok_or(Refusal::NotANumber)?;
+    let to = parse_i32(to).ok_or(Refusal::NotANumber)?;
     if from == to {
-        return b"SAME src and dst class are identical\r\n";
+        return Err(Refusal::SameClass);
     }
     let stats = shared.core.cache.stats();
     // Class 0 stands for memory that belongs to no class.
@@ -39,33 +39,31 @@ fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> &'static [u8] {
     };
     let to = usize::try_from(to).ok().and_then(segments);
     match (from.and_then(segments), to) {
-        (None, _) | (_, None) => b"BADCLASS invalid src or dst class id\r\n",
-        (Some(0 | 1), _) => b"NOSPARE source class has no spare pages\r\n",
-        _ => OK,
+        (None, _) | (_, None) => Err(Refusal::NoSuchClassToMove),
+        (Some(0 | 1), _) => Err(Refusal::NothingToSpare),
+        _ => Ok(()),
     }
 }
 
-fn automove(shared: &Shared, word: &[u8], value: Option<&[u8]>) -> &'static [u8] {
+fn automove(shared: &Shared, word: &[u8], value: Option<&[u8]>) -> Result<(), Refusal> {
     let mut runtime = shared.core.runtime.lock();
-    let fraction = value.and_then(parse_f64);
+    let fraction = || value.and_then(parse_f64).ok_or(Refusal::Unknown);
     match word {
-        b"ratio" => match fraction {
-            Some(ratio) => runtime.slab_automove_ratio = ratio,
-            None => return ERROR,
-        },
+        b"ratio" => runtime.slab_automove_ratio = fraction()?,
         // Shown only by a memcached with a flash tier.
-        b"freeratio" if fraction.is_some() => {}
-        b"freeratio" => return ERROR,
+        b"freeratio" => {
+            fraction()?;
+        }
         b"window" => match value.and_then(parse_u32) {
             Some(window @ WINDOW_MIN..=WINDOW_MAX) => runtime.slab_automove_window = window,
-            Some(_) => return b"CLIENT_ERROR automove window too low or too high\r\n",
-            None => return ERROR,
+            Some(_) => return Err(Refusal::WindowOutOfBounds),
+            None => return Err(Refusal::Unknown),
         },
         _ => match parse_u32(word) {
             Some(level @ 0..=2) => runtime.slab_automove = level,
-            Some(_) => return ERROR,
-            None => return BAD_FORMAT,
+            Some(_) => return Err(Refusal::Unknown),
+            None => return Err(Refusal::NotANumber),
         },
     }
-    OK
+    Ok(())
 }

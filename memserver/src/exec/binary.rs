@@ -161,18 +161,18 @@ impl Exec<'_> {
         let answer = stats::report(self.shared, self.index, format, words, &mut sink);
         self.attend();
         match answer {
-            Answer::Listed | Answer::Reset | Answer::Done => write::done(out.bytes(), to, 0),
-            Answer::Lines(lines) if !self.book(lines.len(), out) => {
+            Ok(Answer::Listed | Answer::Reset | Answer::Done) => write::done(out.bytes(), to, 0),
+            Ok(Answer::Lines(lines)) if !self.book(lines.len(), out) => {
                 refuse(to, Status::OutOfMemory, out);
             }
-            Answer::Lines(lines) => {
+            Ok(Answer::Lines(lines)) => {
                 // The value ends as the lines would in text.
                 let value = [&lines[..], text::write::END].concat();
                 write::stat(out.bytes(), to, b"detailed", &value);
                 write::done(out.bytes(), to, 0);
             }
-            Answer::Streamed(stream) => session.stream = Some(Box::new(stream)),
-            Answer::Refused(_) | Answer::Unknown => refuse(to, Status::NotFound, out),
+            Ok(Answer::Streamed(stream)) => session.stream = Some(Box::new(stream)),
+            Err(_) => refuse(to, Status::NotFound, out),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use memproto::text::write;
 use memproto::{Admin, Args, ParseError, Shutdown};
 
-use super::{Exec, Flow, RELATIVE_MAX, say};
+use super::{Exec, Flow, RELATIVE_MAX, refusals, say};
 use crate::admin;
 use crate::os::log;
 use crate::report::stats::{self, Answer};
@@ -83,17 +83,18 @@ impl Exec<'_> {
         let answer = stats::report(self.shared, self.index, Format::Text, args, &mut sink);
         self.attend();
         match answer {
-            Answer::Listed => out.put(write::END),
-            Answer::Reset => out.put(write::RESET),
-            Answer::Done => out.put(write::OK),
-            Answer::Lines(lines) if !self.book(lines.len(), out) => out.put(stats::OUT_OF_MEMORY),
-            Answer::Lines(lines) => {
+            Ok(Answer::Listed) => out.put(write::END),
+            Ok(Answer::Reset) => out.put(write::RESET),
+            Ok(Answer::Done) => out.put(write::OK),
+            Ok(Answer::Lines(lines)) if !self.book(lines.len(), out) => {
+                out.put(refusals::stats(stats::Refusal::OutOfMemory));
+            }
+            Ok(Answer::Lines(lines)) => {
                 out.put(&lines);
                 out.put(write::END);
             }
-            Answer::Streamed(stream) => session.stream = Some(Box::new(stream)),
-            Answer::Refused(line) => out.put(line),
-            Answer::Unknown => out.put(ParseError::UnknownCommand.reply()),
+            Ok(Answer::Streamed(stream)) => session.stream = Some(Box::new(stream)),
+            Err(refusal) => out.put(refusals::stats(refusal)),
         }
     }
 
@@ -106,11 +107,12 @@ impl Exec<'_> {
         out: Option<&mut Output>,
     ) {
         match admin::run(self.shared, command, args) {
-            admin::Answer::Line(line) => say(out, line),
-            admin::Answer::Stream(stream) if out.is_some() => {
+            Ok(admin::Outcome::Done) => say(out, write::OK),
+            Ok(admin::Outcome::Stream(stream)) if out.is_some() => {
                 session.stream = Some(Box::new(stream));
             }
-            admin::Answer::Stream(_) => {}
+            Ok(admin::Outcome::Stream(_)) => {}
+            Err(refusal) => say(out, refusals::admin(refusal)),
         }
     }
 

@@ -8,6 +8,7 @@ mod expiries;
 mod get;
 mod meta;
 mod observe;
+mod refusals;
 mod store;
 mod touch;
 

@@ -1,4 +1,5 @@
-//! What the server tells about itself: statistics and long answers.
+//! What the server tells about itself: metrics, statistics and long answers.
 
+pub(crate) mod metrics;
 pub(crate) mod stats;
 pub(crate) mod stream;

@@ -22,6 +22,7 @@ use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::{self, Datagrams, ListenError, Listener};
 use crate::os::sys::{Signals, TemporaryFile};
+use crate::report::metrics::{self, Metric, Section};
 use crate::state::clock::DrivenClock;
 use crate::state::core::{Core, Listening};
 use crate::state::shared::Shared;
@@ -312,6 +313,28 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.gauges.connections.current.load(Ordering::Acquire)
+    }
+
+    /// Calls `visit` for everything that the server counts or is set to, in the order in which
+    /// `stats` prints it, section by section.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// let mut threads = None;
+    /// server.metrics(|metric| {
+    ///     if metric.name == "threads" {
+    ///         threads = Some(metric.value.to_string());
+    ///     }
+    /// });
+    /// assert_eq!(threads.as_deref(), Some("4"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn metrics(&self, mut visit: impl FnMut(&Metric<'_>)) {
+        for section in Section::ALL {
+            metrics::each(&self.shared, section, &mut visit);
+        }
     }
 
     /// A handle that can stop it while [`Server::join`] waits.

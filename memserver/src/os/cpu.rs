@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 /// User and system time. The sum is exact; how it divides is known to the system's tick only.
-pub(super) fn used() -> (Duration, Duration) {
+pub(crate) fn used() -> (Duration, Duration) {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
     let total =
