@@ -3,22 +3,22 @@
 //! `cargo run --release -p examples --example embed`
 
 use std::error::Error;
+use std::time::Duration;
 
-use memcore::{Attrs, Cache, Expiry, ManualClock};
+use memcore::{Attrs, Cache, ManualClock, Moment};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // A clock that is moved by hand; leave it out to use the machine's.
-    let clock = ManualClock::new(1_000_000);
+    let clock = ManualClock::new(Moment::from_secs(1_000_000));
     let cache = Cache::builder(64 << 20).clock(clock.clone()).build()?;
 
-    for user in 0..1_000_u32 {
-        let expiry = Expiry::At(cache.now() + 60 + user % 60);
-        let attrs = Attrs { expiry, ..Attrs::default() };
+    for user in 0..1_000_u64 {
+        let attrs = Attrs::new().ttl(Duration::from_secs(60 + user % 60));
         cache.set(format!("session:{user}"), b"logged in", attrs)?;
     }
     println!("session:7 is {:?}", cache.get("session:7").map(String::from_utf8));
 
-    clock.advance(90);
+    clock.advance(Duration::from_secs(90));
     // Nobody asked for the expired ones; housekeeping finds them.
     while cache.maintain(1_000) {}
     println!("session:7 is {:?} after 90 seconds", cache.get("session:7"));

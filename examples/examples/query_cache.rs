@@ -6,7 +6,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, Write};
+use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, Store};
 use rusqlite::{Connection, OptionalExtension as _, Result as Sql};
 
 const ORDERS: u32 = 200_000;
@@ -16,10 +16,10 @@ const REQUESTS: u32 = 50_000;
 /// What an item holds, told by its flags. Zero is a place that somebody is about to fill.
 const FOUND: u32 = 1;
 const ABSENT: u32 = 2;
-/// Seconds for which a result is kept, the absence of one, and a place to be filled.
-const FOUND_TTL: u32 = 60;
-const ABSENT_TTL: u32 = 10;
-const PLACE_TTL: u32 = 2;
+/// How long a result is kept, the absence of one, and a place to be filled.
+const FOUND_TTL: Duration = Duration::from_secs(60);
+const ABSENT_TTL: Duration = Duration::from_secs(10);
+const PLACE_TTL: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let direct = serve(&Shop::open(None, ORDERS)?)?;
@@ -46,8 +46,7 @@ fn read_through<E>(
     key: &str,
     load: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Option<Vec<u8>>, E> {
-    let ends_in = |seconds| Expiry::At(cache.now() + seconds);
-    let how = Fetch { lease: true, create: Some(ends_in(PLACE_TTL)), ..Fetch::default() };
+    let how = Fetch::new().lease(true).create(Expiry::after(PLACE_TTL));
     let mut value = Vec::new();
     let place = match cache.fetch(key, &how, &mut value, |_, _| {}) {
         Fetched::Copied(hit) if hit.meta.flags == FOUND => return Ok(Some(value)),
@@ -59,8 +58,8 @@ fn read_through<E>(
     let loaded = load()?;
     if place.is_some() {
         let (flags, ttl) = if loaded.is_some() { (FOUND, FOUND_TTL) } else { (ABSENT, ABSENT_TTL) };
-        let attrs = Attrs { flags, expiry: ends_in(ttl), ..Attrs::default() };
-        let how = Write { expected: place, ..Write::default() };
+        let attrs = Attrs::new().flags(flags).ttl(ttl);
+        let how = Store::new().expected(place);
         // A cache that has no room for it does no harm.
         let _ = cache.store(key, loaded.as_deref().unwrap_or_default(), attrs, &how);
     }
@@ -150,14 +149,14 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
-    use memcore::ManualClock;
+    use memcore::{ManualClock, Moment};
 
     use super::*;
 
     type Outcome = Result<Option<Vec<u8>>, &'static str>;
 
     fn cache() -> (Cache, ManualClock) {
-        let clock = ManualClock::new(1_000);
+        let clock = ManualClock::new(Moment::from_secs(1_000));
         (Cache::builder(8 << 20).clock(clock.clone()).build().unwrap(), clock)
     }
 
@@ -177,10 +176,10 @@ mod tests {
                 for _ in 0..3 {
                     assert_eq!(read(&cache, &source, &mut loads), source);
                 }
-                clock.advance(ttl - 1);
+                clock.advance(ttl - Duration::from_secs(1));
                 assert_eq!(read(&cache, &source, &mut loads), source);
                 assert_eq!(loads, life);
-                clock.advance(1);
+                clock.advance(Duration::from_secs(1));
             }
         }
     }

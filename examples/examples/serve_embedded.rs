@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::builder(cache.clone()).listen("127.0.0.1:0").start()?;
     let address = server.local_addr().ok_or("it listens nowhere")?;
 
-    cache.set("from-the-program", b"hello", Attrs::default())?;
+    cache.set("from-the-program", b"hello", Attrs::new())?;
 
     let mut client = TcpStream::connect(address)?;
     client.write_all(b"get from-the-program\r\nset from-the-wire 0 0 2\r\nhi\r\nquit\r\n")?;

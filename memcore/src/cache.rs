@@ -8,8 +8,8 @@ use crate::ops::handle::Handle;
 use crate::ops::reserve::Reservation;
 use crate::ops::scan::Cursor;
 use crate::{
-    Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Meta, Mode,
-    Remove, Removed, Stats, StoreError, Stored, Write,
+    AsKey, Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta,
+    Moment, Remove, Removed, Stats, Store, StoreError, Stored,
 };
 
 /// Keys of a batch that are brought near together.
@@ -21,55 +21,20 @@ const BATCH: usize = 16;
 ///
 /// # Examples
 /// ```
-/// use memcore::{Attrs, Cache, Expiry};
+/// use std::time::Duration;
+/// use memcore::{Attrs, Cache};
 ///
 /// let cache = Cache::new(64 << 20)?;
-/// cache.set("greeting", b"hello", Attrs::default())?;
+/// cache.set("greeting", b"hello", Attrs::new())?;
 /// assert_eq!(cache.get("greeting").as_deref(), Some(&b"hello"[..]));
 ///
 /// // An item that ends in a minute, with flags of one's own.
-/// let attrs = Attrs { flags: 7, expiry: Expiry::At(cache.now() + 60), ..Attrs::default() };
-/// cache.set("session", b"...", attrs)?;
+/// cache.set("session", b"...", Attrs::new().flags(7).ttl(Duration::from_secs(60)))?;
 /// assert_eq!(cache.peek("session").map(|meta| meta.flags), Some(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cache(Arc<Engine>);
-
-/// A key with its hash, so that a caller who needs it several times hashes once.
-#[derive(Clone, Copy, Debug)]
-pub struct Key<'k> {
-    pub(crate) bytes: &'k [u8],
-    pub(crate) hash: u64,
-}
-
-impl<'k> Key<'k> {
-    /// The key itself.
-    #[must_use]
-    pub fn bytes(&self) -> &'k [u8] {
-        self.bytes
-    }
-}
-
-/// What can be looked up: bytes, or a [`Key`] that was hashed before by the same cache.
-pub trait AsKey {
-    /// The key, hashed by `cache`.
-    fn as_key(&self, cache: &Cache) -> Key<'_>;
-}
-
-impl AsKey for Key<'_> {
-    #[inline]
-    fn as_key(&self, _cache: &Cache) -> Key<'_> {
-        *self
-    }
-}
-
-impl<T: AsRef<[u8]> + ?Sized> AsKey for T {
-    #[inline]
-    fn as_key(&self, cache: &Cache) -> Key<'_> {
-        cache.key(self.as_ref())
-    }
-}
 
 impl Cache {
     /// A cache of `limit` bytes with default settings.
@@ -92,8 +57,8 @@ impl Cache {
 
     /// The clock's current second.
     #[must_use]
-    pub fn now(&self) -> u32 {
-        self.0.now()
+    pub fn now(&self) -> Moment {
+        Moment::from_secs(self.0.now())
     }
 
     /// Hashes a key once for several operations.
@@ -174,7 +139,7 @@ impl Cache {
     /// # Examples
     /// ```
     /// # let cache = memcore::Cache::new(8 << 20)?;
-    /// cache.set("b", b"2", memcore::Attrs::default())?;
+    /// cache.set("b", b"2", memcore::Attrs::new())?;
     /// let mut found = Vec::new();
     /// cache.get_many(&["a", "b"], |i, _, value| found.push((i, value.to_vec())));
     /// assert_eq!(found, [(1, b"2".to_vec())]);
@@ -215,7 +180,7 @@ impl Cache {
     /// [`StoreError`], if it can't be stored. An older value of the key is untouched then.
     #[inline]
     pub fn set(&self, key: impl AsKey, value: &[u8], attrs: Attrs) -> Result<u64, StoreError> {
-        match self.store(key, value, attrs, &Write { mode: Mode::Set, ..Write::default() })? {
+        match self.store(key, value, attrs, &Store::new())? {
             Stored::Done { version, .. } => Ok(version),
             // Without a condition there is nothing that could keep it from being stored.
             _ => Err(StoreError::OutOfMemory),
@@ -232,7 +197,7 @@ impl Cache {
         key: impl AsKey,
         value: &[u8],
         attrs: Attrs,
-        how: &Write,
+        how: &Store,
     ) -> Result<Stored, StoreError> {
         self.0.store(&key.as_key(self), value, &attrs, how)
     }
@@ -245,11 +210,11 @@ impl Cache {
     /// # Examples
     /// ```
     /// # let cache = memcore::Cache::new(8 << 20)?;
-    /// let mut place = cache.reserve("k", 10, memcore::Attrs::default())?;
+    /// let mut place = cache.reserve("k", 10, memcore::Attrs::new())?;
     /// place.write(b"hello");
     /// assert!(!cache.contains("k"));
     /// place.write(b"world");
-    /// place.commit(&memcore::Write::default())?;
+    /// place.commit(&memcore::Store::new())?;
     /// assert_eq!(cache.get("k").as_deref(), Some(&b"helloworld"[..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -299,8 +264,8 @@ impl Cache {
 
     /// Makes everything stored before second `at` invisible at that second; replaces an earlier
     /// plan.
-    pub fn flush_at(&self, at: u32) {
-        self.0.flush_at(at);
+    pub fn flush_at(&self, at: Moment) {
+        self.0.flush_at(at.as_secs());
     }
 
     /// A weakly consistent walk: visits at least the next `at_least` items, if there are as many,

@@ -10,7 +10,7 @@ use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
 /// # Examples
 /// ```
 /// let cache = memcore::Cache::builder(64 << 20).max_item_size(4 << 20).build()?;
-/// cache.set(b"key", b"value", memcore::Attrs::default())?;
+/// cache.set(b"key", b"value", memcore::Attrs::new())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@
 //! use memcore::{Attrs, Cache};
 //!
 //! let cache = Cache::new(64 << 20)?;
-//! cache.set("answer", b"42", Attrs::default())?;
+//! cache.set("answer", b"42", Attrs::new())?;
 //! assert_eq!(cache.get("answer").as_deref(), Some(&b"42"[..]));
 //! assert!(cache.delete("answer"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -29,25 +29,28 @@ mod engine;
 mod error;
 mod index;
 mod item;
+mod key;
 mod memory;
 #[cfg(all(test, loom))]
 mod models;
 mod ops;
+mod options;
 mod removal;
 mod space;
 mod stats;
 mod upkeep;
 
-pub use cache::{AsKey, Cache, Key};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use cache::Cache;
+pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use config::Builder;
 pub use error::{ConfigError, CountError, StoreError};
-pub use item::{
-    Attrs, Count, Counted, Expiry, Fetch, Fetched, Hit, Lease, Meta, Miss, Mode, Remove, Removed,
-    Stored, Write,
-};
+pub use item::{Attrs, Expiry, Lease, Meta};
+pub use key::{AsKey, Key};
 pub use ops::handle::Handle;
 pub use ops::reserve::Reservation;
 pub use ops::scan::Cursor;
+pub use options::{
+    Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Store, Stored,
+};
 pub use removal::{Cause, Removal};
 pub use stats::{ClassStats, Stats};

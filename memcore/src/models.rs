@@ -3,9 +3,11 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p memcore --lib models`
 
+use core::time::Duration;
+
 use loom::thread as modelled;
 
-use crate::{Attrs, Cache, Handle, ManualClock};
+use crate::{Attrs, Cache, Handle, ManualClock, Moment};
 
 /// Bytes for a handful of segments of 128 bytes each.
 const LIMIT: usize = 48 << 10;
@@ -15,7 +17,7 @@ fn cache() -> Cache {
 }
 
 fn cache_with_clock() -> (Cache, ManualClock) {
-    let clock = ManualClock::new(1_000_000);
+    let clock = ManualClock::new(Moment::from_secs(1_000_000));
     let cache = Cache::builder(LIMIT).max_item_size(96).clock(clock.clone()).seed(1).build();
     (cache.unwrap(), clock)
 }
@@ -28,7 +30,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
 }
 
 fn set(cache: &Cache, key: &str, value: &[u8]) {
-    cache.set(key, value, Attrs::default()).unwrap();
+    cache.set(key, value, Attrs::new()).unwrap();
 }
 
 /// A value of which every byte is the same.
@@ -117,8 +119,8 @@ fn no_reader_sees_what_a_planned_flush_has_ended() {
     check(|| {
         let (cache, clock) = cache_with_clock();
         set(&cache, "k", b"11111111");
-        cache.flush_at(1_000_001);
-        clock.advance(1);
+        cache.flush_at(Moment::from_secs(1_000_001));
+        clock.advance(Duration::from_secs(1));
         let other = cache.clone();
         let other = modelled::spawn(move || assert_eq!(other.get("k"), None));
         assert_eq!(cache.get("k"), None);
@@ -132,8 +134,8 @@ fn no_reader_sees_what_a_planned_flush_has_ended() {
 fn what_is_stored_after_a_planned_flush_stays() {
     check(|| {
         let (cache, clock) = cache_with_clock();
-        cache.flush_at(1_000_001);
-        clock.advance(1);
+        cache.flush_at(Moment::from_secs(1_000_001));
+        clock.advance(Duration::from_secs(1));
         let other = cache.clone();
         let other = modelled::spawn(move || other.get("other"));
         set(&cache, "k", b"11111111");

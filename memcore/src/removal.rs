@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Meta, Miss};
+use crate::{Meta, Miss, Moment};
 
 /// Why an item was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cause {
     /// Its time had come.
     Expired,
@@ -29,6 +30,7 @@ impl Cause {
 
 /// The end of an item.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Removal<'a> {
     /// Why it was removed.
     pub cause: Cause,
@@ -36,8 +38,8 @@ pub struct Removal<'a> {
     pub key: &'a [u8],
     /// What was known about it.
     pub meta: Meta,
-    /// The second in which it went.
-    pub at: u32,
+    /// When it went.
+    pub at: Moment,
 }
 
 /// Somebody who is told of each removal.

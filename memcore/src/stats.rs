@@ -9,6 +9,7 @@ use crate::space::segments::{CLASS_MAX, CLASSES, Phase, Queue};
 ///
 /// [`Cache::reset_stats`]: crate::Cache::reset_stats
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// The hard limit in bytes.
     pub limit: usize,
@@ -32,6 +33,7 @@ pub struct Stats {
 
 /// Counters and gauges of one size class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClassStats {
     /// Largest item (header and key included) of this class, in bytes; for the total, of all.
     pub item_max: usize,

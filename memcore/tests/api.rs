@@ -1,13 +1,23 @@
 //! Every operation and rule of the interface, one by one.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use memcore::{
     Attrs, Cache, Cause, ConfigError, Count, CountError, Counted, Cursor, Expiry, Fetch, Fetched,
-    Hit, Lease, ManualClock, Miss, Mode, Remove, Removed, StoreError, Stored, Write,
+    Hit, Lease, ManualClock, Miss, Mode, Moment, Remove, Removed, Store, StoreError, Stored,
 };
 
-const START: u32 = 1_700_000_000;
+const START: Moment = Moment::from_secs(1_700_000_000);
+
+/// So many seconds after the start.
+fn after(seconds: u32) -> Moment {
+    START + secs(seconds)
+}
+
+fn secs(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
 
 fn cache() -> Cache {
     cache_with_clock().0
@@ -19,28 +29,32 @@ fn cache_with_clock() -> (Cache, ManualClock) {
 }
 
 fn put(cache: &Cache, key: &str, value: &str) -> u64 {
-    cache.set(key, value.as_bytes(), Attrs::default()).unwrap()
+    cache.set(key, value.as_bytes(), Attrs::new()).unwrap()
 }
 
 fn text(cache: &Cache, key: &str) -> Option<String> {
     cache.get(key).map(|value| String::from_utf8(value).unwrap())
 }
 
-fn store(cache: &Cache, value: &str, how: Write) -> Result<Stored, StoreError> {
-    cache.store("k", value.as_bytes(), Attrs::default(), &how)
+fn store(cache: &Cache, value: &str, how: Store) -> Result<Stored, StoreError> {
+    cache.store("k", value.as_bytes(), Attrs::new(), &how)
 }
 
-fn in_mode(mode: Mode) -> Write {
-    Write { mode, ..Write::default() }
+fn in_mode(mode: Mode) -> Store {
+    Store::mode(mode)
 }
 
 fn count(delta: u64, down: bool) -> Count {
-    Count { delta, down, expected: None, version: None, touch: None, create: None }
+    Count::increment(delta).down(down)
+}
+
+fn marks(lease: Lease) -> (bool, bool) {
+    (lease.stale, lease.taken)
 }
 
 /// A lookup that takes part in the lease.
 fn lease(cache: &Cache, how: Fetch) -> Hit {
-    match cache.fetch("k", &Fetch { lease: true, ..how }, &mut Vec::new(), |_, _| {}) {
+    match cache.fetch("k", &how.lease(true), &mut Vec::new(), |_, _| {}) {
         Fetched::Copied(hit) => hit,
         other => panic!("{other:?}"),
     }
@@ -51,12 +65,12 @@ fn what_is_set_is_found() {
     let cache = cache();
     for len in [0, 1, 100, 5000, 70_000, 900_000] {
         let value = vec![b'v'; len];
-        let attrs = Attrs { flags: 7, expiry: Expiry::At(START + 9), marked: true };
+        let attrs = Attrs::new().flags(7).expiry(Expiry::At(after(9))).marked(true);
         let version = cache.set("k", &value, attrs).unwrap();
         assert!(cache.get("k").unwrap() == value);
         let meta = cache.peek("k").unwrap();
         assert_eq!((meta.flags, meta.version, meta.value_len), (7, version, len));
-        assert_eq!((meta.expiry, meta.marked), (Expiry::At(START + 9), true));
+        assert_eq!((meta.expiry, meta.marked), (Some(after(9)), true));
         assert!((len + 1..len + 43).contains(&meta.size), "{len} bytes in {}", meta.size);
     }
 }
@@ -65,7 +79,7 @@ fn what_is_set_is_found() {
 fn every_way_to_read_finds_the_same() {
     let cache = cache();
     let value: Vec<u8> = (0..200_000_u32).map(|i| (i * 31 % 251) as u8).collect();
-    cache.set("k", &value, Attrs::default()).unwrap();
+    cache.set("k", &value, Attrs::new()).unwrap();
     let mut out = b"head".to_vec();
     let meta = cache.get_into("k", &mut out).unwrap();
     assert!(out[..4] == *b"head" && out[4..] == value);
@@ -103,22 +117,22 @@ fn keys_have_1_to_250_bytes() {
     let cache = cache();
     for len in [1, 2, 249, 250] {
         let key = vec![0xff; len];
-        cache.set(&key, b"v", Attrs::default()).unwrap();
+        cache.set(&key, b"v", Attrs::new()).unwrap();
         assert_eq!(cache.get(&key).as_deref(), Some(&b"v"[..]));
     }
     for len in [0, 251, 300, 70_000] {
         let key = vec![0xff; len];
         let bad = Some(StoreError::BadKey);
-        assert_eq!(cache.set(&key, b"v", Attrs::default()).err(), bad);
-        assert_eq!(cache.reserve(&key, 1, Attrs::default()).err(), bad);
-        let how = Count { create: Some((1, Attrs::default())), ..count(1, false) };
+        assert_eq!(cache.set(&key, b"v", Attrs::new()).err(), bad);
+        assert_eq!(cache.reserve(&key, 1, Attrs::new()).err(), bad);
+        let how = count(1, false).initial(1, Attrs::new());
         assert_eq!(cache.count(&key, &how).err(), Some(CountError::Store(StoreError::BadKey)));
         assert_eq!(cache.get(&key), None);
         assert!(cache.get_handle(&key).is_none());
         assert_eq!(cache.peek(&key), None);
         assert_eq!(cache.touch(&key, Expiry::Never), Ok(None));
         assert!(!cache.delete(&key));
-        let create = Fetch { lease: true, create: Some(Expiry::Never), ..Fetch::default() };
+        let create = Fetch::new().lease(true).create(Expiry::Never);
         let fetched = cache.fetch(&key, &create, &mut Vec::new(), |_, _| {});
         assert!(matches!(fetched, Fetched::Miss(Miss::Absent)), "{len}: {fetched:?}");
     }
@@ -128,12 +142,12 @@ fn keys_have_1_to_250_bytes() {
 fn too_large_items_are_refused_and_leave_the_old_value() {
     let cache = Cache::builder(16 << 20).max_item_size(10_000).build().unwrap();
     assert_eq!(cache.max_item_size(), 10_000);
-    cache.set("k", &[1; 9900], Attrs::default()).unwrap();
+    cache.set("k", &[1; 9900], Attrs::new()).unwrap();
     let refused = Err(StoreError::TooLarge);
-    assert_eq!(cache.set("k", &[2; 10_000], Attrs::default()), refused);
-    assert_eq!(cache.reserve("k", 10_000, Attrs::default()).err(), refused.err());
+    assert_eq!(cache.set("k", &[2; 10_000], Attrs::new()), refused);
+    assert_eq!(cache.reserve("k", 10_000, Attrs::new()).err(), refused.err());
     for mode in [Mode::Append, Mode::Prepend] {
-        let joined = cache.store("k", &[3; 200], Attrs::default(), &in_mode(mode));
+        let joined = cache.store("k", &[3; 200], Attrs::new(), &in_mode(mode));
         assert_eq!(joined.err(), refused.err());
     }
     assert_eq!(cache.get("k").unwrap(), [1; 9900]);
@@ -162,19 +176,19 @@ fn modes_look_at_what_is_there() {
 #[test]
 fn joined_values_keep_their_attributes() {
     let cache = cache();
-    let kept = Attrs { flags: 5, expiry: Expiry::At(START + 50), marked: true };
-    let other = Attrs { flags: 6, expiry: Expiry::At(START + 60), marked: false };
+    let kept = Attrs::new().flags(5).expiry(Expiry::At(after(50))).marked(true);
+    let other = Attrs::new().flags(6).expiry(Expiry::At(after(60)));
     let before = cache.set("k", b"b", kept).unwrap();
     for mode in [Mode::Append, Mode::Prepend] {
         cache.store("k", b"x", other, &in_mode(mode)).unwrap();
     }
     let meta = cache.peek("k").unwrap();
-    assert_eq!((meta.flags, meta.expiry, meta.marked), (5, kept.expiry, true));
+    assert_eq!((meta.flags, meta.expiry, meta.marked), (5, Some(after(50)), true));
     assert!(meta.version > before);
-    let create = Write { create: Some(Expiry::At(START + 70)), ..in_mode(Mode::Append) };
+    let create = in_mode(Mode::Append).create(Expiry::At(after(70)));
     cache.store("new", b"x", other, &create).unwrap();
     let meta = cache.peek("new").unwrap();
-    assert_eq!((meta.flags, meta.expiry), (6, Expiry::At(START + 70)));
+    assert_eq!((meta.flags, meta.expiry), (6, Some(after(70))));
 }
 
 #[test]
@@ -193,34 +207,34 @@ fn a_version_changes_with_every_write_and_with_nothing_else() {
     put(&cache, "k", "11");
     assert!(changed("overwriting"));
     cache.get("k");
-    cache.touch("k", Expiry::At(START + 9)).unwrap().unwrap();
+    cache.touch("k", Expiry::At(after(9))).unwrap().unwrap();
     cache.touch("k", Expiry::Never).unwrap().unwrap();
     assert!(!changed("get and touch"));
     cache.count("k", &count(1, false)).unwrap();
     assert!(changed("count"));
     store(&cache, "5", in_mode(Mode::Append)).unwrap();
     assert!(changed("append"));
-    cache.remove("k", &Remove { invalidate: true, ..Remove::default() }).unwrap();
+    cache.remove("k", &Remove::new().invalidate(true)).unwrap();
     assert!(changed("invalidate"));
-    lease(&cache, Fetch::default());
+    lease(&cache, Fetch::new());
     assert!(!changed("a lease"));
 }
 
 #[test]
 fn compare_and_swap_needs_the_version() {
     let cache = cache();
-    let expecting = |expected| Write { expected: Some(expected), ..Write::default() };
+    let expecting = |expected| Store::new().expected(expected);
     assert_eq!(store(&cache, "x", expecting(1)), Ok(Stored::NotFound));
     let version = put(&cache, "k", "old");
-    assert_eq!(store(&cache, "x", expecting(version + 1)), Ok(Stored::Exists));
-    assert_eq!(store(&cache, "x", expecting(version - 1)), Ok(Stored::Exists));
+    assert_eq!(store(&cache, "x", expecting(version + 1)), Ok(Stored::VersionMismatch));
+    assert_eq!(store(&cache, "x", expecting(version - 1)), Ok(Stored::VersionMismatch));
     for mode in [Mode::Append, Mode::Prepend, Mode::Replace] {
-        let how = Write { mode, ..expecting(version + 7) };
-        assert_eq!(store(&cache, "x", how), Ok(Stored::Exists), "{mode:?}");
+        let how = Store::mode(mode).expected(version + 7);
+        assert_eq!(store(&cache, "x", how), Ok(Stored::VersionMismatch), "{mode:?}");
     }
     assert_eq!(text(&cache, "k").as_deref(), Some("old"));
     assert!(matches!(store(&cache, "new", expecting(version)), Ok(Stored::Done { .. })));
-    assert_eq!(store(&cache, "x", expecting(version)), Ok(Stored::Exists));
+    assert_eq!(store(&cache, "x", expecting(version)), Ok(Stored::VersionMismatch));
     assert_eq!(text(&cache, "k").as_deref(), Some("new"));
 }
 
@@ -228,16 +242,18 @@ fn compare_and_swap_needs_the_version() {
 fn versions_can_be_given() {
     let cache = cache();
     for version in [1, 77, u64::MAX, 1 << 40, 5] {
-        let how = Write { version: Some(version), ..Write::default() };
+        let how = Store::new().version(version);
         let stored = store(&cache, "12", how);
-        assert_eq!(stored, Ok(Stored::Done { version, value_len: 2 }));
+        let done =
+            matches!(stored, Ok(Stored::Done { version: got, value_len: 2, .. }) if got == version);
+        assert!(done, "{stored:?}");
         assert_eq!(cache.peek("k").unwrap().version, version);
-        cache.touch("k", Expiry::At(START + 100)).unwrap().unwrap();
+        cache.touch("k", Expiry::At(after(100))).unwrap().unwrap();
         assert_eq!(cache.peek("k").unwrap().version, version, "a touch keeps it");
     }
-    let counted = cache.count("k", &Count { version: Some(900), ..count(1, false) });
+    let counted = cache.count("k", &count(1, false).version(900));
     assert!(matches!(counted, Ok(Counted::Done { value: 13, meta, .. }) if meta.version == 900));
-    let how = Remove { invalidate: true, version: Some(901), ..Remove::default() };
+    let how = Remove::new().invalidate(true).version(901);
     cache.remove("k", &how).unwrap();
     assert_eq!(cache.peek("k").unwrap().version, 901);
 }
@@ -262,7 +278,7 @@ fn numbers_go_up_and_down() {
         let cache = cache();
         put(&cache, "k", before);
         let counted = cache.count("k", &count(delta, down));
-        let Ok(Counted::Done { value: got, meta, created: false }) = counted else {
+        let Ok(Counted::Done { value: got, meta, created: false, .. }) = counted else {
             panic!("{counted:?}")
         };
         assert_eq!(got, value, "{before:?}");
@@ -316,7 +332,7 @@ fn to_count_is_no_reading() {
     cache.track_access_exactly();
     for number in ["1", "9"] {
         put(&cache, "k", number);
-        clock.advance(5);
+        clock.advance(secs(5));
         cache.count("k", &count(1, false)).unwrap();
         let meta = cache.peek("k").unwrap();
         assert_eq!((meta.fetched, meta.last_access), (false, cache.now()), "{number}");
@@ -330,20 +346,20 @@ fn to_count_is_no_reading() {
 fn counting_can_create_touch_and_compare() {
     let cache = cache();
     assert_eq!(cache.count("k", &count(1, false)), Ok(Counted::NotFound));
-    let attrs = Attrs { flags: 3, expiry: Expiry::At(START + 10), marked: true };
-    let create = Count { create: Some((41, attrs)), ..count(1, false) };
+    let attrs = Attrs::new().flags(3).expiry(Expiry::At(after(10))).marked(true);
+    let create = count(1, false).initial(41, attrs);
     let created = cache.count("k", &create);
     assert!(matches!(created, Ok(Counted::Done { value: 41, created: true, .. })), "{created:?}");
     let meta = cache.peek("k").unwrap();
-    assert_eq!((meta.flags, meta.expiry, meta.marked), (3, attrs.expiry, true));
+    assert_eq!((meta.flags, meta.expiry, meta.marked), (3, Some(after(10)), true));
     let counted = cache.count("k", &create);
     assert!(matches!(counted, Ok(Counted::Done { value: 42, created: false, .. })), "{counted:?}");
-    let touch = Count { touch: Some(Expiry::At(START + 20)), ..count(1, false) };
+    let touch = count(1, false).touch(Expiry::At(after(20)));
     cache.count("k", &touch).unwrap();
     let meta = cache.peek("k").unwrap();
-    assert_eq!((meta.flags, meta.expiry), (3, Expiry::At(START + 20)));
-    let expecting = |expected| Count { expected: Some(expected), ..count(1, false) };
-    assert_eq!(cache.count("k", &expecting(meta.version + 1)), Ok(Counted::Exists));
+    assert_eq!((meta.flags, meta.expiry), (3, Some(after(20))));
+    let expecting = |expected| count(1, false).expected(expected);
+    assert_eq!(cache.count("k", &expecting(meta.version + 1)), Ok(Counted::VersionMismatch));
     assert!(matches!(cache.count("k", &expecting(meta.version)), Ok(Counted::Done { .. })));
     assert_eq!(text(&cache, "k").as_deref(), Some("44"));
 }
@@ -351,10 +367,10 @@ fn counting_can_create_touch_and_compare() {
 #[test]
 fn removing_can_compare() {
     let cache = cache();
-    let expecting = |expected| Remove { expected: Some(expected), ..Remove::default() };
-    assert_eq!(cache.remove("k", &Remove::default()), Ok(Removed::NotFound));
+    let expecting = |expected| Remove::new().expected(expected);
+    assert_eq!(cache.remove("k", &Remove::new()), Ok(Removed::NotFound));
     let version = put(&cache, "k", "v");
-    assert_eq!(cache.remove("k", &expecting(version + 1)), Ok(Removed::Exists));
+    assert_eq!(cache.remove("k", &expecting(version + 1)), Ok(Removed::VersionMismatch));
     assert!(cache.contains("k"));
     let removed = cache.remove("k", &expecting(version));
     assert!(matches!(removed, Ok(Removed::Done(meta)) if meta.version == version));
@@ -368,20 +384,20 @@ fn removing_can_compare() {
 fn an_invalidated_value_is_renewed_by_one_reader() {
     let cache = cache();
     put(&cache, "k", "v");
-    let how = Remove { invalidate: true, touch: Some(Expiry::At(START + 30)), ..Remove::default() };
+    let how = Remove::new().invalidate(true).touch(Expiry::At(after(30)));
     cache.remove("k", &how).unwrap();
-    assert_eq!(cache.peek("k").unwrap().expiry, Expiry::At(START + 30));
-    let outsider = cache.fetch("k", &Fetch::default(), &mut Vec::new(), |_, _| {});
+    assert_eq!(cache.peek("k").unwrap().expiry, Some(after(30)));
+    let outsider = cache.fetch("k", &Fetch::new(), &mut Vec::new(), |_, _| {});
     assert!(matches!(outsider, Fetched::Copied(Hit { won: false, .. })));
-    let first = lease(&cache, Fetch::default());
+    let first = lease(&cache, Fetch::new());
     assert!(first.won);
-    assert_eq!(first.meta.lease, Lease { stale: true, taken: false });
-    let second = lease(&cache, Fetch::default());
+    assert_eq!(marks(first.meta.lease), (true, false));
+    let second = lease(&cache, Fetch::new());
     assert!(!second.won);
-    assert_eq!(second.meta.lease, Lease { stale: true, taken: true });
+    assert_eq!(marks(second.meta.lease), (true, true));
     assert_eq!(text(&cache, "k").as_deref(), Some("v"));
     put(&cache, "k", "w");
-    let renewed = lease(&cache, Fetch::default());
+    let renewed = lease(&cache, Fetch::new());
     assert!(!renewed.won);
     assert_eq!(renewed.meta.lease, Lease::default());
 }
@@ -389,8 +405,8 @@ fn an_invalidated_value_is_renewed_by_one_reader() {
 #[test]
 fn a_cleared_value_is_empty() {
     let cache = cache();
-    cache.set("k", b"value", Attrs { flags: 9, ..Attrs::default() }).unwrap();
-    let how = Remove { clear: true, invalidate: true, ..Remove::default() };
+    cache.set("k", b"value", Attrs::new().flags(9)).unwrap();
+    let how = Remove::new().clear(true).invalidate(true);
     let removed = cache.remove("k", &how);
     assert!(matches!(removed, Ok(Removed::Done(meta)) if meta.value_len == 5 && meta.flags == 9));
     let meta = cache.peek("k").unwrap();
@@ -401,18 +417,18 @@ fn a_cleared_value_is_empty() {
 #[test]
 fn a_value_about_to_end_is_renewed_by_one_reader() {
     let (cache, clock) = cache_with_clock();
-    let attrs = Attrs { expiry: Expiry::At(START + 100), ..Attrs::default() };
+    let attrs = Attrs::new().expiry(Expiry::At(after(100)));
     cache.set("k", b"v", attrs).unwrap();
-    let soon = Fetch { renew_within: Some(30), ..Fetch::default() };
+    let soon = Fetch::new().renew_within(secs(30));
     assert!(!lease(&cache, soon).won);
-    clock.advance(70);
+    clock.advance(secs(70));
     assert!(!lease(&cache, soon).won, "exactly 30 seconds are not fewer");
-    clock.advance(1);
-    assert!(!lease(&cache, Fetch::default()).won);
+    clock.advance(secs(1));
+    assert!(!lease(&cache, Fetch::new()).won);
     assert!(lease(&cache, soon).won);
     let second = lease(&cache, soon);
     assert!(!second.won);
-    assert_eq!(second.meta.lease, Lease { stale: false, taken: true });
+    assert_eq!(marks(second.meta.lease), (false, true));
     put(&cache, "k", "never ends");
     assert!(!lease(&cache, soon).won);
 }
@@ -420,13 +436,13 @@ fn a_value_about_to_end_is_renewed_by_one_reader() {
 #[test]
 fn a_missing_value_is_made_by_one_reader() {
     let cache = cache();
-    let create = Fetch { create: Some(Expiry::At(START + 5)), marked: true, ..Fetch::default() };
+    let create = Fetch::new().create(Expiry::At(after(5))).marked(true);
     let fetched = cache.fetch("k", &create, &mut Vec::new(), |_, _| {});
     assert!(matches!(fetched, Fetched::Miss(Miss::Absent)), "only with a lease");
     let first = lease(&cache, create);
     assert!(first.won && first.created && first.meta.marked);
     assert!(!first.meta.fetched && cache.peek("k").unwrap().fetched, "by this first lookup");
-    assert_eq!((first.meta.value_len, first.meta.expiry), (0, Expiry::At(START + 5)));
+    assert_eq!((first.meta.value_len, first.meta.expiry), (0, Some(after(5))));
     let second = lease(&cache, create);
     assert!(!second.won && !second.created && second.meta.lease.taken);
     put(&cache, "k", "made");
@@ -436,28 +452,28 @@ fn a_missing_value_is_made_by_one_reader() {
 #[test]
 fn an_older_version_is_stored_as_stale_if_allowed() {
     let cache = cache();
-    let attrs = Attrs { expiry: Expiry::At(START + 100), ..Attrs::default() };
+    let attrs = Attrs::new().expiry(Expiry::At(after(100)));
     cache.set("k", b"v", attrs).unwrap();
-    cache.remove("k", &Remove { invalidate: true, ..Remove::default() }).unwrap();
-    assert!(lease(&cache, Fetch::default()).won);
+    cache.remove("k", &Remove::new().invalidate(true)).unwrap();
+    assert!(lease(&cache, Fetch::new()).won);
     let version = cache.peek("k").unwrap().version;
-    let how = |expected| Write { expected: Some(expected), allow_stale: true, ..Write::default() };
-    assert_eq!(store(&cache, "x", how(version + 1)), Ok(Stored::Exists));
+    let how = |expected| Store::new().expected(expected).allow_stale(true);
+    assert_eq!(store(&cache, "x", how(version + 1)), Ok(Stored::VersionMismatch));
     assert!(matches!(store(&cache, "late", how(version - 1)), Ok(Stored::Done { .. })));
     let meta = cache.peek("k").unwrap();
-    assert_eq!(meta.lease, Lease { stale: true, taken: true });
-    assert_eq!(meta.expiry, Expiry::At(START + 100));
+    assert_eq!(marks(meta.lease), (true, true));
+    assert_eq!(meta.expiry, Some(after(100)));
     assert_eq!(text(&cache, "k").as_deref(), Some("late"));
-    let append = Write { mode: Mode::Append, ..how(meta.version - 1) };
-    assert_eq!(store(&cache, "more", append), Ok(Stored::Exists));
+    let append = Store::append().expected(meta.version - 1).allow_stale(true);
+    assert_eq!(store(&cache, "more", append), Ok(Stored::VersionMismatch));
     assert!(matches!(store(&cache, "y", how(meta.version)), Ok(Stored::Done { .. })));
     let meta = cache.peek("k").unwrap();
-    assert_eq!((meta.lease, meta.expiry), (Lease::default(), Expiry::Never));
+    assert_eq!((meta.lease, meta.expiry), (Lease::default(), None));
 }
 
 #[test]
 fn without_an_item_an_expected_version_matters_only_to_set_and_replace() {
-    let how = |mode| Write { mode, expected: Some(1), ..Write::default() };
+    let how = |mode| Store::mode(mode).expected(1);
     for (mode, answer) in [
         (Mode::Set, Stored::NotFound),
         (Mode::Replace, Stored::NotFound),
@@ -467,8 +483,7 @@ fn without_an_item_an_expected_version_matters_only_to_set_and_replace() {
         assert_eq!(store(&cache(), "v", how(mode)), Ok(answer), "{mode:?}");
     }
     assert!(matches!(store(&cache(), "v", how(Mode::Add)), Ok(Stored::Done { .. })));
-    let create = Some((7, Attrs::default()));
-    let counted = cache().count("n", &Count { expected: Some(1), create, ..count(1, false) });
+    let counted = cache().count("n", &count(1, false).expected(1).initial(7, Attrs::new()));
     assert!(matches!(counted, Ok(Counted::Done { value: 7, created: true, .. })), "{counted:?}");
 }
 
@@ -477,8 +492,8 @@ fn a_use_is_noted_and_a_peek_is_not() {
     let (cache, clock) = cache_with_clock();
     cache.track_access_exactly();
     put(&cache, "k", "v");
-    clock.advance(5);
-    let peek = Fetch { peek: true, ..Fetch::default() };
+    clock.advance(secs(5));
+    let peek = Fetch::new().peek(true);
     cache.fetch("k", &peek, &mut Vec::new(), |_, _| {});
     let meta = cache.peek("k").unwrap();
     assert_eq!((meta.fetched, meta.last_access), (false, START));
@@ -489,7 +504,7 @@ fn a_use_is_noted_and_a_peek_is_not() {
         cache.get("k");
     }
     let meta = cache.peek("k").unwrap();
-    assert_eq!((meta.fetched, meta.last_access), (true, START + 5));
+    assert_eq!((meta.fetched, meta.last_access), (true, after(5)));
     put(&cache, "k", "w");
     assert!(!cache.peek("k").unwrap().fetched, "the new value was not read yet");
     cache.get("k");
@@ -499,10 +514,10 @@ fn a_use_is_noted_and_a_peek_is_not() {
 #[test]
 fn large_values_come_as_handles_if_asked_for() {
     let cache = cache();
-    cache.set("k", &[1; 1000], Attrs::default()).unwrap();
+    cache.set("k", &[1; 1000], Attrs::new()).unwrap();
     for (inline_max, is_pinned) in [(0, true), (999, true), (1000, false)] {
         let mut out = Vec::new();
-        let how = Fetch { inline_max, ..Fetch::default() };
+        let how = Fetch::new().inline_max(inline_max);
         match cache.fetch("k", &how, &mut out, |_, out| out.push(b'h')) {
             Fetched::Pinned(hit, handle) if is_pinned => {
                 assert!(out.is_empty());
@@ -517,11 +532,11 @@ fn large_values_come_as_handles_if_asked_for() {
 #[test]
 fn no_more_is_pinned_than_allowed() {
     let cache = Cache::builder(16 << 20).pin_limit(1 << 20).build().unwrap();
-    let how = Fetch { inline_max: 0, ..Fetch::default() };
+    let how = Fetch::new().inline_max(0);
     let mut handles = Vec::new();
     for key in 0..30_u32 {
         let name = key.to_le_bytes();
-        cache.set(name, &vec![key as u8; 100_000], Attrs::default()).unwrap();
+        cache.set(name, &vec![key as u8; 100_000], Attrs::new()).unwrap();
         match cache.fetch(name, &how, &mut Vec::new(), |_, _| {}) {
             Fetched::Pinned(_, handle) => handles.push(handle),
             Fetched::Busy(hit) => assert_eq!(hit.meta.value_len, 100_000),
@@ -543,9 +558,9 @@ fn a_handle_tells_of_the_time_before_it_was_taken() {
         let builder = Cache::builder(16 << 20).pin_limit(pin_limit).clock(clock.clone());
         let cache = builder.build().unwrap();
         cache.track_access_exactly();
-        cache.set("k", &[1; 20_000], Attrs::default()).unwrap();
-        clock.advance(5);
-        let told = [(false, START), (true, START + 5)];
+        cache.set("k", &[1; 20_000], Attrs::new()).unwrap();
+        clock.advance(secs(5));
+        let told = [(false, START), (true, after(5))];
         for told in told {
             let meta = *cache.get_handle("k").unwrap().meta();
             assert_eq!((meta.fetched, meta.last_access), told, "{pin_limit}");
@@ -557,15 +572,15 @@ fn a_handle_tells_of_the_time_before_it_was_taken() {
 fn handles_outlive_their_key() {
     let cache = cache();
     for end in ["delete", "overwrite", "flush", "append"] {
-        cache.set("k", &[1; 5000], Attrs::default()).unwrap();
+        cache.set("k", &[1; 5000], Attrs::new()).unwrap();
         let handle = cache.get_handle("k").unwrap();
         match end {
             "delete" => assert!(cache.delete("k")),
-            "overwrite" => assert!(cache.set("k", &[2; 5000], Attrs::default()).is_ok()),
+            "overwrite" => assert!(cache.set("k", &[2; 5000], Attrs::new()).is_ok()),
             "flush" => cache.flush(),
             _ => assert!(store(&cache, "more", in_mode(Mode::Append)).is_ok()),
         }
-        cache.set("other", &[3; 5000], Attrs::default()).unwrap();
+        cache.set("other", &[3; 5000], Attrs::new()).unwrap();
         assert_eq!(handle.to_vec(), [1; 5000], "{end}");
     }
 }
@@ -574,14 +589,14 @@ fn handles_outlive_their_key() {
 fn a_value_in_two_phases_appears_when_it_is_complete() {
     let cache = cache();
     put(&cache, "k", "old");
-    let mut place = cache.reserve("k", 200_000, Attrs { flags: 4, ..Attrs::default() }).unwrap();
+    let mut place = cache.reserve("k", 200_000, Attrs::new().flags(4)).unwrap();
     assert_eq!(place.remaining(), 200_000);
     assert_eq!(place.write(&[1; 150_000]), 150_000);
     assert_eq!(text(&cache, "k").as_deref(), Some("old"));
     assert_eq!(place.write(&[1; 150_000]), 50_000, "no more than is owed");
     assert_eq!(place.remaining(), 0);
     assert_eq!(text(&cache, "k").as_deref(), Some("old"));
-    let stored = place.commit(&Write::default());
+    let stored = place.commit(&Store::new());
     assert!(matches!(stored, Ok(Stored::Done { value_len: 200_000, .. })));
     assert_eq!(cache.get("k").unwrap(), vec![1; 200_000]);
     assert_eq!(cache.peek("k").unwrap().flags, 4);
@@ -590,8 +605,8 @@ fn a_value_in_two_phases_appears_when_it_is_complete() {
 #[test]
 fn a_value_in_two_phases_obeys_conditions() {
     let cache = cache();
-    let arrived = |how: &Write| {
-        let mut place = cache.reserve("k", 3, Attrs::default()).unwrap();
+    let arrived = |how: &Store| {
+        let mut place = cache.reserve("k", 3, Attrs::new()).unwrap();
         place.write(b"new");
         place.commit(how)
     };
@@ -601,25 +616,25 @@ fn a_value_in_two_phases_obeys_conditions() {
     assert_eq!(text(&cache, "k").as_deref(), Some("old"));
     arrived(&in_mode(Mode::Append)).unwrap();
     assert_eq!(text(&cache, "k").as_deref(), Some("oldnew"));
-    let how = Write { expected: Some(1 << 50), ..Write::default() };
-    assert_eq!(arrived(&how), Ok(Stored::Exists));
-    drop(cache.reserve("k", 3, Attrs::default()).unwrap());
+    let how = Store::new().expected(1 << 50);
+    assert_eq!(arrived(&how), Ok(Stored::VersionMismatch));
+    drop(cache.reserve("k", 3, Attrs::new()).unwrap());
     assert_eq!(text(&cache, "k").as_deref(), Some("oldnew"), "nothing comes of an abandoned one");
 }
 
 #[test]
 #[should_panic(expected = "filled")]
 fn an_incomplete_value_is_not_committed() {
-    let mut place = cache().reserve("k", 3, Attrs::default()).unwrap();
+    let mut place = cache().reserve("k", 3, Attrs::new()).unwrap();
     place.write(b"ne");
-    let _ = place.commit(&Write::default());
+    let _ = place.commit(&Store::new());
 }
 
 #[test]
 fn a_scan_visits_everything_once() {
     let cache = cache();
     for key in 0..5000_u32 {
-        cache.set(key.to_le_bytes(), b"v", Attrs { flags: key, ..Attrs::default() }).unwrap();
+        cache.set(key.to_le_bytes(), b"v", Attrs::new().flags(key)).unwrap();
     }
     for at_least in [0, 1, 100, usize::MAX] {
         let mut seen = vec![0; 5000];
@@ -637,7 +652,7 @@ fn a_scan_visits_everything_once() {
 fn a_scan_misses_nothing_that_stays_while_others_come_and_go() {
     let cache = cache();
     for key in 0..2000_u32 {
-        cache.set(key.to_le_bytes(), b"stays", Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), b"stays", Attrs::new()).unwrap();
     }
     let mut seen = vec![false; 2000];
     let mut cursor = Cursor::default();
@@ -649,7 +664,7 @@ fn a_scan_misses_nothing_that_stays_while_others_come_and_go() {
         }
     }) {
         for _ in 0..100 {
-            cache.set(other.to_le_bytes(), b"goes", Attrs::default()).unwrap();
+            cache.set(other.to_le_bytes(), b"goes", Attrs::new()).unwrap();
             cache.delete((other - 50).to_le_bytes());
             other += 1;
         }
@@ -676,15 +691,15 @@ fn removals_are_told_with_their_cause() {
     assert_eq!(told(), vec![(Cause::Replaced, b"a".to_vec()); 2]);
     cache.delete("a");
     assert_eq!(told(), [(Cause::Deleted, b"a".to_vec())]);
-    cache.set("b", b"1", Attrs { expiry: Expiry::At(START + 1), ..Attrs::default() }).unwrap();
-    clock.advance(1);
+    cache.set("b", b"1", Attrs::new().expiry(Expiry::At(after(1)))).unwrap();
+    clock.advance(secs(1));
     put(&cache, "b", "2");
     assert_eq!(told(), [(Cause::Expired, b"b".to_vec())]);
     cache.flush();
     put(&cache, "b", "3");
     assert_eq!(told(), [(Cause::Flushed, b"b".to_vec())]);
     for key in 0..20_000_u32 {
-        cache.set(key.to_le_bytes(), &[0; 1000], Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &[0; 1000], Attrs::new()).unwrap();
     }
     let evicted = told();
     assert_eq!(evicted.len() as u64, cache.stats().total.evicted);
@@ -696,10 +711,10 @@ fn removals_are_told_with_their_cause() {
 fn statistics_count_and_are_reset() {
     let (cache, clock) = cache_with_clock();
     put(&cache, "k", "v");
-    cache.set("e", b"v", Attrs { expiry: Expiry::At(START + 1), ..Attrs::default() }).unwrap();
+    cache.set("e", b"v", Attrs::new().expiry(Expiry::At(after(1)))).unwrap();
     cache.get("k");
     cache.get("none");
-    clock.advance(1);
+    clock.advance(secs(1));
     cache.get("e");
     cache.delete("k");
     put(&cache, "k", "w");

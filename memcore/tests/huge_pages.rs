@@ -31,7 +31,7 @@ fn what_a_smaller_limit_gives_back_is_not_filled_by_huge_pages() {
         return;
     }
     for key in 0..60_000_u32 {
-        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::new()).unwrap();
     }
     let before = mapped_with("nh");
     cache.set_limit(16 * MIB).unwrap();

@@ -5,7 +5,7 @@ mod common {
 }
 
 use common::values::{HEAD, Rng, certified, verify};
-use memcore::{Attrs, Cache, Fetch, Fetched, Handle, Mode, StoreError, Write};
+use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, Handle, Store, StoreError};
 
 const MIB: usize = 1 << 20;
 const LIMIT: usize = 8 * MIB;
@@ -18,7 +18,7 @@ fn assert_within_limit(cache: &Cache) {
 
 /// Bytes of the keys' values that can be read, looked at without counting as a use.
 fn live_bytes(cache: &Cache, keys: impl Iterator<Item = u32>) -> usize {
-    let peek = Fetch { peek: true, ..Fetch::default() };
+    let peek = Fetch::new().peek(true);
     let mut value = Vec::new();
     let mut live = 0;
     for key in keys {
@@ -47,7 +47,7 @@ fn the_limit_holds_for_every_size() {
     for step in 0..6000_u32 {
         let len = sizes[rng.below(sizes.len())];
         let len = len - rng.below(len / 3 + 1);
-        cache.set(step.to_le_bytes(), &vec![7; len], Attrs::default()).unwrap();
+        cache.set(step.to_le_bytes(), &vec![7; len], Attrs::new()).unwrap();
         assert_eq!(cache.peek(step.to_le_bytes()).map(|meta| meta.value_len), Some(len));
         assert_within_limit(&cache);
     }
@@ -68,7 +68,7 @@ fn shift_sizes(used: bool) {
     for (phase, len) in [100, 10_000, 500_000, 100, 300_000, 1000].into_iter().enumerate() {
         let count = (3 * LIMIT / len) as u32;
         for key in next..next + count {
-            cache.set(key.to_le_bytes(), &certified(key, 0, len), Attrs::default()).unwrap();
+            cache.set(key.to_le_bytes(), &certified(key, 0, len), Attrs::new()).unwrap();
             if key % 64 == 0 {
                 assert_within_limit(&cache);
             }
@@ -98,7 +98,7 @@ fn a_working_set_of_another_size_displaces_the_old_one() {
                     Some(value) => hits += u64::from(verify(key, &value) <= round),
                     None => {
                         let value = certified(key, round, len);
-                        cache.set(key.to_le_bytes(), &value, Attrs::default()).unwrap();
+                        cache.set(key.to_le_bytes(), &value, Attrs::new()).unwrap();
                     }
                 }
             }
@@ -119,13 +119,13 @@ fn overwriting_with_other_sizes_keeps_most_of_what_fits() {
         for _ in 0..keys {
             let key = rng.below(keys as usize) as u32;
             let len = HEAD + rng.below(2 * (mean - HEAD));
-            cache.set(key.to_le_bytes(), &certified(key, round, len), Attrs::default()).unwrap();
+            cache.set(key.to_le_bytes(), &certified(key, round, len), Attrs::new()).unwrap();
         }
         assert_within_limit(&cache);
     }
     for key in 0..keys {
         let len = HEAD + rng.below(2 * (mean - HEAD));
-        cache.set(key.to_le_bytes(), &certified(key, 99, len), Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &certified(key, 99, len), Attrs::new()).unwrap();
     }
     let kept = (0..keys).filter(|key| cache.contains(key.to_le_bytes())).count();
     assert!(kept >= keys as usize * 75 / 100, "{kept} of {keys} are left");
@@ -134,9 +134,9 @@ fn overwriting_with_other_sizes_keeps_most_of_what_fits() {
 #[test]
 fn a_value_that_grows_by_appending_stays_within_the_limit() {
     let cache = Cache::builder(LIMIT).build().unwrap();
-    let append = Write { mode: Mode::Append, create: Some(Default::default()), ..Write::default() };
+    let append = Store::append().create(Expiry::Never);
     for round in 1..=200_usize {
-        cache.store("log", &[b'x'; 5000], Attrs::default(), &append).unwrap();
+        cache.store("log", &[b'x'; 5000], Attrs::new(), &append).unwrap();
         assert_eq!(cache.peek("log").unwrap().value_len, round * 5000);
         assert_within_limit(&cache);
     }
@@ -148,7 +148,7 @@ fn the_limit_moves_down_and_up() {
     let cache = Cache::builder(32 * MIB).build().unwrap();
     let fill = |from: u32| {
         for key in from..from + 6000 {
-            cache.set(key.to_le_bytes(), &certified(key, 0, 10_000), Attrs::default()).unwrap();
+            cache.set(key.to_le_bytes(), &certified(key, 0, 10_000), Attrs::new()).unwrap();
         }
     };
     fill(0);
@@ -173,28 +173,28 @@ fn the_limit_moves_down_and_up() {
 fn a_smaller_limit_makes_the_index_smaller() {
     let cache = Cache::builder(32 * MIB).build().unwrap();
     for key in 0..1_200_000_u32 {
-        cache.set(key.to_le_bytes(), b"", Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), b"", Attrs::new()).unwrap();
     }
     let index = cache.stats().index_bytes;
     assert!(index > 12 * MIB, "an index of {index} bytes");
     cache.set_limit(8 * MIB).unwrap();
     assert_within_limit(&cache);
     assert!(cache.stats().total.items > 50_000);
-    cache.set("k", &[1; 1000], Attrs::default()).unwrap();
+    cache.set("k", &[1; 1000], Attrs::new()).unwrap();
 }
 
 #[test]
 fn a_smaller_limit_evicts_whatever_the_settings_say() {
     let cache = Cache::builder(32 * MIB).evictions(false).build().unwrap();
     let mut stored = 0_u32;
-    while cache.set(stored.to_le_bytes(), &[1; 1000], Attrs::default()).is_ok() {
+    while cache.set(stored.to_le_bytes(), &[1; 1000], Attrs::new()).is_ok() {
         stored += 1;
     }
     cache.set_limit(8 * MIB).unwrap();
     assert_within_limit(&cache);
     let before = cache.stats().total;
     assert!(before.items > 5000, "{} of {stored} left", before.items);
-    while cache.set(stored.to_le_bytes(), &[1; 1000], Attrs::default()).is_ok() {
+    while cache.set(stored.to_le_bytes(), &[1; 1000], Attrs::new()).is_ok() {
         stored += 1;
     }
     assert_eq!(cache.stats().total.evicted, before.evicted);
@@ -205,11 +205,11 @@ fn a_smaller_limit_evicts_whatever_the_settings_say() {
 fn the_index_gets_smaller_when_items_get_larger() {
     let cache = Cache::builder(LIMIT).build().unwrap();
     for key in 0..300_000_u32 {
-        cache.set(key.to_le_bytes(), b"", Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), b"", Attrs::new()).unwrap();
     }
     let before = cache.stats().index_bytes;
     for key in 0..30_000_u32 {
-        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::new()).unwrap();
     }
     let stats = cache.stats();
     let after = stats.index_bytes;
@@ -222,27 +222,27 @@ fn what_a_smaller_limit_can_not_hold_is_too_large_and_evicts_nothing() {
     let cache = Cache::builder(32 * MIB).max_item_size(16 * MIB).build().unwrap();
     cache.set_limit(8 * MIB).unwrap();
     for key in 0..1000_u32 {
-        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &[1; 1000], Attrs::new()).unwrap();
     }
     let large = vec![1; 5 * MIB];
-    assert_eq!(cache.set("k", &large, Attrs::default()), Err(StoreError::TooLarge));
-    assert!(!cache.fits(1, large.len(), &Attrs::default()));
+    assert_eq!(cache.set("k", &large, Attrs::new()), Err(StoreError::TooLarge));
+    assert!(!cache.fits(1, large.len(), &Attrs::new()));
     assert_eq!((cache.stats().total.items, cache.max_item_size()), (1000, 4 * MIB));
     cache.set_limit(32 * MIB).unwrap();
-    assert!(cache.fits(1, large.len(), &Attrs::default()));
-    cache.set("k", &large, Attrs::default()).unwrap();
+    assert!(cache.fits(1, large.len(), &Attrs::new()));
+    cache.set("k", &large, Attrs::new()).unwrap();
 }
 
 #[test]
 fn without_evictions_a_full_cache_keeps_everything() {
     let cache = Cache::builder(LIMIT).evictions(false).build().unwrap();
     let mut stored = 0_u32;
-    while cache.set(stored.to_le_bytes(), &certified(stored, 1, 1000), Attrs::default()).is_ok() {
+    while cache.set(stored.to_le_bytes(), &certified(stored, 1, 1000), Attrs::new()).is_ok() {
         stored += 1;
         assert!(stored < 10_000, "the limit does not hold");
     }
     assert!(stored as usize * 1000 > LIMIT / 2, "only {stored} values fit");
-    let refused = cache.set("one more", &[1; 1000], Attrs::default());
+    let refused = cache.set("one more", &[1; 1000], Attrs::new());
     assert_eq!(refused, Err(StoreError::OutOfMemory));
     assert_within_limit(&cache);
     for key in 0..stored {
@@ -256,7 +256,7 @@ fn without_evictions_a_full_cache_keeps_everything() {
         assert!(cache.delete(key.to_le_bytes()));
     }
     for key in 0..stored / 4 {
-        cache.set(key.to_le_bytes(), &certified(key, 2, 1000), Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &certified(key, 2, 1000), Attrs::new()).unwrap();
     }
 }
 
@@ -266,7 +266,7 @@ fn what_handles_hold_stays_intact_and_counts() {
     let mut held: Vec<(u32, Handle)> = Vec::new();
     for key in 0..12_000_u32 {
         let len = if key % 50 == 0 { 40_000 } else { 2000 };
-        cache.set(key.to_le_bytes(), &certified(key, 5, len), Attrs::default()).unwrap();
+        cache.set(key.to_le_bytes(), &certified(key, 5, len), Attrs::new()).unwrap();
         if key % 100 < 2 {
             held.push((key, cache.get_handle(key.to_le_bytes()).expect("just stored")));
             cache.delete(key.to_le_bytes());
@@ -291,13 +291,13 @@ fn abandoned_reservations_leave_nothing_behind() {
     let cache = Cache::builder(LIMIT).build().unwrap();
     for round in 0..200_usize {
         let key = (round % 7).to_le_bytes();
-        let mut place = cache.reserve(key, 900_000, Attrs::default()).unwrap();
+        let mut place = cache.reserve(key, 900_000, Attrs::new()).unwrap();
         assert_eq!(place.write(&vec![1; round * 4500]), round * 4500);
         assert_within_limit(&cache);
         assert!(!cache.contains(key));
     }
     assert_eq!(cache.stats().total.items, 0);
-    cache.set("after", &vec![2; 900_000], Attrs::default()).unwrap();
+    cache.set("after", &vec![2; 900_000], Attrs::new()).unwrap();
     assert_within_limit(&cache);
 }
 
@@ -308,23 +308,23 @@ fn values_that_never_arrive_keep_half_of_the_memory_at_most() {
         let cache = Cache::builder(LIMIT).build().unwrap();
         let mut places = Vec::new();
         for i in 0..LIMIT / 1_000 {
-            if let Ok(mut place) = cache.reserve(format!("late{i}"), len, Attrs::default()) {
+            if let Ok(mut place) = cache.reserve(format!("late{i}"), len, Attrs::new()) {
                 place.write(&vec![1; len / 2]);
                 places.push(place);
             }
-            cache.set(format!("small{i}"), b"here", Attrs::default()).unwrap();
+            cache.set(format!("small{i}"), b"here", Attrs::new()).unwrap();
             assert_within_limit(&cache);
         }
         assert!(places.len() >= 10, "{} of {len} bytes", places.len());
         let refused = cache.stats().total.out_of_memory;
-        assert!(cache.reserve("late", len, Attrs::default()).is_err());
+        assert!(cache.reserve("late", len, Attrs::new()).is_err());
         assert_eq!(cache.stats().total.out_of_memory, refused + 1);
-        cache.set("medium", &vec![2; 100_000], Attrs::default()).unwrap();
+        cache.set("medium", &vec![2; 100_000], Attrs::new()).unwrap();
         // What was given back can be had again.
         places.clear();
-        let mut place = cache.reserve("late", len, Attrs::default()).unwrap();
+        let mut place = cache.reserve("late", len, Attrs::new()).unwrap();
         place.write(&vec![1; len]);
-        place.commit(&Write::default()).unwrap();
+        place.commit(&Store::new()).unwrap();
         assert_eq!(cache.get("late").unwrap().len(), len);
     }
 }
@@ -336,11 +336,11 @@ fn values_that_never_arrive_are_not_in_the_way() {
     let mut places = Vec::new();
     for i in 0..LIMIT / 50 {
         if i % 500 == 0
-            && let Ok(place) = cache.reserve(format!("late{i}"), 100, Attrs::default())
+            && let Ok(place) = cache.reserve(format!("late{i}"), 100, Attrs::new())
         {
             places.push(place);
         }
-        let stored = cache.set(format!("small{i}"), &[1; 100], Attrs::default());
+        let stored = cache.set(format!("small{i}"), &[1; 100], Attrs::new());
         assert!(stored.is_ok(), "{stored:?} with {} values on their way", places.len());
     }
     assert!(places.len() > 100, "only {} values on their way", places.len());

@@ -8,21 +8,21 @@ mod common {
 
 use std::path::Path;
 
-use common::model::Model;
+use common::model::{Model, secs};
 use common::ops::engine_ops;
-use common::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, START, Text};
-use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, StoreError, Write};
+use common::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, START, Text, in_seconds};
+use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, Store, StoreError};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 fn expiry() -> impl Strategy<Value = Expiry> {
-    prop_oneof![3 => Just(Expiry::Never), 3 => (1..40_u32).prop_map(Expiry::At),
-        1 => Just(Expiry::At(0))]
+    prop_oneof![3 => Just(Expiry::Never), 3 => (1..40_u32).prop_map(in_seconds),
+        1 => Just(in_seconds(0))]
 }
 
 fn attrs() -> impl Strategy<Value = Attrs> {
     (prop_oneof![Just(0), any::<u32>()], expiry(), any::<bool>())
-        .prop_map(|(flags, expiry, marked)| Attrs { flags, expiry, marked })
+        .prop_map(|(flags, expiry, marked)| Attrs::new().flags(flags).expiry(expiry).marked(marked))
 }
 
 fn value(most: usize) -> impl Strategy<Value = Text> {
@@ -47,7 +47,7 @@ fn expected() -> impl Strategy<Value = Option<u64>> {
     prop_oneof![4 => Just(None), 2 => Just(Some(CURRENT)), 1 => (0..5_u64).prop_map(Some)]
 }
 
-fn write() -> impl Strategy<Value = Write> {
+fn write() -> impl Strategy<Value = Store> {
     use Mode::*;
     (
         select(&[Set, Set, Set, Add, Replace, Append, Append, Prepend][..]),
@@ -56,12 +56,12 @@ fn write() -> impl Strategy<Value = Write> {
         any::<bool>(),
         proptest::option::of(expiry()),
     )
-        .prop_map(|(mode, expected, version, allow_stale, create)| Write {
-            mode,
-            expected,
-            version,
-            allow_stale,
-            create,
+        .prop_map(|(mode, expected, version, allow_stale, create)| {
+            Store::mode(mode)
+                .expected(expected)
+                .version(version)
+                .allow_stale(allow_stale)
+                .create(create)
         })
 }
 
@@ -71,18 +71,19 @@ fn fetch() -> impl Strategy<Value = Fetch> {
         proptest::bool::weighted(0.2),
         proptest::option::weighted(0.2, expiry()),
         any::<bool>(),
-        proptest::option::of(0..50_u32),
+        proptest::option::of((0..50_u32).prop_map(secs)),
         proptest::option::weighted(0.3, expiry()),
         any::<bool>(),
     )
-        .prop_map(|(inline_max, peek, touch, lease, renew_within, create, marked)| Fetch {
-            inline_max,
-            peek,
-            touch,
-            lease,
-            renew_within,
-            create,
-            marked,
+        .prop_map(|(inline_max, peek, touch, lease, renew_within, create, marked)| {
+            Fetch::new()
+                .inline_max(inline_max)
+                .peek(peek)
+                .touch(touch)
+                .lease(lease)
+                .renew_within(renew_within)
+                .create(create)
+                .marked(marked)
         })
 }
 
@@ -95,24 +96,23 @@ fn count() -> impl Strategy<Value = Count> {
         proptest::option::weighted(0.2, expiry()),
         proptest::option::weighted(0.3, (any::<u64>(), attrs())),
     )
-        .prop_map(|(delta, down, expected, version, touch, create)| Count {
-            delta,
-            down,
-            expected,
-            version,
-            touch,
-            create,
+        .prop_map(|(delta, down, expected, version, touch, initial)| {
+            let how = Count::increment(delta).down(down).expected(expected);
+            let mut how = how.version(version).touch(touch);
+            how.initial = initial;
+            how
         })
 }
 
 fn remove() -> impl Strategy<Value = Remove> {
     (expected(), any::<bool>(), any::<bool>(), proptest::option::of(expiry()), version()).prop_map(
-        |(expected, invalidate, clear, touch, version)| Remove {
-            expected,
-            invalidate,
-            clear,
-            touch,
-            version,
+        |(expected, invalidate, clear, touch, version)| {
+            Remove::new()
+                .expected(expected)
+                .invalidate(invalidate)
+                .clear(clear)
+                .touch(touch)
+                .version(version)
         },
     )
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::values::{HEAD, Rng, certified, verify};
 use memcore::{
     Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Mode,
-    Remove, Removed, Stored, Write,
+    Moment, Remove, Removed, Store, Stored,
 };
 
 const THREADS: u32 = 4;
@@ -49,7 +49,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let clock = ManualClock::new(1_700_000_000);
+        let clock = ManualClock::new(Moment::from_secs(1_700_000_000));
         let cache = Cache::builder(LIMIT).max_limit(2 * LIMIT).clock(clock.clone()).build();
         let seconds = std::env::var("MEMCORE_STRESS_SECONDS").ok();
         let seconds = seconds.map(|text| text.parse().expect("a number of seconds"));
@@ -79,8 +79,8 @@ impl World {
         assert!(sequence >= since.least, "key {key}: {sequence} came back after {}", since.least);
         let begun = self.progress[key as usize].begun.load(SeqCst);
         assert!(sequence <= begun, "key {key}: {sequence} was never written");
-        if let Expiry::At(second) = meta.expiry {
-            assert!(second > since.now, "key {key}: had ended before it was read");
+        if let Some(end) = meta.expiry {
+            assert!(end > since.now, "key {key}: had ended before it was read");
         }
     }
 
@@ -90,7 +90,7 @@ impl World {
         Since { least, now: self.clock_now() }
     }
 
-    fn clock_now(&self) -> u32 {
+    fn clock_now(&self) -> Moment {
         memcore::Clock::now(&self.clock)
     }
 }
@@ -99,7 +99,7 @@ impl World {
 struct Since {
     /// Nothing older may be found.
     least: u64,
-    now: u32,
+    now: Moment,
 }
 
 /// Keys whose values grow by appending.
@@ -157,7 +157,7 @@ impl Worker<'_> {
 
     fn expiry(&mut self) -> Expiry {
         match self.rng.below(3) {
-            0 => Expiry::At(self.world.clock_now() + 1 + self.rng.below(20) as u32),
+            0 => Expiry::after(Duration::from_secs(1 + self.rng.below(20) as u64)),
             _ => Expiry::Never,
         }
     }
@@ -182,21 +182,21 @@ impl Worker<'_> {
 
     fn write(&mut self, key: u32) {
         let sequence = self.begin(key);
-        let attrs = Attrs { flags: key, expiry: self.expiry(), marked: is_even(key) };
+        let attrs = Attrs::new().flags(key).expiry(self.expiry()).marked(is_even(key));
         let cache = &self.world.cache;
         let name = key.to_le_bytes();
         let stored = if is_log(key) {
             let record = certified(key, sequence, RECORD);
             let long = cache.peek(name).is_none_or(|meta| meta.value_len > 4000);
             let mode = if long { Mode::Set } else { Mode::Append };
-            let how = Write { mode, create: Some(Expiry::Never), ..Write::default() };
+            let how = Store::mode(mode).create(Expiry::Never);
             cache.store(name, &record, attrs, &how)
         } else {
             let len = self.len(key);
             let value = certified(key, sequence, len);
             match self.rng.below(4) {
                 0 => self.write_in_pieces(key, &value, attrs),
-                _ => self.world.cache.store(name, &value, attrs, &Write::default()),
+                _ => self.world.cache.store(name, &value, attrs, &Store::new()),
             }
         };
         match stored {
@@ -220,7 +220,7 @@ impl Worker<'_> {
         for piece in value.chunks(3000) {
             assert_eq!(place.write(piece), piece.len());
         }
-        place.commit(&Write::default())
+        place.commit(&Store::new())
     }
 
     fn delete(&mut self, key: u32) {
@@ -234,13 +234,13 @@ impl Worker<'_> {
         let since = self.world.since(key);
         let mut out = Vec::new();
         let touch = (self.rng.below(8) == 0).then(|| self.expiry());
-        let how = Fetch { touch, inline_max: 6000, ..Fetch::default() };
+        let how = Fetch::new().touch(touch).inline_max(6000);
         match self.world.cache.fetch(key.to_le_bytes(), &how, &mut out, |_, _| {}) {
             Fetched::Copied(hit) => self.world.judge(key, &out, &since, &hit.meta),
             Fetched::Pinned(hit, handle) => {
                 self.world.judge(key, &handle.to_vec(), &since, &hit.meta);
             }
-            Fetched::Busy(_) | Fetched::Untouched(_) | Fetched::Miss(_) => {}
+            _ => {}
         }
     }
 
@@ -284,9 +284,7 @@ impl Worker<'_> {
 
     fn count(&mut self) {
         let name = [b'c', self.rng.below(16) as u8];
-        let create = Some((1, Attrs::default()));
-        let how =
-            Count { delta: 1, down: false, expected: None, version: None, touch: None, create };
+        let how = Count::increment(1).initial(1, Attrs::new());
         match self.world.cache.count(name, &how) {
             Ok(Counted::Done { value, .. }) => assert!(value > 0),
             other => panic!("{other:?}"),
@@ -303,7 +301,7 @@ fn host(world: &World) {
         }
         world.cache.maintain(200);
         match round % 400 {
-            100 | 300 => world.clock.advance(1),
+            100 | 300 => world.clock.advance(Duration::from_secs(1)),
             150 => flush(world),
             200 => scan(world),
             250 => {
@@ -380,16 +378,9 @@ fn values_stay_whole_and_in_order() {
 fn no_change_is_lost() {
     const ROUNDS: u64 = 3000;
     let cache = Cache::new(64 << 20).unwrap();
-    let count = Count {
-        delta: 3,
-        down: false,
-        expected: None,
-        version: None,
-        touch: None,
-        create: Some((3, Attrs::default())),
-    };
-    let append = Write { mode: Mode::Append, create: Some(Expiry::Never), ..Write::default() };
-    cache.set("swapped", b"0", Attrs::default()).unwrap();
+    let count = Count::increment(3).initial(3, Attrs::new());
+    let append = Store::append().create(Expiry::Never);
+    cache.set("swapped", b"0", Attrs::new()).unwrap();
     let won = AtomicU64::new(0);
     let removed = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -397,13 +388,13 @@ fn no_change_is_lost() {
             scope.spawn(|| {
                 for round in 0..ROUNDS {
                     cache.count("number", &count).unwrap();
-                    cache.store("log", b"0123456789", Attrs::default(), &append).unwrap();
+                    cache.store("log", b"0123456789", Attrs::new(), &append).unwrap();
                     swap(&cache);
                     let name = round.to_le_bytes();
-                    let add = Write { mode: Mode::Add, ..Write::default() };
-                    let stored = cache.store(name, b"x", Attrs::default(), &add).unwrap();
+                    let add = Store::add();
+                    let stored = cache.store(name, b"x", Attrs::new(), &add).unwrap();
                     won.fetch_add(u64::from(stored != Stored::NotStored), SeqCst);
-                    let gone = cache.remove(name, &Remove::default()).unwrap();
+                    let gone = cache.remove(name, &Remove::new()).unwrap();
                     removed.fetch_add(u64::from(gone != Removed::NotFound), SeqCst);
                 }
             });
@@ -426,11 +417,11 @@ fn swap(cache: &Cache) {
             .get_with("swapped", |meta, parts| (meta.version, parts.concat()))
             .expect("nobody removes it");
         let value: u64 = String::from_utf8(value).unwrap().parse().unwrap();
-        let how = Write { expected: Some(version), ..Write::default() };
+        let how = Store::new().expected(version);
         let next = (value + 1).to_string();
-        match cache.store("swapped", next.as_bytes(), Attrs::default(), &how).unwrap() {
+        match cache.store("swapped", next.as_bytes(), Attrs::new(), &how).unwrap() {
             Stored::Done { .. } => return,
-            Stored::Exists => {}
+            Stored::VersionMismatch => {}
             other => panic!("{other:?}"),
         }
     }

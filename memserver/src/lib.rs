@@ -9,7 +9,7 @@
 //! let cache = memcore::Cache::new(64 << 20)?;
 //! let server = memserver::Server::builder(cache.clone()).listen("127.0.0.1:0").start()?;
 //!
-//! cache.set(b"greeting", b"hello", memcore::Attrs::default())?;
+//! cache.set(b"greeting", b"hello", memcore::Attrs::new())?;
 //! # let address = server.local_addr().unwrap();
 //! let mut client = std::net::TcpStream::connect(address)?;
 //! client.write_all(b"get greeting\r\nquit\r\n")?;

@@ -101,7 +101,7 @@ fn connections_of_all_workers_are_listed() {
 fn a_client_that_reads_nothing_of_a_dump_has_to_go_after_a_minute() {
     let server = memserver::TestServer::start().unwrap();
     for i in 0..ITEMS {
-        server.cache().set(format!("key{i}"), b"x", Attrs::default()).unwrap();
+        server.cache().set(format!("key{i}"), b"x", Attrs::new()).unwrap();
     }
     let connect = || Client::new(TcpStream::connect(server.address()).unwrap());
     let (mut slow, mut other) = (connect(), connect());

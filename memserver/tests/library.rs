@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use memcore::{Attrs, Cache, Clock};
+use memcore::{Attrs, Cache, Clock, Moment};
 use memserver::{Evictions, Server, StartError, TestServer};
 
 fn ask(stream: &mut (impl Read + Write), request: &str, reply: &str) {
@@ -27,7 +27,7 @@ fn both_sides_see_the_same_items() {
     let cache = cache();
     let server = Server::builder(cache.clone()).listen("127.0.0.1:0").start().unwrap();
     let mut client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
-    cache.set("ours", b"1", Attrs::default()).unwrap();
+    cache.set("ours", b"1", Attrs::new()).unwrap();
     ask(&mut client, "get ours\r\n", "VALUE ours 0 1\r\n1\r\nEND\r\n");
     ask(&mut client, "set theirs 0 0 1\r\n2\r\n", "STORED\r\n");
     assert_eq!(cache.get("theirs").as_deref(), Some(b"2".as_slice()));
@@ -50,7 +50,7 @@ fn evictions_can_be_watched_at_every_server_of_a_cache() {
     let (first, second) = (start(), start());
     let fill = || {
         (0..4_000).for_each(|i| {
-            cache.set(format!("key{i}"), &[0; 10_000], Attrs::default()).unwrap();
+            cache.set(format!("key{i}"), &[0; 10_000], Attrs::new()).unwrap();
         });
     };
     for server in [first, second] {
@@ -161,10 +161,10 @@ fn test_servers_are_independent_and_move_in_time() {
 struct Fragile(Arc<AtomicBool>);
 
 impl Clock for Fragile {
-    fn now(&self) -> u32 {
+    fn now(&self) -> Moment {
         let of_worker = thread::current().name().is_some_and(|name| name.starts_with("worker"));
         assert!(!(of_worker && self.0.load(Ordering::Acquire)), "broken, as the test wants it");
-        1_000
+        Moment::from_secs(1_000)
     }
 }
 

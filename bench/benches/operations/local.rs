@@ -50,7 +50,7 @@ pub(crate) const CASES: [Case; 7] = [
     }),
     case("process/set", ROOMY, |state, count| {
         for i in 0..count {
-            let stored = state.cache.set(&state.keys[i % KEYS], &VALUE, Attrs::default());
+            let stored = state.cache.set(&state.keys[i % KEYS], &VALUE, Attrs::new());
             black_box(stored.expect("room for the value"));
         }
     }),
@@ -58,18 +58,11 @@ pub(crate) const CASES: [Case; 7] = [
         for _ in 0..count {
             let key = &state.fresh[state.next % FRESH];
             state.next += 1;
-            black_box(state.cache.set(key, &VALUE, Attrs::default()).expect("evictions"));
+            black_box(state.cache.set(key, &VALUE, Attrs::new()).expect("evictions"));
         }
     }),
     case("process/incr", ROOMY, |state, count| {
-        let how = Count {
-            delta: 1,
-            down: false,
-            expected: None,
-            version: None,
-            touch: None,
-            create: None,
-        };
+        let how = Count::increment(1);
         for _ in 0..count {
             black_box(state.cache.count(NUMBER, &how).expect("a number"));
         }
@@ -100,9 +93,9 @@ impl State {
         let cache = Cache::builder(limit).seed(1).build().expect("a limit that is large enough");
         let keys: Vec<String> = (0..KEYS).map(|i| format!("key:{i:016x}")).collect();
         for key in &keys {
-            cache.set(key, &VALUE, Attrs::default()).expect("room for the value");
+            cache.set(key, &VALUE, Attrs::new()).expect("room for the value");
         }
-        cache.set(NUMBER, b"100000000", Attrs::default()).expect("room for the number");
+        cache.set(NUMBER, b"100000000", Attrs::new()).expect("room for the number");
         let fresh = (0..FRESH).map(|i| format!("new:{i:016x}")).collect();
         Self { cache, keys, fresh, next: 0, out: Vec::with_capacity(1 << 12) }
     }

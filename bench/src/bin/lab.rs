@@ -13,7 +13,7 @@ use bench::lab::{
 use bench::launch::{Recipe, Server};
 use bench::replay::{Counts, Embedded, Replay, replay, replay_wire};
 use bench::trace;
-use memcore::{Attrs, Cache, ManualClock};
+use memcore::{Attrs, Cache, ManualClock, Moment};
 
 /// What a cache keeps, beside published policies in equal real bytes.
 #[derive(Debug, FromArgs)]
@@ -229,7 +229,7 @@ impl Patterns {
             let mut policy = kind.build(budget, pattern.keys.len());
             columns.push((kind.name().to_owned(), simulate(pattern, policy.as_mut(), charge)));
         }
-        let clock = ManualClock::new(0);
+        let clock = ManualClock::new(Moment::default());
         let cache = Cache::builder((mib * MIB) as usize).clock(clock.clone()).seed(1).build()?;
         let target = Threads { cache: &cache, clock: &clock, threads: self.threads };
         columns.push(("memcore".to_owned(), threads(pattern, &target)));
@@ -249,7 +249,7 @@ fn capacity(mib: u64) -> Outcome<u32> {
     for key in 0_u32.. {
         let mut bytes = [b'k'; KEY as usize];
         bytes[..4].copy_from_slice(&key.to_le_bytes());
-        cache.set(bytes, &value, Attrs::default())?;
+        cache.set(bytes, &value, Attrs::new())?;
         if key % 64 == 0 && cache.stats().total.evicted > 0 {
             return Ok(cache.stats().total.items as u32);
         }

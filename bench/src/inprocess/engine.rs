@@ -72,7 +72,7 @@ impl Engine for Own {
 
     fn set(&self, key: &[u8], value: &[u8]) {
         // Refusals show as missing keys.
-        let _ = self.0.set(key, value, Attrs::default());
+        let _ = self.0.set(key, value, Attrs::new());
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, ManualClock};
+use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, ManualClock, Moment};
 
 use super::pattern::{Kind, Pattern, Step};
 use super::policy::{Access, Policy};
@@ -196,15 +196,14 @@ pub fn threads(pattern: &Pattern, target: &Threads<'_>) -> Scores {
             let at = cursor.fetch_add(TURN, Ordering::Relaxed);
             let Some(steps) = pattern.steps.get(at..) else { return scores };
             let Some(first) = steps.first() else { return scores };
-            target.clock.set(EPOCH + first.second);
+            target.clock.set(Moment::from_secs(EPOCH + first.second));
             for &step in &steps[..steps.len().min(TURN)] {
                 let info = pattern.keys[step.key as usize];
                 write_key(step.key, info, &mut key);
                 let mut hit = false;
                 if step.kind != Kind::Write {
                     value.clear();
-                    let got =
-                        target.cache.fetch(&key[..], &Fetch::default(), &mut value, |_, _| {});
+                    let got = target.cache.fetch(&key[..], &Fetch::new(), &mut value, |_, _| {});
                     hit = !matches!(got, Fetched::Miss(_));
                     scores.count(step, hit);
                 }
@@ -213,11 +212,10 @@ pub fn threads(pattern: &Pattern, target: &Threads<'_>) -> Scores {
                     push_value(&mut value, step.key, info.value_size as usize);
                     let expiry = match info.ttl {
                         0 => Expiry::Never,
-                        ttl => Expiry::At(EPOCH + step.second + ttl),
+                        ttl => Expiry::At(Moment::from_secs(EPOCH + step.second + ttl)),
                     };
                     // One that is refused is a miss later.
-                    let _ =
-                        target.cache.set(&key[..], &value, Attrs { expiry, ..Attrs::default() });
+                    let _ = target.cache.set(&key[..], &value, Attrs::new().expiry(expiry));
                 }
             }
             target.cache.maintain(TURN);
@@ -358,7 +356,7 @@ mod tests {
         let mut lru = policy::Lru::new(1 << 30, pattern.keys.len());
         let expected = simulate(&pattern, &mut lru, 28);
         assert_eq!(expected.ratio(), 1.0);
-        let clock = ManualClock::new(0);
+        let clock = ManualClock::new(Moment::default());
         let cache = Cache::builder(32 << 20).clock(clock.clone()).build().unwrap();
         let target = Threads { cache: &cache, clock: &clock, threads: 1 };
         assert_eq!(threads(&pattern, &target), expected);

@@ -214,7 +214,7 @@ mod tests {
         let server = TestServer::start().unwrap();
         let mut key = Vec::new();
         push_key(&mut key, 7, 20);
-        server.cache().set(&key[..], b"not the value of 7", Attrs::default()).unwrap();
+        server.cache().set(&key[..], b"not the value of 7", Attrs::new()).unwrap();
         let wanted = Load { preload: false, zipf: 0.0, ..load(&server) };
         let error = run(&wanted).unwrap_err();
         assert!(matches!(error, LoadError::WrongBytes { key: 7, len: 18 }), "{error}");

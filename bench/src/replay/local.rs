@@ -1,6 +1,6 @@
 //! Replay in this process, with the trace's own clock.
 
-use memcore::{Attrs, Cache, ConfigError, Expiry, Fetch, Fetched, ManualClock};
+use memcore::{Attrs, Cache, ConfigError, Expiry, Fetch, Fetched, ManualClock, Moment};
 
 use super::Counts;
 use crate::lru::{Lru, Price};
@@ -76,7 +76,7 @@ impl Embedded {
     /// # Errors
     /// If the cache refuses such a budget.
     pub fn new(budget: usize) -> Result<Self, ConfigError> {
-        let clock = ManualClock::new(EPOCH);
+        let clock = ManualClock::new(Moment::from_secs(EPOCH));
         let builder = Cache::builder(budget).max_item_size((budget / 2).min(1 << 20));
         let cache = builder.clock(clock.clone()).seed(1).build()?;
         Ok(Self { cache, clock, calls: 0, key: Vec::new(), value: Vec::new() })
@@ -90,7 +90,7 @@ impl Embedded {
 
     /// Moves the time, and does what a server's maintenance thread would do meanwhile.
     fn step(&mut self, now: u32) {
-        self.clock.set(EPOCH + now);
+        self.clock.set(Moment::from_secs(EPOCH + now));
         self.calls += 1;
         if self.calls.is_multiple_of(CALLS_PER_STEP) {
             self.cache.maintain(CALLS_PER_STEP as usize);
@@ -103,7 +103,7 @@ impl Subject for Embedded {
         self.step(now);
         asked.trace.write_key(asked.key, asked.copy, &mut self.key);
         self.value.clear();
-        let fetch = Fetch::default();
+        let fetch = Fetch::new();
         match self.cache.fetch(&self.key[..], &fetch, &mut self.value, |_, _| {}) {
             Fetched::Miss(_) => false,
             _ => {
@@ -119,8 +119,9 @@ impl Subject for Embedded {
         self.value.clear();
         let index = value_index(asked.key, asked.copy);
         push_value(&mut self.value, index, asked.info().value_size as usize);
-        let expiry = asked.expiry(now).map_or(Expiry::Never, |at| Expiry::At(EPOCH + at));
-        let attrs = Attrs { expiry, ..Attrs::default() };
+        let expiry =
+            asked.expiry(now).map_or(Expiry::Never, |at| Expiry::At(Moment::from_secs(EPOCH + at)));
+        let attrs = Attrs::new().expiry(expiry);
         self.cache.set(&self.key[..], &self.value, attrs).is_ok()
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use memcore::{Attrs, Cache, Expiry, Fetch, Fetched};
 
@@ -37,10 +38,10 @@ impl Door {
             Self::Wire(client) => get_by_wire(client, keys, found),
             Self::Inside(cache, out) if keys.len() == 1 => {
                 out.clear();
-                match cache.fetch(&keys[0][..], &Fetch::default(), out, |_, _| {}) {
+                match cache.fetch(&keys[0][..], &Fetch::new(), out, |_, _| {}) {
                     Fetched::Copied(_) => found(0, out),
                     Fetched::Pinned(_, handle) => found(0, &handle.to_vec()),
-                    Fetched::Busy(_) | Fetched::Untouched(_) | Fetched::Miss(_) => Ok(()),
+                    _ => Ok(()),
                 }
             }
             Self::Inside(cache, _) => {
@@ -89,8 +90,8 @@ impl Door {
                 })?
             }
             Self::Inside(cache, _) => {
-                let expiry = expiry(cache, ttl);
-                match cache.set(key, value, Attrs { expiry, ..Attrs::default() }) {
+                let expiry = expiry(ttl);
+                match cache.set(key, value, Attrs::new().expiry(expiry)) {
                     Ok(_) => Ok(true),
                     Err(memcore::StoreError::OutOfMemory) => Ok(false),
                     Err(error) => Err(StressError::Unexpected(error.to_string())),
@@ -122,7 +123,7 @@ impl Door {
                 expect(&line, &["TOUCHED", "NOT_FOUND"])
             }
             Self::Inside(cache, _) => {
-                let expiry = expiry(cache, ttl);
+                let expiry = expiry(ttl);
                 // A cache that evicts always finds the memory.
                 let _ = cache.touch(key, expiry);
                 Ok(())
@@ -172,6 +173,6 @@ fn expect(line: &str, legal: &[&str]) -> Result<(), StressError> {
     Err(StressError::Unexpected(line.to_owned()))
 }
 
-fn expiry(cache: &Cache, ttl: u32) -> Expiry {
-    if ttl == 0 { Expiry::Never } else { Expiry::At(cache.now() + ttl) }
+fn expiry(ttl: u32) -> Expiry {
+    if ttl == 0 { Expiry::Never } else { Expiry::after(Duration::from_secs(ttl.into())) }
 }

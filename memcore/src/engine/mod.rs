@@ -22,7 +22,7 @@ use crate::space::layout::{self, PENDING, Shape, State};
 use crate::space::pool::Pool;
 use crate::space::segments::{Loc, Phase, Pieces, Queue, SegmentId, Segments, Stamp, class_of};
 use crate::upkeep::reclaim::Reclaim;
-use crate::{Clock, Expiry, Key, Lease, Meta, Miss};
+use crate::{Clock, Key, Lease, Meta, Miss, Moment};
 
 /// Seconds that pass before an access is noted again.
 const ACCESS_GRAIN: u32 = 60;
@@ -130,8 +130,8 @@ impl Item {
         (self.loc as usize + self.shape.key_at()) * 4
     }
 
-    pub(crate) fn expiry(&self) -> Expiry {
-        if self.expiry == 0 { Expiry::Never } else { Expiry::At(self.expiry) }
+    pub(crate) fn expiry(&self) -> Option<Moment> {
+        (self.expiry != 0).then(|| Moment::from_secs(self.expiry))
     }
 
     #[inline(always)]
@@ -146,7 +146,7 @@ impl Item {
             size: self.size(),
             class: self.class() + 1,
             fetched: state.is_fetched(),
-            last_access: now.wrapping_add_signed(-state.idle(now).max(0)),
+            last_access: Moment::from_secs(now.wrapping_add_signed(-state.idle(now).max(0))),
             lease: Lease { stale: state.is_stale(), taken: state.is_taken() },
         }
     }
@@ -202,7 +202,7 @@ impl Engine {
     /// The current second, for those who hold locks.
     #[inline(always)]
     pub(crate) fn clock_now(&self) -> u32 {
-        self.hot.clock.now()
+        self.hot.clock.now().as_secs()
     }
 
     #[cold]
@@ -492,7 +492,12 @@ impl Engine {
         if let Some(listener) = &self.listener {
             let mut key = [0; KEY_BUFFER];
             let key = self.key_of(item.loc, item.shape, &mut key);
-            listener.call(&Removal { cause, key, meta: item.meta(now), at: now });
+            listener.call(&Removal {
+                cause,
+                key,
+                meta: item.meta(now),
+                at: Moment::from_secs(now),
+            });
         }
         self.count_removal(item, cause, now);
     }

@@ -9,6 +9,7 @@ use crate::space::append::NeedsRoom;
 use crate::space::layout::{Header, State};
 use crate::space::segments::Pieces;
 use crate::{Expiry, Fetch, Fetched, Hit, Key, Meta, Miss};
+use core::time::Duration;
 use std::sync::Arc;
 
 /// Optimistic attempts before the shard is locked.
@@ -253,7 +254,7 @@ impl Engine {
         lock: &mut crate::index::Guard<'_>,
     ) -> Option<Item> {
         let Some(expiry) = touch else { return Some(item) };
-        let field = expiry_field(expiry);
+        let field = expiry_field(expiry, now);
         if item.shape.has_expiry() {
             let expiry = field.unwrap_or(0);
             self.set_expiry(&item, expiry);
@@ -292,7 +293,7 @@ impl Engine {
             key_len: key.bytes.len(),
             value_len: 0,
             flags: 0,
-            expiry: expiry_field(expiry),
+            expiry: expiry_field(expiry, now),
             version: None,
         };
         let state = State::default()
@@ -361,9 +362,8 @@ impl Engine {
 
 /// Whether a reader that takes part in leases would get this item's.
 fn wants_lease(item: &Item, how: &Fetch, now: u32) -> bool {
-    let soon = how
-        .renew_within
-        .is_some_and(|within| item.expiry != 0 && item.expiry.saturating_sub(now) < within);
+    let left = || Duration::from_secs(item.expiry.saturating_sub(now).into());
+    let soon = how.renew_within.is_some_and(|within| item.expiry != 0 && left() < within);
     !item.state.is_taken() && (item.state.is_stale() || soon)
 }
 

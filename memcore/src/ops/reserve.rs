@@ -12,7 +12,7 @@ use crate::space::append::NeedsRoom;
 use crate::space::layout::{Head, Header, State};
 use crate::space::pool::RESERVE;
 use crate::space::segments::{Pieces, Queue};
-use crate::{Attrs, Key, StoreError, Stored, Write};
+use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
 
 /// The part of the limit that values may take while they arrive: one in so many bytes.
 const ARRIVING_SHARE: usize = 2;
@@ -118,11 +118,11 @@ impl Reservation {
     ///
     /// let cache = Cache::new(64 << 20)?;
     /// let mut source: &[u8] = &[b'x'; 100_000];
-    /// let mut place = cache.reserve("k", source.len(), Attrs::default())?;
+    /// let mut place = cache.reserve("k", source.len(), Attrs::new())?;
     /// while place.remaining() > 0 {
     ///     place.fill(usize::MAX, |pieces| source.read(pieces[0]))?;
     /// }
-    /// place.commit(&Write::default())?;
+    /// place.commit(&Store::new())?;
     /// assert_eq!(cache.get("k").unwrap(), [b'x'; 100_000]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -173,7 +173,7 @@ impl Reservation {
     ///
     /// # Panics
     /// If bytes are still owed: memory that was never written must not be seen.
-    pub fn commit(mut self, how: &Write) -> Result<Stored, StoreError> {
+    pub fn commit(mut self, how: &Store) -> Result<Stored, StoreError> {
         assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
         let engine = Arc::clone(&self.engine);
         engine.commit(&mut self, how)
@@ -204,6 +204,9 @@ impl Engine {
     ) -> Result<Reservation, StoreError> {
         self.check_key(key)?;
         self.check_size(key.bytes.len(), len, &attrs)?;
+        // The time to live counts from now on, not from when the value is complete.
+        let now = Moment::from_secs(self.now());
+        let attrs = attrs.expiry(attrs.expiry.moment(now).into());
         let header = header_of(key.bytes.len(), len, &attrs);
         let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
         let queue = self.queue_for(key);
@@ -292,7 +295,7 @@ impl Engine {
         last
     }
 
-    fn commit(&self, reservation: &mut Reservation, how: &Write) -> Result<Stored, StoreError> {
+    fn commit(&self, reservation: &mut Reservation, how: &Store) -> Result<Stored, StoreError> {
         let Some(room) = &reservation.room else { return Err(StoreError::OutOfMemory) };
         let key = Key { bytes: &reservation.key, hash: reservation.hash };
         let slot = *room.slot();
@@ -341,7 +344,7 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Attrs, Cache, Write};
+    use crate::{Attrs, Cache, Store};
 
     /// Fills `place` in steps of `step` bytes, of which some are short.
     fn fill(place: &mut crate::Reservation, value: &[u8], step: usize) {
@@ -372,10 +375,10 @@ mod tests {
             for len in [0, 1, 1_000, 20_000, 65_536, 500_000] {
                 for step in [1_000, 65_536, usize::MAX] {
                     let value: Vec<u8> = (0..len).map(|i: u32| (i * 7 / 3) as u8).collect();
-                    let mut place = cache.reserve("k", value.len(), Attrs::default()).unwrap();
+                    let mut place = cache.reserve("k", value.len(), Attrs::new()).unwrap();
                     let begun = place.write(&value[..value.len() / 3]);
                     fill(&mut place, &value[begun..], step);
-                    place.commit(&Write::default()).unwrap();
+                    place.commit(&Store::new()).unwrap();
                     assert_eq!(cache.get("k"), Some(value));
                 }
             }
@@ -385,7 +388,7 @@ mod tests {
     #[test]
     fn memory_is_taken_little_ahead_of_what_arrives() {
         let cache = Cache::new(64 << 20).unwrap();
-        let mut place = cache.reserve("k", 1_000_000, Attrs::default()).unwrap();
+        let mut place = cache.reserve("k", 1_000_000, Attrs::new()).unwrap();
         let segment = place.engine.table.segment_bytes();
         let mut lent = 0;
         let seen = |pieces: &mut [&mut [u8]]| {
@@ -400,9 +403,9 @@ mod tests {
     #[test]
     fn no_piece_is_lent_once_memory_ran_out() {
         let cache = Cache::builder(4 << 20).build().unwrap();
-        let mut first = cache.reserve("a", 1_000_000, Attrs::default()).unwrap();
-        let mut second = cache.reserve("b", 1_000_000, Attrs::default()).unwrap();
-        let mut third = cache.reserve("c", 1_000_000, Attrs::default()).unwrap();
+        let mut first = cache.reserve("a", 1_000_000, Attrs::new()).unwrap();
+        let mut second = cache.reserve("b", 1_000_000, Attrs::new()).unwrap();
+        let mut third = cache.reserve("c", 1_000_000, Attrs::new()).unwrap();
         let bytes = vec![b'x'; 1_000_000];
         for place in [&mut first, &mut second, &mut third] {
             place.write(&bytes[..800_000]);
@@ -410,14 +413,14 @@ mod tests {
         let lent = third.fill::<()>(usize::MAX, |pieces| Ok(pieces.len()));
         assert_eq!(lent, Ok(0));
         assert_eq!(third.write(&bytes), 1_000_000 - 800_000);
-        assert!(third.commit(&Write::default()).is_err());
+        assert!(third.commit(&Store::new()).is_err());
     }
 
     #[test]
     fn a_small_write_goes_to_its_piece_at_once() {
         let cache = Cache::new(8 << 20).unwrap();
         let value: Vec<u8> = (0..500_000_u32).map(|i| (i / 7) as u8).collect();
-        let mut place = cache.reserve("k", value.len(), Attrs::default()).unwrap();
+        let mut place = cache.reserve("k", value.len(), Attrs::new()).unwrap();
         let segment = place.engine.table.segment_bytes();
         for part in value.chunks(100) {
             assert_eq!(place.write(part), part.len());
@@ -425,7 +428,7 @@ mod tests {
             assert!(place.filled - before <= segment, "{before} of {}", place.filled);
         }
         assert!(place.last.1 > 8 * segment, "the value lies in one piece");
-        place.commit(&Write::default()).unwrap();
+        place.commit(&Store::new()).unwrap();
         assert_eq!(cache.get("k"), Some(value));
     }
 }

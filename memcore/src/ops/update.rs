@@ -39,12 +39,12 @@ impl Engine {
             let now = self.now();
             let mut lock = self.index.lock(self.index.position(key.hash));
             let found = self.find_visible(key, now, &mut lock).ok();
-            let (value, draft) = match (&found, how.create) {
+            let (value, draft) = match (&found, how.initial) {
                 (None, None) => return Ok(Counted::NotFound),
                 (None, Some((value, attrs))) => (value, Change::Create(attrs)),
                 (Some((item, _)), _) => {
                     if how.expected.is_some_and(|expected| expected != item.version) {
-                        return Ok(Counted::Exists);
+                        return Ok(Counted::VersionMismatch);
                     }
                     let old = self.number(item).ok_or(CountError::NotANumber)?;
                     let value = match how.down {
@@ -112,11 +112,11 @@ impl Engine {
         let (flags, expiry, state, old_len) = match change {
             Change::Create(attrs) => {
                 let state = State::default().with_access(now).with_marked(attrs.marked);
-                (attrs.flags, expiry_field(attrs.expiry), state, 0)
+                (attrs.flags, expiry_field(attrs.expiry, now), state, 0)
             }
             Change::Update(old) => {
                 let kept = if old.shape.has_expiry() { Some(old.expiry) } else { None };
-                let expiry = how.touch.map_or(kept, expiry_field);
+                let expiry = how.touch.map_or(kept, |expiry| expiry_field(expiry, now));
                 (old.flags, expiry, old.state.with_access(now), old.value_len)
             }
         };
@@ -172,7 +172,7 @@ impl Engine {
                 return Ok(Removed::NotFound);
             };
             if how.expected.is_some_and(|expected| expected != item.version) {
-                return Ok(Removed::Exists);
+                return Ok(Removed::VersionMismatch);
             }
             let meta = item.meta(now);
             if !how.invalidate && !how.clear {
@@ -180,7 +180,7 @@ impl Engine {
                 self.retire(&item, Cause::Deleted, now);
                 return Ok(Removed::Done(meta));
             }
-            let draft = self.invalid_draft(&item, how);
+            let draft = self.invalid_draft(&item, how, now);
             let done = self.invalidate(key, item, spot, &draft, now, &mut lock);
             drop(lock);
             match done {
@@ -191,7 +191,7 @@ impl Engine {
     }
 
     /// The item that is left when a value is invalidated or cleared.
-    fn invalid_draft(&self, item: &Item, how: &Remove) -> Draft<'static> {
+    fn invalid_draft(&self, item: &Item, how: &Remove, now: u32) -> Draft<'static> {
         let mut draft = self.redraft(item);
         draft.header.version = how.version;
         draft.version = how.version.unwrap_or_else(|| self.next_version());
@@ -199,7 +199,7 @@ impl Engine {
             draft.header.expiry = Some(item.expiry);
         }
         if let Some(expiry) = how.touch {
-            draft.header.expiry = expiry_field(expiry);
+            draft.header.expiry = expiry_field(expiry, now);
         }
         if how.invalidate {
             draft.state = draft.state.with_lease(true, false);

@@ -9,7 +9,7 @@ use crate::space::append::{Chain, NeedsRoom, Slot};
 use crate::space::layout::{Head, Header, PENDING, State};
 use crate::space::pool::RESERVE;
 use crate::space::segments::{LogId, Pieces, Queue};
-use crate::{Attrs, Expiry, Key, Mode, StoreError, Stored, Write};
+use crate::{Attrs, Expiry, Key, Mode, Moment, Store, StoreError, Stored};
 
 /// Versions further apart than this are kept in full, as the difference to the segment's might not
 /// fit.
@@ -69,7 +69,7 @@ impl Engine {
         key: &Key<'_>,
         value: &[u8],
         attrs: &Attrs,
-        how: &Write,
+        how: &Store,
     ) -> Result<Stored, StoreError> {
         self.index.prefetch_for_write(self.index.position(key.hash));
         self.check_key(key)?;
@@ -140,7 +140,7 @@ impl Engine {
         &self,
         key: &Key<'_>,
         attrs: &Attrs,
-        how: &Write,
+        how: &Store,
         old: Option<&Item>,
         parts: [Part<'a>; 2],
         (stale, joins): (bool, bool),
@@ -148,21 +148,21 @@ impl Engine {
     ) -> Draft<'a> {
         let kept = old.filter(|_| joins);
         let (flags, mut expiry) = match kept {
-            Some(old) => (old.flags, expiry_field(old.expiry())),
-            None => (attrs.flags, expiry_field(attrs.expiry)),
+            Some(old) => (old.flags, old.expiry().map(Moment::as_secs)),
+            None => (attrs.flags, expiry_field(attrs.expiry, now)),
         };
         let mut state = State::default().with_access(now).with_marked(attrs.marked);
         if let Some(old) = old {
             state = state.with_freq(old.state.freq());
             if stale {
-                expiry = expiry_field(old.expiry());
+                expiry = old.expiry().map(Moment::as_secs);
                 state = state.with_lease(true, old.state.is_taken());
             }
         }
         if let Some(old) = kept {
             state = state.with_marked(old.state.is_marked());
         } else if let (Mode::Append | Mode::Prepend, Some(create)) = (how.mode, how.create) {
-            expiry = expiry_field(create);
+            expiry = expiry_field(create, now);
         }
         let value_len = parts.iter().map(Part::len).sum();
         let version = how.version;
@@ -418,7 +418,7 @@ impl Engine {
             key_len: old.shape.key_len(),
             value_len: old.value_len,
             flags: old.flags,
-            expiry: expiry_field(old.expiry()),
+            expiry: old.expiry().map(Moment::as_secs),
             version: (far || old.shape.has_version()).then_some(old.version),
         };
         let value = Part::Stored { at: old.value_at(), len: old.value_len };
@@ -469,20 +469,21 @@ impl Engine {
     }
 }
 
-/// The header of an item of these lengths; no item is longer than one of 1 GiB.
+/// The header of an item of these lengths, whose expiry is a moment or of no interest; no item is
+/// longer than one of 1 GiB.
 #[inline]
 pub(crate) fn header_of(key: usize, value: usize, attrs: &Attrs) -> Header {
     Header {
         key_len: key,
         value_len: value.min(1 << 30),
         flags: attrs.flags,
-        expiry: expiry_field(attrs.expiry),
+        expiry: expiry_field(attrs.expiry, 0),
         version: None,
     }
 }
 
 /// What a write does with what is there.
-pub(crate) fn plan(old: Option<&Item>, how: &Write) -> Plan {
+pub(crate) fn plan(old: Option<&Item>, how: &Store) -> Plan {
     let go = Plan::Go { stale: false, joins: false };
     let joins = matches!(how.mode, Mode::Append | Mode::Prepend);
     let Some(old) = old else {
@@ -500,7 +501,7 @@ pub(crate) fn plan(old: Option<&Item>, how: &Write) -> Plan {
         Some(expected) if how.allow_stale && expected < old.version && !joins => {
             Plan::Go { stale: true, joins }
         }
-        Some(_) => Plan::Stop(Stored::Exists),
+        Some(_) => Plan::Stop(Stored::VersionMismatch),
         None => Plan::Go { stale: false, joins },
     }
 }
@@ -513,11 +514,9 @@ pub(crate) fn join<'a>(old: Option<&Item>, value: Part<'a>, mode: Mode) -> [Part
 }
 
 /// An expiry as it is kept; `None` needs no room.
-pub(crate) fn expiry_field(expiry: Expiry) -> Option<u32> {
-    match expiry {
-        Expiry::Never => None,
-        Expiry::At(second) => Some(second.max(1)),
-    }
+#[inline]
+pub(crate) fn expiry_field(expiry: Expiry, now: u32) -> Option<u32> {
+    expiry.moment(Moment::from_secs(now)).map(|moment| moment.as_secs().max(1))
 }
 
 /// A version as the difference to its segment's.

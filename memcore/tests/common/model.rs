@@ -2,29 +2,42 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memcore::{
-    Attrs, Count, Counted, Expiry, Fetch, Lease, Miss, Mode, Remove, Removed, StoreError, Stored,
-    Write,
+    Attrs, Count, Counted, Expiry, Fetch, Miss, Mode, Moment, Remove, Removed, Store, StoreError,
+    Stored,
 };
+
+/// Seconds as the interface wants them.
+pub(crate) fn secs(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+/// An item's lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) stale: bool,
+    pub(crate) taken: bool,
+}
 
 /// What is known about an item that does not depend on how it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) flags: u32,
     pub(crate) version: u64,
-    pub(crate) expiry: Expiry,
+    pub(crate) expiry: Option<Moment>,
     pub(crate) marked: bool,
     pub(crate) value_len: usize,
     pub(crate) fetched: bool,
-    pub(crate) last_access: u32,
+    pub(crate) last_access: Moment,
     pub(crate) lease: Lease,
 }
 
 impl Seen {
     /// Without what an engine may decide for itself when a value is changed in place.
     pub(crate) fn without_use(self) -> Self {
-        Self { fetched: false, last_access: 0, ..self }
+        Self { fetched: false, last_access: Moment::default(), ..self }
     }
 }
 
@@ -38,7 +51,7 @@ impl From<memcore::Meta> for Seen {
             value_len: meta.value_len,
             fetched: meta.fetched,
             last_access: meta.last_access,
-            lease: meta.lease,
+            lease: Lease { stale: meta.lease.stale, taken: meta.lease.taken },
         }
     }
 }
@@ -49,11 +62,27 @@ pub(crate) enum Answer {
     Hit { seen: Seen, value: Arc<[u8]>, won: bool, created: bool },
     Miss(Miss),
     Seen(Option<Seen>),
-    Stored(Result<Stored, StoreError>),
+    Stored(Result<Written, StoreError>),
     Count { value: u64, seen: Seen },
     NotCounted(Result<Counted, memcore::CountError>),
     Gone(Seen),
     NotGone(Removed),
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Done { version: u64, value_len: usize },
+    Not(Stored),
+}
+
+impl From<Stored> for Written {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Done { version, value_len, .. } => Self::Done { version, value_len },
+            other => Self::Not(other),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -65,23 +94,23 @@ pub(crate) struct Item {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    pub(crate) now: u32,
+    pub(crate) now: Moment,
     pub(crate) max_item_size: usize,
     items: BTreeMap<Vec<u8>, Item>,
-    flush_at: Option<u32>,
+    flush_at: Option<Moment>,
     /// The version that the next write gets, and whether it was used up.
     pub(crate) fresh: u64,
     pub(crate) used_fresh: bool,
 }
 
 impl Model {
-    pub(crate) fn new(now: u32, max_item_size: usize) -> Self {
+    pub(crate) fn new(now: Moment, max_item_size: usize) -> Self {
         let items = BTreeMap::new();
         Self { now, max_item_size, items, flush_at: None, fresh: 0, used_fresh: false }
     }
 
     pub(crate) fn advance(&mut self, seconds: u32) {
-        self.now += seconds;
+        self.now = self.now + secs(seconds);
         if self.flush_at.is_some_and(|at| at <= self.now) {
             self.flush();
         }
@@ -92,7 +121,7 @@ impl Model {
         self.items.values_mut().for_each(|item| item.flushed = true);
     }
 
-    pub(crate) fn flush_at(&mut self, at: u32) {
+    pub(crate) fn flush_at(&mut self, at: Moment) {
         self.flush_at = Some(at);
     }
 
@@ -128,7 +157,7 @@ impl Model {
         if let Err(miss) = self.get(key) {
             return match how.create {
                 Some(expiry) if how.lease && (1..=250).contains(&key.len()) => {
-                    let attrs = Attrs { flags: 0, expiry, marked: how.marked };
+                    let attrs = Attrs::new().expiry(expiry).marked(how.marked);
                     let lease = Lease { stale: false, taken: true };
                     let mut seen = self.put(key, Arc::default(), attrs, None, lease);
                     self.adopt_use(key, Seen { fetched: !how.peek, ..seen });
@@ -139,10 +168,10 @@ impl Model {
             };
         }
         let item = self.items.get_mut(key).expect("looked up above");
-        item.seen.expiry = how.touch.unwrap_or(item.seen.expiry);
+        item.seen.expiry = how.touch.map_or(item.seen.expiry, |touch| touch.moment(now));
         let seen = item.seen;
         let ends_soon = match (seen.expiry, how.renew_within) {
-            (Expiry::At(at), Some(seconds)) => at.saturating_sub(now) < seconds,
+            (Some(end), Some(within)) => end.saturating_since(now) < within,
             _ => false,
         };
         let won = how.lease && !seen.lease.taken && (seen.lease.stale || ends_soon);
@@ -154,7 +183,7 @@ impl Model {
         Answer::Hit { seen, value: item.value.clone(), won, created: false }
     }
 
-    pub(crate) fn store(&mut self, key: &[u8], value: &[u8], attrs: Attrs, how: &Write) -> Answer {
+    pub(crate) fn store(&mut self, key: &[u8], value: &[u8], attrs: Attrs, how: &Store) -> Answer {
         Answer::Stored(self.try_store(key, value, attrs, how))
     }
 
@@ -163,39 +192,39 @@ impl Model {
         key: &[u8],
         value: &[u8],
         attrs: Attrs,
-        how: &Write,
-    ) -> Result<Stored, StoreError> {
+        how: &Store,
+    ) -> Result<Written, StoreError> {
         self.admit(key, value.len())?;
         let joins = matches!(how.mode, Mode::Append | Mode::Prepend);
         let old = self.get(key).ok().cloned();
         let (attrs, lease, whole) = match &old {
             None => match (how.mode, how.create) {
                 (Mode::Set | Mode::Replace, _) if how.expected.is_some() => {
-                    return Ok(Stored::NotFound);
+                    return Ok(Stored::NotFound.into());
                 }
                 (Mode::Set | Mode::Add, _) => (attrs, Lease::default(), value.into()),
                 (Mode::Append | Mode::Prepend, Some(expiry)) => {
-                    (Attrs { expiry, ..attrs }, Lease::default(), value.into())
+                    (attrs.expiry(expiry), Lease::default(), value.into())
                 }
-                _ => return Ok(Stored::NotStored),
+                _ => return Ok(Stored::NotStored.into()),
             },
-            Some(_) if how.mode == Mode::Add => return Ok(Stored::NotStored),
+            Some(_) if how.mode == Mode::Add => return Ok(Stored::NotStored.into()),
             Some(old) => {
                 let is_stale = how.expected.is_some_and(|expected| expected != old.seen.version);
                 let may_be_stale = how.allow_stale && !joins;
                 if is_stale && (!may_be_stale || how.expected > Some(old.seen.version)) {
-                    return Ok(Stored::Exists);
+                    return Ok(Stored::VersionMismatch.into());
                 }
-                let expiry = if is_stale { old.seen.expiry } else { attrs.expiry };
+                let expiry = if is_stale { old.seen.expiry.into() } else { attrs.expiry };
                 let taken = is_stale && old.seen.lease.taken;
-                let attrs = if joins { old.attrs() } else { Attrs { expiry, ..attrs } };
+                let attrs = if joins { old.attrs() } else { attrs.expiry(expiry) };
                 (attrs, Lease { stale: is_stale, taken }, joined(how.mode, &old.value, value))
             }
         };
         self.admit(key, whole.len())?;
         let value_len = whole.len();
         let version = self.put(key, whole, attrs, how.version, lease).version;
-        Ok(Stored::Done { version, value_len })
+        Ok(Written::Done { version, value_len })
     }
 
     /// Whether such an item can exist at all.
@@ -209,7 +238,7 @@ impl Model {
 
     pub(crate) fn count(&mut self, key: &[u8], how: &Count) -> Answer {
         let Some(old) = self.get(key).ok().cloned() else {
-            let Some((value, attrs)) = how.create else {
+            let Some((value, attrs)) = how.initial else {
                 return Answer::NotCounted(Ok(Counted::NotFound));
             };
             let digits = value.to_string().into_bytes().into();
@@ -217,7 +246,7 @@ impl Model {
             return Answer::Count { value, seen: seen.without_use() };
         };
         if how.expected.is_some_and(|expected| expected != old.seen.version) {
-            return Answer::NotCounted(Ok(Counted::Exists));
+            return Answer::NotCounted(Ok(Counted::VersionMismatch));
         }
         let Some(number) = parse_number(&old.value) else {
             return Answer::NotCounted(Err(memcore::CountError::NotANumber));
@@ -228,7 +257,7 @@ impl Model {
         };
         let mut digits = value.to_string().into_bytes();
         digits.resize(digits.len().max(old.value.len()), b' ');
-        let attrs = Attrs { expiry: how.touch.unwrap_or(old.seen.expiry), ..old.attrs() };
+        let attrs = old.attrs().expiry(how.touch.unwrap_or(old.seen.expiry.into()));
         let seen = self.put(key, digits.into(), attrs, how.version, old.seen.lease);
         Answer::Count { value, seen: seen.without_use() }
     }
@@ -238,7 +267,7 @@ impl Model {
             return Answer::Seen(None);
         }
         let item = self.items.get_mut(key).expect("looked up above");
-        item.seen.expiry = expiry;
+        item.seen.expiry = expiry.moment(self.now);
         Answer::Seen(Some(item.seen))
     }
 
@@ -247,7 +276,7 @@ impl Model {
             return Answer::NotGone(Removed::NotFound);
         };
         if how.expected.is_some_and(|expected| expected != old.seen.version) {
-            return Answer::NotGone(Removed::Exists);
+            return Answer::NotGone(Removed::VersionMismatch);
         }
         if !how.invalidate && !how.clear {
             self.items.remove(key);
@@ -278,7 +307,7 @@ impl Model {
         let seen = Seen {
             flags: attrs.flags,
             version: version.unwrap_or(self.fresh),
-            expiry: attrs.expiry,
+            expiry: attrs.expiry.moment(self.now),
             marked: attrs.marked,
             value_len: value.len(),
             fetched: false,
@@ -293,7 +322,7 @@ impl Model {
 impl Item {
     fn attrs(&self) -> Attrs {
         let Seen { flags, expiry, marked, .. } = self.seen;
-        Attrs { flags, expiry, marked }
+        Attrs::new().flags(flags).expiry(expiry.into()).marked(marked)
     }
 }
 
@@ -305,8 +334,8 @@ fn joined(mode: Mode, old: &[u8], new: &[u8]) -> Arc<[u8]> {
     }
 }
 
-fn has_ended(expiry: Expiry, now: u32) -> bool {
-    matches!(expiry, Expiry::At(at) if at <= now)
+fn has_ended(expiry: Option<Moment>, now: Moment) -> bool {
+    expiry.is_some_and(|end| end <= now)
 }
 
 /// Longer values are no numbers, whatever they begin with.

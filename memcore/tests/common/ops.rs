@@ -1,8 +1,9 @@
 //! Target `engine_ops`: bytes become a cache and a sequence of operations on it.
 
-use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, Write};
+use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, Store};
 
-use super::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, Text};
+use super::model::secs;
+use super::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, Text, in_seconds};
 
 /// Operations of one sequence, so that a long input stays fast.
 const OPS_MAX: usize = 400;
@@ -72,12 +73,12 @@ impl Bytes<'_> {
     fn expiry(&mut self) -> Expiry {
         match self.byte() {
             0..=99 => Expiry::Never,
-            other => Expiry::At(u32::from(other - 100) % 40),
+            other => in_seconds(u32::from(other - 100) % 40),
         }
     }
 
     fn attrs(&mut self) -> Attrs {
-        Attrs { flags: self.number() as u32, expiry: self.expiry(), marked: self.flag() }
+        Attrs::new().flags(self.number() as u32).expiry(self.expiry()).marked(self.flag())
     }
 
     fn len(&mut self, most: usize) -> usize {
@@ -112,48 +113,43 @@ impl Bytes<'_> {
         (self.byte() % 8 == 7).then(|| self.number().max(1))
     }
 
-    fn write(&mut self) -> Write {
+    fn write(&mut self) -> Store {
         use Mode::{Add, Append, Prepend, Replace, Set};
-        Write {
-            mode: [Set, Set, Set, Add, Replace, Append, Append, Prepend][self.below(8)],
-            expected: self.expected(),
-            version: self.version(),
-            allow_stale: self.flag(),
-            create: self.maybe(Self::expiry),
-        }
+        Store::mode([Set, Set, Set, Add, Replace, Append, Append, Prepend][self.below(8)])
+            .expected(self.expected())
+            .version(self.version())
+            .allow_stale(self.flag())
+            .create(self.maybe(Self::expiry))
     }
 
     fn fetch(&mut self) -> Fetch {
-        Fetch {
-            inline_max: [0, 100, 8192, usize::MAX][self.below(4)],
-            peek: self.byte() % 4 == 3,
-            touch: self.maybe(Self::expiry),
-            lease: self.flag(),
-            renew_within: self.maybe(|bytes| bytes.byte().into()),
-            create: self.maybe(Self::expiry),
-            marked: self.flag(),
-        }
+        Fetch::new()
+            .inline_max([0, 100, 8192, usize::MAX][self.below(4)])
+            .peek(self.byte() % 4 == 3)
+            .touch(self.maybe(Self::expiry))
+            .lease(self.flag())
+            .renew_within(self.maybe(|bytes| secs(bytes.byte().into())))
+            .create(self.maybe(Self::expiry))
+            .marked(self.flag())
     }
 
     fn count(&mut self) -> Count {
-        Count {
-            delta: self.number(),
-            down: self.flag(),
-            expected: self.expected(),
-            version: self.version(),
-            touch: self.maybe(Self::expiry),
-            create: self.maybe(|bytes| (bytes.number(), bytes.attrs())),
-        }
+        let mut how = Count::increment(self.number())
+            .down(self.flag())
+            .expected(self.expected())
+            .version(self.version())
+            .touch(self.maybe(Self::expiry));
+        how.initial = self.maybe(|bytes| (bytes.number(), bytes.attrs()));
+        how
     }
 
     fn remove(&mut self) -> Remove {
-        Remove {
-            expected: self.expected(),
-            invalidate: self.flag(),
-            clear: self.flag(),
-            touch: self.maybe(Self::expiry),
-            version: self.version(),
-        }
+        Remove::new()
+            .expected(self.expected())
+            .invalidate(self.flag())
+            .clear(self.flag())
+            .touch(self.maybe(Self::expiry))
+            .version(self.version())
     }
 
     fn op(&mut self, keys: usize, most: usize) -> Op {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use memcore::{
     Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Miss,
-    Remove, Removed, Reservation, Stats, StoreError, Stored, Write,
+    Moment, Remove, Removed, Reservation, Stats, Store, StoreError,
 };
 
-use super::model::{Answer, Model, Seen};
+use super::model::{Answer, Model, Seen, Written, secs};
 
-pub(crate) const START: u32 = 1_700_000_000;
+pub(crate) const START: Moment = Moment::from_secs(1_700_000_000);
 pub(crate) const MAX_ITEM: usize = 1 << 20;
 
 /// More than the engine needs for an item besides key and value. The oracle does not know how much,
@@ -27,10 +27,10 @@ pub(crate) enum Op {
     GetHandle(usize),
     DropHandle(usize),
     GetMany(Vec<usize>),
-    Store(usize, Text, Attrs, Write),
+    Store(usize, Text, Attrs, Store),
     Begin(usize, Text, Attrs),
     Fill(usize, usize),
-    Commit(usize, Write),
+    Commit(usize, Store),
     Abandon(usize),
     Count(usize, Count),
     Touch(usize, Expiry),
@@ -47,6 +47,14 @@ pub(crate) enum Op {
 /// Values that are numbers, nearly or quite.
 pub(crate) const NUMBERS: [&str; 9] =
     ["0", "9", "10", " 7", "+41", "18446744073709551615", "99999 ", "-3", "1x"];
+
+/// An expiry so many seconds from now, as a moment or as a time to live.
+pub(crate) fn in_seconds(seconds: u32) -> Expiry {
+    match seconds % 2 {
+        0 => Expiry::At(Moment::from_secs(seconds)),
+        _ => Expiry::after(secs(seconds)),
+    }
+}
 
 /// The present version, as an expected one.
 pub(crate) const CURRENT: u64 = 2;
@@ -160,11 +168,12 @@ impl Pair {
                 self.model.flush();
             }
             Op::FlushAt(delay) => {
-                self.cache.flush_at(self.model.now + delay);
-                self.model.flush_at(self.model.now + delay);
+                let at = self.model.now + secs(*delay);
+                self.cache.flush_at(at);
+                self.model.flush_at(at);
             }
             Op::Advance(seconds) => {
-                self.clock.advance(*seconds);
+                self.clock.advance(secs(*seconds));
                 self.model.advance(*seconds);
             }
             Op::Scan(at_least) => self.scan(*at_least),
@@ -175,11 +184,12 @@ impl Pair {
         }
     }
 
-    /// The moment that an operation's relative expiry stands for.
+    /// What an operation's expiry stands for: moments count from now, and a time to live means
+    /// itself.
     fn moment(&self, expiry: Expiry) -> Expiry {
         match expiry {
-            Expiry::At(seconds) => Expiry::At(self.model.now + seconds),
-            Expiry::Never => Expiry::Never,
+            Expiry::At(seconds) => Expiry::At(self.model.now + secs(seconds.as_secs())),
+            other => other,
         }
     }
 
@@ -202,7 +212,7 @@ impl Pair {
         self.model.max_item_size = if refused { most - HEADER_MAX } else { most };
         self.model.used_fresh = false;
         self.model.fresh = match got {
-            Answer::Stored(Ok(Stored::Done { version, .. })) => *version,
+            Answer::Stored(Ok(Written::Done { version, .. })) => *version,
             Answer::Count { seen, .. } | Answer::Hit { seen, created: true, .. } => seen.version,
             _ => peeked.map_or(0, |seen| seen.version),
         };
@@ -228,7 +238,7 @@ impl Pair {
 
     fn fetch(&mut self, key: usize, how: &Fetch) {
         let moment = |expiry: Option<Expiry>| expiry.map(|expiry| self.moment(expiry));
-        let how = Fetch { touch: moment(how.touch), create: moment(how.create), ..*how };
+        let how = how.touch(moment(how.touch)).create(moment(how.create));
         let mut out = b"before".to_vec();
         let head = |hit: &memcore::Hit, out: &mut Vec<u8>| {
             out.extend_from_slice(&hit.meta.value_len.to_le_bytes());
@@ -248,7 +258,7 @@ impl Pair {
             Fetched::Busy(hit) => {
                 assert!(self.evicts, "the limit of pinned bytes was not reached");
                 assert_eq!(out, b"before");
-                let peek = Fetch { peek: true, ..Fetch::default() };
+                let peek = Fetch::new().peek(true);
                 let again = self.cache.fetch(key_name(key), &peek, &mut out, |_, _| {});
                 if matches!(again, Fetched::Miss(Miss::Expired)) && how.touch.is_some() {
                     // The first look has ended it, so there is no second one.
@@ -256,13 +266,13 @@ impl Pair {
                 }
                 (hit, out.split_off(6))
             }
-            Fetched::Untouched(meta) => panic!("no memory to touch {meta:?}"),
             Fetched::Miss(miss) => {
                 assert_eq!(out, b"before");
                 self.count_miss(how.peek);
                 self.compare(key, &Answer::Miss(miss), |model, key| model.fetch(key, &how));
                 return;
             }
+            other => panic!("no memory to touch it: {other:?}"),
         };
         match hit.created {
             true => self.count_miss(true),
@@ -283,7 +293,7 @@ impl Pair {
         let Some(handle) = self.cache.get_handle(key_name(key)) else {
             self.count_miss(false);
             return self.compare(key, &Answer::Miss(Miss::Absent), |model, key| {
-                model.fetch(key, &Fetch::default())
+                model.fetch(key, &Fetch::new())
             });
         };
         self.hits += 1;
@@ -291,7 +301,7 @@ impl Pair {
         assert_eq!((handle.len(), handle.is_empty()), (value.len(), value.is_empty()));
         let seen = Seen::from(*handle.meta());
         let got = Answer::Hit { seen, value: value.clone(), won: false, created: false };
-        self.compare(key, &got, |model, key| model.fetch(key, &Fetch::default()));
+        self.compare(key, &got, |model, key| model.fetch(key, &Fetch::new()));
         if self.handles.len() < 4 {
             self.handles.push((handle, value));
         }
@@ -313,23 +323,21 @@ impl Pair {
                 false => self.count_miss(false),
             }
             let got = found.remove(&i).unwrap_or(Answer::Miss(Miss::Absent));
-            self.compare(*key, &got, |model, key| model.fetch(key, &Fetch::default()));
+            self.compare(*key, &got, |model, key| model.fetch(key, &Fetch::new()));
         }
     }
 
     /// What a write comes to.
-    fn resolve(&self, key: usize, how: Write) -> Write {
-        Write {
-            expected: self.expected(key, how.expected),
-            create: how.create.map(|expiry| self.moment(expiry)),
-            ..how
-        }
+    fn resolve(&self, key: usize, how: Store) -> Store {
+        how.expected(self.expected(key, how.expected))
+            .create(how.create.map(|expiry| self.moment(expiry)))
     }
 
-    fn store(&mut self, key: usize, value: &[u8], attrs: Attrs, how: Write) {
+    fn store(&mut self, key: usize, value: &[u8], attrs: Attrs, how: Store) {
         let how = self.resolve(key, how);
-        let attrs = Attrs { expiry: self.moment(attrs.expiry), ..attrs };
-        let got = Answer::Stored(self.cache.store(key_name(key), value, attrs, &how));
+        let attrs = attrs.expiry(self.moment(attrs.expiry));
+        let got =
+            Answer::Stored(self.cache.store(key_name(key), value, attrs, &how).map(Written::from));
         self.compare(key, &got, |model, key| model.store(key, value, attrs, &how));
     }
 
@@ -337,7 +345,7 @@ impl Pair {
         if self.open.len() == 3 {
             return;
         }
-        let attrs = Attrs { expiry: self.moment(attrs.expiry), ..attrs };
+        let attrs = attrs.expiry(self.moment(attrs.expiry));
         let place = match self.cache.reserve(key_name(key), value.len(), attrs) {
             Ok(place) => place,
             Err(error) => {
@@ -348,6 +356,7 @@ impl Pair {
                 return;
             }
         };
+        let attrs = attrs.expiry(attrs.expiry.moment(self.model.now).into());
         self.open.push(Open { key, value: value.to_vec(), filled: 0, attrs, place });
     }
 
@@ -368,7 +377,7 @@ impl Pair {
         assert_eq!(open.place.remaining(), open.value.len() - end);
     }
 
-    fn commit(&mut self, which: usize, how: Write) {
+    fn commit(&mut self, which: usize, how: Store) {
         if self.open.is_empty() {
             return;
         }
@@ -376,7 +385,7 @@ impl Pair {
         let key = open.key;
         let how = self.resolve(key, how);
         open.place.write(&open.value[open.filled..]);
-        let failed = open.place.commit(&how);
+        let failed = open.place.commit(&how).map(Written::from);
         if failed == Err(StoreError::OutOfMemory) && self.evicts {
             // It may have run out while other values were arriving.
             return;
@@ -386,14 +395,14 @@ impl Pair {
     }
 
     fn count(&mut self, key: usize, how: Count) {
-        let create = how
-            .create
-            .map(|(value, attrs)| (value, Attrs { expiry: self.moment(attrs.expiry), ..attrs }));
+        let initial =
+            how.initial.map(|(value, attrs)| (value, attrs.expiry(self.moment(attrs.expiry))));
         let touch = how.touch.map(|expiry| self.moment(expiry));
         let expected = self.expected(key, how.expected);
-        let how = Count { expected, create, touch, ..how };
+        let mut how = how.expected(expected).touch(touch);
+        how.initial = initial;
         let got = match self.cache.count(key_name(key), &how) {
-            Ok(Counted::Done { value, meta, created }) => {
+            Ok(Counted::Done { value, meta, created, .. }) => {
                 let was_there = self.model.get(&key_name(key)).is_ok();
                 assert!(created != was_there || self.evicts, "created: {created}");
                 Answer::Count { value, seen: Seen::from(meta).without_use() }
@@ -412,7 +421,7 @@ impl Pair {
 
     fn remove(&mut self, key: usize, how: Remove) {
         let touch = how.touch.map(|expiry| self.moment(expiry));
-        let how = Remove { expected: self.expected(key, how.expected), touch, ..how };
+        let how = how.expected(self.expected(key, how.expected)).touch(touch);
         let got = match self.cache.remove(key_name(key), &how) {
             Ok(Removed::Done(meta)) => Answer::Gone(meta.into()),
             Ok(other) => Answer::NotGone(other),
@@ -509,7 +518,7 @@ impl Pair {
         }
         assert_eq!(seen, Some(item.seen), "key {key}");
         let mut value = Vec::new();
-        let how = Fetch { peek: true, ..Fetch::default() };
+        let how = Fetch::new().peek(true);
         let fetched = self.cache.fetch(&name, &how, &mut value, |_, _| {});
         assert!(matches!(fetched, Fetched::Copied(_)), "{fetched:?}");
         assert!(value == *item.value, "key {key}: a wrong value of {} bytes", value.len());
@@ -543,7 +552,7 @@ impl Pair {
         self.open.clear();
         // A sweep may come back to the same place only some seconds later.
         for seconds in [20, 5, 5] {
-            self.clock.advance(seconds);
+            self.clock.advance(secs(seconds));
             self.model.advance(seconds);
             let finished = (0..100_000).any(|_| !self.cache.maintain(64));
             assert!(finished, "housekeeping comes to an end");

@@ -114,7 +114,7 @@ fn next(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use memcore::{Attrs, Expiry, ManualClock};
+    use memcore::{Attrs, ManualClock, Moment};
 
     use super::*;
     use crate::config::Config;
@@ -122,11 +122,11 @@ mod tests {
 
     #[test]
     fn the_first_sweep_that_somebody_watches_is_told() {
-        let clock = ManualClock::new(1_000);
+        let clock = ManualClock::new(Moment::from_secs(1_000));
         let cache = Cache::builder(16 << 20).clock(clock.clone()).build().unwrap();
-        let attrs = Attrs { expiry: Expiry::At(1_001), ..Attrs::default() };
+        let attrs = Attrs::new().ttl(Duration::from_secs(1));
         cache.set(b"a", b"x", attrs).unwrap();
-        clock.advance(5);
+        clock.advance(Duration::from_secs(5));
         let hub = Hub::new(&Config::default(), Evictions::new());
         hub.attention.store(attention::SYSEVENTS, Ordering::Relaxed);
         let maintenance = Maintenance::start(cache.clone(), Arc::clone(&hub), None).unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use memcore::{Cache, ManualClock};
+use memcore::{Cache, ManualClock, Moment};
 use memproto::binary::{Header, Opcode, REQUEST_MAGIC};
 
 use crate::config::{Binding, Config};
@@ -55,7 +55,8 @@ impl Seat {
 }
 
 fn shared() -> Arc<Shared> {
-    let cache = Cache::builder(16 << 20).clock(ManualClock::new(1_700_000_000)).seed(1);
+    let cache =
+        Cache::builder(16 << 20).clock(ManualClock::new(Moment::from_secs(1_700_000_000))).seed(1);
     Shared::without_threads(cache.build().unwrap(), Config { threads: 1, ..Config::default() })
 }
 

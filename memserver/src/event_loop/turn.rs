@@ -400,7 +400,7 @@ mod tests {
         let cache = memcore::Cache::new(64 << 20).unwrap();
         let shared = Shared::without_threads(cache, Config { threads: 1, ..Config::default() });
         let value = vec![b'x'; SENT_MAX / 2];
-        shared.core.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
+        shared.core.cache.set(b"k", &value, memcore::Attrs::new()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;

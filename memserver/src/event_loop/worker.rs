@@ -117,7 +117,7 @@ impl Worker {
             waiting: Vec::new(),
             stuck: 0,
             uploading: 0,
-            idle_checked: shared.core.cache.now(),
+            idle_checked: shared.core.cache.now().as_secs(),
             shared,
         }
     }
@@ -184,7 +184,7 @@ impl Worker {
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
             let (mut gone, mut watchers) = (Vec::new(), Vec::new());
             let Self { poll, ready, conns, shared, stuck, uploading, waiting: patient, .. } = self;
-            let now = shared.core.cache.now();
+            let now = shared.core.cache.now().as_secs();
             turn.dismiss(conns, shared, |index, conn, state| {
                 conn.last_active = now;
                 *stuck += usize::from(state == State::Blocked);
@@ -214,7 +214,7 @@ impl Worker {
     /// Takes in the connections that were handed over.
     fn welcome(&mut self) {
         let arrivals = std::mem::take(&mut *self.inbox.arrivals.lock());
-        let now = self.shared.core.cache.now();
+        let now = self.shared.core.cache.now().as_secs();
         for (mut socket, binding) in arrivals {
             let index = self.vacant.pop().unwrap_or_else(|| {
                 self.conns.push(None);
@@ -241,7 +241,7 @@ impl Worker {
         if queries.is_empty() {
             return;
         }
-        let now = self.shared.core.cache.now();
+        let now = self.shared.core.cache.now().as_secs();
         // However many ask, the system is asked once for the addresses.
         let known: Vec<_> = self.conns.iter().flatten().map(|conn| conn_info(conn, now)).collect();
         for (query, asker) in queries {
@@ -271,7 +271,7 @@ impl Worker {
             if !(event.is_writable() || event.is_error()) {
                 return;
             }
-            conn.last_active = self.shared.core.cache.now();
+            conn.last_active = self.shared.core.cache.now().as_secs();
             match unblock(&self.poll, index, conn, &self.shared.gauges.workers[self.index]) {
                 Ok(true) => self.stuck -= 1,
                 Ok(false) => return,
@@ -294,7 +294,7 @@ impl Worker {
         if self.poll.registry().deregister(&mut conn.socket).is_ok() {
             let shared = Arc::clone(&self.shared);
             let closed = move || shared.connection_closed();
-            let now = self.shared.core.cache.now();
+            let now = self.shared.core.cache.now().as_secs();
             self.shared.watch.adopt(conn.socket, seat, now, Box::new(closed));
         } else {
             self.shared.connection_closed();
@@ -321,7 +321,7 @@ impl Worker {
     /// Closes connections that have been silent for too long, or that stand in the way.
     fn kick_idle(&mut self) {
         let timeout = self.shared.core.config.idle_timeout;
-        let now = self.shared.core.cache.now();
+        let now = self.shared.core.cache.now().as_secs();
         if now == self.idle_checked || !self.is_watchful() {
             return;
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use memcore::{Cache, ManualClock};
+use memcore::{Cache, ManualClock, Moment};
 
 use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
 use crate::config::{Binding, Config};
@@ -205,7 +205,7 @@ fn a_client_that_reads_nothing_neither_grows_nor_delays() {
 
 /// One worker whose time is in the test's hands.
 fn timeless() -> (Harness, ManualClock) {
-    let clock = ManualClock::new(1_000_000);
+    let clock = ManualClock::new(Moment::from_secs(1_000_000));
     let cache = Cache::builder(64 << 20).clock(clock.clone()).build().unwrap();
     (Harness::serve(Config { threads: 1, ..Config::default() }, cache), clock)
 }
@@ -232,13 +232,13 @@ fn clients_that_read_nothing_get_less_when_they_are_too_many_and_then_have_to_go
     assert!(held <= 128 << 10, "{held} bytes wait for one client");
     // As if there were many more of them.
     let others = backlogs.take_anyway(BACKLOGS);
-    clock.advance(STUCK_MAX / 2);
+    clock.advance(Duration::from_secs((STUCK_MAX / 2).into()));
     let (second, held) = stuck_client(&server);
     assert!(held <= 16 << 10, "{held} bytes wait for one client of many");
     // The first has been stuck for long enough then, and later the second.
-    clock.advance(STUCK_MAX / 2);
+    clock.advance(Duration::from_secs((STUCK_MAX / 2).into()));
     server.settle(1);
-    clock.advance(STUCK_MAX / 2);
+    clock.advance(Duration::from_secs((STUCK_MAX / 2).into()));
     server.settle(0);
     assert_eq!(backlogs.used(), BACKLOGS, "all memory is given back");
     drop((first, second, others));
@@ -259,7 +259,7 @@ fn uploads_that_stall_have_to_go_once_others_find_no_room() {
         assert!(start.elapsed() < WAIT, "values are not received");
         thread::yield_now();
     }
-    clock.advance(STUCK_MAX);
+    clock.advance(Duration::from_secs(STUCK_MAX.into()));
     let mut late = upload();
     late.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
     expect(&mut late, b"SERVER_ERROR out of memory storing object\r\n");
@@ -267,7 +267,7 @@ fn uploads_that_stall_have_to_go_once_others_find_no_room() {
     let start = Instant::now();
     while server.shared.gauges.connections.current.load(Ordering::Acquire) != 1 {
         assert!(start.elapsed() < WAIT, "stalled clients stay");
-        clock.advance(1);
+        clock.advance(Duration::from_secs(1));
         let mut late = upload();
         late.write_all(&[&[b'x'; 100_000], b"\r\n".as_slice()].concat()).unwrap();
         drop(late);

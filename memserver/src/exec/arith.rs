@@ -20,7 +20,7 @@ impl Exec<'_> {
         out: Option<&mut Output>,
     ) {
         let down = verb == ArithVerb::Decr;
-        let how = Count { delta, down, expected: None, version: None, touch: None, create: None };
+        let how = Count::increment(delta).down(down);
         match self.count(key, &how) {
             Ok(Counted::Done { value, .. }) => {
                 if let Some(out) = out {
@@ -28,9 +28,9 @@ impl Exec<'_> {
                 }
             }
             Ok(Counted::NotFound) => say(out, write::NOT_FOUND),
-            Ok(Counted::Exists) => say(out, write::EXISTS),
+            Ok(Counted::VersionMismatch) => say(out, write::EXISTS),
             Err(CountError::NotANumber) => say(out, write::NON_NUMERIC),
-            Err(_) => say(out, OUT_OF_MEMORY),
+            _ => say(out, OUT_OF_MEMORY),
         }
     }
 

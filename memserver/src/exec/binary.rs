@@ -1,7 +1,7 @@
 //! The binary protocol's requests. Storage itself is shared with the other protocols.
 
 use memcore::{
-    Attrs, Count, CountError, Counted, Fetch, Key, Mode, Remove, Removed, StoreError, Stored, Write,
+    Attrs, Count, CountError, Counted, Fetch, Key, Mode, Remove, Removed, Store, StoreError, Stored,
 };
 use memproto::binary::write::{self, ReplyTo};
 use memproto::binary::{Command, Request, Status};
@@ -54,7 +54,7 @@ impl Exec<'_> {
         out: &mut Output,
     ) {
         let touch = touch.map(|exptime| self.expiry(i64::from(exptime)));
-        let how = Fetch { inline_max: INLINE_MAX, touch, ..Fetch::default() };
+        let how = Fetch::new().inline_max(INLINE_MAX).touch(touch);
         let delivered = self.deliver(
             key,
             &how,
@@ -77,7 +77,7 @@ impl Exec<'_> {
     }
 
     fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
-        let how = Remove { expected: expected(request), ..Remove::default() };
+        let how = Remove::new().expected(expected(request));
         if self.is_observed() {
             self.observe_search(key);
         }
@@ -90,7 +90,7 @@ impl Exec<'_> {
             Ok(Removed::Done(_)) if request.quiet => {}
             Ok(Removed::Done(_)) => write::done(out.bytes(), request.to, 0),
             Ok(Removed::NotFound) => refuse(request.to, Status::NotFound, out),
-            Ok(Removed::Exists) => refuse(request.to, Status::Exists, out),
+            Ok(_) => refuse(request.to, Status::Exists, out),
             Err(error) => refuse(request.to, status(error), out),
         }
     }
@@ -99,26 +99,21 @@ impl Exec<'_> {
         let Command::Arith { verb, delta, initial, exptime, .. } = request.command else { return };
         let create = exptime.map(|exptime| {
             let expiry = self.expiry(i64::from(exptime));
-            (initial, Attrs { flags: 0, expiry, marked: false })
+            (initial, Attrs::new().expiry(expiry))
         });
-        let how = Count {
-            delta,
-            down: verb == ArithVerb::Decr,
-            expected: expected(request),
-            version: None,
-            touch: None,
-            create,
-        };
+        let mut how =
+            Count::increment(delta).down(verb == ArithVerb::Decr).expected(expected(request));
+        how.initial = create;
         match self.count(key, &how) {
             Ok(Counted::Done { .. }) if request.quiet => {}
             Ok(Counted::Done { value, meta, .. }) => {
                 write::number(out.bytes(), request.to, value, self.version(meta.version));
             }
             Ok(Counted::NotFound) => refuse(request.to, Status::NotFound, out),
-            Ok(Counted::Exists) => refuse(request.to, Status::Exists, out),
+            Ok(Counted::VersionMismatch) => refuse(request.to, Status::Exists, out),
             Err(CountError::NotANumber) => refuse(request.to, Status::NonNumeric, out),
-            Err(_) => {
-                let created = how.create.is_some();
+            _ => {
+                let created = how.initial.is_some();
                 no_room(
                     request.to,
                     if created { "allocating new item" } else { "incrementing value" },
@@ -181,10 +176,10 @@ impl Exec<'_> {
         let (verb, attrs) = match request.command {
             Command::Store { verb, flags, exptime, .. } => {
                 let expiry = self.expiry(i64::from(exptime));
-                (verb, Attrs { flags, expiry, marked: false })
+                (verb, Attrs::new().flags(flags).expiry(expiry))
             }
-            Command::Extend { verb, .. } => (verb, Attrs::default()),
-            _ => (StoreVerb::Set, Attrs::default()),
+            Command::Extend { verb, .. } => (verb, Attrs::new()),
+            _ => (StoreVerb::Set, Attrs::new()),
         };
         let replaces = mode(verb) == Mode::Set;
         // Items that have no version are stored whatever version is asked for.
@@ -194,7 +189,7 @@ impl Exec<'_> {
             Mode::Add if expected.is_some() => Mode::Set,
             mode => mode,
         };
-        Terms { attrs, write: Write { mode, expected, ..Write::default() }, replaces }
+        Terms { attrs, write: Store::mode(mode).expected(expected), replaces }
     }
 }
 
@@ -207,13 +202,14 @@ pub(super) fn stored(exec: &Exec<'_>, request: &Request<'_>, outcome: &Outcome, 
             }
             return;
         }
-        Ok(Stored::Exists) => Status::Exists,
+        Ok(Stored::VersionMismatch) => Status::Exists,
         Ok(Stored::NotFound) => Status::NotFound,
         Ok(Stored::NotStored) => match request.command {
             Command::Store { verb: StoreVerb::Add, .. } => Status::Exists,
             Command::Store { .. } => Status::NotFound,
             _ => Status::NotStored,
         },
+        Ok(_) => Status::NotStored,
         Err(StoreError::OutOfMemory) => return no_room(request.to, "allocating item", out),
         Err(error) => status(*error),
     };

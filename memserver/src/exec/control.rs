@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use memcore::Moment;
 use memproto::text::write;
 use memproto::{Admin, Args, ParseError, Shutdown};
 
@@ -36,16 +37,16 @@ impl Exec<'_> {
     pub(super) fn flush_after(&self, delay: i64) {
         self.counters.cmd_flush.add(1);
         let cache = &self.shared.core.cache;
-        let now = cache.now();
+        let now = cache.now().as_secs();
         let moment = match delay {
             1..=RELATIVE_MAX => i64::from(now) + delay,
             _ => delay,
         };
         match u32::try_from(moment) {
-            Ok(moment) if moment > now => cache.flush_at(moment),
+            Ok(moment) if moment > now => cache.flush_at(Moment::from_secs(moment)),
             // No item is from before the server was; only a flush that was to come is called off.
             Ok(moment) if delay > 0 && moment <= self.shared.core.started => {
-                cache.flush_at(u32::MAX)
+                cache.flush_at(Moment::MAX)
             }
             _ => cache.flush(),
         }

@@ -1,7 +1,7 @@
 //! The expiries that a meta request gives an item: flags act in their order, so each sees what
 //! those in front of it have set. It must never touch an item.
 
-use memcore::Expiry;
+use memcore::{Expiry, Moment};
 use memproto::meta::MetaRequest;
 
 /// What T and N of one request set.
@@ -14,7 +14,7 @@ pub(super) struct Expiries {
     /// Whether some flag in front of T wants to see the expiry that was there before.
     late: bool,
     /// That expiry, if it has to be known before T acts.
-    before: Option<Expiry>,
+    before: Option<Option<Moment>>,
 }
 
 impl Expiries {
@@ -23,7 +23,7 @@ impl Expiries {
     pub(super) fn new(
         request: &MetaRequest<'_>,
         expiry: impl Fn(i64) -> Expiry,
-        look: impl FnOnce() -> Option<Expiry>,
+        look: impl FnOnce() -> Option<Option<Moment>>,
     ) -> Self {
         let (touch, vivify) = (request.ttl().map(&expiry), request.vivify().map(&expiry));
         let expiries = Self { touch, vivify, created: vivify, late: false, before: None };
@@ -34,7 +34,7 @@ impl Expiries {
     fn in_order(
         mut self,
         request: &MetaRequest<'_>,
-        look: impl FnOnce() -> Option<Expiry>,
+        look: impl FnOnce() -> Option<Option<Moment>>,
     ) -> Self {
         let place = |letter| request.flags.into_iter().position(|flag| flag.letter == letter);
         let Some(at) = place(b'T') else { return self };
@@ -64,8 +64,8 @@ impl Expiries {
 
     /// The expiry in front of the first flag, of an item that was found with `found`.
     #[inline]
-    pub(super) fn start(&self, found: Expiry, created: bool) -> Expiry {
-        if created { Expiry::Never } else { self.before.unwrap_or(found) }
+    pub(super) fn start(&self, found: Option<Moment>, created: bool) -> Expiry {
+        if created { Expiry::Never } else { self.before.unwrap_or(found).into() }
     }
 
     /// The expiry behind a flag.

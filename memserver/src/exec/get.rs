@@ -26,7 +26,7 @@ impl Exec<'_> {
     #[inline]
     pub(super) fn retrieve(&self, run: &Retrieval, batch: &Batch<'_>, out: &mut Output) -> Flow {
         let touch = run.verb.touches().then(|| self.expiry(run.exptime));
-        let how = Fetch { inline_max: INLINE_MAX, touch, ..Fetch::default() };
+        let how = Fetch::new().inline_max(INLINE_MAX).touch(touch);
         for index in run.first..run.end {
             if index > run.first && out.is_full() {
                 return Flow::Full(index);
@@ -92,8 +92,6 @@ impl Exec<'_> {
                 Delivered::Value(hit)
             }
             Fetched::Miss(miss) => Delivered::Miss(miss),
-            // What was asked for as a whole is not done in part.
-            Fetched::Untouched(_) => Delivered::NoRoom,
             Fetched::Pinned(hit, value) => {
                 head(&hit, out.bytes());
                 if wanted(&hit) {
@@ -106,6 +104,8 @@ impl Exec<'_> {
                 Delivered::Value(hit)
             }
             Fetched::Busy(hit) => self.copy(key, hit.meta.value_len, out, head),
+            // What was asked for as a whole is not done in part.
+            _ => Delivered::NoRoom,
         }
     }
 
@@ -124,11 +124,11 @@ impl Exec<'_> {
         }
         // The first look has counted as a use already. A value that has grown since by more than
         // its booking is refused like one that finds no room.
-        let how = Fetch { inline_max: len, peek: true, ..Fetch::default() };
+        let how = Fetch::new().inline_max(len).peek(true);
         match self.shared.core.cache.fetch(key, &how, out.bytes(), head) {
             Fetched::Copied(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
-            Fetched::Pinned(..) | Fetched::Busy(_) | Fetched::Untouched(_) => Delivered::NoRoom,
+            _ => Delivered::NoRoom,
         }
     }
 
@@ -153,9 +153,9 @@ impl Exec<'_> {
             Delivered::Miss(miss) => {
                 self.counters.get_misses.add(1);
                 match miss {
-                    Miss::Absent => {}
                     Miss::Expired => self.counters.get_expired.add(1),
                     Miss::Flushed => self.counters.get_flushed.add(1),
+                    _ => {}
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! The meta commands. Storage itself is shared with the other protocols.
 
+use std::time::Duration;
+
 use memcore::{
-    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Remove, Removed,
-    StoreError, Stored, Write,
+    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Moment, Remove,
+    Removed, Store, StoreError, Stored,
 };
 use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
@@ -60,15 +62,14 @@ impl Exec<'_> {
 
     fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         let expiries = self.expiries(request, key);
-        let how = Fetch {
-            inline_max: INLINE_MAX,
-            peek: request.has(b'u'),
-            touch: expiries.at_once(),
-            lease: true,
-            renew_within: request.recache().map(|left| u32::try_from(left).unwrap_or(0)),
-            create: expiries.created,
-            marked: request.key.base64,
-        };
+        let how = Fetch::new()
+            .inline_max(INLINE_MAX)
+            .peek(request.has(b'u'))
+            .touch(expiries.at_once())
+            .lease(true)
+            .renew_within(request.recache().map(seconds))
+            .create(expiries.created)
+            .marked(request.key.base64);
         // A client that shows that it has this version already gets no value.
         let wanted = |hit: &Hit| request.has(b'v') && request.compare() != Some(hit.meta.version);
         let head = |hit: &Hit, out: &mut Vec<u8>| {
@@ -105,7 +106,7 @@ impl Exec<'_> {
     fn touch_afterwards(&self, key: Key<'_>, expiries: &Expiries) {
         let touch = expiries.afterwards();
         if touch.is_some() {
-            let how = Fetch { inline_max: 0, peek: true, touch, ..Fetch::default() };
+            let how = Fetch::new().inline_max(0).peek(true).touch(touch);
             self.shared.core.cache.fetch(key, &how, &mut Vec::new(), |_, _| ());
         }
     }
@@ -129,8 +130,8 @@ impl Exec<'_> {
                 b'f' => write::flag_u64(out, b'f', u64::from(meta.flags)),
                 b'h' => write::flag_u64(out, b'h', u64::from(meta.fetched)),
                 b'l' => {
-                    let idle = now().saturating_sub(meta.last_access);
-                    write::flag_u64(out, b'l', u64::from(idle));
+                    let idle = now().saturating_since(meta.last_access).as_secs();
+                    write::flag_u64(out, b'l', idle);
                 }
                 b's' => write::flag_u64(out, b's', meta.value_len as u64),
                 b't' => write::flag_i64(out, b't', time_left(expiry, now())),
@@ -154,13 +155,12 @@ impl Exec<'_> {
     fn meta_delete(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         let clear = request.has(b'x');
         let ttl = request.ttl().map(|ttl| self.expiry(ttl));
-        let how = Remove {
-            expected: request.compare(),
-            invalidate: request.has(b'I'),
-            clear,
-            touch: if clear { Some(ttl.unwrap_or(Expiry::Never)) } else { ttl },
-            version: request.version(),
-        };
+        let how = Remove::new()
+            .expected(request.compare())
+            .invalidate(request.has(b'I'))
+            .clear(clear)
+            .touch(if clear { Some(ttl.unwrap_or(Expiry::Never)) } else { ttl })
+            .version(request.version());
         if self.is_observed() {
             self.observe_search(key);
         }
@@ -171,14 +171,14 @@ impl Exec<'_> {
         match removed {
             // memcached books neither an item that stays as a stale one, nor this as a mismatch.
             Ok(Removed::Done(_)) if how.invalidate => {}
-            Ok(Removed::Exists) => self.counters.delete_misses.add(1),
+            Ok(Removed::VersionMismatch) => self.counters.delete_misses.add(1),
             _ => self.count_removal(&removed),
         }
         let code = match removed {
             Ok(Removed::Done(_)) if request.quiet() => return,
             Ok(Removed::Done(_)) => HD,
             Ok(Removed::NotFound) => NF,
-            Ok(Removed::Exists) => EX,
+            Ok(_) => EX,
             Err(error) => return out.put(error_line(error)),
         };
         self.answer(code, request, key.bytes(), out);
@@ -187,35 +187,33 @@ impl Exec<'_> {
     fn meta_arith(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         let expiries = self.expiries(request, key);
         let create = expiries.created.map(|expiry| {
-            (request.initial, Attrs { flags: 0, expiry, marked: request.key.base64 })
+            (request.initial, Attrs::new().expiry(expiry).marked(request.key.base64))
         });
-        let how = Count {
-            delta: request.delta,
-            down: request.arith_mode == ArithMode::Decr,
+        let mut how = Count::increment(request.delta)
+            .down(request.arith_mode == ArithMode::Decr)
             // As in memcached, no item has version 0, and ma takes it for no version.
-            expected: request.compare().filter(|&version| version != 0),
-            version: request.version(),
-            touch: expiries.at_once(),
-            create,
-        };
+            .expected(request.compare().filter(|&version| version != 0))
+            .version(request.version())
+            .touch(expiries.at_once());
+        how.initial = create;
         let counted = self.count(key, &how);
         if let Ok(Counted::Done { created: false, .. }) = counted {
             self.touch_afterwards(key, &expiries);
         }
         let code = match counted {
             Ok(Counted::Done { .. }) if request.quiet() => return,
-            Ok(Counted::Done { value, meta, created }) => {
+            Ok(Counted::Done { value, meta, created, .. }) => {
                 let done = (value, &meta, created);
                 return self.number(request, key.bytes(), done, &expiries, out.bytes());
             }
             Ok(Counted::NotFound) => NF,
-            Ok(Counted::Exists) => EX,
+            Ok(Counted::VersionMismatch) => EX,
             Err(CountError::NotANumber) => return out.put(text::write::NON_NUMERIC),
             Err(CountError::Store(StoreError::OutOfMemory)) => {
                 return out.put(if create.is_some() { NO_ROOM_FOR_NEW } else { OUT_OF_MEMORY });
             }
             Err(CountError::Store(error)) => return out.put(error_line(error)),
-            Err(_) => NS,
+            _ => NS,
         };
         self.answer(code, request, key.bytes(), out);
     }
@@ -264,9 +262,9 @@ impl Exec<'_> {
             out.extend_from_slice(key.bytes());
         }
         out.extend_from_slice(b" exp=");
-        push_i64(out, time_left(meta.expiry, now));
+        push_i64(out, time_left(meta.expiry.into(), now));
         for (label, number) in [
-            (" la=", u64::from(now.saturating_sub(meta.last_access))),
+            (" la=", now.saturating_since(meta.last_access).as_secs()),
             (" cas=", self.version(meta.version)),
         ] {
             out.extend_from_slice(label.as_bytes());
@@ -289,22 +287,19 @@ impl Exec<'_> {
             SetMode::Append => Mode::Append,
             SetMode::Prepend => Mode::Prepend,
         };
-        let attrs = Attrs {
-            flags: request.client_flags,
-            expiry: request.ttl().map_or(Expiry::Never, |ttl| self.expiry(ttl)),
-            marked: request.key.base64,
-        };
+        let attrs = Attrs::new()
+            .flags(request.client_flags)
+            .expiry(request.ttl().map_or(Expiry::Never, |ttl| self.expiry(ttl)))
+            .marked(request.key.base64);
         // What is added to a value is never late, and version 0, which no item has, is no condition
         // for it.
         let extends = matches!(mode, Mode::Append | Mode::Prepend);
         let compare = request.compare();
-        let write = Write {
-            mode,
-            expected: compare.filter(|&version| mode != Mode::Add && !(extends && version == 0)),
-            version: request.version(),
-            allow_stale: request.has(b'I') && !extends && compare != Some(0),
-            create: request.vivify().map(|ttl| self.expiry(ttl)),
-        };
+        let write = Store::mode(mode)
+            .expected(compare.filter(|&version| mode != Mode::Add && !(extends && version == 0)))
+            .version(request.version())
+            .allow_stale(request.has(b'I') && !extends && compare != Some(0))
+            .create(request.vivify().map(|ttl| self.expiry(ttl)));
         Terms { attrs, write, replaces: mode == Mode::Set }
     }
 
@@ -319,10 +314,10 @@ impl Exec<'_> {
         self.counters.cmd_meta.add(1);
         let (code, version, len) = match outcome {
             Ok(Stored::Done { .. }) if request.quiet() => return,
-            Ok(Stored::Done { version, value_len }) => (HD, self.version(*version), *value_len),
-            Ok(Stored::NotStored) => (NS, 0, request.len as usize),
-            Ok(Stored::Exists) => (EX, 0, request.len as usize),
+            Ok(Stored::Done { version, value_len, .. }) => (HD, self.version(*version), *value_len),
+            Ok(Stored::VersionMismatch) => (EX, 0, request.len as usize),
             Ok(Stored::NotFound) => (NF, 0, request.len as usize),
+            Ok(_) => (NS, 0, request.len as usize),
             Err(error) => return out.put(error_line(*error)),
         };
         let out = out.bytes();
@@ -366,9 +361,12 @@ fn echo_key(name: &[u8], encoded: bool, out: &mut Vec<u8>) {
 }
 
 /// Seconds to live, -1 for ever.
-fn time_left(expiry: Expiry, now: u32) -> i64 {
-    match expiry {
-        Expiry::Never => -1,
-        Expiry::At(moment) => i64::from(moment.saturating_sub(now)),
-    }
+fn time_left(expiry: Expiry, now: Moment) -> i64 {
+    let left = |end: Moment| i64::from(end.as_secs().saturating_sub(now.as_secs()));
+    expiry.moment(now).map_or(-1, left)
+}
+
+/// A span that a client has given in seconds; what is out of range is none.
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u32::try_from(seconds).unwrap_or(0).into())
 }

@@ -15,8 +15,9 @@ mod touch;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use memcore::{Expiry, Key};
+use memcore::{Expiry, Key, Moment};
 use memproto::Request;
 use memproto::text::write;
 
@@ -139,11 +140,11 @@ impl<'w> Exec<'w> {
     /// When an item with expiry `exptime`, as sent, ends.
     fn expiry(&self, exptime: i64) -> Expiry {
         let now = self.shared.core.cache.now();
-        match exptime {
-            0 => Expiry::Never,
-            1..=RELATIVE_MAX => Expiry::At(now.saturating_add(exptime as u32)),
-            _ => Expiry::At(u32::try_from(exptime).map_or(now, |moment| moment.max(1))),
-        }
+        Expiry::At(match exptime {
+            0 => return Expiry::Never,
+            1..=RELATIVE_MAX => now + Duration::from_secs(exptime as u64),
+            _ => u32::try_from(exptime).map_or(now, Moment::from_secs),
+        })
     }
 
     /// The version to show.

@@ -2,8 +2,7 @@
 //! the time nobody does, hence all of this is off the paths that matter.
 
 use memcore::{
-    Attrs, Count, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta, Miss, Mode, Removed, StoreError,
-    Stored,
+    Count, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta, Miss, Mode, Removed, StoreError, Stored,
 };
 use memproto::ParseError;
 
@@ -43,11 +42,12 @@ impl Exec<'_> {
     #[inline(never)]
     pub(super) fn observe_search(&self, key: Key<'_>) {
         if self.attends(attention::FETCHERS) {
-            let look = Fetch { inline_max: 0, peek: true, ..Fetch::default() };
+            let look = Fetch::new().inline_max(0).peek(true);
             let found = match self.shared.core.cache.fetch(key, &look, &mut Vec::new(), |_, _| ()) {
                 Fetched::Copied(hit) | Fetched::Pinned(hit, _) | Fetched::Busy(hit) => Ok(hit.meta),
                 Fetched::Untouched(meta) => Ok(meta),
                 Fetched::Miss(miss) => Err(reason(miss)),
+                _ => Err("not_found"),
             };
             self.tell_lookup(key.bytes(), found);
         }
@@ -64,10 +64,10 @@ impl Exec<'_> {
     pub(super) fn observe_count(&self, key: &[u8], how: &Count, counted: &Counted) {
         if self.attends(attention::MUTATIONS)
             && let Counted::Done { meta, created: true, .. } = counted
-            && let Some((_, Attrs { expiry, .. })) = how.create
+            && let Some((_, attrs)) = how.initial
         {
             let (status, command, client) = ("stored", "add", self.client.get());
-            let (ttl, class, len) = (self.seconds(expiry), meta.class, meta.value_len);
+            let (ttl, class, len) = (self.seconds(attrs.expiry), meta.class, meta.value_len);
             let told = Storage { key, status, command, ttl, class, client, len };
             self.shared.watch.storage(self.index, &told);
         }
@@ -75,10 +75,8 @@ impl Exec<'_> {
 
     /// Seconds to live, 0 for ever.
     fn seconds(&self, expiry: Expiry) -> u32 {
-        match expiry {
-            Expiry::Never => 0,
-            Expiry::At(moment) => moment.saturating_sub(self.shared.core.cache.now()),
-        }
+        let now = self.shared.core.cache.now();
+        expiry.moment(now).map_or(0, |end| end.as_secs().saturating_sub(now.as_secs()))
     }
 
     /// A storage request.
@@ -97,9 +95,9 @@ impl Exec<'_> {
         if self.attends(attention::MUTATIONS) {
             let (status, len) = match outcome {
                 Ok(Stored::Done { value_len, .. }) => ("stored", *value_len),
-                Ok(Stored::NotStored) => ("not_stored", head.value_len()),
-                Ok(Stored::Exists) => ("exists", head.value_len()),
+                Ok(Stored::VersionMismatch) => ("exists", head.value_len()),
                 Ok(Stored::NotFound) => ("not_found", head.value_len()),
+                Ok(_) => ("not_stored", head.value_len()),
                 Err(StoreError::TooLarge) => ("too_large", head.value_len()),
                 Err(_) => ("no_memory", head.value_len()),
             };
@@ -178,9 +176,9 @@ impl Exec<'_> {
 /// Why there is no item, in watchers' lines.
 fn reason(miss: Miss) -> &'static str {
     match miss {
-        Miss::Absent => "not_found",
         Miss::Expired => "expired",
         Miss::Flushed => "flushed",
+        _ => "not_found",
     }
 }
 
@@ -190,10 +188,10 @@ fn command(terms: &Terms) -> &'static str {
         return "cas";
     }
     match terms.write.mode {
-        Mode::Set => "set",
         Mode::Add => "add",
         Mode::Replace => "replace",
         Mode::Append => "append",
         Mode::Prepend => "prepend",
+        _ => "set",
     }
 }

@@ -1,7 +1,7 @@
 //! Storage in all protocols: at once when the value is at hand, else through a reservation that
 //! fills as bytes arrive.
 
-use memcore::{Attrs, Key, Mode, StoreError, Stored, Write};
+use memcore::{Attrs, Key, Mode, StoreError, Stored};
 use memproto::limits::MAX_KEY;
 use memproto::text::write;
 use memproto::{Limits, ParseError, Request, Scan, Step, Store, StoreVerb, text};
@@ -17,7 +17,7 @@ pub(super) struct Terms {
     /// What goes with the value.
     pub(super) attrs: Attrs,
     /// Under which conditions.
-    pub(super) write: Write,
+    pub(super) write: memcore::Store,
     /// A refused value must not leave its predecessor behind.
     pub(super) replaces: bool,
 }
@@ -152,9 +152,9 @@ impl Exec<'_> {
 
     #[inline]
     fn text_terms(&self, store: &Store<'_>) -> Terms {
-        let attrs = Attrs { flags: store.flags, expiry: self.expiry(store.exptime), marked: false };
+        let attrs = Attrs::new().flags(store.flags).expiry(self.expiry(store.exptime));
         let expected = (store.verb == StoreVerb::Cas).then_some(store.cas);
-        let write = Write { mode: mode(store.verb), expected, ..Write::default() };
+        let write = memcore::Store::mode(mode(store.verb)).expected(expected);
         Terms { attrs, write, replaces: store.verb == StoreVerb::Set }
     }
 
@@ -205,7 +205,7 @@ impl Exec<'_> {
             let class = || cache.class_of(key.bytes().len(), len, &terms.attrs);
             match outcome {
                 Ok(Stored::Done { .. }) => counters.cas_hits.add(class()),
-                Ok(Stored::Exists) => {
+                Ok(Stored::VersionMismatch) => {
                     // It counts for the item that is there, as in memcached.
                     let there = cache.peek(key).map(|meta| meta.class);
                     counters.cas_badval.add(there.unwrap_or_else(class));
@@ -240,9 +240,9 @@ pub(super) fn error_line(error: StoreError) -> &'static [u8] {
 fn line(outcome: &Outcome) -> &'static [u8] {
     match outcome {
         Ok(Stored::Done { .. }) => write::STORED,
-        Ok(Stored::NotStored) => write::NOT_STORED,
-        Ok(Stored::Exists) => write::EXISTS,
+        Ok(Stored::VersionMismatch) => write::EXISTS,
         Ok(Stored::NotFound) => write::NOT_FOUND,
+        Ok(_) => write::NOT_STORED,
         Err(error) => error_line(*error),
     }
 }

@@ -7,8 +7,9 @@ mod reference;
 mod splits;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use memcore::{Cache, ManualClock};
+use memcore::{Cache, ManualClock, Moment};
 
 use crate::cli::{self, Command};
 use crate::config::Config;
@@ -54,7 +55,7 @@ impl Stage {
             panic!("a server can't be started with {flags:?}")
         };
         let config = Config { threads: 1, ..options.config };
-        let clock = ManualClock::new(NOW);
+        let clock = ManualClock::new(Moment::from_secs(NOW));
         let builder = Cache::builder(config.memory_limit)
             .max_item_size(config.item_size_max)
             .evictions(config.evictions)
@@ -78,7 +79,7 @@ impl Stage {
 
     /// Lets time go by, and the housekeeping that belongs to it.
     pub fn advance(&self, seconds: u32) {
-        self.clock.advance(seconds);
+        self.clock.advance(Duration::from_secs(seconds.into()));
         while self.shared.core.cache.maintain(1 << 10) {}
     }
 }

@@ -1,7 +1,9 @@
 //! The clock of a server's cache. It follows the system's, driven by the maintenance thread, and a
 //! test may stop it or move it ahead.
 
-use memcore::{Clock, ManualClock, SystemClock};
+use std::time::Duration;
+
+use memcore::{Clock, ManualClock, Moment, SystemClock};
 use parking_lot::Mutex;
 
 /// A clock that is set to the system's time at each [`DrivenClock::tick`].
@@ -18,8 +20,7 @@ pub(crate) struct DrivenClock {
 #[derive(Debug, Default)]
 struct Offset {
     paused: bool,
-    /// Seconds.
-    ahead: u32,
+    ahead: Duration,
 }
 
 impl DrivenClock {
@@ -46,14 +47,15 @@ impl DrivenClock {
     /// Moves ahead by `seconds`, paused or not.
     pub(crate) fn advance(&self, seconds: u32) {
         let mut offset = self.offset.lock();
-        offset.ahead = offset.ahead.saturating_add(seconds);
-        self.shown.advance(seconds);
+        let by = Duration::from_secs(seconds.into());
+        offset.ahead += by;
+        self.shown.advance(by);
     }
 
-    fn follow(&self, now: u32) {
+    fn follow(&self, now: Moment) {
         let offset = self.offset.lock();
         if !offset.paused {
-            self.shown.set(now.saturating_add(offset.ahead));
+            self.shown.set(now + offset.ahead);
         }
     }
 }
@@ -64,17 +66,17 @@ mod tests {
 
     #[test]
     fn a_paused_clock_moves_only_by_steps() {
-        let shown = ManualClock::new(100);
+        let shown = ManualClock::new(Moment::from_secs(100));
         let clock = DrivenClock::new(shown.clone());
-        clock.follow(101);
-        assert_eq!(shown.now(), 101);
+        clock.follow(Moment::from_secs(101));
+        assert_eq!(shown.now().as_secs(), 101);
         clock.pause();
-        clock.follow(150);
-        assert_eq!(shown.now(), 101);
+        clock.follow(Moment::from_secs(150));
+        assert_eq!(shown.now().as_secs(), 101);
         clock.advance(10);
-        assert_eq!(shown.now(), 111);
+        assert_eq!(shown.now().as_secs(), 111);
         clock.resume();
-        clock.follow(151);
-        assert_eq!(shown.now(), 161);
+        clock.follow(Moment::from_secs(151));
+        assert_eq!(shown.now().as_secs(), 161);
     }
 }

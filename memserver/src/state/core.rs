@@ -56,7 +56,7 @@ impl Core {
             runtime: Mutex::new(config.runtime),
             verbosity: AtomicU8::new(config.verbosity),
             exact_access: Once::new(),
-            started: cache.now(),
+            started: cache.now().as_secs(),
             cache,
             config,
             listening,

@@ -59,7 +59,7 @@ impl Shared {
 
     /// Notes that a client had to be refused because of memory that other clients hold.
     pub(crate) fn note_shortage(&self) {
-        self.budgets.note_shortage(self.core.cache.now());
+        self.budgets.note_shortage(self.core.cache.now().as_secs());
     }
 
     /// Counts a connection as closed, and makes room for a new one.
@@ -71,7 +71,7 @@ impl Shared {
     /// Asks all workers about their connections, on behalf of worker number `asker`. The answer
     /// holds `permit` until it is read.
     pub(crate) fn query_connections(&self, asker: usize, permit: Permit) -> Arc<ConnQuery> {
-        let now = self.core.cache.now();
+        let now = self.core.cache.now().as_secs();
         let up = now.saturating_sub(self.core.started);
         let listening = self.core.listening.sockets.iter();
         let listening = listening.map(|info| ConnInfo { idle: up, ..info.clone() });

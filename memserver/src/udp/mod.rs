@@ -131,7 +131,7 @@ impl Service {
         let Self { sockets, shared, allowance, .. } = self;
         converse(shared, request, reply_max, |reply| {
             let len = reply.len() + frame::count(reply.len()) * frame::HEADER;
-            if !allowance.take(peer.ip(), len, shared.core.cache.now()) {
+            if !allowance.take(peer.ip(), len, shared.core.cache.now().as_secs()) {
                 return;
             }
             shared.gauges.udp.bytes_written.add(len as u64);
@@ -271,7 +271,7 @@ mod tests {
         let cache = memcore::Cache::builder(256 << 20).max_item_size(16 << 20).build().unwrap();
         let shared = Shared::without_threads(cache, Config { threads: 1, ..Config::default() });
         let value = vec![b'x'; 2 << 20];
-        shared.core.cache.set(b"k", &value, memcore::Attrs::default()).unwrap();
+        shared.core.cache.set(b"k", &value, memcore::Attrs::new()).unwrap();
         let mut replies = Vec::new();
         let info = allocation_counter::measure(|| {
             converse(&shared, b"get k\r\n", REPLY_MAX, |reply| replies.push(reply.to_vec()));

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use memcore::{Expiry, Meta, Removal};
+use memcore::{Meta, Moment, Removal};
 use memproto::key::push_escaped;
 
 use crate::net::socket::Peer;
@@ -98,12 +98,10 @@ pub(super) fn begin(out: &mut Vec<u8>, number: u64) {
 
 pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>) {
     let (meta, now) = (&removal.meta, removal.at);
+    let until = |end: Moment| i64::from(end.as_secs()) - i64::from(now.as_secs());
     let fetched = if meta.fetched { "yes" } else { "no" };
-    let ttl = match meta.expiry {
-        Expiry::Never => -1,
-        Expiry::At(moment) => i64::from(moment) - i64::from(now),
-    };
-    let idle = now.saturating_sub(meta.last_access);
+    let ttl = meta.expiry.map_or(-1, until);
+    let idle = now.saturating_since(meta.last_access).as_secs();
     key(out, "eviction", removal.key);
     let (class, len) = (meta.class, meta.value_len);
     put(out, format_args!(" fetch={fetched} ttl={ttl} la={idle} clsid={class} size={len}"));

@@ -25,7 +25,7 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
 fn process(shared: &Shared, list: &mut List<'_>) {
     let (user, system) = cpu::used();
     let core = &shared.core;
-    let uptime = u64::from(core.cache.now().saturating_sub(core.started));
+    let uptime = u64::from(core.cache.now().as_secs().saturating_sub(core.started));
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seconds = Unit::Seconds;
     list.info("pid", Value::Number(std::process::id().into()), "Number of the process.");

@@ -1,8 +1,8 @@
 //! Walks over all keys: metadump, mgdump and cachedump.
 
-use memcore::{Cache, Cursor, Expiry, Meta};
+use memcore::{Cache, Cursor, Meta};
 use memproto::key::{is_plain, push_base64, push_escaped, push_word};
-use memproto::number::{parse_u32, push_i64, push_u64};
+use memproto::number::{parse_u32, push_u64};
 use memproto::text::write::{END, OK};
 
 use super::STEP;
@@ -139,11 +139,11 @@ fn meta_line(key: &[u8], meta: &Meta, versions: bool, out: &mut Vec<u8>) {
     push_escaped(out, key);
     out.extend_from_slice(b" exp=");
     match meta.expiry {
-        Expiry::Never => out.extend_from_slice(b"-1"),
-        Expiry::At(moment) => push_u64(out, moment.into()),
+        None => out.extend_from_slice(b"-1"),
+        Some(end) => push_u64(out, end.as_secs().into()),
     }
     out.extend_from_slice(b" la=");
-    push_u64(out, meta.last_access.into());
+    push_u64(out, meta.last_access.as_secs().into());
     out.extend_from_slice(b" cas=");
     push_u64(out, if versions { meta.version } else { 0 });
     out.extend_from_slice(if meta.fetched { b" fetch=yes" } else { b" fetch=no" });
@@ -175,11 +175,7 @@ fn item_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b" [");
     push_u64(out, meta.value_len as u64);
     out.extend_from_slice(b" b; ");
-    let expiry = match meta.expiry {
-        Expiry::Never => 0,
-        Expiry::At(moment) => i64::from(moment),
-    };
-    push_i64(out, expiry);
+    push_u64(out, meta.expiry.map_or(0, |end| end.as_secs().into()));
     out.extend_from_slice(b" s]\r\n");
 }
 
