@@ -1,4 +1,4 @@
-//! Differences that are right: ours on purpose, or those of another version of memcached. Each is
+//! Expected differences: intended ones, and those of another version of memcached. Each is
 //! listed in `docs/compatibility.md` or belongs to a version.
 
 use std::ops::RangeInclusive;
@@ -96,7 +96,7 @@ impl Seen<'_> {
         is_far(&self.theirs) && !is_far(&self.ours)
     }
 
-    /// Whether the replies differ in nothing but what may differ on purpose.
+    /// Whether the replies differ only in what is intended to differ.
     fn differ_in_words_only(&self) -> bool {
         let name = self.name();
         let rest = |reply: &[u8]| {
@@ -147,7 +147,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: a key in base64 has 250 bytes at most",
+        reason: "in 1.6.18: a key in base64 has at most 250 bytes before decoding",
         diverges: true,
         applies: |seen| {
             let long = seen.words().nth(1).is_some_and(|key| key.len() > 250);
@@ -155,12 +155,12 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: a connection whose first frame is none is taken for text",
+        reason: "in 1.6.18: a connection whose first frame is invalid is treated as text",
         diverges: true,
         applies: |seen| seen.binary && seen.theirs_is("ERROR"),
     },
     Excuse {
-        reason: "on purpose: memory behind a value is no part of a number",
+        reason: "intended: memory beyond a value is not part of a number",
         diverges: true,
         applies: |seen| {
             let refuses = |text: &[u8]| text.windows(10).any(|bytes| bytes == b"on-numeric");
@@ -168,7 +168,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: a number that grows by a digit stays the same item",
+        reason: "intended: a number that gains a digit stays the same item",
         diverges: false,
         applies: |seen| {
             seen.is("mg me")
@@ -177,7 +177,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: a number that grows by a digit gets its new expiry",
+        reason: "intended: a number that gains a digit gets its new expiry",
         diverges: false,
         applies: |seen| {
             seen.is("mg ma me")
@@ -186,7 +186,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: q of ma hides that a number was created",
+        reason: "intended: q of ma hides that a number was created",
         diverges: true,
         applies: |seen| {
             let done = seen.theirs_is("HD") || seen.theirs_is("VA");
@@ -194,22 +194,22 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: a key that can't stand on a line is returned in base64",
+        reason: "intended: a key that a text line can't contain is returned in base64",
         diverges: false,
         applies: |seen| seen.is("mg me") && seen.has_key_for_no_line() && seen.differ_in_key(),
     },
     Excuse {
-        reason: "on purpose: a key that came in base64 is returned so, whatever became of its item",
+        reason: "intended: a key that came in base64 is returned in base64 after any change",
         diverges: false,
         applies: |seen| seen.is("mg me") && seen.may_be_recreated() && seen.differ_in_key(),
     },
     Excuse {
-        reason: "on purpose: stat conns in the binary protocol, too",
+        reason: "intended: stat conns works in the binary protocol as well",
         diverges: false,
         applies: |seen| seen.binary && seen.request.ends_with(b"conns"),
     },
     Excuse {
-        reason: "in 1.6.18: too many flags, shutdown and the window of automove in other words",
+        reason: "in 1.6.18: too many flags, shutdown and the automove window get other texts",
         diverges: false,
         applies: |seen| {
             seen.theirs_is("CLIENT_ERROR options flags too long")
@@ -218,7 +218,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: administration takes noreply and other last words otherwise",
+        reason: "in 1.6.18: administration treats noreply and other last words differently",
         diverges: false,
         applies: |seen| {
             let last = seen.words().last().unwrap_or_default();
@@ -227,7 +227,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: no line is too long or not, depending on how it is cut",
+        reason: "intended: whether a line is too long does not depend on how it is split",
         diverges: true,
         applies: |seen| {
             let end = seen.request.iter().position(|byte| *byte == b'\n');
@@ -235,17 +235,17 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: what is said last is not lost when the connection ends",
+        reason: "intended: the last replies are not lost when the connection is closed",
         diverges: true,
         applies: |seen| seen.closed && seen.ours.starts_with(&seen.theirs),
     },
     Excuse {
-        reason: "in 1.6.18: gat looks at its time before it looks for keys",
+        reason: "in 1.6.18: gat checks its expiry before it looks for keys",
         diverges: false,
         applies: |seen| seen.is("gat gats") && seen.words().count() < 3,
     },
     Excuse {
-        reason: "in 1.6.18: lengths that contradict each other have no answer",
+        reason: "in 1.6.18: frames with contradictory lengths get no reply",
         diverges: true,
         applies: |seen| {
             let Some(head) = seen.request.first_chunk::<12>() else { return false };
@@ -273,7 +273,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: too few words are ERROR, and noreply is a word",
+        reason: "in 1.6.18: too few words are ERROR, and noreply counts as a word",
         diverges: false,
         applies: |seen| {
             let mute = seen.ours.is_empty() && seen.words().last() == Some(b"noreply");
@@ -302,7 +302,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: md has one answer for all that is wrong with a flag",
+        reason: "in 1.6.18: md has one reply for every kind of wrong flag",
         diverges: false,
         applies: |seen| {
             seen.is("md")
@@ -311,7 +311,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: a mode is one letter, whatever the command",
+        reason: "in 1.6.18: a mode has exactly one letter, for every command",
         diverges: true,
         applies: |seen| {
             let odd = |word: &[u8]| word[0] == b'M' && word.len() != 2;
@@ -319,7 +319,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: other texts for bad numbers of D and J",
+        reason: "in 1.6.18: bad numbers of D and J get other texts",
         diverges: false,
         applies: |seen| {
             seen.theirs_is("CLIENT_ERROR invalid numeric ")
@@ -327,7 +327,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "in 1.6.18: me with a bad key has a bad line",
+        reason: "in 1.6.18: me with a bad key replies bad command line",
         diverges: false,
         applies: |seen| seen.is("me") && seen.ours_is("CLIENT_ERROR error decoding key"),
     },
@@ -337,24 +337,24 @@ const EXCUSES: [Excuse; 34] = [
         applies: |seen| seen.is("ms") && seen.has(b's') && without_size(&seen.ours) == seen.theirs,
     },
     Excuse {
-        reason: "in 1.6.18: an append creates no item",
+        reason: "in 1.6.18: an append does not create an item",
         diverges: true,
         applies: |seen| seen.is("ms") && seen.has(b'N') && seen.theirs_is("NS"),
     },
     Excuse {
-        reason: "in 1.6.18: mg with C has the value all the same",
+        reason: "in 1.6.18: mg with C returns the value regardless",
         diverges: false,
         applies: |seen| {
             seen.is("mg") && seen.has(b'C') && seen.theirs_is("VA") && seen.ours_is("HD")
         },
     },
     Excuse {
-        reason: "on purpose: a key that is too long gets one error line",
+        reason: "intended: a key that is too long gets one error line",
         diverges: false,
         applies: |seen| seen.theirs == [BAD_LINE, "\r\n"].concat().as_bytes(),
     },
     Excuse {
-        reason: "on purpose: too large an addition to a value is said to be that",
+        reason: "intended: an append beyond the item size is reported as too large",
         diverges: false,
         applies: |seen| {
             let is = |reply: &[u8], status: u8| reply.get(6..8) == Some(&[0, status]);
@@ -365,7 +365,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: time to live is never negative",
+        reason: "intended: a time to live is never negative",
         diverges: false,
         applies: |seen| {
             seen.is("mg ma")
@@ -374,7 +374,7 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: the body of an unknown frame is skipped once",
+        reason: "intended: the body of an unknown frame is skipped once",
         diverges: true,
         applies: |seen| {
             let opcode = seen.request.get(1).copied().unwrap_or(0);
@@ -382,12 +382,12 @@ const EXCUSES: [Excuse; 34] = [
         },
     },
     Excuse {
-        reason: "on purpose: key, marks and time to live of one reply as said above",
+        reason: "intended: key, marks and time to live of one reply, as listed above",
         diverges: false,
         applies: |seen| seen.differ_in_words_only(),
     },
     Excuse {
-        reason: "on purpose: client flags beyond 32 bits are refused",
+        reason: "intended: client flags beyond 32 bits are refused",
         diverges: true,
         applies: |seen| seen.ours_is(BAD_LINE) && seen.words().any(|word| word == b"4294967296"),
     },
