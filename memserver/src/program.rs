@@ -14,9 +14,10 @@ use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
 use crate::cli::{self, Command, Exit, Options, Process, Refusal};
 use crate::config::Config;
 use crate::net::listener::{self, Listener};
-use crate::os::cgroup;
-use crate::os::log;
-use crate::os::sys::{self, Signals, TemporaryFile, User};
+use crate::os::files::{self, TemporaryFile};
+use crate::os::signals::Signals;
+use crate::os::user::{self, User};
+use crate::os::{cgroup, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
 use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
@@ -58,13 +59,13 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<(), Refusal> {
 fn serve(options: Options) -> Result<(), Refusal> {
     let Options { mut config, process, mut warnings, .. } = options;
     warnings.extend(fit_connections(&mut config));
-    if config.large_pages && !sys::grants_large_pages() {
+    if config.large_pages && !limits::grants_large_pages() {
         warnings.push("-L has no effect: the system grants no large pages".to_owned());
     }
     warnings.iter().for_each(|warning| log::line(format_args!("WARNING: {warning}")));
     // The first thing, so that a stop while starting is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
-    let identity = identity(process.user.as_deref(), sys::is_root(), User::find)?;
+    let identity = identity(process.user.as_deref(), user::is_root(), User::find)?;
     let clock = ManualClock::new(SystemClock::new().now());
     let evictions = Evictions::new();
     // What may fail comes before a socket file is left behind.
@@ -80,9 +81,9 @@ fn serve(options: Options) -> Result<(), Refusal> {
     let server = Server::start(cache, config, sockets, hooks);
     let server = server.map_err(|error| Refusal::system(error.to_string()))?;
     if process.lock_memory
-        && let Err(error) = sys::lock_memory()
+        && let Err(error) = limits::lock_memory()
     {
-        let reason = sys::reason(&error);
+        let reason = reason(&error);
         log::line(format_args!("WARNING: -k has no effect: can't lock memory: {reason}"));
     }
     let _pid_file = process.pid_file.as_deref().and_then(write_pid);
@@ -93,7 +94,7 @@ fn serve(options: Options) -> Result<(), Refusal> {
 fn fit_connections(config: &mut Config) -> Option<String> {
     let wanted = config.max_connections;
     let own = config.own_descriptors();
-    let allowed = sys::raise_descriptors((wanted + own) as u64);
+    let allowed = limits::raise_descriptors((wanted + own) as u64);
     let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
     if allowed >= wanted + own {
         return None;
@@ -139,7 +140,7 @@ fn open_as(user: Option<&User>, config: &Config, process: &Process) -> Result<So
     };
     let Some(user) = user else { return open() };
     if process.lock_memory {
-        sys::allow_locked_memory();
+        limits::allow_locked_memory();
     }
     if config.unix_socket.is_some() {
         assume(user, process)?;
@@ -153,7 +154,7 @@ fn open_as(user: Option<&User>, config: &Config, process: &Process) -> Result<So
 fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
     let User { name, uid, .. } = user;
     user.assume().map_err(|error| {
-        let reason = sys::reason(&error);
+        let reason = reason(&error);
         Refusal::system(format!("can't become user {name} ({uid}): {reason}; -u root keeps root"))
     })?;
     if process.user.is_none() {
@@ -182,7 +183,7 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
 /// limit in any case, as the machine or the container may be given more. Not at all where address
 /// space is scarce: threads and buffers need some of it as well.
 fn room_to_grow(limit: usize) -> usize {
-    if !sys::address_space_is_free() {
+    if !limits::address_space_is_free() {
         return limit;
     }
     let machine = cgroup::machine_memory().and_then(|bytes| usize::try_from(bytes).ok());
@@ -207,7 +208,7 @@ fn write_ports(path: &Path, sockets: &Sockets) -> io::Result<()> {
         // Writing to a string can't fail.
         let _ = writeln!(text, "{kind} {family}: {}", address.port());
     }
-    sys::replace(path, &text)
+    files::replace(path, &text)
 }
 
 /// Writes the process number. A server that has given its rights up often can't, and as with
@@ -215,14 +216,14 @@ fn write_ports(path: &Path, sockets: &Sockets) -> io::Result<()> {
 fn write_pid(path: &Path) -> Option<TemporaryFile> {
     TemporaryFile::with_pid(path)
         .inspect_err(|error| {
-            let (path, reason) = (path.display(), sys::reason(error));
+            let (path, reason) = (path.display(), reason(error));
             log::line(format_args!("WARNING: -P has no effect: can't write {path}: {reason}"));
         })
         .ok()
 }
 
 fn system(what: &str, error: &io::Error) -> Refusal {
-    Refusal::system(format!("can't {what}: {}", sys::reason(error)))
+    Refusal::system(format!("can't {what}: {}", reason(error)))
 }
 
 #[cfg(test)]

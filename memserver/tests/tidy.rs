@@ -24,7 +24,7 @@ const EVENTS: [&str; 9] = [
     "memserver/src/event_loop/conn.rs",
     "memserver/src/net/listener.rs",
     "memserver/src/net/socket.rs",
-    "memserver/src/os/sys.rs",
+    "memserver/src/os/signals.rs",
     "memserver/src/udp/mod.rs",
     "memserver/src/watch/logger.rs",
     "memserver/src/event_loop/worker.rs",

@@ -14,7 +14,7 @@ use crate::event_loop::worker::WorkerHandle;
 use crate::net::listener::Listener;
 use crate::net::socket::Socket;
 use crate::os::log;
-use crate::os::sys::{Signal, Signals};
+use crate::os::signals::{Signal, Signals};
 use crate::state::gauges::Connections;
 use crate::state::shared::Shared;
 

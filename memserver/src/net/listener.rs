@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Type};
 
 use crate::config::{Binding, Config, Listen, Port};
 use crate::net::socket::{self, Socket};
-use crate::os::sys::reason;
+use crate::os::reason;
 
 /// How often another free port is tried if the first is taken in the other address family.
 const EPHEMERAL_TRIES: usize = 16;

@@ -1,8 +1,10 @@
 //! `stats detail`: requests by key prefix, counted while somebody has switched that on. It must
 //! never grow without bound, whatever keys clients think of.
 
-use std::collections::HashMap;
+use std::hash::RandomState;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use memproto::key::push_word;
 use memproto::number::push_u64;
 use parking_lot::Mutex;
@@ -15,7 +17,8 @@ const PREFIXES_MAX: usize = 65_536;
 pub(crate) struct Prefixes {
     /// What ends a prefix.
     separator: u8,
-    counts: Mutex<HashMap<Box<[u8]>, Counts>>,
+    /// Hashed with a secret, since clients choose the keys.
+    counts: Mutex<HashMap<Box<[u8]>, Counts, RandomState>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,13 +55,12 @@ impl Prefixes {
         let Some(end) = key.iter().position(|&byte| byte == self.separator) else { return };
         let prefix = &key[..end];
         let mut all = self.counts.lock();
-        if !all.contains_key(prefix) {
-            if all.len() >= PREFIXES_MAX {
-                return;
-            }
-            all.insert(prefix.into(), Counts::default());
-        }
-        let Some(counts) = all.get_mut(prefix) else { return };
+        let is_full = all.len() >= PREFIXES_MAX;
+        let counts = match all.entry_ref(prefix) {
+            EntryRef::Occupied(counted) => counted.into_mut(),
+            EntryRef::Vacant(_) if is_full => return,
+            EntryRef::Vacant(new) => new.insert_with_key(prefix.into(), Counts::default()),
+        };
         match what {
             Use::Miss => counts.gets += 1,
             Use::Hit => {

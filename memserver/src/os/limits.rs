@@ -1,0 +1,65 @@
+//! Limits of the process, and how the system hands out memory.
+
+use std::fs;
+use std::io;
+
+use rustix::mm::MlockAllFlags;
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::CapabilitySet;
+
+/// Raises the limit of descriptors towards `wanted`; returns how many there can be.
+pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let enough = |bound: Option<u64>| bound.is_none_or(|bound| bound >= wanted);
+    if enough(limit.current) {
+        return wanted;
+    }
+    let hard = if enough(limit.maximum) { limit.maximum } else { Some(wanted) };
+    let raised = Rlimit { current: Some(wanted), maximum: hard };
+    if rustix::process::setrlimit(Resource::Nofile, raised).is_ok() {
+        return wanted;
+    }
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let _ = rustix::process::setrlimit(Resource::Nofile, most);
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(wanted).min(wanted)
+}
+
+/// Lets the process lock as much memory as it wants, if it has the rights to decide that, also
+/// after it gives them up.
+pub(crate) fn allow_locked_memory() {
+    let unlimited = Rlimit { current: None, maximum: None };
+    // Without the rights `lock_memory` will say so.
+    let _ = rustix::process::setrlimit(Resource::Memlock, unlimited);
+}
+
+/// Keeps memory out of swap, each page from its first use on: what is reserved and not used
+/// stays unused.
+///
+/// # Errors
+/// Missing privileges. A limit that is only large is refused as well: the system would answer it
+/// by denying memory later, when it is reached.
+pub(crate) fn lock_memory() -> io::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Memlock).current;
+    let capable = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+    if limit.is_some() && !capable {
+        let message = "the limit of locked memory is not unlimited (ulimit -l)";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    Ok(rustix::mm::mlockall(flags)?)
+}
+
+/// Whether memory that is reserved costs nothing before it is used: neither a bound of the process
+/// (`ulimit -v`) nor the system's own count of promises (`vm.overcommit_memory=2`) includes it.
+pub(crate) fn address_space_is_free() -> bool {
+    let counted = fs::read_to_string("/proc/sys/vm/overcommit_memory");
+    let counted = counted.is_ok_and(|mode| mode.trim() == "2");
+    !counted && rustix::process::getrlimit(Resource::As).current.is_none()
+}
+
+/// Whether the system gives large pages to whoever asks for them.
+pub(crate) fn grants_large_pages() -> bool {
+    let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    modes.is_ok_and(|modes| !modes.contains("[never]"))
+}
