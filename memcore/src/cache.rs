@@ -65,14 +65,14 @@ impl Cache {
     #[inline]
     #[must_use]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
-        Key { bytes, hash: self.0.hash(bytes) }
+        Key { bytes, hash: self.0.hot.hash(bytes) }
     }
 
     /// Stage 1 of a batch: brings the index lines of the keys into the processor's cache.
     #[inline]
     pub fn prefetch_index(&self, keys: &[Key<'_>]) {
         for key in keys {
-            self.0.index.prefetch(self.0.index.position(key.hash));
+            self.0.index.prefetch(self.0.position(key));
         }
     }
 
@@ -259,13 +259,13 @@ impl Cache {
 
     /// Makes everything stored so far invisible, now.
     pub fn flush(&self) {
-        self.0.flush_now();
+        self.0.hot.flush_now();
     }
 
     /// Makes everything stored before second `at` invisible at that second; replaces an earlier
     /// plan.
     pub fn flush_at(&self, at: Moment) {
-        self.0.flush_at(at.as_secs());
+        self.0.hot.flush_at(at.as_secs());
     }
 
     /// A weakly consistent walk: visits at least the next `at_least` items, if there are as many,
@@ -316,7 +316,7 @@ impl Cache {
 
     /// From now on `last_access` is kept to the second.
     pub fn track_access_exactly(&self) {
-        self.0.track_access_exactly();
+        self.0.hot.track_access_exactly();
     }
 
     /// The largest item in bytes, header and key included. It shrinks with the limit, of which it

@@ -5,7 +5,7 @@
 //! counted up and down and may be negative in a single stripe. A reset only notes where the
 //! counters stand, as nobody but their thread may write to them.
 
-use crate::memory::sync::{AtomicU64, Mutex, Ordering};
+use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::memory::thread;
 use crate::space::segments::CLASSES;
 
@@ -63,7 +63,7 @@ pub(crate) struct Counters {
     /// The sums at the last reset.
     reset: Mutex<Box<Sums>>,
     /// Seconds between last access and eviction of the item evicted last, per class.
-    pub(crate) evicted_age: [AtomicU64; CLASSES],
+    evicted_age: [AtomicU32; CLASSES],
 }
 
 /// A thread's counters of a class.
@@ -86,7 +86,7 @@ impl Counters {
         Self {
             stripes: Box::new(std::array::from_fn(|_| Stripe(std::array::from_fn(|_| zeroes())))),
             reset: Mutex::new(Box::default()),
-            evicted_age: std::array::from_fn(|_| AtomicU64::new(0)),
+            evicted_age: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
 
@@ -102,6 +102,16 @@ impl Counters {
         let stripe = stripe();
         let Stripe(counts) = &self.stripes[stripe];
         Counts { counts: &counts[usize::from(class)], is_shared: stripe >= OWN }
+    }
+
+    /// An item of `class` was evicted `idle` seconds after its last access.
+    pub(crate) fn set_evicted_age(&self, class: u8, idle: u32) {
+        self.evicted_age[usize::from(class)].store(idle, Ordering::Relaxed);
+    }
+
+    /// Seconds between last access and eviction of the item of `class` evicted last.
+    pub(crate) fn evicted_age(&self, class: u8) -> u32 {
+        self.evicted_age[usize::from(class)].load(Ordering::Relaxed)
     }
 
     /// Gauges, and what was counted since the last reset.

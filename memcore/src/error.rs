@@ -48,6 +48,9 @@ pub enum StoreError {
     /// Nothing can be evicted: evictions are switched off, or everything is pinned.
     #[error("out of memory")]
     OutOfMemory,
+    /// The cache met a state that it should never reach: a defect. Nothing was stored.
+    #[error("internal error")]
+    Internal,
     /// Keys have 1 to 250 bytes.
     #[error("a key has 1 to 250 bytes")]
     BadKey,

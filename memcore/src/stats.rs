@@ -111,16 +111,16 @@ impl Engine {
         total.misses_expired = count(Event::MissesExpired);
         total.misses_flushed = count(Event::MissesFlushed);
         total.too_large = count(Event::TooLarge);
-        let gauge = self.pool.gauge();
+        let gauge = self.space.pool.gauge();
         let (index_bytes, index_slots) = self.index.size();
         Stats {
             limit: gauge.limit,
             used: gauge.used,
             index_bytes,
             index_slots,
-            segment_size: self.table.segment_bytes(),
+            segment_size: self.space.table().segment_bytes(),
             free_segments: gauge.free,
-            pinned_bytes: self.pinned.load(Ordering::Relaxed),
+            pinned_bytes: self.space.pins.bytes(),
             total,
             classes,
         }
@@ -129,7 +129,6 @@ impl Engine {
     fn class(&self, sums: &Sums, class: u8) -> ClassStats {
         let count = |event| sums.of(class, event);
         let most = CLASS_MAX.get(usize::from(class)).copied();
-        let age = self.counters.evicted_age[usize::from(class)].load(Ordering::Relaxed);
         ClassStats {
             item_max: most.unwrap_or(usize::MAX).min(self.item_max()),
             items: count(Event::ItemsSmall) + count(Event::ItemsMain),
@@ -142,7 +141,7 @@ impl Engine {
             evicted_unfetched: count(Event::EvictedUnfetched),
             evicted_expiring: count(Event::EvictedExpiring),
             evicted_active: count(Event::EvictedActive),
-            evicted_age: age as u32,
+            evicted_age: self.counters.evicted_age(class),
             expired: count(Event::Expired),
             expired_unfetched: count(Event::ExpiredUnfetched),
             expired_swept: count(Event::ExpiredSwept),
@@ -160,15 +159,15 @@ impl Engine {
 
     /// Adds up what the segment table knows.
     fn add_segments(&self, classes: &mut [ClassStats]) {
-        let now = self.clock_now();
-        for id in 1..self.pool.bound() {
-            let place = self.table.place(id);
+        let now = self.hot.clock_now();
+        for id in 1..self.space.pool.bound() {
+            let place = self.space.table().place(id);
             if place.phase == Phase::Free {
                 continue;
             }
             let class = &mut classes[usize::from(place.log.class)];
             class.segments += 1;
-            let age = now.saturating_sub(self.table.opened(id).load(Ordering::Relaxed));
+            let age = now.saturating_sub(self.space.table().row(id).opened.load(Ordering::Relaxed));
             let oldest = match place.log.queue {
                 Queue::Small => &mut class.age_small,
                 Queue::Main => &mut class.age_main,

@@ -10,7 +10,8 @@ use crate::counters::Counters;
 use crate::engine::{Engine, Settings};
 use crate::index::{Index, LOC_MAX};
 use crate::memory::region::Region;
-use crate::space::append::Logs;
+use crate::space::Space;
+use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
 use crate::space::segments::{ROW_BYTES, Segments};
 
@@ -54,28 +55,15 @@ impl Engine {
             }
         };
         let (memory, table, index) = parts;
-        let pool = Pool::new(builder.limit, sizes.fixed(), sizes.segments(), sizes.segment_bytes);
+        let pool = Pool::new(memory, table, sizes.segments(), builder.limit, sizes.fixed());
+        let space = Space::new(pool, builder.pin_limit);
         let settings = Settings {
             max_item_size: builder.max_item_size,
             evictions: builder.evictions,
-            pin_limit: builder.pin_limit,
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };
-        Ok(Self::new(builder, settings, seed, memory, table, pool, index))
-    }
-
-    /// Changes the limit.
-    pub(crate) fn set_limit(&self, limit: usize) -> Result<(), ConfigError> {
-        let Settings { limit_most: most, limit_least: least, .. } = self.settings;
-        if limit < least {
-            return Err(ConfigError::LimitTooSmall { limit, least });
-        }
-        if limit > most {
-            return Err(ConfigError::LimitTooLarge { limit, most });
-        }
-        self.apply_limit(limit);
-        Ok(())
+        Ok(Self::new(builder, settings, seed, space, index))
     }
 }
 
@@ -120,7 +108,7 @@ impl Sizes {
     /// Bytes that are taken for good.
     fn fixed(&self) -> usize {
         let index = Index::bytes_min(self.shards, self.huge_pages);
-        index + Counters::BYTES + Logs::BYTES + size_of::<Engine>()
+        index + Counters::BYTES + LOGS_BYTES + size_of::<Engine>()
     }
 
     /// The least limit that works.

@@ -35,7 +35,7 @@ pub(super) struct Age {
 
 impl Index {
     /// Remembers that a key was evicted.
-    pub(crate) fn remember(&self, position: Position, lock: &mut Guard<'_>) {
+    pub(crate) fn insert_ghost(&self, position: Position, lock: &mut Guard<'_>) {
         lock.ghosts.count += 1;
         if lock.ghosts.count * TICKS_MAX > lock.items {
             lock.ghosts.count = 0;
@@ -47,7 +47,7 @@ impl Index {
     }
 
     /// Whether the key was evicted lately; it is forgotten now.
-    pub(crate) fn recall(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
+    pub(crate) fn take_ghost(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
         let ghosts = self.ghosts(self.home(position).group);
         // All but the tick.
         let wanted = BOTH * u64::from((position.at & TAG_MASK) << 4 | 1);

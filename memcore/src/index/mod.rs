@@ -111,16 +111,21 @@ pub(crate) struct Position {
 
 /// A slot's number, and what it held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub(crate) struct SlotRef {
     slot: usize,
     word: u64,
 }
 
-impl Spot {
+impl SlotRef {
     /// The address of the item that the slot leads to.
     #[inline(always)]
     pub(crate) fn loc(self) -> Loc {
         loc_of(self.word)
+    }
+
+    /// The same slot after it was led to another address.
+    pub(crate) fn with_loc(self, loc: Loc) -> Self {
+        Self { word: word_leading_to(self.word, loc), ..self }
     }
 }
 
@@ -204,7 +209,7 @@ impl Index {
     pub(crate) fn search<T>(
         &self,
         position: Position,
-        mut check: impl FnMut(Spot) -> ControlFlow<T, Certainty>,
+        mut check: impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> Result<Option<T>, NeedsLock> {
         const ATTEMPTS: u32 = 32;
         let mapping = self.mapping(position);
@@ -235,7 +240,7 @@ impl Index {
         &self,
         position: Position,
         mapping: &Mapping,
-        check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
+        check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
         let home = self.home_in(position.shard, mapping.group(position.at), position.at);
         let spills = self.is_marked(stray_mark(home.line, position.at));
@@ -258,7 +263,7 @@ impl Index {
         &self,
         line: usize,
         position: Position,
-        check: &mut impl FnMut(Spot) -> ControlFlow<T, Certainty>,
+        check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
         let cells = self.line(line);
         let mut candidates = slots_that(cells, |word| has_tag(word, position.at));
@@ -266,7 +271,7 @@ impl Index {
             let word = cells[slot].load(Ordering::Acquire);
             // A slot that holds another key now did not hold this one for a moment at least.
             if matches(word, position.at)
-                && let Certainty::Changed = check(Spot { slot: line + slot, word })?
+                && let Certainty::Changed = check(SlotRef { slot: line + slot, word })?
             {
                 return ControlFlow::Continue(Certainty::Changed);
             }
@@ -288,8 +293,8 @@ impl Index {
         &self,
         position: Position,
         lock: &Guard<'_>,
-        mut is_it: impl FnMut(Spot) -> bool,
-    ) -> Option<Spot> {
+        mut is_it: impl FnMut(SlotRef) -> bool,
+    ) -> Option<SlotRef> {
         let mut check = |spot| match is_it(spot) {
             true => ControlFlow::Break(spot),
             false => ControlFlow::Continue(Certainty::Stable),
@@ -304,7 +309,7 @@ impl Index {
     /// Whether the slot still holds what it held. One in the stash does as long as the lock is
     /// held under which it was found; without it, nobody knows.
     #[inline(always)]
-    pub(crate) fn is_unchanged(&self, spot: Spot) -> bool {
+    pub(crate) fn is_unchanged(&self, spot: SlotRef) -> bool {
         if spot.slot >= STASH {
             return false;
         }
@@ -326,18 +331,23 @@ impl Index {
 
     /// The key's slot that leads to `loc`. The shard is locked.
     #[inline]
-    pub(crate) fn find_loc(&self, position: Position, loc: Loc, lock: &Guard<'_>) -> Option<Spot> {
+    pub(crate) fn find_loc(
+        &self,
+        position: Position,
+        loc: Loc,
+        lock: &Guard<'_>,
+    ) -> Option<SlotRef> {
         self.search_locked(position, lock, |spot| spot.loc() == loc)
     }
 
     /// Leads the slot to another address. The shard is locked.
-    pub(crate) fn redirect(&self, spot: Spot, loc: Loc, lock: &mut Guard<'_>) {
+    pub(crate) fn redirect(&self, spot: SlotRef, loc: Loc, lock: &mut Guard<'_>) {
         if let Some(place) = spot.slot.checked_sub(STASH) {
             return lock.stash.redirect(place, loc);
         }
         let cell = self.slots.at(spot.slot);
         let word = cell.load(Ordering::Relaxed);
-        cell.store(word & !((LOC_MAX - 1) << 1) | loc << 1, Ordering::Release);
+        cell.store(word_leading_to(word, loc), Ordering::Release);
     }
 
     /// Enters a key. The shard is locked.
@@ -401,7 +411,7 @@ impl Index {
     }
 
     /// Removes a slot of this key. The shard is locked.
-    pub(crate) fn remove(&self, position: Position, spot: Spot, lock: &mut Guard<'_>) {
+    pub(crate) fn remove(&self, position: Position, spot: SlotRef, lock: &mut Guard<'_>) {
         lock.items -= 1;
         if let Some(place) = spot.slot.checked_sub(STASH) {
             lock.stash.remove(place);
@@ -418,16 +428,16 @@ impl Index {
     }
 
     /// Items that a full group could give up for this key: those of the home line.
-    pub(crate) fn neighbours(&self, position: Position, _lock: &Guard<'_>) -> [Spot; LINE] {
+    pub(crate) fn neighbours(&self, position: Position, _lock: &Guard<'_>) -> [SlotRef; LINE] {
         let line = self.home(position).line;
         std::array::from_fn(|i| {
             let word = self.slots.at(line + i).load(Ordering::Relaxed);
-            Spot { slot: line + i, word }
+            SlotRef { slot: line + i, word }
         })
     }
 
     /// The position of an item in the same group as `position`.
-    pub(crate) fn position_of(&self, spot: Spot, position: Position) -> Position {
+    pub(crate) fn position_of(&self, spot: SlotRef, position: Position) -> Position {
         let group = self.mapping(position).group(position.at);
         Position { shard: position.shard, at: group.position(tag_of(spot.word)) }
     }
@@ -519,10 +529,12 @@ pub(crate) enum Certainty {
 
 impl ShardState {
     /// The places in the stash that hold this very position.
-    fn stashed(&self, position: Position) -> impl Iterator<Item = Spot> {
+    fn stashed(&self, position: Position) -> impl Iterator<Item = SlotRef> {
         let places = self.stash.of(position.at);
-        places
-            .map(move |(place, loc)| Spot { slot: STASH + place, word: word_of(position.at, loc) })
+        places.map(move |(place, loc)| SlotRef {
+            slot: STASH + place,
+            word: word_of(position.at, loc),
+        })
     }
 }
 
@@ -637,6 +649,11 @@ fn fill(cell: &AtomicU64, word: u64) {
 
 fn word_of(position: u32, loc: Loc) -> u64 {
     u64::from(position & TAG_MASK) << TAG_SHIFT | loc << 1
+}
+
+/// The word of a slot after it was led to another address.
+fn word_leading_to(word: u64, loc: Loc) -> u64 {
+    word & !((LOC_MAX - 1) << 1) | loc << 1
 }
 
 fn tag_of(word: u64) -> u32 {

@@ -160,12 +160,12 @@ fn ghosts_are_recalled_once_and_the_oldest_is_forgotten() {
     let mut lock = index.lock(position(0));
     lock.items = 1000;
     for &at in &all {
-        index.remember(position(at), &mut lock);
+        index.insert_ghost(position(at), &mut lock);
     }
-    assert!(!index.recall(position(all[0]), &mut lock));
-    assert!(index.recall(position(all[1]), &mut lock));
-    assert!(!index.recall(position(all[1]), &mut lock));
-    assert!(index.recall(position(all[16]), &mut lock));
+    assert!(!index.take_ghost(position(all[0]), &mut lock));
+    assert!(index.take_ghost(position(all[1]), &mut lock));
+    assert!(!index.take_ghost(position(all[1]), &mut lock));
+    assert!(index.take_ghost(position(all[16]), &mut lock));
 }
 
 #[test]
@@ -174,11 +174,11 @@ fn ghosts_are_forgotten_when_as_many_others_came_as_there_are_items() {
     let mut lock = index.lock(Position { shard: 0, at: 0 });
     lock.items = 100;
     let position = |i: u32| Position { shard: 0, at: i.wrapping_mul(0x9e37_79b9) };
-    (0..60).for_each(|i| index.remember(position(i), &mut lock));
-    assert!(index.recall(position(0), &mut lock));
-    (60..200).for_each(|i| index.remember(position(i), &mut lock));
-    assert!((1..60).all(|i| !index.recall(position(i), &mut lock)));
-    assert!(index.recall(position(150), &mut lock));
+    (0..60).for_each(|i| index.insert_ghost(position(i), &mut lock));
+    assert!(index.take_ghost(position(0), &mut lock));
+    (60..200).for_each(|i| index.insert_ghost(position(i), &mut lock));
+    assert!((1..60).all(|i| !index.take_ghost(position(i), &mut lock)));
+    assert!(index.take_ghost(position(150), &mut lock));
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 pub(crate) mod bytes;
 pub(crate) mod region;
+pub(crate) mod row;
 pub(crate) mod sync;
 pub(crate) mod thread;

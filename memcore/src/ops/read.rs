@@ -1,29 +1,46 @@
 //! Reading: lookups without locks, and those that change something besides.
 
-use crate::engine::{Engine, Item, Part};
-use crate::index::{NeedsLock, Spot};
-use crate::memory::sync::Ordering;
-use crate::ops::handle::Handle;
-use crate::ops::write::{Draft, expiry_field};
-use crate::space::append::NeedsRoom;
-use crate::space::layout::{Header, State};
-use crate::space::segments::Pieces;
-use crate::{Expiry, Fetch, Fetched, Hit, Key, Meta, Miss};
 use core::time::Duration;
 use std::sync::Arc;
+
+use crate::engine::probe::Probe;
+use crate::engine::{Engine, Found};
+use crate::index::{Guard, NeedsLock};
+use crate::ops::handle::{Handle, Pin};
+use crate::ops::write::{NewItem, PutError, expiry_field};
+use crate::space::item::{Item, Part};
+use crate::space::layout::{Header, State};
+use crate::{Expiry, Fetch, Fetched, Hit, Key, Meta, Miss};
 
 /// Optimistic attempts before the shard is locked.
 const ATTEMPTS: usize = 8;
 /// Larger values are certified before they are copied as well, in case their length is garbage.
-const SURE_MIN: usize = 4096;
+const CERTIFY_FROM: usize = 4096;
 
-/// What an optimistic look led to.
-enum Look<T> {
-    Done(T),
+/// A lookup: what is wanted of the item, and where it goes.
+struct Lookup<'a, H> {
+    how: &'a Fetch,
+    out: &'a mut Vec<u8>,
+    /// Writes what stands before the value.
+    head: H,
+}
+
+/// What an optimistic attempt led to.
+enum Attempt {
+    Done(Fetched),
     /// What was read changed meanwhile.
     Again,
     /// It can't be done without the lock.
     Lock,
+}
+
+/// What a lookup that found nothing led to.
+enum Missed {
+    Nothing,
+    /// An empty item was created, whose lease the reader has won.
+    Created(Hit),
+    /// Room was made for one: begin again.
+    Again,
 }
 
 impl Engine {
@@ -34,281 +51,278 @@ impl Engine {
         key: &Key<'_>,
         how: &Fetch,
         out: &mut Vec<u8>,
-        mut head: impl FnMut(&Hit, &mut Vec<u8>),
+        head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Fetched {
+        let mut lookup = Lookup { how, out, head };
         if how.touch.is_some() {
-            return self.fetch_locked(key, how, out, head);
+            return self.fetch_locked(key, lookup);
         }
         // The clock is read while the line is on its way.
-        self.index.prefetch(self.index.position(key.hash));
+        self.index.prefetch(self.position(key));
         let now = self.now();
         match self.look(key) {
             Ok(None) if how.create.is_none() => {
                 self.count_miss(Miss::Absent);
                 return Fetched::Miss(Miss::Absent);
             }
-            Ok(Some((item, spot))) if self.is_simple(&item, spot, how, now) => {
-                let hit = Hit { meta: item.meta(now), won: false, created: false };
-                if self.copy_out(&item, spot, &hit, out, &mut head) {
-                    self.note_fetch(key, how, &item, spot, now);
+            Ok(Some(found)) if self.is_simple(&found, how, now) => {
+                let hit = Hit { meta: found.item.meta(now), won: false, created: false };
+                if self.copy_out(&found, &hit, None, &mut lookup) {
+                    self.note_fetch(key, how, &found, now);
                     return Fetched::Copied(hit);
                 }
             }
             _ => {}
         }
-        self.fetch_again(key, how, out, head)
+        self.fetch_again(key, lookup)
     }
 
     /// Whether it is enough to copy the item: nearly every lookup ends so, at the first attempt.
     #[inline(always)]
-    fn is_simple(&self, item: &Item, spot: Spot, how: &Fetch, now: u32) -> bool {
+    fn is_simple(&self, found: &Found, how: &Fetch, now: u32) -> bool {
+        let item = &found.item;
         self.hidden(item, now).is_none()
             && !(how.lease && wants_lease(item, how, now))
             && item.value_len <= how.inline_max
-            && (item.value_len <= SURE_MIN || self.is_current(item, spot))
+            && (item.value_len <= CERTIFY_FROM || self.is_current(found))
     }
 
     /// The optimistic lookup in all its forms. It stands apart so that the usual one needs none of
     /// this.
     #[cold]
     #[inline(never)]
-    fn fetch_again(
+    fn fetch_again<H: FnMut(&Hit, &mut Vec<u8>)>(
         self: &Arc<Self>,
         key: &Key<'_>,
-        how: &Fetch,
-        out: &mut Vec<u8>,
-        mut head: impl FnMut(&Hit, &mut Vec<u8>),
+        mut lookup: Lookup<'_, H>,
     ) -> Fetched {
         let now = self.now();
         for _ in 0..ATTEMPTS {
-            match self.try_fetch(key, how, now, out, &mut head) {
-                Look::Done(fetched) => return fetched,
-                Look::Again => {}
-                Look::Lock => break,
+            match self.try_fetch(key, now, &mut lookup) {
+                Attempt::Done(fetched) => return fetched,
+                Attempt::Again => {}
+                Attempt::Lock => break,
             }
         }
-        self.fetch_locked(key, how, out, head)
+        self.fetch_locked(key, lookup)
     }
 
-    fn try_fetch(
+    fn try_fetch<H: FnMut(&Hit, &mut Vec<u8>)>(
         self: &Arc<Self>,
         key: &Key<'_>,
-        how: &Fetch,
         now: u32,
-        out: &mut Vec<u8>,
-        head: &mut impl FnMut(&Hit, &mut Vec<u8>),
-    ) -> Look<Fetched> {
-        let (item, spot) = match self.look(key) {
+        lookup: &mut Lookup<'_, H>,
+    ) -> Attempt {
+        let found = match self.look(key) {
             Ok(Some(found)) => found,
-            Ok(None) => return self.try_miss(how, Miss::Absent),
-            Err(NeedsLock) => return Look::Lock,
+            Ok(None) => return self.try_miss(lookup.how, Miss::Absent),
+            Err(NeedsLock) => return Attempt::Lock,
         };
-        if let Some(miss) = self.hidden(&item, now) {
-            return match self.is_current(&item, spot) {
-                true => self.try_miss(how, miss),
-                false => Look::Again,
+        if let Some(miss) = self.hidden(&found.item, now) {
+            return match self.is_current(&found) {
+                true => self.try_miss(lookup.how, miss),
+                false => Attempt::Again,
             };
         }
-        if how.lease && wants_lease(&item, how, now) {
-            return Look::Lock;
+        if lookup.how.lease && wants_lease(&found.item, lookup.how, now) {
+            return Attempt::Lock;
         }
-        let hit = Hit { meta: item.meta(now), won: false, created: false };
-        let fetched = if item.value_len > how.inline_max {
-            match self.pin(&item, spot, hit.meta) {
-                Pin::Done(handle) => Fetched::Pinned(hit, handle),
-                Pin::Changed => return Look::Again,
-                Pin::Full => Fetched::Busy(hit),
+        let hit = Hit { meta: found.item.meta(now), won: false, created: false };
+        match self.deliver(&found, hit, None, lookup) {
+            Some(fetched) => {
+                self.note_fetch(key, lookup.how, &found, now);
+                Attempt::Done(fetched)
             }
-        } else {
-            if item.value_len > SURE_MIN && !self.is_current(&item, spot) {
-                return Look::Again;
+            None => Attempt::Again,
+        }
+    }
+
+    fn try_miss(&self, how: &Fetch, miss: Miss) -> Attempt {
+        if how.lease && how.create.is_some() {
+            return Attempt::Lock;
+        }
+        self.count_miss(miss);
+        Attempt::Done(Fetched::Miss(miss))
+    }
+
+    /// The lookup under the lock, with everything that changes something.
+    #[cold]
+    fn fetch_locked<H: FnMut(&Hit, &mut Vec<u8>)>(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        mut lookup: Lookup<'_, H>,
+    ) -> Fetched {
+        let how = lookup.how;
+        loop {
+            let mut at = self.probe(key);
+            let old = match at.found {
+                Ok(found) => found,
+                Err(miss) => match self.create_on_miss(at, how) {
+                    Missed::Again => continue,
+                    Missed::Nothing => {
+                        self.count_miss(miss);
+                        return Fetched::Miss(miss);
+                    }
+                    Missed::Created(hit) => {
+                        self.count_miss(miss);
+                        (lookup.head)(&hit, lookup.out);
+                        return Fetched::Copied(hit);
+                    }
+                },
+            };
+            match self.touch_found(&mut at, &old, how.touch) {
+                Ok(found) => return self.fetch_found(&at, &found, &mut lookup),
+                Err(error) => {
+                    let meta = old.item.meta(at.now);
+                    drop(at);
+                    if self.recover(error, &self.copy_of(&old.item).header).is_err() {
+                        return Fetched::Untouched(meta);
+                    }
+                }
             }
-            if !self.copy_out(&item, spot, &hit, out, head) {
-                return Look::Again;
-            }
-            Fetched::Copied(hit)
-        };
-        self.note_fetch(key, how, &item, spot, now);
-        Look::Done(fetched)
+        }
+    }
+
+    /// Delivers an item of the locked shard, whose expiry was renewed if that was asked for.
+    fn fetch_found<H: FnMut(&Hit, &mut Vec<u8>)>(
+        self: &Arc<Self>,
+        at: &Probe<'_, '_>,
+        found: &Found,
+        lookup: &mut Lookup<'_, H>,
+    ) -> Fetched {
+        let Found { item, .. } = found;
+        let won = lookup.how.lease && self.take_lease(item, lookup.how, at.now);
+        let hit = Hit { meta: item.meta(at.now), won, created: false };
+        if !lookup.how.peek {
+            self.count_hit(item);
+            self.mark_used(item.loc, at.now);
+        }
+        self.deliver(found, hit, Some(&at.lock), lookup).unwrap_or_else(|| {
+            debug_assert!(false, "an item changed in its locked shard");
+            Fetched::Busy(hit)
+        })
+    }
+
+    /// Copies or pins a visible item; `None` if it changed meanwhile, which it can't do while its
+    /// shard is locked.
+    fn deliver<H: FnMut(&Hit, &mut Vec<u8>)>(
+        self: &Arc<Self>,
+        found: &Found,
+        hit: Hit,
+        lock: Option<&Guard<'_>>,
+        lookup: &mut Lookup<'_, H>,
+    ) -> Option<Fetched> {
+        let len = found.item.value_len;
+        if len > lookup.how.inline_max {
+            return match self.pin(found, hit.meta, lock) {
+                Pin::Done(handle) => Some(Fetched::Pinned(hit, handle)),
+                Pin::Changed => None,
+                Pin::Full => Some(Fetched::Busy(hit)),
+            };
+        }
+        if len > CERTIFY_FROM && !self.is_stable(found, lock) {
+            return None;
+        }
+        self.copy_out(found, &hit, lock, lookup).then_some(Fetched::Copied(hit))
     }
 
     /// Appends head and value; false, and nothing appended, if the item changed meanwhile.
     #[inline(always)]
-    fn copy_out(
+    fn copy_out<H: FnMut(&Hit, &mut Vec<u8>)>(
         &self,
-        item: &Item,
-        spot: Spot,
+        found: &Found,
         hit: &Hit,
-        out: &mut Vec<u8>,
-        head: &mut impl FnMut(&Hit, &mut Vec<u8>),
+        lock: Option<&Guard<'_>>,
+        lookup: &mut Lookup<'_, H>,
     ) -> bool {
-        let start = out.len();
-        head(hit, out);
-        self.append_value(item, out);
-        let is_current = self.is_current(item, spot);
-        if !is_current {
-            out.truncate(start);
+        let start = lookup.out.len();
+        (lookup.head)(hit, lookup.out);
+        self.space.append_value(&found.item, lookup.out);
+        let is_stable = self.is_stable(found, lock);
+        if !is_stable {
+            lookup.out.truncate(start);
         }
-        is_current
+        is_stable
     }
 
     /// Counts a lookup that found something as a use.
     #[inline(always)]
-    fn note_fetch(&self, key: &Key<'_>, how: &Fetch, item: &Item, spot: Spot, now: u32) {
+    fn note_fetch(&self, key: &Key<'_>, how: &Fetch, found: &Found, now: u32) {
         if !how.peek {
-            self.count_hit(item);
-            self.note_use(key, item, spot, now);
+            self.count_hit(&found.item);
+            self.note_use(key, found, now);
         }
     }
 
-    fn try_miss(&self, how: &Fetch, miss: Miss) -> Look<Fetched> {
-        if how.lease && how.create.is_some() {
-            return Look::Lock;
-        }
-        self.count_miss(miss);
-        Look::Done(Fetched::Miss(miss))
-    }
-
-    #[inline(always)]
-    fn append_value(&self, item: &Item, out: &mut Vec<u8>) {
-        for (at, len) in Pieces::new(&self.table, item.value_at(), item.value_len) {
-            self.memory.append_to(at, len, out);
-        }
-    }
-
-    /// The same under the lock, with everything that changes something.
-    #[cold]
-    fn fetch_locked(
-        self: &Arc<Self>,
-        key: &Key<'_>,
-        how: &Fetch,
-        out: &mut Vec<u8>,
-        mut head: impl FnMut(&Hit, &mut Vec<u8>),
-    ) -> Fetched {
-        loop {
-            let now = self.now();
-            let mut lock = self.index.lock(self.index.position(key.hash));
-            let (item, spot) = match self.find_visible(key, now, &mut lock) {
-                Ok(found) => found,
-                Err(miss) => {
-                    match how.create.filter(|_| how.lease && self.check_key(key).is_ok()) {
-                        None => {
-                            self.count_miss(miss);
-                            return Fetched::Miss(miss);
-                        }
-                        Some(expiry) => {
-                            let created = self.create(key, how, expiry, now, &mut lock);
-                            drop(lock);
-                            match created {
-                                Ok(hit) => {
-                                    self.count_miss(miss);
-                                    head(&hit, out);
-                                    return Fetched::Copied(hit);
-                                }
-                                Err((NeedsRoom, header)) => {
-                                    if self.make_room(&header).is_err() {
-                                        self.count_miss(miss);
-                                        return Fetched::Miss(miss);
-                                    }
-                                    continue;
-                                }
-                            }
-                        }
-                    }
-                }
-            };
-            let Some(item) = self.touched(key, item, spot, how.touch, now, &mut lock) else {
-                drop(lock);
-                if self.make_room(&self.redraft(&item).header).is_err() {
-                    return Fetched::Untouched(item.meta(now));
-                }
-                continue;
-            };
-            let won = how.lease && self.take_lease(&item, how, now);
-            let hit = Hit { meta: item.meta(now), won, created: false };
-            if !how.peek {
-                self.count_hit(&item);
-                self.mark_used(item.loc, now);
-            }
-            if item.value_len > how.inline_max {
-                return match self.pin_locked(&item, hit.meta) {
-                    Some(handle) => Fetched::Pinned(hit, handle),
-                    None => Fetched::Busy(hit),
-                };
-            }
-            head(&hit, out);
-            self.append_value(&item, out);
-            return Fetched::Copied(hit);
-        }
-    }
-
-    /// Gives an item another expiry if that is asked for, and returns it as it is then. `None` if
-    /// there is no memory for it at the moment.
-    pub(crate) fn touched(
+    /// Gives a found item another expiry if that is asked for, and returns it as it is then.
+    ///
+    /// # Errors
+    /// It has no room for an expiry and there is no memory for one that has, at the moment.
+    pub(crate) fn touch_found(
         &self,
-        key: &Key<'_>,
-        item: Item,
-        spot: Spot,
+        at: &mut Probe<'_, '_>,
+        found: &Found,
         touch: Option<Expiry>,
-        now: u32,
-        lock: &mut crate::index::Guard<'_>,
-    ) -> Option<Item> {
-        let Some(expiry) = touch else { return Some(item) };
-        let field = expiry_field(expiry, now);
-        if item.shape.has_expiry() {
-            let expiry = field.unwrap_or(0);
-            self.set_expiry(&item, expiry);
-            return Some(Item { expiry, ..item });
+    ) -> Result<Found, PutError> {
+        let Some(expiry) = touch.map(|expiry| expiry_field(expiry, at.now)) else {
+            return Ok(*found);
+        };
+        if found.item.shape.has_expiry() {
+            let expiry = expiry.unwrap_or(0);
+            self.space.set_expiry(&found.item, expiry);
+            return Ok(Found { item: Item { expiry, ..found.item }, ..*found });
         }
-        if field.is_none() {
-            return Some(item);
+        if expiry.is_none() {
+            return Ok(*found);
         }
-        let mut draft = self.redraft(&item);
-        draft.header.expiry = field;
-        self.rewrite(key, item, spot, &draft, now, lock).ok()?;
-        self.find(key, lock).map(|(item, _)| item)
+        let mut new = self.copy_of(&found.item);
+        new.header.expiry = expiry;
+        let loc = self.rewrite(at, found, &new)?;
+        Ok(Found { item: self.space.read_any(loc), slot: found.slot.with_loc(loc) })
     }
 
     /// Whether this reader is to renew the value; then no other will be.
     fn take_lease(&self, item: &Item, how: &Fetch, now: u32) -> bool {
         let wins = wants_lease(item, how, now);
         if wins {
-            let word = self.word(item.loc + 2);
-            let state = State(word.load(Ordering::Relaxed));
-            word.store(state.with_lease(state.is_stale(), true).0, Ordering::Relaxed);
+            self.space.update_state(item.loc, |state| state.with_lease(state.is_stale(), true));
         }
         wins
     }
 
-    /// Creates an empty item, of which this reader holds the lease.
-    fn create(
-        &self,
-        key: &Key<'_>,
-        how: &Fetch,
-        expiry: Expiry,
-        now: u32,
-        lock: &mut crate::index::Guard<'_>,
-    ) -> Result<Hit, (NeedsRoom, Header)> {
+    /// Creates an empty item where there is none, if that is asked for.
+    fn create_on_miss(&self, mut at: Probe<'_, '_>, how: &Fetch) -> Missed {
+        let wanted = how.create.filter(|_| how.lease && self.check_key(&at.key).is_ok());
+        let Some(expiry) = wanted else { return Missed::Nothing };
         let header = Header {
-            key_len: key.bytes.len(),
+            key_len: at.key.bytes.len(),
             value_len: 0,
             flags: 0,
-            expiry: expiry_field(expiry, now),
+            expiry: expiry_field(expiry, at.now),
             version: None,
         };
         let state = State::default()
-            .with_access(now)
+            .with_access(at.now)
             .with_fetched(!how.peek)
             .with_marked(how.marked)
             .with_lease(false, true);
         let parts = [Part::Bytes(&[]); 2];
-        let draft = Draft { header, state, parts, version: self.next_version() };
-        self.put(key, &draft, None, now, lock).map_err(|room| (room, header))?;
-        let meta = self.find(key, lock).map(|(item, _)| item.meta(now));
-        let mut meta = meta.ok_or((NeedsRoom, header))?;
-        // As it was before this lookup.
-        (meta.lease.taken, meta.fetched) = (false, false);
-        Ok(Hit { meta, won: true, created: true })
+        let new = NewItem { header, state, parts, version: self.hot.next_version() };
+        match self.put(&mut at, &new) {
+            Ok(loc) => {
+                let mut meta = self.space.read_any(loc).meta(at.now);
+                // As it was before this lookup.
+                (meta.lease.taken, meta.fetched) = (false, false);
+                Missed::Created(Hit { meta, won: true, created: true })
+            }
+            Err(error) => {
+                drop(at);
+                match self.recover(error, &header) {
+                    Ok(()) => Missed::Again,
+                    Err(_) => Missed::Nothing,
+                }
+            }
+        }
     }
 
     /// What is known about an item, without counting as a use.
@@ -317,15 +331,15 @@ impl Engine {
         for _ in 0..ATTEMPTS {
             match self.look(key) {
                 Ok(None) => return None,
-                Ok(Some((item, spot))) if self.is_current(&item, spot) => {
-                    return self.hidden(&item, now).is_none().then(|| item.meta(now));
+                Ok(Some(found)) if self.is_current(&found) => {
+                    return self.hidden(&found.item, now).is_none().then(|| found.item.meta(now));
                 }
                 Ok(Some(_)) => {}
                 Err(NeedsLock) => break,
             }
         }
-        let lock = self.index.lock(self.index.position(key.hash));
-        let (item, _) = self.find(key, &lock)?;
+        let lock = self.index.lock(self.position(key));
+        let Found { item, .. } = self.find(key, &lock)?;
         self.hidden(&item, now).is_none().then(|| item.meta(now))
     }
 
@@ -351,12 +365,12 @@ impl Engine {
         Some(Handle::copied(copy, meta))
     }
 
-    /// Brings the items of keys near, whose index lines have been brought near before.
+    /// Prefetches the items of keys whose index lines were prefetched before.
     #[inline]
     pub(crate) fn prefetch_item(&self, key: &Key<'_>) {
-        let Some(loc) = self.index.guess(self.index.position(key.hash)) else { return };
-        self.prefetch_at(loc);
-        self.table.prefetch(self.table.segment_of(loc));
+        let Some(loc) = self.index.guess(self.position(key)) else { return };
+        self.space.prefetch(loc);
+        self.space.table().prefetch(self.space.table().segment_of(loc));
     }
 }
 
@@ -365,13 +379,4 @@ fn wants_lease(item: &Item, how: &Fetch, now: u32) -> bool {
     let left = || Duration::from_secs(item.expiry.saturating_sub(now).into());
     let soon = how.renew_within.is_some_and(|within| item.expiry != 0 && left() < within);
     !item.state.is_taken() && (item.state.is_stale() || soon)
-}
-
-/// What became of an attempt to pin an item.
-pub(crate) enum Pin {
-    Done(Handle),
-    /// The item changed meanwhile.
-    Changed,
-    /// No more bytes may be pinned.
-    Full,
 }

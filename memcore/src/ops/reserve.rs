@@ -3,18 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::engine::{Engine, Part};
-use crate::index::Position;
+use crate::engine::Engine;
 use crate::memory::bytes::{RUNS_MAX, Run};
-use crate::memory::sync::Ordering;
-use crate::ops::write::{Plan, Room, delta, header_of, join, plan};
-use crate::space::append::NeedsRoom;
+use crate::memory::sync::{Ordering, fence};
+use crate::ops::write::{Effect, NewItem, Plan, header_of, plan};
+use crate::space::append::{NeedsRoom, Room};
+use crate::space::item::Part;
 use crate::space::layout::{Head, Header, State};
-use crate::space::pool::RESERVE;
 use crate::space::segments::{Pieces, Queue};
 use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
 
-/// The part of the limit that values may take while they arrive: one in so many bytes.
+/// Values that are arriving may take 1/ARRIVING_SHARE of the limit.
 const ARRIVING_SHARE: usize = 2;
 
 /// Memory for a value that is still arriving. Nobody sees it before
@@ -30,11 +29,20 @@ pub struct Reservation {
     room: Option<Room>,
     /// Bytes of the value that are there.
     filled: usize,
-    /// Where the piece of memory begins that was written last, and how much of the value lies in
-    /// front of it: many small writes need not find their way from the beginning each.
-    last: (usize, usize),
+    /// The piece that was written last: many small writes need not find their way from the
+    /// beginning each.
+    last: Piece,
     booked: Booking,
     failed: bool,
+}
+
+/// A piece of the memory of a value.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    /// Its byte address.
+    at: usize,
+    /// Bytes of the value that lie in front of it.
+    from: usize,
 }
 
 /// Bytes of the limit that wait for a value and can't be reclaimed. A smaller value counts as a
@@ -56,10 +64,11 @@ impl Booking {
     /// no other beside it may have what it needs.
     fn add_segment(&mut self) -> bool {
         let Self { engine, bytes } = self;
-        let (segment, most) = (engine.table.segment_bytes(), engine.pool.limit() / ARRIVING_SHARE);
-        let all = engine.arriving.fetch_add(segment, Ordering::Relaxed);
-        if all > *bytes && all + segment > most {
-            engine.arriving.fetch_sub(segment, Ordering::Relaxed);
+        let segment = engine.space.table().segment_bytes();
+        let max = engine.space.pool.limit() / ARRIVING_SHARE;
+        let all = engine.space.arriving.fetch_add(segment, Ordering::Relaxed);
+        if all > *bytes && all + segment > max {
+            engine.space.arriving.fetch_sub(segment, Ordering::Relaxed);
             return false;
         }
         *bytes += segment;
@@ -69,7 +78,7 @@ impl Booking {
 
 impl Drop for Booking {
     fn drop(&mut self) {
-        self.engine.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.engine.space.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -90,8 +99,7 @@ impl Reservation {
         let bytes = &bytes[..bytes.len().min(self.remaining())];
         let Some(room) = &mut self.room else { return 0 };
         if !self.failed && self.engine.reach(room, self.filled + bytes.len(), &mut self.booked) {
-            let end = self.filled + bytes.len();
-            self.last = self.engine.write_from(self.last, (self.filled, end), bytes);
+            self.last = self.engine.write_from(self.last, self.filled, bytes);
         } else {
             self.failed = true;
         }
@@ -114,7 +122,7 @@ impl Reservation {
     /// ```
     /// use std::io::Read;
     ///
-    /// use memcore::{Attrs, Cache, Write};
+    /// use memcore::{Attrs, Cache, Store};
     ///
     /// let cache = Cache::new(64 << 20)?;
     /// let mut source: &[u8] = &[b'x'; 100_000];
@@ -142,22 +150,22 @@ impl Reservation {
 
     /// Where the next bytes of the value belong, at most `most`; how many runs that is.
     fn next_runs(&mut self, most: usize, runs: &mut [Run]) -> usize {
-        let ahead = self.filled.max(self.engine.table.segment_bytes());
+        let ahead = self.filled.max(self.engine.space.table().segment_bytes());
         let end = self.filled + most.min(ahead).min(self.remaining());
         let Some(room) = self.room.as_mut().filter(|_| !self.failed) else { return 0 };
         if !self.engine.reach(room, end, &mut self.booked) {
             self.failed = true;
             return 0;
         }
-        let (at, mut from) = self.last;
+        let Piece { at, mut from } = self.last;
         let mut count = 0;
-        for (piece, len) in Pieces::new(&self.engine.table, at, end - from) {
+        for (piece, len) in Pieces::new(self.engine.space.table(), at, end - from) {
             let skip = (self.filled - from.min(self.filled)).min(len);
             if skip < len {
                 let Some(run) = runs.get_mut(count) else { break };
                 *run = Run { at: piece + skip, len: len - skip };
                 if count == 0 {
-                    self.last = (piece, from);
+                    self.last = Piece { at: piece, from };
                 }
                 count += 1;
             }
@@ -189,7 +197,7 @@ impl fmt::Debug for Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(room) = self.room.take() {
-            self.engine.abandon_room(&room);
+            self.engine.space.free_room(&room);
         }
     }
 }
@@ -217,7 +225,7 @@ impl Engine {
             }
         };
         let (key, hash) = (key.bytes.into(), key.hash);
-        let last = (room.slot().value_at(), 0);
+        let last = Piece { at: room.slot().value_at(), from: 0 };
         let engine = Arc::clone(self);
         Ok(Reservation {
             engine,
@@ -234,11 +242,11 @@ impl Engine {
 
     /// The queue that an item under this key should go to.
     fn queue_for(&self, key: &Key<'_>) -> Queue {
-        let position: Position = self.index.position(key.hash);
+        let position = self.position(key);
         let mut lock = self.index.lock(position);
         match self.find(key, &lock) {
-            Some((old, _)) => old.stamp.queue(),
-            None if self.index.recall(position, &mut lock) => Queue::Main,
+            Some(old) => old.item.stamp.queue(),
+            None if self.index.take_ghost(position, &mut lock) => Queue::Main,
             None => Queue::Small,
         }
     }
@@ -247,24 +255,19 @@ impl Engine {
     fn first_room(&self, queue: Queue, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
         let now = self.now();
         let head = Head::new(header, key.bytes, State::default().with_access(now));
-        let log = self.log_for(queue, &head, now);
-        if head.item_words() <= self.table.segment_words() {
-            return self.allocate(log, &head, RESERVE, false).map(Room::Slot);
-        }
-        self.begin_chain(log, &head, RESERVE).map(Room::Chain)
+        self.space.first_room_for(&self.claim(queue, &head, now), &head)
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.
     fn reach(&self, room: &mut Room, filled: usize, booked: &mut Booking) -> bool {
+        let value_len = room.slot().header.value_len;
         let Room::Chain(chain) = room else { return true };
-        let header = chain.slot.header;
-        let behind = (header.value_len - filled) / 4;
         // Padding and a started word: the last segment is needed when the last byte is.
-        while chain.left > behind {
+        while chain.missing() > (value_len - filled) / 4 {
             if !booked.add_segment() {
                 return false;
             }
-            while self.extend_chain(chain).is_err() {
+            while self.space.extend_chain(chain, &self.hot.opening(self.hot.clock_now())).is_err() {
                 if self.make_room_for(1).is_err() {
                     return false;
                 }
@@ -273,22 +276,20 @@ impl Engine {
         true
     }
 
-    /// Writes bytes `range` of a value, looking for their place from the piece `last` on. Returns
-    /// the last piece written.
-    fn write_from(
-        &self,
-        mut last: (usize, usize),
-        range: (usize, usize),
-        bytes: &[u8],
-    ) -> (usize, usize) {
-        let (start, end) = range;
-        let (at, mut from) = last;
-        for (piece, len) in Pieces::new(&self.table, at, end - from) {
+    /// Writes bytes of a value from byte `start` of it on, looking for their place from the piece
+    /// `last` on. Returns the last piece written.
+    fn write_from(&self, mut last: Piece, start: usize, bytes: &[u8]) -> Piece {
+        // Pairs with the acquire fence of `Engine::is_current`: the memory may have been opened by
+        // another thread, and whoever sees a byte written here must see its new stamp as well.
+        fence(Ordering::Release);
+        let end = start + bytes.len();
+        let Piece { at, mut from } = last;
+        for (piece, len) in Pieces::new(self.space.table(), at, end - from) {
             let skip = start.saturating_sub(from).min(len);
             if skip < len {
                 let done = from + skip - start;
-                self.memory.write(piece + skip, &bytes[done..done + len - skip]);
-                last = (piece, from);
+                self.space.memory().write(piece + skip, &bytes[done..done + len - skip]);
+                last = Piece { at: piece, from };
             }
             from += len;
         }
@@ -296,49 +297,58 @@ impl Engine {
     }
 
     fn commit(&self, reservation: &mut Reservation, how: &Store) -> Result<Stored, StoreError> {
-        let Some(room) = &reservation.room else { return Err(StoreError::OutOfMemory) };
         let key = Key { bytes: &reservation.key, hash: reservation.hash };
+        let attrs = &reservation.attrs;
+        let Some(room) = &reservation.room else {
+            debug_assert!(false, "a reservation is committed once");
+            return Err(StoreError::Internal);
+        };
         let slot = *room.slot();
         if reservation.failed {
             return Err(self.refuse(&slot.header));
         }
         let value = Part::Stored { at: slot.value_at(), len: slot.header.value_len };
         loop {
-            let now = self.now();
-            let mut lock = self.index.lock(self.index.position(key.hash));
-            let found = self.find_visible(&key, now, &mut lock).ok();
-            let old = found.as_ref().map(|(item, _)| item);
-            let (stale, joins) = match plan(old, how) {
+            let mut at = self.probe(&key);
+            let effect = match plan(at.item(), how) {
                 Plan::Stop(answer) => return Ok(answer),
-                Plan::Go { stale, joins } => (stale, joins),
+                Plan::Write(effect) => effect,
             };
-            let parts = join(old.filter(|_| joins), value, how.mode);
-            let draft = self.draft(&key, &reservation.attrs, how, old, parts, (stale, joins), now);
-            let len = draft.header.value_len;
-            self.check_size(key.bytes.len(), len, &reservation.attrs)?;
-            let done = Stored::Done { version: draft.version, value_len: len };
-            let segment = self.table.segment_of(slot.loc);
-            let base = self.table.version_base(segment).load(Ordering::Relaxed);
-            let fits = draft.header == slot.header
-                && delta(draft.version, base).is_some()
-                && self.table.stamp(segment).epoch() == self.epoch();
-            if fits && !joins {
-                self.word(slot.loc + 2).store(draft.state.0, Ordering::Relaxed);
-                if let Some(room) = &reservation.room {
-                    self.publish(&key, room, draft.version, found, now, &mut lock);
-                }
+            let new = self.new_item(&at, attrs, how, effect, value);
+            let len = new.header.value_len;
+            self.check_size(key.bytes.len(), len, attrs)?;
+            if self.fits_as_it_is(room, &new, effect) {
+                self.space.set_state(slot.loc, new.state);
+                let published = self.publish(&mut at, room, new.version);
+                drop(at);
+                // Published, or freed because it could not be: either way it is not ours any more.
                 reservation.room = None;
-                drop(lock);
+                if let Err(error) = published {
+                    debug_assert!(false, "a complete item is not published: {error:?}");
+                    return Err(StoreError::Internal);
+                }
                 self.assist();
-                return Ok(done);
+                return Ok(Stored::Done { version: new.version, value_len: len });
             }
-            let put = self.put(&key, &draft, found, now, &mut lock);
-            drop(lock);
+            let put = self.put(&mut at, &new);
+            drop(at);
             match put {
-                Ok(()) => return Ok(done),
-                Err(NeedsRoom) => self.make_room(&draft.header)?,
+                Ok(_) => {
+                    self.assist();
+                    return Ok(Stored::Done { version: new.version, value_len: len });
+                }
+                Err(error) => self.recover(error, &new.header)?,
             }
         }
+    }
+
+    /// Whether the memory that was reserved can become the item without another copy.
+    fn fits_as_it_is(&self, room: &Room, new: &NewItem<'_>, effect: Effect) -> bool {
+        let slot = room.slot();
+        new.header == slot.header
+            && !effect.joins
+            && self.space.sequence_of(new.version, slot.loc).is_some()
+            && self.space.stamp_at(slot.loc).epoch() == self.hot.epoch()
     }
 }
 
@@ -389,7 +399,7 @@ mod tests {
     fn memory_is_taken_little_ahead_of_what_arrives() {
         let cache = Cache::new(64 << 20).unwrap();
         let mut place = cache.reserve("k", 1_000_000, Attrs::new()).unwrap();
-        let segment = place.engine.table.segment_bytes();
+        let segment = place.engine.space.table().segment_bytes();
         let mut lent = 0;
         let seen = |pieces: &mut [&mut [u8]]| {
             lent = pieces.iter().map(|piece| piece.len()).sum();
@@ -421,13 +431,13 @@ mod tests {
         let cache = Cache::new(8 << 20).unwrap();
         let value: Vec<u8> = (0..500_000_u32).map(|i| (i / 7) as u8).collect();
         let mut place = cache.reserve("k", value.len(), Attrs::new()).unwrap();
-        let segment = place.engine.table.segment_bytes();
+        let segment = place.engine.space.table().segment_bytes();
         for part in value.chunks(100) {
             assert_eq!(place.write(part), part.len());
-            let (_, before) = place.last;
+            let before = place.last.from;
             assert!(place.filled - before <= segment, "{before} of {}", place.filled);
         }
-        assert!(place.last.1 > 8 * segment, "the value lies in one piece");
+        assert!(place.last.from > 8 * segment, "the value lies in one piece");
         place.commit(&Store::new()).unwrap();
         assert_eq!(cache.get("k"), Some(value));
     }

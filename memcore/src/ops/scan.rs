@@ -54,11 +54,11 @@ impl Engine {
         let position = Position { shard: cursor.shard, at: cursor.at };
         let lock = self.index.lock(position);
         let next = self.index.visit_group(position, &lock, |_, loc| {
-            let item = self.read_any(loc);
+            let item = self.space.read_any(loc);
             if self.hidden(&item, now).is_none() {
                 let start = copied.keys.len();
                 copied.keys.resize(start + item.shape.key_len(), 0);
-                self.memory.read(item.key_at(), &mut copied.keys[start..]);
+                self.space.memory().read(item.key_at(), &mut copied.keys[start..]);
                 copied.items.push((copied.keys.len(), item.meta(now)));
             }
         });
@@ -85,7 +85,7 @@ impl Engine {
         if !self.index.is_moving(shard, &lock) {
             self.index.shrink(shard, &mut lock);
         }
-        let now = self.clock_now();
+        let now = self.hot.clock_now();
         while *left > 0 && self.advance_index(shard, &mut lock, now) {
             *left -= 1;
         }

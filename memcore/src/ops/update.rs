@@ -1,13 +1,12 @@
 //! Changes of what is there: numbers, expiry, removal.
 
-use crate::engine::{Engine, Item, Part};
-use crate::index::{Guard, Spot};
-use crate::memory::sync::Ordering;
-use crate::ops::write::{Draft, expiry_field};
+use crate::engine::probe::Probe;
+use crate::engine::{Engine, Found};
+use crate::ops::write::{NewItem, PutError, expiry_field};
 use crate::removal::Cause;
-use crate::space::append::NeedsRoom;
+use crate::space::item::{Item, Part};
 use crate::space::layout::{Header, State};
-use crate::space::segments::Pieces;
+use crate::space::segments::Loc;
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
 /// Longer values are no numbers, whatever they begin with: a change writes all of a value, under a
@@ -20,15 +19,18 @@ impl Engine {
     /// Gives an item another expiry.
     pub(crate) fn touch(&self, key: &Key<'_>, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
         loop {
-            let now = self.now();
-            let mut lock = self.index.lock(self.index.position(key.hash));
-            let Ok((item, spot)) = self.find_visible(key, now, &mut lock) else { return Ok(None) };
-            if let Some(item) = self.touched(key, item, spot, Some(expiry), now, &mut lock) {
-                self.mark_used(item.loc, now);
-                return Ok(Some(item.meta(now)));
+            let mut at = self.probe(key);
+            let Ok(found) = at.found else { return Ok(None) };
+            match self.touch_found(&mut at, &found, Some(expiry)) {
+                Ok(Found { item, .. }) => {
+                    self.mark_used(item.loc, at.now);
+                    return Ok(Some(item.meta(at.now)));
+                }
+                Err(error) => {
+                    drop(at);
+                    self.recover(error, &self.copy_of(&found.item).header)?;
+                }
             }
-            drop(lock);
-            self.make_room(&self.redraft(&item).header)?;
         }
     }
 
@@ -36,101 +38,82 @@ impl Engine {
     pub(crate) fn count(&self, key: &Key<'_>, how: &Count) -> Result<Counted, CountError> {
         self.check_key(key)?;
         loop {
-            let now = self.now();
-            let mut lock = self.index.lock(self.index.position(key.hash));
-            let found = self.find_visible(key, now, &mut lock).ok();
-            let (value, draft) = match (&found, how.initial) {
+            let mut at = self.probe(key);
+            let value = match (at.item(), how.initial) {
                 (None, None) => return Ok(Counted::NotFound),
-                (None, Some((value, attrs))) => (value, Change::Create(attrs)),
-                (Some((item, _)), _) => {
+                (None, Some((value, _))) => value,
+                (Some(item), _) => {
                     if how.expected.is_some_and(|expected| expected != item.version) {
                         return Ok(Counted::VersionMismatch);
                     }
                     let old = self.number(item).ok_or(CountError::NotANumber)?;
-                    let value = match how.down {
+                    match how.down {
                         true => old.saturating_sub(how.delta),
                         false => old.wrapping_add(how.delta),
-                    };
-                    (value, Change::Update(*item))
+                    }
                 }
             };
             let mut digits = [0; 20];
-            let digits = digits_of(value, &mut digits);
-            let draft = self.number_draft(key, how, draft, digits, now);
-            let created = found.is_none();
-            let put = self.put_number(key, &draft, found, now, &mut lock);
-            if put.is_ok() {
-                let meta = self.find(key, &lock).map(|(item, _)| item.meta(now));
-                drop(lock);
-                self.assist();
-                let meta = meta.ok_or(CountError::Store(StoreError::OutOfMemory))?;
-                return Ok(Counted::Done { value, meta, created });
+            let new = self.new_number(&at, how, digits_of(value, &mut digits));
+            let created = at.found.is_err();
+            match self.put_number(&mut at, &new) {
+                Ok(loc) => {
+                    let meta = self.space.read_any(loc).meta(at.now);
+                    drop(at);
+                    self.assist();
+                    return Ok(Counted::Done { value, meta, created });
+                }
+                Err(error) => {
+                    drop(at);
+                    self.recover(error, &new.header)?;
+                }
             }
-            drop(lock);
-            self.make_room(&draft.header)?;
         }
     }
 
-    /// Puts a number in the place of the old one if it fits there.
-    fn put_number(
-        &self,
-        key: &Key<'_>,
-        draft: &Draft<'_>,
-        found: Option<(Item, Spot)>,
-        now: u32,
-        lock: &mut Guard<'_>,
-    ) -> Result<(), NeedsRoom> {
-        if let Some((old, _)) = &found
-            && draft.header.shape() == old.shape
-        {
-            let done = self.change_in_place(old, draft.version, || {
-                let value = Pieces::new(&self.table, old.value_at(), old.value_len);
-                self.copy(value, &draft.parts);
-                if let Some(expiry) = draft.header.expiry {
-                    self.set_expiry(old, expiry);
+    /// Puts a number in the place of the old one if it fits there; its address.
+    fn put_number(&self, at: &mut Probe<'_, '_>, new: &NewItem<'_>) -> Result<Loc, PutError> {
+        let Ok(found) = at.found else { return self.put(at, new) };
+        let old = &found.item;
+        let changed = new.header.shape() == old.shape
+            && self.space.change_in_place(old, new.version, || {
+                self.space.copy(self.space.value_pieces(old), &new.parts);
+                if let Some(expiry) = new.header.expiry {
+                    self.space.set_expiry(old, expiry);
                 }
             });
-            if done {
-                self.mark_changed(old.loc, now);
-                return Ok(());
-            }
+        if changed {
+            self.mark_changed(old.loc, at.now);
+            return Ok(old.loc);
         }
-        match found {
-            Some((old, spot)) => self.rewrite(key, old, spot, draft, now, lock),
-            None => self.put(key, draft, None, now, lock),
-        }
+        self.rewrite(at, &found, new)
     }
 
-    fn number_draft<'a>(
-        &self,
-        key: &Key<'_>,
-        how: &Count,
-        change: Change,
-        digits: &'a [u8],
-        now: u32,
-    ) -> Draft<'a> {
-        let (flags, expiry, state, old_len) = match change {
-            Change::Create(attrs) => {
-                let state = State::default().with_access(now).with_marked(attrs.marked);
-                (attrs.flags, expiry_field(attrs.expiry, now), state, 0)
+    fn new_number<'a>(&self, at: &Probe<'_, '_>, how: &Count, digits: &'a [u8]) -> NewItem<'a> {
+        let attrs = how.initial.map(|(_, attrs)| attrs).unwrap_or_default();
+        let (flags, expiry, state, old_len) = match at.item() {
+            None => {
+                let state = State::default().with_access(at.now).with_marked(attrs.marked);
+                (attrs.flags, expiry_field(attrs.expiry, at.now), state, 0)
             }
-            Change::Update(old) => {
-                let kept = if old.shape.has_expiry() { Some(old.expiry) } else { None };
-                let expiry = how.touch.map_or(kept, |expiry| expiry_field(expiry, now));
-                (old.flags, expiry, old.state.with_access(now), old.value_len)
+            Some(old) => {
+                let kept = old.shape.has_expiry().then_some(old.expiry);
+                let expiry = how.touch.map_or(kept, |expiry| expiry_field(expiry, at.now));
+                (old.flags, expiry, old.state.with_access(at.now), old.value_len)
             }
         };
         // A shorter number leaves the rest of the old one blank.
         let blanks = old_len.saturating_sub(digits.len());
         let header = Header {
-            key_len: key.bytes.len(),
+            key_len: at.key.bytes.len(),
             value_len: digits.len() + blanks,
             flags,
             expiry,
             version: how.version,
         };
         let parts = [Part::Bytes(digits), Part::Blanks(blanks)];
-        Draft { header, state, parts, version: how.version.unwrap_or_else(|| self.next_version()) }
+        let version = how.version.unwrap_or_else(|| self.hot.next_version());
+        NewItem { header, state, parts, version }
     }
 
     /// The number that the item's value is.
@@ -139,8 +122,8 @@ impl Engine {
             // Nearly all of them, in one go.
             0..=CHUNK => {
                 let (mut value, mut len) = ([0; CHUNK], 0);
-                for (at, piece) in Pieces::new(&self.table, item.value_at(), item.value_len) {
-                    self.memory.read(at, &mut value[len..len + piece]);
+                for (at, piece) in self.space.value_pieces(item) {
+                    self.space.memory().read(at, &mut value[len..len + piece]);
                     len += piece;
                 }
                 parse_number(value[..len].iter().copied())
@@ -152,12 +135,11 @@ impl Engine {
 
     /// The value, no more of it than is asked for.
     fn value_bytes(&self, item: &Item) -> impl Iterator<Item = u8> {
-        let pieces = Pieces::new(&self.table, item.value_at(), item.value_len);
-        pieces.flat_map(move |(at, len)| {
+        self.space.value_pieces(item).flat_map(move |(at, len)| {
             (0..len).step_by(CHUNK).flat_map(move |from| {
                 let mut chunk = [0; CHUNK];
                 let now = CHUNK.min(len - from);
-                self.memory.read(at + from, &mut chunk[..now]);
+                self.space.memory().read(at + from, &mut chunk[..now]);
                 chunk.into_iter().take(now)
             })
         })
@@ -166,76 +148,66 @@ impl Engine {
     /// Removes or invalidates an item.
     pub(crate) fn remove(&self, key: &Key<'_>, how: &Remove) -> Result<Removed, StoreError> {
         loop {
-            let now = self.now();
-            let mut lock = self.index.lock(self.index.position(key.hash));
-            let Ok((item, spot)) = self.find_visible(key, now, &mut lock) else {
-                return Ok(Removed::NotFound);
-            };
+            let mut at = self.probe(key);
+            let Ok(found) = at.found else { return Ok(Removed::NotFound) };
+            let item = &found.item;
             if how.expected.is_some_and(|expected| expected != item.version) {
                 return Ok(Removed::VersionMismatch);
             }
-            let meta = item.meta(now);
+            let meta = item.meta(at.now);
             if !how.invalidate && !how.clear {
-                self.index.remove(self.index.position(key.hash), spot, &mut lock);
-                self.retire(&item, Cause::Deleted, now);
+                self.index.remove(at.position, found.slot, &mut at.lock);
+                self.retire(item, Cause::Deleted, at.now);
                 return Ok(Removed::Done(meta));
             }
-            let draft = self.invalid_draft(&item, how, now);
-            let done = self.invalidate(key, item, spot, &draft, now, &mut lock);
-            drop(lock);
+            let new = self.new_invalid(item, how, at.now);
+            let done = self.invalidate(&mut at, &found, &new);
+            drop(at);
             match done {
-                Ok(()) => return Ok(Removed::Done(meta)),
-                Err(NeedsRoom) => self.make_room(&draft.header)?,
+                Ok(_) => return Ok(Removed::Done(meta)),
+                Err(error) => self.recover(error, &new.header)?,
             }
         }
     }
 
     /// The item that is left when a value is invalidated or cleared.
-    fn invalid_draft(&self, item: &Item, how: &Remove, now: u32) -> Draft<'static> {
-        let mut draft = self.redraft(item);
-        draft.header.version = how.version;
-        draft.version = how.version.unwrap_or_else(|| self.next_version());
+    fn new_invalid(&self, item: &Item, how: &Remove, now: u32) -> NewItem<'static> {
+        let mut new = self.copy_of(item);
+        new.header.version = how.version;
+        new.version = how.version.unwrap_or_else(|| self.hot.next_version());
         if item.shape.has_expiry() {
-            draft.header.expiry = Some(item.expiry);
+            new.header.expiry = Some(item.expiry);
         }
         if let Some(expiry) = how.touch {
-            draft.header.expiry = expiry_field(expiry, now);
+            new.header.expiry = expiry_field(expiry, now);
         }
         if how.invalidate {
-            draft.state = draft.state.with_lease(true, false);
+            new.state = new.state.with_lease(true, false);
         }
         if how.clear {
-            draft.header.value_len = 0;
-            draft.header.flags = 0;
-            draft.parts = [Part::Bytes(&[]); 2];
+            new.header.value_len = 0;
+            new.header.flags = 0;
+            new.parts = [Part::Bytes(&[]); 2];
         }
-        draft
+        new
     }
 
     fn invalidate(
         &self,
-        key: &Key<'_>,
-        item: Item,
-        spot: Spot,
-        draft: &Draft<'_>,
-        now: u32,
-        lock: &mut Guard<'_>,
-    ) -> Result<(), NeedsRoom> {
-        let changed = draft.header.shape() == item.shape
-            && self.change_in_place(&item, draft.version, || {
-                self.word(item.loc + 2).store(draft.state.0, Ordering::Relaxed);
-                if let Some(expiry) = draft.header.expiry {
-                    self.set_expiry(&item, expiry);
+        at: &mut Probe<'_, '_>,
+        found: &Found,
+        new: &NewItem<'_>,
+    ) -> Result<Loc, PutError> {
+        let item = &found.item;
+        let changed = new.header.shape() == item.shape
+            && self.space.change_in_place(item, new.version, || {
+                self.space.set_state(item.loc, new.state);
+                if let Some(expiry) = new.header.expiry {
+                    self.space.set_expiry(item, expiry);
                 }
             });
-        if changed { Ok(()) } else { self.rewrite(key, item, spot, draft, now, lock) }
+        if changed { Ok(item.loc) } else { self.rewrite(at, found, new) }
     }
-}
-
-/// Whether a number is new or takes the place of an old one.
-enum Change {
-    Create(crate::Attrs),
-    Update(Item),
 }
 
 /// The decimal digits of `value`.

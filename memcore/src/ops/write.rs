@@ -1,23 +1,25 @@
 //! Writing values: store in all its modes, the publication of items, and rewriting what exists.
 
 use crate::counters::Event;
-use crate::engine::{Engine, Item, Part};
-use crate::index::{Guard, Spot};
-use crate::memory::sync::{Ordering, fence};
+use crate::engine::probe::Probe;
+use crate::engine::{Engine, Found};
+use crate::index::{Guard, Position};
+use crate::memory::sync::Ordering;
 use crate::removal::Cause;
-use crate::space::append::{Chain, NeedsRoom, Slot};
-use crate::space::layout::{Head, Header, PENDING, State};
+use crate::space::append::{Claim, NeedsRoom, Room};
+use crate::space::item::{Item, Part};
+use crate::space::layout::{Head, Header, State};
 use crate::space::pool::RESERVE;
-use crate::space::segments::{LogId, Pieces, Queue};
+use crate::space::segments::{Loc, Pieces, Queue};
 use crate::{Attrs, Expiry, Key, Mode, Moment, Store, StoreError, Stored};
 
 /// Versions further apart than this are kept in full, as the difference to the segment's might not
 /// fit.
 const VERSION_REACH: u64 = 1 << 29;
 
-/// An item as it is to be.
+/// An item that is to be written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct NewItem<'a> {
     pub(crate) header: Header,
     pub(crate) state: State,
     /// Its value.
@@ -25,7 +27,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) version: u64,
 }
 
-impl Draft<'_> {
+impl NewItem<'_> {
     /// What stands before the value.
     pub(crate) fn head<'k>(&self, key: &'k [u8]) -> Head<'k> {
         Head::new(self.header, key, self.state)
@@ -42,23 +44,32 @@ impl Draft<'_> {
 pub(crate) enum Plan {
     /// Nothing.
     Stop(Stored),
-    /// Write. `joins` says that the old value stays a part of the new one.
-    Go { stale: bool, joins: bool },
+    Write(Effect),
 }
 
-/// The memory that an item will be in.
-#[derive(Debug)]
-pub(crate) enum Room {
-    Slot(Slot),
-    Chain(Chain),
+/// How a write treats the old item.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effect {
+    /// The new value is marked as out of date from the start.
+    pub(crate) stale: bool,
+    /// The old value stays a part of the new one.
+    pub(crate) joins: bool,
 }
 
-impl Room {
-    pub(crate) fn slot(&self) -> &Slot {
-        match self {
-            Self::Slot(slot) => slot,
-            Self::Chain(chain) => &chain.slot,
-        }
+/// Why an item was not put in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PutError {
+    /// Memory has to be reclaimed first, without the lock.
+    NeedsRoom,
+    /// A flush came between the old value and the new one: begin again.
+    Flushed,
+    /// A state that cannot be reached, if the engine is right.
+    Internal,
+}
+
+impl From<NeedsRoom> for PutError {
+    fn from(_: NeedsRoom) -> Self {
+        Self::NeedsRoom
     }
 }
 
@@ -71,30 +82,26 @@ impl Engine {
         attrs: &Attrs,
         how: &Store,
     ) -> Result<Stored, StoreError> {
-        self.index.prefetch_for_write(self.index.position(key.hash));
+        self.index.prefetch_for_write(self.position(key));
         self.check_key(key)?;
         self.check_size(key.bytes.len(), value.len(), attrs)?;
         loop {
-            let now = self.now();
-            let mut lock = self.index.lock(self.index.position(key.hash));
-            let found = self.find_visible(key, now, &mut lock).ok();
-            let (stale, joins) = match plan(found.as_ref().map(|(item, _)| item), how) {
+            let mut at = self.probe(key);
+            let effect = match plan(at.item(), how) {
                 Plan::Stop(answer) => return Ok(answer),
-                Plan::Go { stale, joins } => (stale, joins),
+                Plan::Write(effect) => effect,
             };
-            let old = found.as_ref().map(|(item, _)| item);
-            let parts = join(old.filter(|_| joins), Part::Bytes(value), how.mode);
-            let draft = self.draft(key, attrs, how, old, parts, (stale, joins), now);
-            let len = draft.header.value_len;
+            let new = self.new_item(&at, attrs, how, effect, Part::Bytes(value));
+            let len = new.header.value_len;
             self.check_size(key.bytes.len(), len, attrs)?;
-            let put = self.put(key, &draft, found, now, &mut lock);
-            drop(lock);
+            let put = self.put(&mut at, &new);
+            drop(at);
             match put {
-                Ok(()) => {
+                Ok(_) => {
                     self.assist();
-                    return Ok(Stored::Done { version: draft.version, value_len: len });
+                    return Ok(Stored::Done { version: new.version, value_len: len });
                 }
-                Err(NeedsRoom) => self.make_room(&draft.header)?,
+                Err(error) => self.recover(error, &new.header)?,
             }
         }
     }
@@ -135,26 +142,24 @@ impl Engine {
     }
 
     /// The item that a write makes.
-    #[expect(clippy::too_many_arguments, reason = "everything that an item depends on")]
-    pub(crate) fn draft<'a>(
+    pub(crate) fn new_item<'a>(
         &self,
-        key: &Key<'_>,
+        at: &Probe<'_, '_>,
         attrs: &Attrs,
         how: &Store,
-        old: Option<&Item>,
-        parts: [Part<'a>; 2],
-        (stale, joins): (bool, bool),
-        now: u32,
-    ) -> Draft<'a> {
-        let kept = old.filter(|_| joins);
+        effect: Effect,
+        value: Part<'a>,
+    ) -> NewItem<'a> {
+        let old = at.item();
+        let kept = old.filter(|_| effect.joins);
         let (flags, mut expiry) = match kept {
             Some(old) => (old.flags, old.expiry().map(Moment::as_secs)),
-            None => (attrs.flags, expiry_field(attrs.expiry, now)),
+            None => (attrs.flags, expiry_field(attrs.expiry, at.now)),
         };
-        let mut state = State::default().with_access(now).with_marked(attrs.marked);
+        let mut state = State::default().with_access(at.now).with_marked(attrs.marked);
         if let Some(old) = old {
             state = state.with_freq(old.state.freq());
-            if stale {
+            if effect.stale {
                 expiry = old.expiry().map(Moment::as_secs);
                 state = state.with_lease(true, old.state.is_taken());
             }
@@ -162,175 +167,137 @@ impl Engine {
         if let Some(old) = kept {
             state = state.with_marked(old.state.is_marked());
         } else if let (Mode::Append | Mode::Prepend, Some(create)) = (how.mode, how.create) {
-            expiry = expiry_field(create, now);
+            expiry = expiry_field(create, at.now);
         }
-        let value_len = parts.iter().map(Part::len).sum();
-        let version = how.version;
-        let key_len = key.bytes.len();
-        let header = Header { key_len, value_len, flags, expiry, version };
-        Draft { header, state, parts, version: version.unwrap_or_else(|| self.next_version()) }
+        let parts = join(kept, value, how.mode);
+        let header = Header {
+            key_len: at.key.bytes.len(),
+            value_len: parts.iter().map(Part::len).sum(),
+            flags,
+            expiry,
+            version: how.version,
+        };
+        let version = how.version.unwrap_or_else(|| self.hot.next_version());
+        NewItem { header, state, parts, version }
     }
 
-    /// Makes `draft` the item of its key, in place of what was `found` in the locked shard.
-    ///
-    /// # Errors
-    /// Memory has to be reclaimed first, without the lock.
-    pub(crate) fn put(
-        &self,
-        key: &Key<'_>,
-        draft: &Draft<'_>,
-        found: Option<(Item, Spot)>,
-        now: u32,
-        lock: &mut Guard<'_>,
-    ) -> Result<(), NeedsRoom> {
-        if let Some((old, _)) = &found
-            && self.overwrite(old, draft, now)
+    /// Makes `new` the item of its key, in place of what was found; its address.
+    pub(crate) fn put(&self, at: &mut Probe<'_, '_>, new: &NewItem<'_>) -> Result<Loc, PutError> {
+        if let Ok(Found { item: old, .. }) = &at.found
+            && self.overwrite(old, new, at.now)
         {
-            return Ok(());
+            return Ok(old.loc);
         }
-        let position = self.index.position(key.hash);
-        let queue = match &found {
-            Some((old, _)) => old.stamp.queue(),
-            None if self.index.recall(position, lock) => Queue::Main,
-            None => Queue::Small,
+        let queue = match &at.found {
+            Ok(old) => old.item.stamp.queue(),
+            Err(_) if self.index.take_ghost(at.position, &mut at.lock) => Queue::Main,
+            Err(_) => Queue::Small,
         };
-        let head = draft.head(key.bytes);
-        let log = self.log_for(queue, &head, now);
-        let room = match self.room_for(log, &head, RESERVE) {
+        let head = new.head(at.key.bytes);
+        let room = match self.space.room_for(&self.claim(queue, &head, at.now), &head) {
             Ok(room) => room,
             Err(NeedsRoom) => {
-                if queue == Queue::Main && found.is_none() {
-                    self.index.remember(position, lock);
+                if queue == Queue::Main && at.found.is_err() {
+                    // The next attempt is to find it again.
+                    self.index.insert_ghost(at.position, &mut at.lock);
                 }
-                return Err(NeedsRoom);
+                return Err(PutError::NeedsRoom);
             }
         };
-        let source = found.as_ref().map(|(old, _)| old).filter(|_| draft.joins());
-        self.fill(&room, draft, source)?;
-        self.publish(key, &room, draft.version, found, now, lock);
-        Ok(())
+        let source = at.item().filter(|_| new.joins());
+        self.fill(&room, new, source)?;
+        self.publish(at, &room, new.version)
+    }
+
+    /// What a writer asks for memory with.
+    pub(crate) fn claim(&self, queue: Queue, head: &Head<'_>, now: u32) -> Claim {
+        let log = self.space.log_for(queue, head, now);
+        Claim { log, reserve: RESERVE, opening: self.hot.opening(now) }
     }
 
     /// Copies the value to its place. `old` is the item that the new one derives from.
-    ///
-    /// # Errors
-    /// A flush came between the old value and the new one: begin again.
-    fn fill(&self, room: &Room, draft: &Draft<'_>, old: Option<&Item>) -> Result<(), NeedsRoom> {
+    fn fill(&self, room: &Room, new: &NewItem<'_>, old: Option<&Item>) -> Result<(), PutError> {
         let slot = room.slot();
-        let epoch = self.table.stamp(self.table.segment_of(slot.loc)).epoch();
+        let epoch = self.space.stamp_at(slot.loc).epoch();
         if old.is_some_and(|old| old.stamp.epoch() != epoch) {
-            self.abandon_room(room);
-            return Err(NeedsRoom);
+            self.space.free_room(room);
+            return Err(PutError::Flushed);
         }
-        let value = Pieces::new(&self.table, slot.value_at(), draft.header.value_len);
-        self.copy(value, &draft.parts);
+        let value = Pieces::new(self.space.table(), slot.value_at(), new.header.value_len);
+        self.space.copy(value, &new.parts);
         Ok(())
     }
 
-    /// Gives up memory for an item that was not published.
-    pub(crate) fn abandon_room(&self, room: &Room) {
-        match room {
-            Room::Slot(slot) => self.abandon(slot),
-            Room::Chain(chain) => self.abandon_chain(chain),
-        }
-    }
-
-    /// Memory for an item of any size; `reserve` segments have to be left.
-    pub(crate) fn room_for(
-        &self,
-        log: LogId,
-        head: &Head<'_>,
-        reserve: usize,
-    ) -> Result<Room, NeedsRoom> {
-        if head.item_words() <= self.table.segment_words() {
-            return self.allocate(log, head, reserve, true).map(Room::Slot);
-        }
-        let mut chain = self.begin_chain(log, head, reserve)?;
-        while chain.left > 0 {
-            if self.extend_chain(&mut chain).is_err() {
-                self.abandon_chain(&chain);
-                return Err(NeedsRoom);
-            }
-        }
-        Ok(Room::Chain(chain))
-    }
-
-    /// Makes a complete item visible. The shard is locked.
+    /// Makes a complete item visible, in place of what was found; its address.
     pub(crate) fn publish(
         &self,
-        key: &Key<'_>,
+        at: &mut Probe<'_, '_>,
         room: &Room,
         version: u64,
-        found: Option<(Item, Spot)>,
-        now: u32,
-        lock: &mut Guard<'_>,
-    ) {
-        let loc = room.slot().loc;
-        self.go_live(room, version);
-        let position = self.index.position(key.hash);
-        match found {
-            Some((old, spot)) => {
-                self.index.redirect(spot, loc, lock);
-                self.retire(&old, Cause::Replaced, now);
+    ) -> Result<Loc, PutError> {
+        let loc = self.go_live(room, version)?;
+        match &at.found {
+            Ok(old) => {
+                self.index.redirect(old.slot, loc, &mut at.lock);
+                self.retire(&old.item, Cause::Replaced, at.now);
             }
-            None => {
-                let mut inserted = self.index.insert(position, loc, lock);
-                // A shard that is on its way to another size may have room at the end of it.
-                while inserted.is_err() && self.advance_index(position.shard, lock, now) {
-                    inserted = self.index.insert(position, loc, lock);
-                }
-                if inserted.is_err() {
-                    self.evict_neighbour(position, now, lock);
-                    // There is room now, by the eviction if nothing else.
-                    let _ = self.index.insert(position, loc, lock);
-                }
-                self.grow_index(position, lock, now);
-            }
+            Err(_) => self.enter(at, loc)?,
         }
         self.counters.add(room.slot().class(), Event::Stored, 1);
+        Ok(loc)
     }
 
-    /// Turns a pending item into a live one, to which the index does not lead yet.
-    pub(crate) fn go_live(&self, room: &Room, version: u64) {
+    /// Enters a new item into the index, which makes room for it if there is none.
+    fn enter(&self, at: &mut Probe<'_, '_>, loc: Loc) -> Result<(), PutError> {
+        let Probe { position, now, ref mut lock, .. } = *at;
+        let mut inserted = self.index.insert(position, loc, lock);
+        // A shard that is on its way to another size may have room at the end of it.
+        while inserted.is_err() && self.advance_index(position.shard, lock, now) {
+            inserted = self.index.insert(position, loc, lock);
+        }
+        if inserted.is_err() {
+            self.evict_neighbour(position, now, lock);
+            inserted = self.index.insert(position, loc, lock);
+        }
+        if inserted.is_err() {
+            debug_assert!(false, "a group has room after an item was evicted from it");
+            self.retire_copy(&self.space.read_any(loc));
+            return Err(PutError::Internal);
+        }
+        self.grow_index(position, lock, now);
+        Ok(())
+    }
+
+    /// Turns a pending item into a live one, to which the index does not lead yet; its address.
+    fn go_live(&self, room: &Room, version: u64) -> Result<Loc, PutError> {
         let slot = room.slot();
-        let (loc, header, size) = (slot.loc, &slot.header, slot.size());
-        let segment = self.table.segment_of(loc);
-        let base = self.table.version_base(segment).load(Ordering::Relaxed);
-        let sequence = if header.version.is_some() { 0 } else { delta(version, base).unwrap_or(0) };
-        let state = self.word(loc + 2);
-        let live = State(state.load(Ordering::Relaxed)).with_live(true);
-        state.store(live.0, Ordering::Relaxed);
-        self.word(loc).store(sequence, Ordering::Release);
-        if !slot.counts {
-            let pieces = Pieces::new(&self.table, loc as usize * 4, size);
-            let mut begins = true;
-            for (piece, len) in pieces.by_segment() {
-                self.table.publish(piece, len, begins);
-                begins = false;
+        let sequence = match slot.header.version {
+            Some(_) => 0,
+            None => {
+                let Some(sequence) = self.space.sequence_of(version, slot.loc) else {
+                    debug_assert!(false, "version {version} is too far from its segment's");
+                    self.space.free_room(room);
+                    return Err(PutError::Internal);
+                };
+                sequence
             }
-        }
-        // A sweep may have come by while the item was pending; a later one sees it live.
-        self.note_expiry(loc, header.expiry);
-        if let Room::Chain(chain) = room {
-            self.finish_chain(chain);
-        }
-        let queue = self.table.stamp(segment).queue();
-        self.count_live(queue, slot.class(), size, true);
+        };
+        self.space.go_live(room, sequence);
+        let queue = self.space.stamp_at(slot.loc).queue();
+        self.count_live(queue, slot.class(), slot.size(), true);
+        Ok(slot.loc)
     }
 
     /// Writes a new value over an old one of the same form; false if that can't be done.
-    fn overwrite(&self, old: &Item, draft: &Draft<'_>, now: u32) -> bool {
-        if draft.joins() || draft.header.shape() != old.shape || old.shape.has_version() {
+    fn overwrite(&self, old: &Item, new: &NewItem<'_>, now: u32) -> bool {
+        let same_form = new.header.shape() == old.shape && new.header.value_len == old.value_len;
+        if !same_form || new.joins() {
             return false;
         }
-        if draft.header.value_len != old.value_len {
-            return false;
-        }
-        let changed = self.change_in_place(old, draft.version, || {
-            let value = Pieces::new(&self.table, old.value_at(), old.value_len);
-            self.copy(value, &draft.parts);
-            self.set_flags_and_expiry(old, &draft.header);
-            self.word(old.loc + 2).store(draft.state.with_live(true).0, Ordering::Relaxed);
+        let changed = self.space.change_in_place(old, new.version, || {
+            self.space.copy(self.space.value_pieces(old), &new.parts);
+            self.space.set_flags_and_expiry(old, &new.header);
+            self.space.set_state(old.loc, new.state.with_live(true));
         });
         if changed {
             self.report(old, Cause::Replaced, now);
@@ -339,81 +306,39 @@ impl Engine {
         changed
     }
 
-    fn set_flags_and_expiry(&self, old: &Item, header: &Header) {
-        if old.shape.has_flags() {
-            let at = old.shape.flags_at() as u64;
-            self.word(old.loc + at).store(header.flags, Ordering::Relaxed);
-        }
-        if let Some(expiry) = header.expiry {
-            self.set_expiry(old, expiry);
-        }
-    }
-
-    /// Changes bytes of a live item under a new version, unless a handle reads them or the version
-    /// can't be expressed. The shard is locked; readers without lock notice.
-    pub(crate) fn change_in_place(&self, item: &Item, version: u64, change: impl FnOnce()) -> bool {
-        if item.shape.has_version() {
-            return false;
-        }
-        let base = self.table.version_base(self.table.segment_of(item.loc)).load(Ordering::Relaxed);
-        let Some(sequence) = delta(version, base) else { return false };
-        let word = self.word(item.loc);
-        word.store(PENDING, Ordering::Relaxed);
-        // Either this sees the pin of a reader, or the reader sees that the item is changing.
-        fence(Ordering::SeqCst);
-        let is_pinned = |(segment, _)| self.table.pins(segment).load(Ordering::SeqCst) > 0;
-        let pinned = self.pieces(item).by_segment().any(is_pinned);
-        if pinned {
-            word.store(item.sequence, Ordering::Release);
-            return false;
-        }
-        change();
-        word.store(sequence, Ordering::Release);
-        true
-    }
-
-    /// Gives an item new attributes by writing it anew; its value and use stay.
-    ///
-    /// # Errors
-    /// Memory has to be reclaimed first, without the lock.
+    /// Gives an item new attributes by writing it anew; its value and use stay. The address of the
+    /// new one.
     pub(crate) fn rewrite(
         &self,
-        key: &Key<'_>,
-        old: Item,
-        spot: Spot,
-        draft: &Draft<'_>,
-        now: u32,
-        lock: &mut Guard<'_>,
-    ) -> Result<(), NeedsRoom> {
-        let head = draft.head(key.bytes);
-        let log = self.log_for(old.stamp.queue(), &head, now);
-        let room = self.room_for(log, &head, RESERVE)?;
-        self.succeed(&room, draft, &old, spot, lock)
+        at: &mut Probe<'_, '_>,
+        old: &Found,
+        new: &NewItem<'_>,
+    ) -> Result<Loc, PutError> {
+        let head = new.head(at.key.bytes);
+        let claim = self.claim(old.item.stamp.queue(), &head, at.now);
+        let room = self.space.room_for(&claim, &head)?;
+        self.supersede(old, &room, new, &mut at.lock)
     }
 
     /// Puts a derived item in the place of the one that it derives from. To the outside it is still
     /// the same item, so nothing is reported.
-    ///
-    /// # Errors
-    /// A flush came between the two.
-    pub(crate) fn succeed(
+    pub(crate) fn supersede(
         &self,
+        old: &Found,
         room: &Room,
-        draft: &Draft<'_>,
-        old: &Item,
-        spot: Spot,
+        new: &NewItem<'_>,
         lock: &mut Guard<'_>,
-    ) -> Result<(), NeedsRoom> {
-        self.fill(room, draft, Some(old))?;
-        self.go_live(room, draft.version);
-        self.index.redirect(spot, room.slot().loc, lock);
-        self.discard(old);
-        Ok(())
+    ) -> Result<Loc, PutError> {
+        self.fill(room, new, Some(&old.item))?;
+        let loc = self.go_live(room, new.version)?;
+        self.index.redirect(old.slot, loc, lock);
+        self.retire_copy(&old.item);
+        Ok(loc)
     }
 
-    /// A copy of an item as a draft: the same value, version and use.
-    pub(crate) fn redraft(&self, old: &Item) -> Draft<'static> {
-        let far = self.last_version().abs_diff(old.version) > VERSION_REACH;
+    /// A copy of an item: the same value, version and use.
+    pub(crate) fn copy_of(&self, old: &Item) -> NewItem<'static> {
+        let far = self.hot.last_version().abs_diff(old.version) > VERSION_REACH;
         let header = Header {
             key_len: old.shape.key_len(),
             value_len: old.value_len,
@@ -423,18 +348,17 @@ impl Engine {
         };
         let value = Part::Stored { at: old.value_at(), len: old.value_len };
         let parts = [value, Part::Bytes(&[])];
-        Draft { header, state: old.state, parts, version: old.version }
+        NewItem { header, state: old.state, parts, version: old.version }
     }
 
     /// Lets the index of a shard grow with its items, a little at each insertion.
-    fn grow_index(&self, position: crate::index::Position, lock: &mut Guard<'_>, now: u32) {
+    fn grow_index(&self, position: Position, lock: &mut Guard<'_>, now: u32) {
         if self.index.is_moving(position.shard, lock) {
             for _ in 0..2 {
                 self.advance_index(position.shard, lock, now);
             }
         } else {
-            let take = |bytes| self.pool.take_bytes(&self.table, bytes, &self.memory);
-            self.index.grow(position.shard, lock, take);
+            self.index.grow(position.shard, lock, |bytes| self.space.pool.take_bytes(bytes));
         }
     }
 
@@ -444,26 +368,24 @@ impl Engine {
             return false;
         }
         let freed = self.index.advance(shard, lock, |_, loc| {
-            self.retire(&self.read_any(loc), Cause::Evicted, now);
+            self.retire(&self.space.read_any(loc), Cause::Evicted, now);
         });
         if let Some(bytes) = freed.filter(|&bytes| bytes > 0) {
-            self.pool.give_bytes(bytes);
+            self.space.pool.free_bytes(bytes);
         }
         true
     }
 
     /// Evicts the least used item of a full group's home line.
     #[cold]
-    fn evict_neighbour(&self, position: crate::index::Position, now: u32, lock: &mut Guard<'_>) {
-        let neighbours = self.index.neighbours(position, lock);
-        let least = neighbours
-            .into_iter()
-            .filter(|spot| spot.loc() != 0)
-            .min_by_key(|spot| State(self.word(spot.loc() + 2).load(Ordering::Relaxed)).freq());
-        if let Some(spot) = least {
-            let item = self.read_any(spot.loc());
-            let of_item = self.index.position_of(spot, position);
-            self.index.remove(of_item, spot, lock);
+    fn evict_neighbour(&self, position: Position, now: u32, lock: &mut Guard<'_>) {
+        let items =
+            self.index.neighbours(position, lock).into_iter().filter(|slot| slot.loc() != 0);
+        let uses = |loc| State(self.space.state_word(loc).load(Ordering::Relaxed)).freq();
+        if let Some(slot) = items.min_by_key(|slot| uses(slot.loc())) {
+            let item = self.space.read_any(slot.loc());
+            let of_item = self.index.position_of(slot, position);
+            self.index.remove(of_item, slot, lock);
             self.retire(&item, Cause::Evicted, now);
         }
     }
@@ -484,7 +406,7 @@ pub(crate) fn header_of(key: usize, value: usize, attrs: &Attrs) -> Header {
 
 /// What a write does with what is there.
 pub(crate) fn plan(old: Option<&Item>, how: &Store) -> Plan {
-    let go = Plan::Go { stale: false, joins: false };
+    let go = Plan::Write(Effect { stale: false, joins: false });
     let joins = matches!(how.mode, Mode::Append | Mode::Prepend);
     let Some(old) = old else {
         return match how.mode {
@@ -496,13 +418,13 @@ pub(crate) fn plan(old: Option<&Item>, how: &Store) -> Plan {
     };
     match how.expected {
         _ if how.mode == Mode::Add => Plan::Stop(Stored::NotStored),
-        Some(expected) if expected == old.version => Plan::Go { stale: false, joins },
+        Some(expected) if expected == old.version => Plan::Write(Effect { stale: false, joins }),
         // What is added to a value belongs to that value alone.
         Some(expected) if how.allow_stale && expected < old.version && !joins => {
-            Plan::Go { stale: true, joins }
+            Plan::Write(Effect { stale: true, joins })
         }
         Some(_) => Plan::Stop(Stored::VersionMismatch),
-        None => Plan::Go { stale: false, joins },
+        None => Plan::Write(Effect { stale: false, joins }),
     }
 }
 
@@ -517,10 +439,4 @@ pub(crate) fn join<'a>(old: Option<&Item>, value: Part<'a>, mode: Mode) -> [Part
 #[inline]
 pub(crate) fn expiry_field(expiry: Expiry, now: u32) -> Option<u32> {
     expiry.moment(Moment::from_secs(now)).map(|moment| moment.as_secs().max(1))
-}
-
-/// A version as the difference to its segment's.
-pub(crate) fn delta(version: u64, base: u64) -> Option<u32> {
-    let delta = i32::try_from(version.wrapping_sub(base) as i64).ok()? as u32;
-    (delta != PENDING).then_some(delta)
 }

@@ -1,59 +1,30 @@
-//! Logs: where new items are appended. An item that does not fit into the rest of its segment
-//! goes on in the next one; one that is larger than a segment gets a chain of its own, segment by
+//! Appending: how an item gets its place. One that does not fit into the rest of its segment goes
+//! on in the next one; one that is larger than a segment gets a chain of its own, segment by
 //! segment, whose last one is then open for others.
 
-use crate::engine::Engine;
-use crate::memory::sync::{Mutex, MutexGuard, Ordering};
-use crate::memory::thread;
-use crate::space::layout::{Head, Header, Shape, item_words};
-use crate::space::segments::{LOGS, Loc, LogId, Phase, Pieces, Queue, SegmentId, class_of};
+use crate::memory::sync::{Ordering, fence};
+use crate::space::Space;
+use crate::space::layout::{Head, Header, Shape, State, item_words};
+use crate::space::logs::Open;
+use crate::space::segments::{Loc, LogId, Opening, Phase, Pieces, SegmentId, class_of};
 
-/// An item may go on in the next segment if it is at least this part of a segment; the end of a
+/// An item may go on in the next segment if it is at least 1/SPAN_SHARE of a segment; the end of a
 /// segment is wasted for smaller ones.
 const SPAN_SHARE: usize = 128;
 /// Versions given out since a segment was opened, up to which it takes items.
 const VERSIONS_MAX: u64 = 1 << 30;
-/// From so many segments of a class on its lifetimes are kept apart.
-const GROUPS_FROM: u32 = 32;
-/// Seconds to live up to which an item belongs to group 1, 2, 3.
-const LIFETIMES: [u32; 3] = [120, 3600, 86_400];
-
-/// Bytes of the limit for each lane, and the most lanes.
-const LANE_BYTES: usize = 32 << 20;
-const LANES_MAX: usize = 8;
-
-/// The open segments. Threads of different lanes append to different ones.
-#[derive(Debug)]
-pub(crate) struct Logs(Box<[Lane]>);
-
-/// The open segment of each log; 0 for none.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Lane([Mutex<SegmentId>; LOGS]);
-
-type Open<'l> = MutexGuard<'l, SegmentId>;
 
 /// There is no segment to be had without reclaiming one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NeedsRoom;
 
-impl Logs {
-    /// As many lanes as a cache of `limit` bytes has segments to spare for.
-    pub(crate) fn new(limit: usize) -> Self {
-        let lanes = (limit / LANE_BYTES).clamp(1, LANES_MAX);
-        let lane = || Lane(std::array::from_fn(|_| Mutex::new(0)));
-        Self(std::iter::repeat_with(lane).take(lanes).collect())
-    }
-
-    /// Bytes that they take.
-    pub(crate) const BYTES: usize = LANES_MAX * size_of::<Lane>();
-
-    /// Locks this thread's open segment of a log.
-    #[inline]
-    fn open(&self, log: LogId) -> Open<'_> {
-        let Lane(logs) = &self.0[thread::number() % self.0.len()];
-        logs[log.index()].lock()
-    }
+/// What memory is asked for with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) log: LogId,
+    /// Segments that must be left to others.
+    pub(crate) reserve: usize,
+    pub(crate) opening: Opening,
 }
 
 /// An item's place before it is live.
@@ -64,7 +35,25 @@ pub(crate) struct Slot {
     /// The header's, which takes a while to compute.
     shape: Shape,
     /// It counts as live already.
-    pub(crate) counts: bool,
+    counts: bool,
+}
+
+/// An item larger than a segment that is being written.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    slot: Slot,
+    log: LogId,
+    last: SegmentId,
+    /// Words that have no memory yet.
+    missing: usize,
+    reserve: usize,
+}
+
+/// The memory that an item will be in.
+#[derive(Debug)]
+pub(crate) enum Room {
+    Slot(Slot),
+    Chain(Chain),
 }
 
 impl Slot {
@@ -84,53 +73,77 @@ impl Slot {
     }
 }
 
-impl Engine {
-    /// The log for an item.
-    pub(crate) fn log_for(&self, queue: Queue, head: &Head<'_>, now: u32) -> LogId {
-        let class = head.class();
-        let left =
-            head.header.expiry.filter(|&expiry| expiry != 0).map(|at| at.saturating_sub(now));
-        let group = left
-            .filter(|_| self.pool.held(class) >= GROUPS_FROM)
-            .and_then(|left| LIFETIMES.iter().position(|&most| left <= most))
-            .map_or(0, |group| group as u8 + 1);
-        LogId { queue, class, group }
+impl Chain {
+    /// Words that have no memory yet.
+    pub(crate) fn missing(&self) -> usize {
+        self.missing
     }
+}
 
-    /// Finds a place for an item of at most a segment and writes its head there; `reserve`
-    /// segments have to be left. One that is `soon` live may count as live from now on, which saves
-    /// a change of a word that others change as well.
+impl Room {
+    pub(crate) fn slot(&self) -> &Slot {
+        match self {
+            Self::Slot(slot) => slot,
+            Self::Chain(chain) => &chain.slot,
+        }
+    }
+}
+
+impl Space {
+    /// Memory for a whole item of any size. One that is `soon` live may count as live from now on,
+    /// which saves a change of a word that others change as well.
     ///
     /// # Errors
     /// A segment is needed and there is none.
-    pub(crate) fn allocate(
-        &self,
-        log: LogId,
-        head: &Head<'_>,
-        reserve: usize,
-        soon: bool,
-    ) -> Result<Slot, NeedsRoom> {
+    pub(crate) fn room_for(&self, claim: &Claim, head: &Head<'_>) -> Result<Room, NeedsRoom> {
+        if head.item_words() <= self.table().segment_words() {
+            return self.allocate(claim, head, true).map(Room::Slot);
+        }
+        let mut chain = self.begin_chain(claim, head)?;
+        while chain.missing > 0 {
+            if self.extend_chain(&mut chain, &claim.opening).is_err() {
+                self.free_room(&Room::Chain(chain));
+                return Err(NeedsRoom);
+            }
+        }
+        Ok(Room::Chain(chain))
+    }
+
+    /// Memory for an item that is written bit by bit: all of it, or the beginning of one that is
+    /// larger than a segment.
+    ///
+    /// # Errors
+    /// A segment is needed and there is none.
+    pub(crate) fn first_room_for(&self, claim: &Claim, head: &Head<'_>) -> Result<Room, NeedsRoom> {
+        if head.item_words() <= self.table().segment_words() {
+            return self.allocate(claim, head, false).map(Room::Slot);
+        }
+        self.begin_chain(claim, head).map(Room::Chain)
+    }
+
+    /// Finds a place for an item of at most a segment and writes its head there.
+    fn allocate(&self, claim: &Claim, head: &Head<'_>, soon: bool) -> Result<Slot, NeedsRoom> {
         let words = head.item_words();
-        debug_assert!(words <= self.table.segment_words());
-        let mut open = self.logs.open(log);
-        self.close_if_outdated(&mut open);
-        let room = self.room(*open);
-        let slot = if words <= room {
+        debug_assert!(words <= self.table().segment_words());
+        let mut open = self.logs.open(claim.log);
+        self.seal_if_outdated(&mut open, &claim.opening);
+        let left = self.words_left(*open);
+        let slot = if words <= left {
             let slot = self.append(*open, words, head, soon);
             // Where this thread's next item of the kind will be.
-            self.prefetch_at(slot.loc + words as u64);
+            self.prefetch(slot.loc + words as u64);
             slot
         } else {
-            let next = self.open_segment(log, reserve)?;
-            let spans = room > head.words() && words >= self.table.segment_words() / SPAN_SHARE;
+            let next = self.open_segment(claim)?;
+            let spans = left > head.words() && words >= self.table().segment_words() / SPAN_SHARE;
             let slot = if spans {
-                let slot = self.append(*open, room, head, false);
-                self.link(*open, next, slot.loc, words - room);
+                let slot = self.append(*open, left, head, false);
+                self.link(*open, next, slot.loc, words - left);
                 slot
             } else {
                 self.append(next, words, head, soon)
             };
-            self.close(&mut open);
+            self.seal(&mut open);
             *open = next;
             slot
         };
@@ -140,196 +153,218 @@ impl Engine {
 
     /// Hands out words of a segment. The head is there before anybody learns of it.
     fn append(&self, id: SegmentId, words: usize, head: &Head<'_>, counts: bool) -> Slot {
-        let used = self.table.used(id).load(Ordering::Relaxed);
-        let loc = self.table.start(id) + u64::from(used);
+        debug_assert!(words <= self.words_left(id), "segment {id} is too full");
+        // Pairs with the acquire fence of readers that certify what they read. The stamp was
+        // changed by the thread that opened the segment, maybe another one: whoever sees a byte
+        // that this thread writes from here on must see the new stamp as well.
+        fence(Ordering::Release);
+        let row = self.table().row(id);
+        let used = row.used.load(Ordering::Relaxed);
+        let loc = self.table().start(id) + u64::from(used);
         let slot = Slot { loc, header: head.header, shape: head.shape, counts };
         match counts {
-            true => self.table.add_live(id, words * 4),
-            false => self.table.add_pending(id),
+            true => self.table().add_live(id, words * 4),
+            false => self.table().add_pending(id),
         }
         self.write_head(loc, head);
-        self.table.used(id).store(used + words as u32, Ordering::Release);
+        // Pairs with the acquire loads of those who walk a segment: up to here there are headers.
+        row.used.store(used + words as u32, Ordering::Release);
         slot
     }
 
     /// Words that are left in an open segment.
-    fn room(&self, id: SegmentId) -> usize {
+    fn words_left(&self, id: SegmentId) -> usize {
         if id == 0 {
             return 0;
         }
-        self.table.segment_words() - self.table.used(id).load(Ordering::Relaxed) as usize
+        self.table().segment_words() - self.table().row(id).used.load(Ordering::Relaxed) as usize
     }
 
     /// Makes the item at `loc` go on with `words` words at the front of segment `next`.
     fn link(&self, id: SegmentId, next: SegmentId, loc: Loc, words: usize) {
-        self.table.next(id).store(next, Ordering::Relaxed);
-        self.table.lead(next).store(loc, Ordering::Relaxed);
-        self.table.lead_words(next).store(words as u32, Ordering::Relaxed);
-        self.table.used(next).store(words as u32, Ordering::Release);
-        self.table.add_pending(next);
+        self.table().row(id).next.store(next, Ordering::Relaxed);
+        let row = self.table().row(next);
+        row.lead.store(loc, Ordering::Relaxed);
+        row.lead_words.store(words as u32, Ordering::Relaxed);
+        // Pairs with the acquire loads of those who walk a segment: they see where items begin.
+        row.used.store(words as u32, Ordering::Release);
+        self.table().add_pending(next);
     }
 
-    fn open_segment(&self, log: LogId, reserve: usize) -> Result<SegmentId, NeedsRoom> {
-        let id = self.pool.take(&self.table, log.class, reserve).ok_or(NeedsRoom)?;
-        let now = self.clock_now();
-        self.table.open(id, log, self.epoch(), self.last_version(), now);
-        Ok(id)
+    fn open_segment(&self, claim: &Claim) -> Result<SegmentId, NeedsRoom> {
+        self.pool.open(claim.log, claim.reserve, &claim.opening).ok_or(NeedsRoom)
     }
 
-    /// Seals the open segment.
-    fn close(&self, open: &mut Open<'_>) {
+    /// Seals the open segment of a log.
+    fn seal(&self, open: &mut Open<'_>) {
         let id = std::mem::take(&mut **open);
         if id != 0 {
-            self.seal(id);
+            self.pool.seal(id);
         }
     }
 
-    fn seal(&self, id: SegmentId) {
-        if self.pool.seal(&self.table, id) {
-            self.pool.give_back(&self.table, id, Phase::Sealed, &self.memory);
-        }
-    }
-
-    /// A segment from before the last flush, or with too old a version to count from, takes no more.
-    fn close_if_outdated(&self, open: &mut Open<'_>) {
+    /// A segment from before the last flush, or with too old a version to count from, takes no
+    /// more items.
+    fn seal_if_outdated(&self, open: &mut Open<'_>, opening: &Opening) {
         let id = **open;
         if id == 0 {
             return;
         }
-        let base = self.table.version_base(id).load(Ordering::Relaxed);
-        let outdated = self.table.stamp(id).epoch() != self.epoch()
-            || self.last_version().wrapping_sub(base) > VERSIONS_MAX;
+        let outdated = self.table().stamp(id).epoch() != opening.epoch
+            || opening.version.wrapping_sub(self.table().version_base(id)) > VERSIONS_MAX;
         if outdated {
-            self.close(open);
+            self.seal(open);
         }
     }
 
-    /// Closes all open segments, so that they can be reclaimed like others.
-    pub(crate) fn close_logs(&self) {
-        for log in self.logs.0.iter().flat_map(|Lane(logs)| logs) {
-            self.close(&mut log.lock());
+    /// Seals all open segments, so that they can be reclaimed like others.
+    pub(crate) fn seal_logs(&self) {
+        for mut open in self.logs.each() {
+            self.seal(&mut open);
         }
     }
 
     /// Begins an item that is larger than a segment; it takes what is left of the log's open
     /// segment.
-    ///
-    /// # Errors
-    /// A segment is needed and there is none.
-    pub(crate) fn begin_chain(
-        &self,
-        log: LogId,
-        head: &Head<'_>,
-        reserve: usize,
-    ) -> Result<Chain, NeedsRoom> {
+    fn begin_chain(&self, claim: &Claim, head: &Head<'_>) -> Result<Chain, NeedsRoom> {
+        let &Claim { log, reserve, ref opening } = claim;
         let mut open = self.logs.open(log);
-        self.close_if_outdated(&mut open);
-        if self.room(*open) <= head.words() {
-            let next = self.open_segment(log, reserve)?;
-            self.close(&mut open);
+        self.seal_if_outdated(&mut open, opening);
+        if self.words_left(*open) <= head.words() {
+            let next = self.open_segment(claim)?;
+            self.seal(&mut open);
             *open = next;
         }
         let id = std::mem::take(&mut *open);
-        let room = self.room(id);
-        let slot = self.append(id, room, head, false);
+        let left = self.words_left(id);
+        let slot = self.append(id, left, head, false);
         self.note_expiry(slot.loc, head.header.expiry);
-        self.seal(id);
-        Ok(Chain { slot, log, last: id, left: head.item_words() - room, reserve })
+        self.pool.seal(id);
+        Ok(Chain { slot, log, last: id, missing: head.item_words() - left, reserve })
     }
 
     /// Adds a segment to a chain.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn extend_chain(&self, chain: &mut Chain) -> Result<(), NeedsRoom> {
-        let next = self.open_segment(chain.log, chain.reserve)?;
-        let words = chain.left.min(self.table.segment_words());
+    pub(crate) fn extend_chain(
+        &self,
+        chain: &mut Chain,
+        opening: &Opening,
+    ) -> Result<(), NeedsRoom> {
+        let claim = Claim { log: chain.log, reserve: chain.reserve, opening: *opening };
+        let next = self.open_segment(&claim)?;
+        let words = chain.missing.min(self.table().segment_words());
         self.link(chain.last, next, chain.slot.loc, words);
-        chain.left -= words;
+        chain.missing -= words;
         chain.last = next;
         Ok(())
     }
 
     /// Hands the segments of a complete chain over to the log; the last one may take more items.
-    pub(crate) fn finish_chain(&self, chain: &Chain) {
-        let pieces = Pieces::new(&self.table, chain.slot.loc as usize * 4, chain.slot.size());
+    fn finish_chain(&self, chain: &Chain) {
+        debug_assert_eq!(chain.missing, 0, "the chain is complete");
+        let pieces = Pieces::new(self.table(), chain.slot.loc as usize * 4, chain.slot.size());
         let ids = pieces.by_segment().map(|(id, _)| id);
         for id in ids.skip(1).filter(|&id| id != chain.last) {
-            self.seal(id);
+            self.pool.seal(id);
         }
         let mut open = self.logs.open(chain.log);
-        if self.room(chain.last) > self.room(*open) {
-            self.close(&mut open);
+        if self.words_left(chain.last) > self.words_left(*open) {
+            self.seal(&mut open);
             *open = chain.last;
         } else {
-            self.seal(chain.last);
+            self.pool.seal(chain.last);
         }
     }
 
-    /// Gives up an item that was never published.
-    pub(crate) fn abandon(&self, slot: &Slot) {
-        if slot.counts {
-            self.give_up(self.table.segment_of(slot.loc), slot.size(), true);
-        } else {
-            self.abandon_pieces(slot, usize::MAX);
-        }
-    }
-
-    /// Gives up an incomplete chain.
-    pub(crate) fn abandon_chain(&self, chain: &Chain) {
-        let segments = self.abandon_pieces(&chain.slot, chain.left);
-        for id in segments {
-            self.pool.withdraw(&self.table, id, &self.memory);
-        }
-    }
-
-    /// Gives up the first `words - missing` words; the segments behind the first.
-    fn abandon_pieces(&self, slot: &Slot, missing: usize) -> Vec<SegmentId> {
-        let is_chain = missing != usize::MAX;
-        let size = slot.size() - if is_chain { 4 * missing } else { 0 };
-        let pieces = Pieces::new(&self.table, slot.loc as usize * 4, size);
-        let ids: Vec<_> = pieces.by_segment().map(|(id, _)| id).collect();
-        let mut own = Vec::new();
-        for (i, &id) in ids.iter().enumerate() {
-            let load = self.table.abandon(id);
-            if is_chain && i > 0 {
-                own.push(id);
-            } else if load.is_empty() {
-                self.pool.give_back(&self.table, id, Phase::Sealed, &self.memory);
+    /// Turns a pending item into a live one, to which the index does not lead yet. `sequence` is
+    /// what its version comes to.
+    pub(crate) fn go_live(&self, room: &Room, sequence: u32) {
+        let slot = room.slot();
+        let state = self.state_word(slot.loc);
+        let live = State(state.load(Ordering::Relaxed)).with_live(true);
+        state.store(live.0, Ordering::Relaxed);
+        // Pairs with the acquire load of the sequence in `Space::read`: who sees it sees the item.
+        self.word(slot.loc).store(sequence, Ordering::Release);
+        if !slot.counts {
+            let pieces = Pieces::new(self.table(), slot.loc as usize * 4, slot.size());
+            let mut begins = true;
+            for (piece, len) in pieces.by_segment() {
+                self.table().publish(piece, len, begins);
+                begins = false;
             }
         }
-        own
+        // A sweep may have come by while the item was pending; a later one sees it live.
+        self.note_expiry(slot.loc, slot.header.expiry);
+        if let Room::Chain(chain) = room {
+            self.finish_chain(chain);
+        }
+    }
+
+    /// Frees the memory of an item that was never published.
+    pub(crate) fn free_room(&self, room: &Room) {
+        match room {
+            Room::Slot(slot) if slot.counts => {
+                self.free_piece(self.table().segment_of(slot.loc), slot.size(), true);
+            }
+            Room::Slot(slot) => {
+                for id in self.segments_of_slot(slot, 0) {
+                    self.cancel_piece(id);
+                }
+            }
+            Room::Chain(chain) => {
+                let mut segments = self.segments_of_slot(&chain.slot, chain.missing).into_iter();
+                // The first one waits in a queue, the others were never sealed.
+                if let Some(first) = segments.next() {
+                    self.cancel_piece(first);
+                }
+                for id in segments {
+                    self.table().cancel(id);
+                    self.pool.free_open(id);
+                }
+            }
+        }
+    }
+
+    /// The segments of a pending item of which the last `missing` words have no memory yet. They
+    /// are listed first: freeing one changes its link.
+    fn segments_of_slot(&self, slot: &Slot, missing: usize) -> Vec<SegmentId> {
+        let pieces = Pieces::new(self.table(), slot.loc as usize * 4, slot.size() - 4 * missing);
+        pieces.by_segment().map(|(id, _)| id).collect()
+    }
+
+    /// Frees a part of a pending item, and its segment with the last item there.
+    fn cancel_piece(&self, id: SegmentId) {
+        if self.table().cancel(id).is_empty() {
+            self.pool.free(id, Phase::Sealed);
+        }
+    }
+
+    /// Frees bytes that counted as live, and their segment with the last of them.
+    pub(super) fn free_piece(&self, id: SegmentId, bytes: usize, begins: bool) {
+        if self.table().remove(id, bytes, begins).is_empty() {
+            self.pool.free(id, Phase::Sealed);
+        }
     }
 
     /// Writes everything before the value. The log's lock or the chain keep others away.
     fn write_head(&self, loc: Loc, head: &Head<'_>) {
         let (words, len) = head.encode();
-        let cells = self.memory.cells(loc as usize, len);
+        let cells = self.memory().cells(loc as usize, len);
         for (cell, &word) in cells.iter().zip(&words) {
             cell.store(word, Ordering::Relaxed);
         }
-        self.memory.write((loc as usize + len) * 4, head.key);
+        self.memory().write((loc as usize + len) * 4, head.key);
     }
 
     /// Makes the sweep look at the item's segment in time.
     pub(crate) fn note_expiry(&self, loc: Loc, expiry: Option<u32>) {
         if let Some(expiry) = expiry.filter(|&expiry| expiry != 0) {
-            let due = self.table.due(self.table.segment_of(loc));
+            let due = self.table().due(self.table().segment_of(loc));
             if due.load(Ordering::Relaxed) > expiry {
                 due.fetch_min(expiry, Ordering::Relaxed);
             }
         }
     }
-}
-
-/// An item larger than a segment, on its way.
-#[derive(Debug)]
-pub(crate) struct Chain {
-    pub(crate) slot: Slot,
-    log: LogId,
-    last: SegmentId,
-    /// Words that have no memory yet.
-    pub(crate) left: usize,
-    /// Segments that it must leave to others.
-    reserve: usize,
 }

@@ -1,12 +1,16 @@
 //! The budget: which segments are in use, which are free, in which order they are to be reclaimed,
 //! and how many bytes of the limit are taken. It must never know what lies in a segment.
 //!
-//! One lock guards all of it. It is taken once per segment, not once per item.
+//! It owns the segment table and the memory that the segments are, so that nobody else can free
+//! either. One lock guards the budget. It is taken once per segment, not once per item.
+//!
+//! Memory goes back in two steps that are told apart by their verbs: `free` makes a segment's
+//! memory available to others, `release` gives its pages back to the system.
 
 use crate::memory::region::Region;
-use crate::memory::sync::{AtomicU32, AtomicUsize, Mutex, Ordering, fence};
-use crate::space::segments::{CLASSES, GROUPS, LOGS, LogId, Phase, Place, Queue, ROW_BYTES};
-use crate::space::segments::{SegmentId, Segments};
+use crate::memory::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
+use crate::space::segments::{CLASSES, GROUPS, LOGS, LogId, Opening, Phase, Place, Queue};
+use crate::space::segments::{ROW_BYTES, SegmentId, Segments};
 
 /// Segments that only the reclaimer may take, so that it can always copy survivors.
 pub(crate) const RESERVE: usize = 4;
@@ -14,6 +18,8 @@ pub(crate) const RESERVE: usize = 4;
 /// Segments and the bytes that they may take.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    pub(super) memory: Region<AtomicU32>,
+    pub(super) table: Segments,
     state: Mutex<State>,
     /// Segments that could be had without reclaiming; a mirror of the state.
     available: AtomicUsize,
@@ -58,14 +64,14 @@ struct Fifo {
     newest: SegmentId,
 }
 
-/// What happened to memory that was given back.
+/// What happened to a segment that was to be freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freed {
     /// It can be used again.
     Now,
     /// A handle still reads it.
     Later,
-    /// It holds something after all, or somebody else takes care of it.
+    /// It holds something after all, or another thread takes care of it.
     No,
 }
 
@@ -77,10 +83,25 @@ pub(crate) struct Gauge {
     pub(crate) free: usize,
 }
 
+/// How many segments wait in the queues, and the clock of ages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) small: u32,
+    pub(crate) main: u32,
+    /// Segments ever opened.
+    pub(crate) opened: u32,
+}
+
 impl Pool {
-    /// A pool of `segments` segments, of which number 0 is never handed out, under a limit of which
-    /// `fixed` bytes are taken for good.
-    pub(crate) fn new(limit: usize, fixed: usize, segments: usize, segment_bytes: usize) -> Self {
+    /// A pool of all segments of `table` and `memory`, `segments` of them, of which number 0 is
+    /// never handed out, under a limit of which `fixed` bytes are taken for good.
+    pub(crate) fn new(
+        memory: Region<AtomicU32>,
+        table: Segments,
+        segments: usize,
+        limit: usize,
+        fixed: usize,
+    ) -> Self {
         let state = State {
             limit,
             used: fixed,
@@ -94,18 +115,20 @@ impl Pool {
             sealed: [0; 2],
         };
         let pool = Self {
+            segment_cost: table.segment_bytes() + ROW_BYTES,
+            memory,
+            table,
             state: Mutex::new(state),
             available: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
             held: std::array::from_fn(|_| AtomicU32::new(0)),
-            segment_cost: segment_bytes + ROW_BYTES,
         };
         pool.mirror(&pool.state.lock());
         pool
     }
 
     /// Segments that a writer could take now.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn available(&self) -> usize {
         self.available.load(Ordering::Relaxed)
     }
@@ -125,35 +148,43 @@ impl Pool {
         self.held[usize::from(class)].load(Ordering::Relaxed)
     }
 
-    /// Takes a segment if more than `reserve` are left.
-    pub(crate) fn take(&self, table: &Segments, class: u8, reserve: usize) -> Option<SegmentId> {
+    /// Opens a segment if more than `reserve` are left.
+    pub(crate) fn open(&self, log: LogId, reserve: usize, opening: &Opening) -> Option<SegmentId> {
+        let id = self.take(log.class, reserve)?;
+        self.table.open(id, log, opening);
+        Some(id)
+    }
+
+    fn take(&self, class: u8, reserve: usize) -> Option<SegmentId> {
         let mut state = self.state.lock();
         if self.spare(&state) <= reserve {
             return None;
         }
-        let id = state.free.pop(table).or_else(|| {
-            let id = state.released.pop(table).unwrap_or_else(|| {
+        let id = self.pop(&mut state.free).or_else(|| {
+            let id = self.pop(&mut state.released).unwrap_or_else(|| {
                 state.fresh += 1;
                 state.fresh - 1
             });
             state.used += self.segment_cost;
             Some(id)
         })?;
+        debug_assert!(state.used <= state.limit, "a segment beyond the limit");
+        debug_assert!(self.table.load(id).is_empty(), "segment {id} is not empty");
         state.opened = state.opened.wrapping_add(1);
         self.held[usize::from(class)].fetch_add(1, Ordering::Relaxed);
         self.mirror(&state);
         Some(id)
     }
 
-    /// Puts a full segment at the end of its queue; true if it is empty already, so that the
-    /// caller should give it back.
-    pub(crate) fn seal(&self, table: &Segments, id: SegmentId) -> bool {
+    /// Puts a full segment at the end of its queue, or frees it if it is empty already.
+    pub(crate) fn seal(&self, id: SegmentId) {
         let mut state = self.state.lock();
-        let Place { log, .. } = table.place(id);
-        table.set_place(id, Place { phase: Phase::Sealed, log });
-        table.born(id).store(state.opened, Ordering::Relaxed);
-        state.push(table, id, log);
-        table.load(id).is_empty()
+        let Place { phase, log } = self.table.place(id);
+        debug_assert_eq!(phase, Phase::Open, "segment {id} is sealed once");
+        self.table.set_place(id, Place { phase: Phase::Sealed, log });
+        self.table.row(id).born.store(state.opened, Ordering::Relaxed);
+        self.enqueue(&mut state, id, log);
+        self.free_empty(&mut state, id, Phase::Sealed);
     }
 
     /// The oldest segment of `log`.
@@ -162,11 +193,11 @@ impl Pool {
         (oldest != 0).then_some(oldest)
     }
 
-    /// How many segments wait in the small queue and in the main one, and the clock of ages:
-    /// segments opened so far.
-    pub(crate) fn sealed(&self) -> ([u32; 2], u32) {
+    /// How many segments wait in the queues.
+    pub(crate) fn sealed(&self) -> Sealed {
         let state = self.state.lock();
-        (state.sealed, state.opened)
+        let [small, main] = state.sealed;
+        Sealed { small, main, opened: state.opened }
     }
 
     /// Numbers of segments that may be in use are below this.
@@ -175,138 +206,126 @@ impl Pool {
     }
 
     /// Takes a sealed segment out of its queue to be emptied. Not if something pending lies in it.
-    pub(crate) fn condemn(&self, table: &Segments, id: SegmentId) -> bool {
+    pub(crate) fn select_victim(&self, id: SegmentId) -> bool {
         let mut state = self.state.lock();
-        let Place { phase, log } = table.place(id);
-        if phase != Phase::Sealed || table.load(id).pending > 0 {
+        let Place { phase, log } = self.table.place(id);
+        if phase != Phase::Sealed || self.table.load(id).pending > 0 {
             return false;
         }
-        state.unlink(table, id, log);
-        table.set_place(id, Place { phase: Phase::Victim, log });
+        self.unlink(&mut state, id, log);
+        self.table.set_place(id, Place { phase: Phase::Victim, log });
         true
     }
 
     /// Puts a segment at the young end of a queue; it may wait in another one or be a victim.
-    pub(crate) fn rejuvenate(&self, table: &Segments, id: SegmentId, queue: Queue) {
+    pub(crate) fn requeue(&self, id: SegmentId, queue: Queue) {
         let mut state = self.state.lock();
-        let Place { phase, log } = table.place(id);
+        let Place { phase, log } = self.table.place(id);
         match phase {
-            Phase::Sealed => state.unlink(table, id, log),
+            Phase::Sealed => self.unlink(&mut state, id, log),
             Phase::Victim => {}
             _ => return,
         }
         let log = LogId { queue, ..log };
-        table.born(id).store(state.opened, Ordering::Relaxed);
-        table.set_place(id, Place { phase: Phase::Sealed, log });
-        state.push(table, id, log);
+        self.table.row(id).born.store(state.opened, Ordering::Relaxed);
+        self.table.set_place(id, Place { phase: Phase::Sealed, log });
+        self.enqueue(&mut state, id, log);
     }
 
-    /// Takes back a segment in which nothing lives any more, if it is still in the `phase` in which
-    /// the caller is the one to do it: anybody from its queue, only the reclaimer as a victim.
-    pub(crate) fn give_back(
-        &self,
-        table: &Segments,
-        id: SegmentId,
-        expected: Phase,
-        memory: &Region<AtomicU32>,
-    ) -> Freed {
-        let mut state = self.state.lock();
-        let Place { phase, log } = table.place(id);
-        if phase != expected || !table.load(id).is_empty() {
+    /// Frees a segment in which nothing lives any more, if it is still in the `phase` in which the
+    /// caller is the one to do it: any thread while it is sealed, only the reclaimer as a victim.
+    pub(crate) fn free(&self, id: SegmentId, phase: Phase) -> Freed {
+        self.free_empty(&mut self.state.lock(), id, phase)
+    }
+
+    fn free_empty(&self, state: &mut MutexGuard<'_, State>, id: SegmentId, from: Phase) -> Freed {
+        let Place { phase, log } = self.table.place(id);
+        if phase != from || !self.table.load(id).is_empty() {
             return Freed::No;
         }
         if phase == Phase::Sealed {
-            state.unlink(table, id, log);
+            self.unlink(state, id, log);
         }
-        table.set_place(id, Place { phase: Phase::Zombie, log });
-        // Either this sees the pin of a reader, or the reader sees that its item is gone.
+        self.table.set_place(id, Place { phase: Phase::Zombie, log });
+        // Pairs with the fence in `Engine::pin`: either this sees the pin of a reader, or the
+        // reader sees that its item is gone.
         fence(Ordering::SeqCst);
-        if table.pins(id).load(Ordering::SeqCst) > 0 {
+        if self.table.is_pinned(id) {
             return Freed::Later;
         }
-        self.free(&mut state, table, id, memory);
+        self.put_back(state, id);
         Freed::Now
     }
 
-    /// Takes back a segment that never went into its queue.
-    pub(crate) fn withdraw(&self, table: &Segments, id: SegmentId, memory: &Region<AtomicU32>) {
+    /// Frees a segment that was opened and never sealed, in which nothing is left.
+    pub(crate) fn free_open(&self, id: SegmentId) {
         let mut state = self.state.lock();
-        let Place { log, .. } = table.place(id);
-        table.set_place(id, Place { phase: Phase::Zombie, log });
-        self.free(&mut state, table, id, memory);
+        debug_assert_eq!(self.table.place(id).phase, Phase::Open, "segment {id} was not sealed");
+        debug_assert!(self.table.load(id).is_empty(), "segment {id} is not empty");
+        self.put_back(&mut state, id);
     }
 
-    /// Frees an emptied segment once its last reader has gone.
-    pub(crate) fn unpinned(&self, table: &Segments, id: SegmentId, memory: &Region<AtomicU32>) {
+    /// Frees an emptied segment after its last reader has gone.
+    pub(crate) fn free_unpinned(&self, id: SegmentId) {
         let mut state = self.state.lock();
-        let zombie = table.place(id).phase == Phase::Zombie;
-        if zombie && table.pins(id).load(Ordering::SeqCst) == 0 {
-            self.free(&mut state, table, id, memory);
+        if self.table.place(id).phase == Phase::Zombie && !self.table.is_pinned(id) {
+            self.put_back(&mut state, id);
         }
     }
 
-    fn free(&self, state: &mut State, table: &Segments, id: SegmentId, memory: &Region<AtomicU32>) {
-        let Place { log, .. } = table.place(id);
-        table.set_place(id, Place { phase: Phase::Free, log });
+    fn put_back(&self, state: &mut MutexGuard<'_, State>, id: SegmentId) {
+        let Place { log, .. } = self.table.place(id);
+        self.table.set_place(id, Place { phase: Phase::Free, log });
         self.held[usize::from(log.class)].fetch_sub(1, Ordering::Relaxed);
         if state.index_waits || state.used > state.limit {
             state.index_waits = false;
-            self.release(state, table, id, memory);
+            self.release(state, id);
         } else {
-            state.free.push(table, id);
+            self.push(&mut state.free, id);
         }
         self.mirror(state);
     }
 
-    fn release(
-        &self,
-        state: &mut State,
-        table: &Segments,
-        id: SegmentId,
-        memory: &Region<AtomicU32>,
-    ) {
-        memory.release(table.start(id) as usize, table.segment_words());
+    /// Gives the pages of a free segment back to the system.
+    fn release(&self, state: &mut State, id: SegmentId) {
+        self.memory.release(self.table.start(id) as usize, self.table.segment_words());
         state.used -= self.segment_cost;
-        state.released.push(table, id);
+        self.push(&mut state.released, id);
     }
 
     /// Takes `bytes` for the index. If there are none, memory that becomes free is kept for it.
-    pub(crate) fn take_bytes(
-        &self,
-        table: &Segments,
-        bytes: usize,
-        memory: &Region<AtomicU32>,
-    ) -> bool {
+    pub(crate) fn take_bytes(&self, bytes: usize) -> bool {
         let mut state = self.state.lock();
         while state.used + bytes > state.limit {
             if state.free.len <= RESERVE {
                 state.index_waits = true;
                 return false;
             }
-            let Some(id) = state.free.pop(table) else { return false };
-            self.release(&mut state, table, id, memory);
+            let Some(id) = self.pop(&mut state.free) else { return false };
+            self.release(&mut state, id);
         }
         state.used += bytes;
         self.mirror(&state);
         true
     }
 
-    /// Gives back what [`Self::take_bytes`] took.
-    pub(crate) fn give_bytes(&self, bytes: usize) {
+    /// Frees what [`Self::take_bytes`] took.
+    pub(crate) fn free_bytes(&self, bytes: usize) {
         let mut state = self.state.lock();
+        debug_assert!(bytes <= state.used, "more is freed than was taken");
         state.used -= bytes;
         self.mirror(&state);
     }
 
     /// Changes the limit; what is free already goes back to the system where it is above the limit.
-    pub(crate) fn set_limit(&self, table: &Segments, limit: usize, memory: &Region<AtomicU32>) {
+    pub(crate) fn set_limit(&self, limit: usize) {
         let mut state = self.state.lock();
         state.limit = limit;
         self.limit.store(limit, Ordering::Relaxed);
         while state.used > limit
-            && let Some(id) = state.free.pop(table)
+            && let Some(id) = self.pop(&mut state.free)
         {
-            self.release(&mut state, table, id, memory);
+            self.release(&mut state, id);
         }
         self.mirror(&state);
     }
@@ -332,51 +351,49 @@ impl Pool {
     fn mirror(&self, state: &State) {
         self.available.store(self.spare(state).saturating_sub(RESERVE), Ordering::Relaxed);
     }
-}
 
-impl State {
-    fn push(&mut self, table: &Segments, id: SegmentId, log: LogId) {
-        let queue = &mut self.queues[log.index()];
-        table.older(id).store(queue.newest, Ordering::Relaxed);
-        table.newer(id).store(0, Ordering::Relaxed);
+    /// Puts a segment at the young end of its queue.
+    fn enqueue(&self, state: &mut State, id: SegmentId, log: LogId) {
+        let queue = &mut state.queues[log.index()];
+        self.table.row(id).older.store(queue.newest, Ordering::Relaxed);
+        self.table.row(id).newer.store(0, Ordering::Relaxed);
         match queue.newest {
             0 => queue.oldest = id,
-            newest => table.newer(newest).store(id, Ordering::Relaxed),
+            newest => self.table.row(newest).newer.store(id, Ordering::Relaxed),
         }
         queue.newest = id;
-        self.sealed[log.queue as usize] += 1;
+        state.sealed[log.queue as usize] += 1;
     }
 
-    fn unlink(&mut self, table: &Segments, id: SegmentId, log: LogId) {
-        let queue = &mut self.queues[log.index()];
-        let older = table.older(id).load(Ordering::Relaxed);
-        let newer = table.newer(id).load(Ordering::Relaxed);
+    /// Takes a segment out of its queue.
+    fn unlink(&self, state: &mut State, id: SegmentId, log: LogId) {
+        let queue = &mut state.queues[log.index()];
+        let older = self.table.row(id).older.load(Ordering::Relaxed);
+        let newer = self.table.row(id).newer.load(Ordering::Relaxed);
         match older {
             0 => queue.oldest = newer,
-            older => table.newer(older).store(newer, Ordering::Relaxed),
+            older => self.table.row(older).newer.store(newer, Ordering::Relaxed),
         }
         match newer {
             0 => queue.newest = older,
-            newer => table.older(newer).store(older, Ordering::Relaxed),
+            newer => self.table.row(newer).older.store(older, Ordering::Relaxed),
         }
-        self.sealed[log.queue as usize] -= 1;
-    }
-}
-
-impl List {
-    fn push(&mut self, table: &Segments, id: SegmentId) {
-        table.next(id).store(self.head, Ordering::Relaxed);
-        self.head = id;
-        self.len += 1;
+        state.sealed[log.queue as usize] -= 1;
     }
 
-    fn pop(&mut self, table: &Segments) -> Option<SegmentId> {
-        let id = self.head;
+    fn push(&self, list: &mut List, id: SegmentId) {
+        self.table.row(id).next.store(list.head, Ordering::Relaxed);
+        list.head = id;
+        list.len += 1;
+    }
+
+    fn pop(&self, list: &mut List) -> Option<SegmentId> {
+        let id = list.head;
         if id == 0 {
             return None;
         }
-        self.head = table.next(id).load(Ordering::Relaxed);
-        self.len -= 1;
+        list.head = self.table.row(id).next.load(Ordering::Relaxed);
+        list.len -= 1;
         Some(id)
     }
 }
@@ -393,92 +410,114 @@ mod tests {
 
     const LOG: LogId = LogId { queue: Queue::Small, class: 0, group: 0 };
 
-    fn pool(segments: usize) -> (Pool, Segments, Region<AtomicU32>) {
+    const OPENING: Opening = Opening { now: 1, epoch: 0, version: 1 };
+
+    fn pool(segments: usize) -> Pool {
         let table = Segments::new(segments + 1, 10).unwrap();
         let memory = Region::reserve((segments + 1) << 10).unwrap();
-        let cost = table.segment_bytes() + ROW_BYTES;
-        (Pool::new(segments * cost, 0, segments + 1, table.segment_bytes()), table, memory)
+        let limit = segments * (table.segment_bytes() + ROW_BYTES);
+        Pool::new(memory, table, segments + 1, limit, 0)
     }
 
-    fn open(pool: &Pool, table: &Segments, reserve: usize) -> Option<SegmentId> {
-        let id = pool.take(table, LOG.class, reserve)?;
-        table.open(id, LOG, 0, 1, 1);
-        Some(id)
+    fn open(pool: &Pool, reserve: usize) -> Option<SegmentId> {
+        pool.open(LOG, reserve, &OPENING)
+    }
+
+    /// A segment in its queue, with one item in it.
+    fn sealed(pool: &Pool) -> SegmentId {
+        let id = open(pool, 0).unwrap();
+        pool.table.add_live(id, 8);
+        pool.seal(id);
+        id
+    }
+
+    fn empty(pool: &Pool, id: SegmentId, phase: Phase) -> Freed {
+        pool.table.remove(id, 8, true);
+        pool.free(id, phase)
     }
 
     #[test]
     fn the_reserve_is_for_the_reclaimer_alone() {
-        let (pool, table, _memory) = pool(RESERVE + 1);
-        assert!(open(&pool, &table, RESERVE).is_some());
-        assert!(open(&pool, &table, RESERVE).is_none());
+        let pool = pool(RESERVE + 1);
+        assert!(open(&pool, RESERVE).is_some());
+        assert!(open(&pool, RESERVE).is_none());
         for _ in 0..RESERVE {
-            assert!(open(&pool, &table, 0).is_some());
+            assert!(open(&pool, 0).is_some());
         }
-        assert!(open(&pool, &table, 0).is_none());
+        assert!(open(&pool, 0).is_none());
         let gauge = pool.gauge();
         assert_eq!(gauge.used, gauge.limit);
     }
 
     #[test]
     fn queues_keep_their_order() {
-        let (pool, table, memory) = pool(8);
-        let ids: Vec<_> = (0..4).map(|_| open(&pool, &table, 0).unwrap()).collect();
-        for &id in &ids {
-            table.add_pending(id);
-            assert!(!pool.seal(&table, id));
-            table.publish(id, 8, true);
-        }
-        assert_eq!(pool.sealed(), ([4, 0], 4));
+        let pool = pool(8);
+        let ids: Vec<_> = (0..4).map(|_| sealed(&pool)).collect();
+        assert_eq!(pool.sealed(), Sealed { small: 4, main: 0, opened: 4 });
         assert_eq!(pool.oldest(LOG), Some(ids[0]));
-        pool.rejuvenate(&table, ids[0], Queue::Small);
+        pool.requeue(ids[0], Queue::Small);
         assert_eq!(pool.oldest(LOG), Some(ids[1]));
-        assert!(pool.condemn(&table, ids[2]));
-        pool.rejuvenate(&table, ids[1], Queue::Small);
+        assert!(pool.select_victim(ids[2]));
+        pool.requeue(ids[1], Queue::Small);
         assert_eq!(pool.oldest(LOG), Some(ids[3]));
-        assert_eq!(pool.give_back(&table, ids[2], Phase::Victim, &memory), Freed::No);
-        table.remove(ids[2], 8, true);
-        assert_eq!(pool.give_back(&table, ids[2], Phase::Victim, &memory), Freed::Now);
-        assert_eq!(pool.sealed(), ([3, 0], 4));
+        assert_eq!(pool.free(ids[2], Phase::Victim), Freed::No);
+        assert_eq!(empty(&pool, ids[2], Phase::Victim), Freed::Now);
+        assert_eq!(pool.sealed(), Sealed { small: 3, main: 0, opened: 4 });
+    }
+
+    #[test]
+    fn a_segment_with_something_pending_is_no_victim() {
+        let pool = pool(8);
+        let id = open(&pool, 0).unwrap();
+        pool.table.add_pending(id);
+        pool.seal(id);
+        assert!(!pool.select_victim(id));
+        pool.table.publish(id, 8, true);
+        assert!(pool.select_victim(id));
+    }
+
+    #[test]
+    fn an_empty_segment_is_freed_when_it_is_sealed() {
+        let pool = pool(8);
+        let id = open(&pool, 0).unwrap();
+        pool.seal(id);
+        assert_eq!((pool.gauge().free, pool.oldest(LOG)), (1, None));
     }
 
     #[test]
     fn a_pinned_segment_is_freed_by_its_last_reader() {
-        let (pool, table, memory) = pool(8);
-        let id = open(&pool, &table, 0).unwrap();
-        assert!(pool.seal(&table, id));
-        table.pins(id).store(1, Ordering::SeqCst);
-        let before = pool.gauge().free;
-        assert_eq!(pool.give_back(&table, id, Phase::Sealed, &memory), Freed::Later);
-        pool.unpinned(&table, id, &memory);
-        assert_eq!(pool.gauge().free, before);
-        table.pins(id).store(0, Ordering::SeqCst);
-        pool.unpinned(&table, id, &memory);
-        assert_eq!(pool.gauge().free, before + 1);
+        let pool = pool(8);
+        let id = sealed(&pool);
+        pool.table.add_pin(id);
+        assert_eq!(empty(&pool, id, Phase::Sealed), Freed::Later);
+        pool.free_unpinned(id);
+        assert_eq!(pool.gauge().free, 0);
+        assert!(pool.table.remove_pin(id));
+        pool.free_unpinned(id);
+        assert_eq!(pool.gauge().free, 1);
     }
 
     #[test]
     fn the_index_gets_memory_that_becomes_free() {
-        let (pool, table, memory) = pool(8);
-        let ids: Vec<_> = (0..8).map(|_| open(&pool, &table, 0).unwrap()).collect();
-        assert!(!pool.take_bytes(&table, 100, &memory));
-        assert!(pool.seal(&table, ids[0]));
-        pool.give_back(&table, ids[0], Phase::Sealed, &memory);
-        assert!(pool.take_bytes(&table, 100, &memory));
+        let pool = pool(8);
+        let ids: Vec<_> = (0..8).map(|_| sealed(&pool)).collect();
+        assert!(!pool.take_bytes(100));
+        empty(&pool, ids[0], Phase::Sealed);
+        assert!(pool.take_bytes(100));
         assert!(pool.gauge().used <= pool.gauge().limit);
-        pool.give_bytes(100);
-        assert!(open(&pool, &table, 0).is_some());
+        pool.free_bytes(100);
+        assert!(open(&pool, 0).is_some());
     }
 
     #[test]
-    fn a_smaller_limit_gives_memory_back() {
-        let (pool, table, memory) = pool(8);
-        let ids: Vec<_> = (0..8).map(|_| open(&pool, &table, 0).unwrap()).collect();
+    fn a_smaller_limit_releases_memory() {
+        let pool = pool(8);
+        let ids: Vec<_> = (0..8).map(|_| sealed(&pool)).collect();
         for &id in &ids[..4] {
-            assert!(pool.seal(&table, id));
-            pool.give_back(&table, id, Phase::Sealed, &memory);
+            empty(&pool, id, Phase::Sealed);
         }
         let limit = 6 * pool.segment_cost;
-        pool.set_limit(&table, limit, &memory);
+        pool.set_limit(limit);
         assert_eq!(pool.gauge().used, limit);
         assert_eq!(pool.gauge().free, 2);
     }

@@ -5,6 +5,7 @@
 //! read what was published there.
 
 use crate::memory::region::Region;
+use crate::memory::row::row;
 use crate::memory::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Number of a segment. Number 0 is never used, so that 0 can mean "none" and no item has address 0.
@@ -121,6 +122,15 @@ impl Stamp {
     }
 }
 
+/// What a segment is opened with, and what its items are compared with: the second, the flush epoch
+/// and the last version given out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) now: u32,
+    pub(crate) epoch: u32,
+    pub(crate) version: u64,
+}
+
 /// What lives in a segment, kept in one word so that a change is one instruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
@@ -150,34 +160,62 @@ impl Load {
     }
 }
 
-/// Words of a row.
-const WORDS: usize = 12;
-/// Double words of a row.
-const LONGS: usize = 2;
-/// Double words of a row that readers of items look at.
-const READ: usize = 2;
-/// Bytes of a row.
-pub(crate) const ROW_BYTES: usize = WORDS * 4 + (LONGS + READ) * 8 + 4;
+row! {
+    /// What a segment is doing and what lies in it: one line of the processor's cache.
+    pub(crate) struct Row {
+        /// Its [`Load`].
+        load: AtomicU64,
+        /// Address of the item that `lead_words` belong to; 0 for none.
+        lead: AtomicU64,
+        /// Handles that read from it.
+        pins: AtomicU32,
+        /// Words handed out, from the front.
+        used: AtomicU32,
+        /// Sum of the use counters of its items when they were counted last.
+        hits: AtomicU32,
+        /// When they were counted: evictions until then.
+        counted: AtomicU32,
+        /// Where the item continues that does not end here; also the link of free segments.
+        next: AtomicU32,
+        /// Words at the front that belong to an item that begins in another segment.
+        lead_words: AtomicU32,
+        /// Its [`Place`].
+        place: AtomicU32,
+        /// Count of segments opened before it was sealed: its age in logical time.
+        born: AtomicU32,
+        /// Second when it was opened.
+        opened: AtomicU32,
+        /// Link of the queue that it waits in.
+        older: AtomicU32,
+        /// Link of the queue that it waits in.
+        newer: AtomicU32,
+    }
+}
 
-/// The table. Each accessor gives one cell of one row.
+row! {
+    /// What readers of items look at. Apart from the rest, which writers change all the time.
+    pub(crate) struct Identity {
+        /// Its [`Stamp`].
+        stamp: AtomicU64,
+        /// The version that its items' versions are kept relative to.
+        version_base: AtomicU64,
+    }
+}
+
+/// Bytes of everything that the table holds about a segment.
+pub(crate) const ROW_BYTES: usize =
+    size_of::<Row>() + size_of::<Identity>() + size_of::<AtomicU32>();
+
+/// The table.
 #[derive(Debug)]
 pub(crate) struct Segments {
     /// Words of a segment, as a power of two.
     shift: u32,
-    words: Region<AtomicU32>,
-    longs: Region<AtomicU64>,
-    read: Region<AtomicU64>,
+    rows: Region<Row>,
+    identities: Region<Identity>,
+    /// The second at which it is worth looking for expired items. The sweep reads all of them, so
+    /// they lie close together.
     due: Region<AtomicU32>,
-}
-
-macro_rules! cells {
-    ($($(#[$doc:meta])* $name:ident: $index:literal in $column:ident: $type:ty, $width:ident;)*) => {
-        $($(#[$doc])*
-        #[inline(always)]
-        pub(crate) fn $name(&self, id: SegmentId) -> &$type {
-            self.$column.at(id as usize * $width + $index)
-        })*
-    };
 }
 
 impl Segments {
@@ -185,44 +223,22 @@ impl Segments {
     pub(crate) fn new(count: usize, shift: u32) -> std::io::Result<Self> {
         Ok(Self {
             shift,
-            words: Region::reserve(count * WORDS)?,
-            longs: Region::reserve(count * LONGS)?,
-            read: Region::reserve(count * READ)?,
+            rows: Region::reserve(count)?,
+            identities: Region::reserve(count)?,
             due: Region::reserve(count)?,
         })
     }
 
-    cells! {
-        /// Handles that read from it.
-        pins: 0 in words: AtomicU32, WORDS;
-        /// Words handed out, from the front.
-        used: 1 in words: AtomicU32, WORDS;
-        /// Sum of the use counters of its items when they were counted last.
-        hits: 2 in words: AtomicU32, WORDS;
-        /// When they were counted: evictions until then.
-        counted: 3 in words: AtomicU32, WORDS;
-        /// Where the item continues that does not end here; also the link of free segments.
-        next: 4 in words: AtomicU32, WORDS;
-        /// Words at the front that belong to an item that begins in another segment.
-        lead_words: 5 in words: AtomicU32, WORDS;
-        /// Its [`Place`].
-        place_word: 6 in words: AtomicU32, WORDS;
-        /// Count of segments opened before it was sealed: its age in logical time.
-        born: 7 in words: AtomicU32, WORDS;
-        /// Second when it was opened.
-        opened: 8 in words: AtomicU32, WORDS;
-        /// Link of the queue that it waits in.
-        older: 9 in words: AtomicU32, WORDS;
-        /// Link of the queue that it waits in.
-        newer: 10 in words: AtomicU32, WORDS;
-        /// Its [`Load`].
-        load_word: 0 in longs: AtomicU64, LONGS;
-        /// Address of the item that `lead_words` belong to; 0 for none.
-        lead: 1 in longs: AtomicU64, LONGS;
-        /// Its [`Stamp`].
-        stamp_word: 0 in read: AtomicU64, READ;
-        /// The version that its items' versions are kept relative to.
-        version_base: 1 in read: AtomicU64, READ;
+    /// The row of a segment.
+    #[inline(always)]
+    pub(crate) fn row(&self, id: SegmentId) -> &Row {
+        self.rows.at(id as usize)
+    }
+
+    /// The version that the versions of the segment's items are kept relative to.
+    #[inline(always)]
+    pub(crate) fn version_base(&self, id: SegmentId) -> u64 {
+        self.identities.at(id as usize).version_base.load(Ordering::Relaxed)
     }
 
     /// The second at which it is worth looking for expired items.
@@ -231,10 +247,10 @@ impl Segments {
         self.due.at(id as usize)
     }
 
-    /// Brings the row that readers look at near.
+    /// Prefetches what readers look at.
     #[inline(always)]
     pub(crate) fn prefetch(&self, id: SegmentId) {
-        self.read.prefetch(id as usize * READ);
+        self.identities.prefetch(id as usize);
     }
 
     /// Words of a segment.
@@ -274,56 +290,80 @@ impl Segments {
 
     #[inline(always)]
     pub(crate) fn stamp(&self, id: SegmentId) -> Stamp {
-        Stamp(self.stamp_word(id).load(Ordering::Acquire))
+        // Pairs with the release fence of `open` and the release store there: who sees a byte that
+        // was written under a new stamp sees the new stamp as well when it looks again.
+        Stamp(self.identities.at(id as usize).stamp.load(Ordering::Acquire))
     }
 
     pub(crate) fn place(&self, id: SegmentId) -> Place {
-        Place::unpack(self.place_word(id).load(Ordering::Relaxed))
+        Place::unpack(self.row(id).place.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_place(&self, id: SegmentId, place: Place) {
-        self.place_word(id).store(place.pack(), Ordering::Relaxed);
+        self.row(id).place.store(place.pack(), Ordering::Relaxed);
     }
 
     /// Begins a new use of a segment. From here on, readers of its old contents notice.
-    pub(crate) fn open(&self, id: SegmentId, log: LogId, epoch: u32, version: u64, now: u32) {
-        let stamp = self.stamp(id).next(log.queue, epoch);
-        self.stamp_word(id).store(stamp.0, Ordering::Relaxed);
+    pub(crate) fn open(&self, id: SegmentId, log: LogId, opening: &Opening) {
+        let identity = self.identities.at(id as usize);
+        let stamp = self.stamp(id).next(log.queue, opening.epoch);
+        identity.stamp.store(stamp.0, Ordering::Relaxed);
         // Whoever sees the new base, or a byte written from here on, must see the new stamp as well.
         crate::memory::sync::fence(Ordering::Release);
-        self.version_base(id).store(version, Ordering::Relaxed);
+        identity.version_base.store(opening.version, Ordering::Relaxed);
         self.set_place(id, Place { phase: Phase::Open, log });
         self.due(id).store(NEVER, Ordering::Relaxed);
-        self.opened(id).store(now, Ordering::Relaxed);
-        for cell in [self.used(id), self.hits(id), self.lead_words(id), self.next(id)] {
+        let row = self.row(id);
+        row.opened.store(opening.now, Ordering::Relaxed);
+        for cell in [&row.used, &row.hits, &row.lead_words, &row.next] {
             cell.store(0, Ordering::Relaxed);
         }
-        self.lead(id).store(0, Ordering::Relaxed);
+        row.lead.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether handles read from it. Sequentially consistent, as are the changes: a reader pins and
+    /// then looks whether its item is still there; who takes the item away looks for pins
+    /// afterwards. See `Engine::pin`.
+    pub(crate) fn is_pinned(&self, id: SegmentId) -> bool {
+        self.row(id).pins.load(Ordering::SeqCst) > 0
+    }
+
+    /// Pins a segment; true if it was not pinned before. Pairs with [`Self::is_pinned`].
+    pub(crate) fn add_pin(&self, id: SegmentId) -> bool {
+        self.row(id).pins.fetch_add(1, Ordering::SeqCst) == 0
+    }
+
+    /// Takes a pin away; true if it was the last one. Pairs with [`Self::is_pinned`]: what the
+    /// reader did before happened before the memory is used again.
+    pub(crate) fn remove_pin(&self, id: SegmentId) -> bool {
+        let pins = self.row(id).pins.fetch_sub(1, Ordering::SeqCst);
+        debug_assert!(pins > 0, "segment {id} was not pinned");
+        pins == 1
     }
 
     pub(crate) fn load(&self, id: SegmentId) -> Load {
-        Load::unpack(self.load_word(id).load(Ordering::Acquire))
+        Load::unpack(self.row(id).load.load(Ordering::Acquire))
     }
 
     /// Space was handed out for an item, or for a part of one.
     pub(crate) fn add_pending(&self, id: SegmentId) {
-        self.load_word(id).fetch_add(PENDING, Ordering::Relaxed);
+        self.row(id).load.fetch_add(PENDING, Ordering::Relaxed);
     }
 
     /// Space was handed out for an item that will be live soon: it counts already.
     pub(crate) fn add_live(&self, id: SegmentId, bytes: usize) {
-        self.load_word(id).fetch_add(ITEM + bytes as u64, Ordering::Relaxed);
+        self.row(id).load.fetch_add(ITEM + bytes as u64, Ordering::Relaxed);
     }
 
     /// A pending item, or a part of it, became live.
     pub(crate) fn publish(&self, id: SegmentId, bytes: usize, begins: bool) {
         let change = (ITEM * u64::from(begins) + bytes as u64).wrapping_sub(PENDING);
-        self.load_word(id).fetch_add(change, Ordering::Release);
+        self.row(id).load.fetch_add(change, Ordering::Release);
     }
 
-    /// A pending item, or a part of it, was given up; what is left.
-    pub(crate) fn abandon(&self, id: SegmentId) -> Load {
-        Load::unpack(self.load_word(id).fetch_sub(PENDING, Ordering::AcqRel) - PENDING)
+    /// A pending item, or a part of it, will not be published; what is left.
+    pub(crate) fn cancel(&self, id: SegmentId) -> Load {
+        Load::unpack(self.row(id).load.fetch_sub(PENDING, Ordering::AcqRel) - PENDING)
     }
 
     /// A live item, or a part of it, is gone; what is left.
@@ -334,7 +374,7 @@ impl Segments {
     /// So many live items are gone; what is left.
     pub(crate) fn remove_all(&self, id: SegmentId, bytes: usize, items: usize) -> Load {
         let change = ITEM * items as u64 + bytes as u64;
-        Load::unpack(self.load_word(id).fetch_sub(change, Ordering::AcqRel) - change)
+        Load::unpack(self.row(id).load.fetch_sub(change, Ordering::AcqRel) - change)
     }
 }
 
@@ -376,7 +416,7 @@ impl Iterator for Pieces<'_> {
         let len = self.len.min(segment - (at & (segment - 1)));
         self.len -= len;
         if self.len > 0 {
-            let next = self.table.next(self.table.segment_at(at)).load(Ordering::Relaxed);
+            let next = self.table.row(self.table.segment_at(at)).next.load(Ordering::Relaxed);
             self.at = self.table.start(next) as usize * 4;
         }
         Some((at, len))
@@ -418,7 +458,7 @@ mod tests {
         table.add_pending(1);
         table.publish(1, 1000, true);
         assert_eq!(table.load(1), Load { bytes: 1000, items: 1, pending: 1 });
-        table.abandon(1);
+        table.cancel(1);
         assert!(table.remove(1, 1000, true).is_empty());
     }
 
@@ -427,7 +467,11 @@ mod tests {
         let table = Segments::new(2, 4).unwrap();
         let mut last = table.stamp(1);
         for queue in [Queue::Main, Queue::Main, Queue::Small, Queue::Small, Queue::Main] {
-            table.open(1, LogId { queue, class: 0, group: 0 }, 7, 1, 1);
+            table.open(
+                1,
+                LogId { queue, class: 0, group: 0 },
+                &Opening { now: 1, epoch: 7, version: 1 },
+            );
             let stamp = table.stamp(1);
             assert!(stamp.0 > last.0);
             assert_eq!((stamp.queue(), stamp.epoch()), (queue, 7));
@@ -438,8 +482,8 @@ mod tests {
     #[test]
     fn pieces_follow_the_links() {
         let table = Segments::new(8, 4).unwrap();
-        table.next(2).store(5, Ordering::Relaxed);
-        table.next(5).store(3, Ordering::Relaxed);
+        table.row(2).next.store(5, Ordering::Relaxed);
+        table.row(5).next.store(3, Ordering::Relaxed);
         let pieces: Vec<_> = Pieces::new(&table, 2 * 64 + 60, 70).collect();
         assert_eq!(pieces, [(188, 4), (320, 64), (192, 2)]);
         assert_eq!(Pieces::new(&table, 192, 0).next(), None);

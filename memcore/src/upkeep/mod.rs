@@ -1,5 +1,9 @@
-//! Work that no caller asked for: eviction, compaction, expiry.
+//! Work that nobody asked for: eviction, compaction, expiry, a smaller limit.
 
 pub(crate) mod activity;
-pub(crate) mod reclaim;
+pub(crate) mod evict;
+pub(crate) mod limit;
+pub(crate) mod policy;
+pub(crate) mod room;
+pub(crate) mod state;
 pub(crate) mod sweep;

@@ -1,0 +1,138 @@
+//! Words that every operation looks at and few change: the clock, the flush epoch, the version.
+
+use std::sync::Arc;
+
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+
+use crate::Clock;
+use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::space::segments::Opening;
+
+/// Seconds that pass before an access is noted again.
+pub(super) const ACCESS_GRAIN: u32 = 60;
+
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Hot {
+    clock: Arc<dyn Clock>,
+    secrets: RapidSecrets,
+    /// Items of segments with another epoch are flushed.
+    epoch: AtomicU32,
+    /// When the next flush is due.
+    flush_at: AtomicU32,
+    /// Locked while flushes are planned or carried out.
+    plan: Mutex<()>,
+    access_grain: AtomicU32,
+    version: Version,
+}
+
+/// Written by every write, so it has a line of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Version(AtomicU64);
+
+impl Hot {
+    pub(super) fn new(clock: Arc<dyn Clock>, seed: u64) -> Self {
+        Self {
+            clock,
+            secrets: RapidSecrets::seed(seed),
+            epoch: AtomicU32::new(0),
+            flush_at: AtomicU32::new(u32::MAX),
+            plan: Mutex::new(()),
+            access_grain: AtomicU32::new(ACCESS_GRAIN),
+            version: Version(AtomicU64::new(0)),
+        }
+    }
+
+    /// The current second. A flush that is due happens first.
+    #[inline]
+    pub(crate) fn now(&self) -> u32 {
+        let now = self.clock_now();
+        // Pairs with the release store of `advance_epoch`: who sees that no flush is due sees the
+        // epoch of the last one.
+        if now >= self.flush_at.load(Ordering::Acquire) {
+            self.flush_due(now);
+        }
+        now
+    }
+
+    /// The current second, for those who hold locks.
+    #[inline(always)]
+    pub(crate) fn clock_now(&self) -> u32 {
+        self.clock.now().as_secs()
+    }
+
+    #[cold]
+    fn flush_due(&self, now: u32) {
+        let _plan = self.plan.lock();
+        if now >= self.flush_at.load(Ordering::Relaxed) {
+            self.advance_epoch();
+        }
+    }
+
+    /// Makes all items invisible that were stored before, whatever else is planned.
+    pub(crate) fn flush_now(&self) {
+        let _plan = self.plan.lock();
+        self.advance_epoch();
+    }
+
+    /// Plans a flush.
+    pub(crate) fn flush_at(&self, at: u32) {
+        // A plan that is due already is carried out, not replaced.
+        let _ = self.now();
+        let _plan = self.plan.lock();
+        // Pairs with the acquire load of `now`.
+        self.flush_at.store(at, Ordering::Release);
+    }
+
+    /// Carries out a flush; no other is planned then. In this order: whoever sees no plan any more
+    /// sees that it was carried out.
+    fn advance_epoch(&self) {
+        // Pairs with the acquire load of `epoch`: what was done before a flush is seen by whoever
+        // sees the flush.
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        // Pairs with the acquire load of `now`.
+        self.flush_at.store(u32::MAX, Ordering::Release);
+    }
+
+    /// Items of segments with another epoch are flushed.
+    #[inline(always)]
+    pub(crate) fn epoch(&self) -> u32 {
+        // Pairs with the addition in `advance_epoch`.
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Seconds that pass before an access is noted again.
+    #[inline(always)]
+    pub(super) fn access_grain(&self) -> u32 {
+        self.access_grain.load(Ordering::Relaxed)
+    }
+
+    /// From now on accesses are noted to the second.
+    pub(crate) fn track_access_exactly(&self) {
+        self.access_grain.store(1, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        rapidhash_v3_seeded(key, &self.secrets)
+    }
+
+    /// The next version.
+    #[inline]
+    pub(crate) fn next_version(&self) -> u64 {
+        self.version.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The last version given out.
+    #[inline]
+    pub(crate) fn last_version(&self) -> u64 {
+        self.version.0.load(Ordering::Relaxed)
+    }
+
+    /// What a segment is opened with at the second `now`.
+    #[inline]
+    pub(crate) fn opening(&self, now: u32) -> Opening {
+        Opening { now, epoch: self.epoch(), version: self.last_version() }
+    }
+}

@@ -1,0 +1,49 @@
+//! A probe: one key in its locked shard, with what is there. Operations that change something work
+//! on one, and begin anew with another one after they had to let go of the lock.
+
+use super::{Engine, Found};
+use crate::index::{Guard, Position};
+use crate::removal::Cause;
+use crate::space::item::Item;
+use crate::{Key, Miss};
+
+/// A key in its locked shard.
+pub(crate) struct Probe<'e, 'k> {
+    pub(crate) key: Key<'k>,
+    pub(crate) position: Position,
+    /// The second in which the operation happens.
+    pub(crate) now: u32,
+    pub(crate) lock: Guard<'e>,
+    /// The visible item, or why there is none. Out of date once the operation has changed it.
+    pub(crate) found: Result<Found, Miss>,
+}
+
+impl Probe<'_, '_> {
+    /// The item that is there.
+    #[inline]
+    pub(crate) fn item(&self) -> Option<&Item> {
+        self.found.as_ref().ok().map(|found| &found.item)
+    }
+}
+
+impl Engine {
+    /// Locks a key's shard and looks what is there. An item that may not be seen is removed.
+    #[inline]
+    pub(crate) fn probe<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
+        let now = self.now();
+        let position = self.position(key);
+        let mut lock = self.index.lock(position);
+        let found = match self.find(key, &lock) {
+            None => Err(Miss::Absent),
+            Some(found) => match self.hidden(&found.item, now) {
+                None => Ok(found),
+                Some(miss) => {
+                    self.index.remove(position, found.slot, &mut lock);
+                    self.retire(&found.item, Cause::of_hidden(miss), now);
+                    Err(miss)
+                }
+            },
+        };
+        Probe { key: *key, position, now, lock, found }
+    }
+}

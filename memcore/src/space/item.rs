@@ -1,0 +1,398 @@
+//! Items in memory: reading headers, keys and values, and changing what may change.
+
+use crate::memory::sync::{AtomicU32, Ordering, fence};
+use crate::space::Space;
+use crate::space::layout::{self, Header, PENDING, Shape, State};
+use crate::space::segments::{Loc, Pieces, SegmentId, Stamp, class_of};
+use crate::{Lease, Meta, Moment};
+
+/// Cache lines of an item that are prefetched before anything is known about it: 128 bytes that
+/// begin anywhere lie in three.
+const LINES_AHEAD: usize = 3;
+/// Words of a line of the processor's cache.
+const LINE_WORDS: usize = 16;
+/// Words of a header, at most.
+const HEADER_MAX: usize = 8;
+
+/// What [`Part::Blanks`] is made of.
+const BLANKS: [u8; 64] = [b' '; 64];
+
+/// Room for any key, and for any length that a header can have.
+pub(crate) const KEY_BUFFER: usize = 256;
+
+/// What was read of an item. It may be garbage until it is certified by `Engine::is_current`, or
+/// was read under the shard's lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub(crate) loc: Loc,
+    pub(crate) stamp: Stamp,
+    pub(crate) sequence: u32,
+    pub(crate) shape: Shape,
+    pub(crate) state: State,
+    pub(crate) value_len: usize,
+    pub(crate) flags: u32,
+    /// 0 for never.
+    pub(crate) expiry: u32,
+    pub(crate) version: u64,
+}
+
+impl Item {
+    /// Bytes in memory.
+    #[inline(always)]
+    pub(crate) fn size(&self) -> usize {
+        4 * layout::item_words(self.shape, self.value_len)
+    }
+
+    pub(crate) fn class(&self) -> u8 {
+        class_of(self.size())
+    }
+
+    /// The byte address of the value.
+    #[inline(always)]
+    pub(crate) fn value_at(&self) -> usize {
+        self.key_at() + self.shape.key_len()
+    }
+
+    /// The byte address of the key.
+    #[inline(always)]
+    pub(crate) fn key_at(&self) -> usize {
+        (self.loc as usize + self.shape.key_at()) * 4
+    }
+
+    pub(crate) fn expiry(&self) -> Option<Moment> {
+        (self.expiry != 0).then(|| Moment::from_secs(self.expiry))
+    }
+
+    #[inline(always)]
+    pub(crate) fn meta(&self, now: u32) -> Meta {
+        let state = self.state;
+        Meta {
+            flags: self.flags,
+            version: self.version,
+            expiry: self.expiry(),
+            marked: state.is_marked(),
+            value_len: self.value_len,
+            size: self.size(),
+            class: self.class() + 1,
+            fetched: state.is_fetched(),
+            last_access: Moment::from_secs(now.wrapping_add_signed(-state.idle(now).max(0))),
+            lease: Lease { stale: state.is_stale(), taken: state.is_taken() },
+        }
+    }
+}
+
+/// How an item stands, and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    pub(crate) shape: Shape,
+    pub(crate) state: State,
+    pub(crate) words: usize,
+}
+
+/// A part of a value to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Bytes(&'a [u8]),
+    /// This number of spaces.
+    Blanks(usize),
+    /// Bytes of an item that stays where it is meanwhile.
+    Stored {
+        at: usize,
+        len: usize,
+    },
+}
+
+impl Part<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match *self {
+            Part::Bytes(bytes) => bytes.len(),
+            Part::Blanks(len) => len,
+            Part::Stored { len, .. } => len,
+        }
+    }
+}
+
+impl Space {
+    #[inline(always)]
+    pub(crate) fn word(&self, loc: Loc) -> &AtomicU32 {
+        self.memory().at(loc as usize)
+    }
+
+    /// The word that holds an item's [`State`].
+    #[inline(always)]
+    pub(crate) fn state_word(&self, loc: Loc) -> &AtomicU32 {
+        self.word(loc + 2)
+    }
+
+    /// Prefetches an item's first three cache lines.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, loc: Loc) {
+        for line in 0..LINES_AHEAD {
+            self.memory().prefetch(loc as usize + line * LINE_WORDS);
+        }
+    }
+
+    /// The stamp of the segment that an address lies in.
+    #[inline(always)]
+    pub(crate) fn stamp_at(&self, loc: Loc) -> Stamp {
+        self.table().stamp(self.table().segment_of(loc))
+    }
+
+    /// Reads an item's header; `None` if its bytes are being written.
+    #[inline(always)]
+    pub(crate) fn read(&self, loc: Loc, stamp: Stamp) -> Option<Item> {
+        let words = self.memory().cells(loc as usize, HEADER_MAX);
+        // Pairs with the release stores of `go_live` and `change_in_place`: the bytes belong to
+        // this sequence or to a later one, which shows when the sequence is read again.
+        let sequence = words[0].load(Ordering::Acquire);
+        if sequence == PENDING {
+            return None;
+        }
+        Some(self.parse(words, loc, stamp, sequence))
+    }
+
+    /// Reads the header of an item whether or not it is complete, for those who hold its segment.
+    pub(crate) fn read_any(&self, loc: Loc) -> Item {
+        let words = self.memory().cells(loc as usize, HEADER_MAX);
+        // As in `read`. What a lock does not keep others from changing is not looked at.
+        let sequence = words[0].load(Ordering::Acquire);
+        self.parse(words, loc, self.stamp_at(loc), sequence)
+    }
+
+    #[inline(always)]
+    fn parse(&self, words: &[AtomicU32], loc: Loc, stamp: Stamp, sequence: u32) -> Item {
+        let field = |at: usize| words[at].load(Ordering::Relaxed);
+        let shape = Shape(field(1));
+        let value_len = layout::value_len(shape, || field(3));
+        let flags = if shape.has_flags() { field(shape.flags_at()) } else { 0 };
+        let expiry = if shape.has_expiry() { field(shape.expiry_at()) } else { 0 };
+        let version = if shape.has_version() {
+            let at = shape.version_at();
+            u64::from(field(at)) | u64::from(field(at + 1)) << 32
+        } else {
+            let base = self.table().version_base(self.table().segment_of(loc));
+            base.wrapping_add_signed(i64::from(sequence as i32))
+        };
+        Item {
+            loc,
+            stamp,
+            sequence,
+            shape,
+            state: State(field(2)),
+            value_len,
+            flags,
+            expiry,
+            version,
+        }
+    }
+
+    /// As much of an item as it takes to go from one to the next.
+    #[inline(always)]
+    pub(crate) fn outline(&self, loc: Loc) -> Outline {
+        let words = self.memory().cells(loc as usize, 4);
+        let field = |at: usize| words[at].load(Ordering::Relaxed);
+        let shape = Shape(field(1));
+        let len = layout::value_len(shape, || field(3));
+        Outline { shape, state: State(field(2)), words: layout::item_words(shape, len) }
+    }
+
+    /// Whether the item's key is `key`.
+    #[inline(always)]
+    pub(crate) fn has_key(&self, item: &Item, key: &[u8]) -> bool {
+        if item.shape.key_len() != key.len() {
+            return false;
+        }
+        let start = item.loc as usize + item.shape.key_at();
+        let words = self.memory().cells(start, key.len().div_ceil(4));
+        let (whole, rest) = key.as_chunks::<4>();
+        let same = |(word, bytes): (&AtomicU32, &[u8; 4])| {
+            word.load(Ordering::Relaxed) == u32::from_ne_bytes(*bytes)
+        };
+        words.iter().zip(whole).all(same)
+            && words.get(whole.len()).is_none_or(|word| {
+                word.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()] == *rest
+            })
+    }
+
+    /// Copies the key of the item at `loc`.
+    #[inline]
+    pub(crate) fn key_of<'b>(
+        &self,
+        loc: Loc,
+        shape: Shape,
+        buffer: &'b mut [u8; KEY_BUFFER],
+    ) -> &'b [u8] {
+        let key = &mut buffer[..shape.key_len()];
+        self.memory().read((loc as usize + shape.key_at()) * 4, key);
+        key
+    }
+
+    /// The item's pieces, header and key included.
+    #[inline(always)]
+    pub(crate) fn pieces(&self, item: &Item) -> Pieces<'_> {
+        Pieces::new(self.table(), item.loc as usize * 4, item.size())
+    }
+
+    /// The pieces of the item's value.
+    #[inline(always)]
+    pub(crate) fn value_pieces(&self, item: &Item) -> Pieces<'_> {
+        Pieces::new(self.table(), item.value_at(), item.value_len)
+    }
+
+    /// Appends the item's value to `out`.
+    #[inline(always)]
+    pub(crate) fn append_value(&self, item: &Item, out: &mut Vec<u8>) {
+        for (at, len) in self.value_pieces(item) {
+            self.memory().append_to(at, len, out);
+        }
+    }
+
+    /// Copies parts of items or callers' bytes to where `target` leads.
+    #[inline]
+    pub(crate) fn copy(&self, target: Pieces<'_>, parts: &[Part<'_>; 2]) {
+        // Nearly every value comes whole and lies in one piece.
+        if let [Part::Bytes(bytes), Part::Bytes([])] = *parts
+            && let Some((at, len)) = target.clone().next()
+            && len == bytes.len()
+        {
+            return self.memory().write(at, bytes);
+        }
+        self.copy_parts(target, parts);
+    }
+
+    fn copy_parts(&self, mut target: Pieces<'_>, parts: &[Part<'_>; 2]) {
+        let mut room = (0, 0);
+        let mut emit = |mut bytes: &[u8]| {
+            while !bytes.is_empty() {
+                if room.1 == 0 {
+                    let Some(next) = target.next() else {
+                        debug_assert!(false, "a value is longer than its place");
+                        return;
+                    };
+                    room = next;
+                }
+                let (now, later) = bytes.split_at(bytes.len().min(room.1));
+                self.memory().write(room.0, now);
+                room = (room.0 + now.len(), room.1 - now.len());
+                bytes = later;
+            }
+        };
+        for part in parts {
+            match *part {
+                Part::Bytes(bytes) => emit(bytes),
+                Part::Blanks(mut len) => {
+                    while len > 0 {
+                        let now = len.min(BLANKS.len());
+                        emit(&BLANKS[..now]);
+                        len -= now;
+                    }
+                }
+                Part::Stored { at, len } => {
+                    let mut buffer = [0; 1024];
+                    for (mut at, mut len) in Pieces::new(self.table(), at, len) {
+                        while len > 0 {
+                            let chunk = &mut buffer[..len.min(1024)];
+                            self.memory().read(at, chunk);
+                            emit(chunk);
+                            at += chunk.len();
+                            len -= chunk.len();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What `version` comes to as the sequence of an item at `loc`, if it can be expressed so.
+    pub(crate) fn sequence_of(&self, version: u64, loc: Loc) -> Option<u32> {
+        let base = self.table().version_base(self.table().segment_of(loc));
+        sequence(version, base)
+    }
+
+    /// Changes bytes of a live item under a new version, unless a handle reads them or the version
+    /// can't be expressed. The shard is locked; readers without lock notice.
+    pub(crate) fn change_in_place(&self, item: &Item, version: u64, change: impl FnOnce()) -> bool {
+        if item.shape.has_version() {
+            return false;
+        }
+        let Some(sequence) = self.sequence_of(version, item.loc) else { return false };
+        let word = self.word(item.loc);
+        word.store(PENDING, Ordering::Relaxed);
+        // Pairs with the fence in `Engine::pin`: either this sees the pin of a reader, or the
+        // reader sees that the item is changing. It is a release fence as well, which pairs with
+        // the acquire fence of `Engine::is_current`: who sees a byte written below sees PENDING or
+        // the new sequence.
+        fence(Ordering::SeqCst);
+        let is_pinned = |(segment, _): (SegmentId, usize)| self.table().is_pinned(segment);
+        if self.pieces(item).by_segment().any(is_pinned) {
+            // Nothing was changed: whoever sees the old sequence again may go on.
+            word.store(item.sequence, Ordering::Release);
+            return false;
+        }
+        change();
+        // Pairs with the acquire load of `read`: who sees the new sequence sees the new bytes.
+        word.store(sequence, Ordering::Release);
+        true
+    }
+
+    /// Sets an item's state. The shard is locked.
+    #[inline]
+    pub(crate) fn set_state(&self, loc: Loc, state: State) {
+        // Pairs with the acquire fence of `Engine::is_current`: a reader that sees a state of this
+        // use of the memory sees the segment's stamp as well.
+        self.state_word(loc).store(state.0, Ordering::Release);
+    }
+
+    /// Changes an item's state. The shard is locked.
+    #[inline]
+    pub(crate) fn update_state(&self, loc: Loc, change: impl FnOnce(State) -> State) {
+        let state = State(self.state_word(loc).load(Ordering::Relaxed));
+        self.set_state(loc, change(state));
+    }
+
+    /// Writes the expiry of an item that has room for one. The shard is locked.
+    pub(crate) fn set_expiry(&self, item: &Item, expiry: u32) {
+        let at = item.shape.expiry_at() as u64;
+        // Pairs with the acquire fence of `Engine::is_current`, as in `set_state`.
+        self.word(item.loc + at).store(expiry, Ordering::Release);
+        self.note_expiry(item.loc, Some(expiry));
+    }
+
+    /// Writes flags and expiry of `header` to an item that has room for what there is of them.
+    /// The item is being changed in place.
+    pub(crate) fn set_flags_and_expiry(&self, item: &Item, header: &Header) {
+        if item.shape.has_flags() {
+            let at = item.shape.flags_at() as u64;
+            self.word(item.loc + at).store(header.flags, Ordering::Relaxed);
+        }
+        if let Some(expiry) = header.expiry {
+            self.set_expiry(item, expiry);
+        }
+    }
+
+    /// Whether a part of the item lies in a segment.
+    pub(crate) fn touches(&self, item: &Item, segment: SegmentId) -> bool {
+        self.pieces(item).by_segment().any(|(id, _)| id == segment)
+    }
+
+    /// Whether all of the item lies in a segment.
+    pub(crate) fn lies_within(&self, item: &Item, segment: SegmentId) -> bool {
+        let last = item.loc + item.size() as Loc / 4 - 1;
+        self.table().segment_of(item.loc) == segment && self.table().segment_of(last) == segment
+    }
+
+    /// Frees the memory of an item that was live and is not any more.
+    pub(crate) fn free_item(&self, item: &Item) {
+        let mut begins = true;
+        for (segment, len) in self.pieces(item).by_segment() {
+            self.free_piece(segment, len, begins);
+            begins = false;
+        }
+    }
+}
+
+/// A version as the difference to its segment's.
+fn sequence(version: u64, base: u64) -> Option<u32> {
+    let difference = i32::try_from(version.wrapping_sub(base) as i64).ok()? as u32;
+    (difference != PENDING).then_some(difference)
+}

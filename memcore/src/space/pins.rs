@@ -1,0 +1,65 @@
+//! Pins: which segments handles read from, and how many bytes that keeps from being used again.
+
+use crate::memory::sync::{AtomicUsize, Ordering};
+use crate::space::Space;
+use crate::space::item::Item;
+use crate::space::segments::{Pieces, SegmentId};
+
+/// The pinned part of the limit, unless a setting says otherwise: 1/PIN_SHARE.
+const PIN_SHARE: usize = 8;
+
+/// The bytes that are pinned, and how many may be.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    limit: Option<usize>,
+    bytes: AtomicUsize,
+}
+
+impl Pins {
+    pub(super) fn new(limit: Option<usize>) -> Self {
+        Self { limit, bytes: AtomicUsize::new(0) }
+    }
+
+    /// Bytes of the segments that are pinned.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Space {
+    /// Pins the segments that the item's value lies in; `None` if no more may be pinned. They are
+    /// listed, because the links between them are reliable only while the item is.
+    pub(crate) fn pin(&self, item: &Item) -> Option<Vec<SegmentId>> {
+        let max = self.pins.limit.unwrap_or_else(|| self.pool.limit() / PIN_SHARE);
+        let segments = self.segments_of(item.value_at(), item.value_len);
+        for (i, &segment) in segments.iter().enumerate() {
+            if self.table().add_pin(segment) {
+                let bytes = self.table().segment_bytes();
+                if self.pins.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
+                    self.unpin_segments(&segments[..=i]);
+                    return None;
+                }
+            }
+        }
+        Some(segments)
+    }
+
+    /// Takes back the pins of a value that is pinned, which keeps the links between its segments.
+    pub(crate) fn unpin(&self, at: usize, len: usize) {
+        self.unpin_segments(&self.segments_of(at, len));
+    }
+
+    /// Takes back pins, and frees the segments that were only waiting for that.
+    pub(crate) fn unpin_segments(&self, segments: &[SegmentId]) {
+        for &segment in segments {
+            if self.table().remove_pin(segment) {
+                self.pins.bytes.fetch_sub(self.table().segment_bytes(), Ordering::Relaxed);
+                self.pool.free_unpinned(segment);
+            }
+        }
+    }
+
+    fn segments_of(&self, at: usize, len: usize) -> Vec<SegmentId> {
+        Pieces::new(self.table(), at, len).by_segment().map(|(segment, _)| segment).collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! Room for writers: reclaiming memory when there is too little of it, and a little ahead of that.
+
+use crate::StoreError;
+use crate::counters::Event;
+use crate::engine::Engine;
+use crate::ops::write::PutError;
+use crate::space::layout::Header;
+use crate::upkeep::evict::{STEP, Step};
+
+/// Items' worth of a sweep when there is nothing else to reclaim.
+const SWEEP: usize = 256;
+/// 1/FREE_SHARE of all segments is kept free ahead of the writers.
+const FREE_SHARE: usize = 256;
+
+impl Engine {
+    /// Removes what kept an item from its place, so that the caller can begin anew. No shard may
+    /// be locked.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub(crate) fn recover(&self, error: PutError, header: &Header) -> Result<(), StoreError> {
+        match error {
+            PutError::NeedsRoom => self.make_room(header),
+            PutError::Flushed => Ok(()),
+            PutError::Internal => Err(StoreError::Internal),
+        }
+    }
+
+    /// Makes room for an item.
+    ///
+    /// # Errors
+    /// Nothing can be reclaimed.
+    fn make_room(&self, header: &Header) -> Result<(), StoreError> {
+        let segment = self.space.table().segment_words();
+        self.make_room_for(header.words() / segment + 2)
+            .or_else(|error| match self.space.pool.available() > 0 {
+                true if header.words() <= segment => Ok(()),
+                _ => Err(error),
+            })
+            .map_err(|_| self.refuse(header))
+    }
+
+    /// Counts an item for which there is no memory.
+    pub(crate) fn refuse(&self, header: &Header) -> StoreError {
+        self.counters.add(header.class(), Event::OutOfMemory, 1);
+        StoreError::OutOfMemory
+    }
+
+    /// Makes sure that `segments` could be taken.
+    ///
+    /// # Errors
+    /// Nothing can be reclaimed.
+    pub(crate) fn make_room_for(&self, segments: usize) -> Result<(), StoreError> {
+        let mut retries = self.reclaim_retries();
+        let mut swept = false;
+        while self.space.pool.available() < segments {
+            let mut reclaim = self.upkeep.reclaim.lock();
+            self.counters.add(0, Event::DirectReclaims, 1);
+            while self.space.pool.available() < segments {
+                match self.reclaim_step(&mut reclaim) {
+                    Step::Working => {}
+                    Step::Finished if retries > 0 => retries -= 1,
+                    // Another thread may have freed something itself.
+                    Step::Stuck if self.space.pool.available() >= segments => {}
+                    // Where nothing may be evicted, what has expired is still removed.
+                    Step::Stuck if !swept => swept = !self.sweep_on(&mut reclaim, SWEEP),
+                    Step::Finished | Step::Stuck => return Err(StoreError::OutOfMemory),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Upper bound on victims: every item may be given another round as often as its use counter
+    /// allows.
+    pub(crate) fn reclaim_retries(&self) -> u32 {
+        64 + 8 * self.space.pool.bound()
+    }
+
+    /// Does a writer's share of the work ahead of need.
+    #[inline]
+    pub(crate) fn assist(&self) {
+        if self.is_short()
+            && let Some(mut reclaim) = self.upkeep.reclaim.try_lock()
+        {
+            self.reclaim_step(&mut reclaim);
+        }
+    }
+
+    /// Whether a little more should be free than is.
+    fn is_short(&self) -> bool {
+        let segments = self.space.table().count_in(self.space.pool.limit());
+        self.space.pool.available() < 1 + segments / FREE_SHARE
+    }
+
+    /// Bounded reclaiming ahead of need; true if there is more to do.
+    pub(crate) fn reclaim_ahead(&self, budget: usize) -> bool {
+        for _ in 0..budget.div_ceil(STEP) {
+            if !self.is_short() && !self.space.pool.is_over() {
+                return false;
+            }
+            let Some(mut reclaim) = self.upkeep.reclaim.try_lock() else { return true };
+            if self.reclaim_step(&mut reclaim) == Step::Stuck {
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,83 @@
+//! What upkeep remembers between two steps, behind one lock.
+
+use crate::memory::sync::Mutex;
+use crate::space::segments::{LogId, SegmentId, Stamp};
+use crate::upkeep::policy::{Policy, Survivors};
+
+/// The state of upkeep, and who is at it.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    pub(crate) reclaim: Mutex<Reclaim>,
+    /// Locked by whoever changes the limit; before all other locks.
+    pub(crate) limit: Mutex<()>,
+}
+
+/// The reclaimer's own state.
+#[derive(Debug)]
+pub(crate) struct Reclaim {
+    pub(crate) policy: Policy,
+    pub(crate) victim: Option<Victim>,
+    /// Victims so far: the clock by which use counts grow old.
+    pub(crate) evictions: u32,
+    pub(crate) sweep: Sweep,
+}
+
+/// A segment that is being emptied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Victim {
+    pub(crate) id: SegmentId,
+    pub(crate) log: LogId,
+    /// Words that have been dealt with.
+    pub(crate) done: usize,
+    /// Which of its items survive.
+    pub(crate) survivors: Survivors,
+    /// Items stayed where they are.
+    pub(crate) kept: bool,
+    /// Bytes that were copied.
+    pub(crate) copied: usize,
+}
+
+/// How far the sweep has come.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    /// The next segment to look at.
+    pub(crate) next: SegmentId,
+    /// The epoch in which the round began.
+    pub(crate) epoch: u32,
+    /// The last complete round.
+    pub(crate) done: Option<Round>,
+    /// The segment that is looked into.
+    pub(crate) current: Option<Visit>,
+}
+
+/// A complete round of the sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// The second in which it ended.
+    pub(crate) ended: u32,
+    /// The epoch in which it began.
+    pub(crate) epoch: u32,
+}
+
+/// A segment that the sweep looks into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visit {
+    pub(crate) id: SegmentId,
+    pub(crate) stamp: Stamp,
+    /// Words that have been looked at.
+    pub(crate) at: usize,
+    /// The first expiry among the items that stay.
+    pub(crate) due: u32,
+}
+
+impl Upkeep {
+    pub(crate) fn new(seed: u64) -> Self {
+        let reclaim = Reclaim {
+            policy: Policy::new(seed),
+            victim: None,
+            evictions: 0,
+            sweep: Sweep::default(),
+        };
+        Self { reclaim: Mutex::new(reclaim), limit: Mutex::new(()) }
+    }
+}
