@@ -319,6 +319,13 @@ impl Cache {
         self.0.hot.track_access_exactly();
     }
 
+    /// Recounts everything, for tests; no other thread may use the cache meanwhile.
+    #[cfg(any(test, fuzzing))]
+    #[doc(hidden)]
+    pub fn validate(&self) {
+        self.0.validate();
+    }
+
     /// The largest item in bytes, header and key included. It shrinks with the limit, of which it
     /// is never more than half.
     #[must_use]

@@ -21,6 +21,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// Tests in here are written like a caller's code.
+#[cfg(test)]
+extern crate self as memcore;
+
 mod cache;
 mod clock;
 mod config;
@@ -38,6 +42,8 @@ mod options;
 mod removal;
 mod space;
 mod stats;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod upkeep;
 
 pub use cache::Cache;

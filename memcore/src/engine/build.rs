@@ -107,8 +107,7 @@ impl Sizes {
 
     /// Bytes that are taken for good.
     fn fixed(&self) -> usize {
-        let index = Index::bytes_min(self.shards, self.huge_pages);
-        index + Counters::BYTES + LOGS_BYTES + size_of::<Engine>()
+        Index::bytes_min(self.shards, self.huge_pages) + overhead()
     }
 
     /// The least limit that works.
@@ -124,6 +123,11 @@ impl Sizes {
         let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages)?;
         Ok((memory, table, index))
     }
+}
+
+/// Bytes that a cache takes besides index and segments.
+pub(super) fn overhead() -> usize {
+    Counters::BYTES + LOGS_BYTES + size_of::<Engine>()
 }
 
 /// How far a cache can grow by default. Where memory is not mapped on demand, not at all.

@@ -7,6 +7,8 @@ mod build;
 mod hot;
 pub(crate) mod probe;
 mod retire;
+#[cfg(any(test, fuzzing))]
+mod validate;
 
 use std::fmt;
 use std::ops::ControlFlow;

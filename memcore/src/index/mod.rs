@@ -475,6 +475,22 @@ impl Index {
         (self.rows.bytes(groups), slots)
     }
 
+    /// Bytes that the index takes whatever its size.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn fixed_bytes(&self) -> usize {
+        size_of_val::<[Shard]>(&self.shards)
+    }
+
+    /// Checks the number of items that a shard knows of.
+    ///
+    /// # Panics
+    /// If it is another one.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn validate_count(&self, shard: u32, items: u32) {
+        let known = self.shards[shard as usize].state.lock().items;
+        assert_eq!(known, items, "items of shard {shard}");
+    }
+
     #[inline(always)]
     fn mapping(&self, position: Position) -> &Mapping {
         &self.shards[position.shard as usize].shared.0

@@ -59,6 +59,12 @@ impl Space {
         }
     }
 
+    /// Segments that are pinned, counted one by one.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn pinned_segments(&self) -> usize {
+        (1..self.pool.bound()).filter(|&id| self.table().is_pinned(id)).count()
+    }
+
     fn segments_of(&self, at: usize, len: usize) -> Vec<SegmentId> {
         Pieces::new(self.table(), at, len).by_segment().map(|(segment, _)| segment).collect()
     }

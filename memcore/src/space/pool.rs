@@ -342,6 +342,63 @@ impl Pool {
         state.used > state.limit
     }
 
+    /// Bytes of the budget that segments take, counted one by one.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn segment_bytes_taken(&self) -> usize {
+        let state = self.state.lock();
+        (state.fresh as usize - 1 - state.released.len) * self.segment_cost
+    }
+
+    /// Checks that every segment is where its place says.
+    ///
+    /// # Panics
+    /// If one is not.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn validate(&self) {
+        let state = self.state.lock();
+        let mut phases = std::collections::BTreeMap::new();
+        let mut held = [0; CLASSES];
+        for id in 1..state.fresh {
+            let Place { phase, log } = self.table.place(id);
+            phases.insert(id, phase);
+            if phase != Phase::Free {
+                held[usize::from(log.class)] += 1;
+            }
+        }
+        for (class, held) in held.into_iter().enumerate() {
+            assert_eq!(self.held(class as u8), held, "segments of class {class}");
+        }
+        for queue in [Queue::Small, Queue::Main] {
+            let mut sealed = 0;
+            for log in logs(queue) {
+                let mut last = 0;
+                let mut id = state.queues[log.index()].oldest;
+                while id != 0 {
+                    assert_eq!(self.table.place(id), Place { phase: Phase::Sealed, log });
+                    assert_eq!(self.table.row(id).older.load(Ordering::Relaxed), last);
+                    assert!(phases.remove(&id).is_some(), "segment {id} is queued twice");
+                    last = id;
+                    id = self.table.row(id).newer.load(Ordering::Relaxed);
+                    sealed += 1;
+                }
+                assert_eq!(state.queues[log.index()].newest, last);
+            }
+            assert_eq!(state.sealed[queue as usize], sealed);
+        }
+        for list in [state.free, state.released] {
+            let mut id = list.head;
+            for _ in 0..list.len {
+                assert_eq!(phases.remove(&id), Some(Phase::Free), "segment {id} is listed");
+                id = self.table.row(id).next.load(Ordering::Relaxed);
+            }
+            assert_eq!(id, 0, "a list is longer than its length");
+        }
+        let is_elsewhere = |phase| matches!(phase, Phase::Open | Phase::Victim | Phase::Zombie);
+        for (id, phase) in phases {
+            assert!(is_elsewhere(phase), "segment {id}, {phase:?}, is nowhere");
+        }
+    }
+
     fn spare(&self, state: &State) -> usize {
         let numbers = (state.segments - state.fresh) as usize + state.released.len;
         let room = state.limit.saturating_sub(state.used) / self.segment_cost;

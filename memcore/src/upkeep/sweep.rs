@@ -12,7 +12,7 @@ use crate::upkeep::state::{Reclaim, Round, Sweep, Visit};
 /// Rows of the table that cost as much to look at as one item.
 const ROWS_PER_ITEM: usize = 16;
 /// Seconds between two visits of the same segment.
-const REVISIT_AFTER: u32 = 4;
+pub(crate) const REVISIT_AFTER: u32 = 4;
 
 impl Engine {
     /// Goes on with the sweep, unless another thread is at it; true if the round is not complete.

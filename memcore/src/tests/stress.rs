@@ -4,14 +4,10 @@
 //! finds must be whole, of its key, not older than the last write or deletion that was complete
 //! before the read began, and not ended by then. `MEMCORE_STRESS_SECONDS` makes it run longer.
 
-mod common {
-    pub(crate) mod values;
-}
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use common::values::{HEAD, Rng, certified, verify};
+use super::common::values::{HEAD, Rng, certified, verify};
 use memcore::{
     Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Mode,
     Moment, Remove, Removed, Store, Stored,
@@ -356,6 +352,7 @@ fn values_stay_whole_and_in_order() {
             result.expect("a worker found nothing wrong");
         }
     });
+    world.cache.validate();
     let stats = world.cache.stats();
     let total = &stats.total;
     assert!(world.hits.load(SeqCst) > OPERATIONS / 10, "hardly anything was found");
@@ -400,6 +397,7 @@ fn no_change_is_lost() {
             });
         }
     });
+    cache.validate();
     let total = u64::from(THREADS) * ROUNDS;
     let number = |key: &str| -> u64 {
         String::from_utf8(cache.get(key).unwrap()).unwrap().trim_end().parse().unwrap()

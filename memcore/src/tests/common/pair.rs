@@ -142,6 +142,11 @@ impl Pair {
     }
 
     pub(crate) fn run(&mut self, op: &Op) {
+        self.apply(op);
+        self.cache.validate();
+    }
+
+    fn apply(&mut self, op: &Op) {
         match op {
             Op::Fetch(key, how) => self.fetch(*key, how),
             Op::GetHandle(key) => self.get_handle(*key),

@@ -1,16 +1,10 @@
 //! Random sequences of all operations, compared with an oracle after every step.
 
-mod common {
-    pub(crate) mod model;
-    pub(crate) mod ops;
-    pub(crate) mod pair;
-}
-
 use std::path::Path;
 
-use common::model::{Model, secs};
-use common::ops::engine_ops;
-use common::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, START, Text, in_seconds};
+use super::common::model::{Model, secs};
+use super::common::ops::engine_ops;
+use super::common::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, START, Text, in_seconds};
 use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, Store, StoreError};
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -1,0 +1,12 @@
+//! Tests of the whole cache that recount what it keeps as sums, which is not public.
+
+mod common {
+    pub(super) mod model;
+    pub(super) mod ops;
+    pub(super) mod pair;
+    // Shared with the tests of the public face.
+    #[path = "../../../tests/common/values.rs"]
+    pub(super) mod values;
+}
+mod model;
+mod stress;
