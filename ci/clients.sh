@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Real clients against the server, text and binary: what they rely on has to hold. `ci/install.sh`
-# installs them; what is missing is said loudly. $MEMSERVER may name another server to look at.
+# Real clients against the server, over the text and the binary protocol. `ci/install.sh` installs
+# them; clients that are missing are reported. $MEMSERVER may name another server to test.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -8,7 +8,7 @@ cd "$root"
 find_memserver
 rounds=0 bad=0 missing=0
 
-# round NAME COMMAND...: one client against a server of its own.
+# round NAME COMMAND...: runs one client against a server of its own.
 round() {
     local name=$1
     shift
@@ -42,8 +42,8 @@ else
     lacks memjs
 fi
 
-# libmemcached's conformance suite. Of the text part, the two of delete expect what memcached
-# answered before 1.6.41; since then words behind the key are ignored, and so they are here.
+# libmemcached's conformance suite. Its two text tests of delete expect the replies of memcached
+# before 1.6.41. Since then words after the key are ignored, by memserver as well.
 capable() {
     local known=$2 flag=$1 output
     output=$(memccapable -h 127.0.0.1 -p "$MEMSERVER_PORT" "$flag" 2>&1) || true

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The transcripts against Debian's memcached, as far as they do not depend on its version: so the
-# expectations are proven, not only met. Then the same random streams to both servers, a minute at most.
+# Plays the transcripts on Debian's memcached, except those that depend on its version, to prove
+# that the expected replies are right. Then sends the same random streams to both servers, for at
+# most a minute.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 reference=${MEMCACHED_REFERENCE:-$(command -v memcached || true)}
-[ -n "$reference" ] || skip 'there is no memcached to compare with'
+[ -n "$reference" ] || skip 'memcached is not installed'
 MEMCACHED_REFERENCE=$reference cargo test -p memserver --test conformance
 case $reference in
 */*)

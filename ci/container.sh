@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the image and holds it to what its users rely on: every row starts real containers with
-# a read-only root, no capabilities, no new privileges, 1 GiB of memory and two processors.
-# Needs podman, buildah and runc; says so loudly if they are missing or can't run here.
+# Builds the image and tests what its users rely on. Every row starts real containers with a
+# read-only root, no capabilities, no new privileges, 1 GiB of memory and two processors. Needs
+# podman, buildah and runc; reports it if they are missing or can't run here.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 . "$root/ci/container/image.sh"
@@ -10,17 +10,17 @@ image=localhost/memserver:ci
 busybox=localhost/busybox:ci
 hardened=(--network none --read-only --read-only-tmpfs=false --cap-drop=ALL
     --security-opt no-new-privileges --memory 1g --memory-swap 1g --cpus 2 --pids-limit 256)
-# The engine's own defaults are more than a machine may be allowed to give.
+# The defaults of podman may exceed what this machine allows.
 descriptors=$(ulimit -Hn)
 [ "$descriptors" != unlimited ] && [ "$descriptors" -le 20000 ] || descriptors=20000
 limits=(--ulimit "nofile=$descriptors:$descriptors" --ulimit nproc=4096:4096)
 passed=0 failed=0
 
-# The store holds this script's containers only.
+# podman's storage contains only containers of this script.
 end_containers() { podman rm --all --force --time 2 >/dev/null 2>&1 || true; }
 trap 'end_containers; cleanup' EXIT
 
-# start NAME [--with PODMAN_FLAGS... --] FLAGS...: a server in a network of its own, on its
+# start NAME [--with PODMAN_FLAGS... --] FLAGS...: starts a server in a network of its own, on its
 # default port; sets `name` and `pid`.
 start() {
     local extra=() of=$image
@@ -45,9 +45,9 @@ start() {
 
 # Runs a program of this machine in the server's network.
 inside() { nsenter --target "$pid" --net "$@"; }
-# Sends a text and shows the reply.
+# Sends a text and prints the reply.
 ask() { printf "$1" | inside nc -N 127.0.0.1 11211; }
-# The shell one-liner of monitoring scripts, in a container beside the server.
+# Runs a shell command of a monitoring script in a container beside the server.
 beside() {
     podman run --rm --network "ns:/proc/$pid/ns/net" --add-host memcached-sessions:127.0.0.1 \
         "${limits[@]}" "$busybox" sh -c "$1"
@@ -58,7 +58,7 @@ expect() {
     [ "$got" = "$3" ] || { echo "$1: got '$got', expected '$3'" && return 1; }
 }
 
-# row ID TEXT FUNCTION: runs one row; what it prints is shown if it fails, or as its measurement.
+# row ID TEXT FUNCTION: runs one row. Its output is its measurement, or shows why it failed.
 row() {
     local output result
     set +e
@@ -78,7 +78,7 @@ row() {
 
 inspect() { podman image inspect --format "$1" "$image"; }
 
-# Processes of a cgroup that were killed for memory, and its highest usage in MiB.
+# How many processes of the cgroup were killed for lack of memory, and its peak usage in MiB.
 group_of() { sed -n "s/^[0-9]*:$1://p" "/proc/$pid/cgroup"; }
 memory_events() {
     local legacy=/sys/fs/cgroup/memory$(group_of memory) unified=/sys/fs/cgroup$(group_of '')
@@ -164,7 +164,7 @@ session_store() {
     expect 'value of 10 MiB' "$(cat "$scratch/reply")" 'SERVER_ERROR object too large for cache'
 }
 
-# Sends a value of so many bytes.
+# store BYTES: stores a value of that size.
 store() {
     { printf 'set large 0 0 %d\r\n' "$1"; head -c "$1" /dev/zero; printf '\r\n'; } |
         inside nc -N 127.0.0.1 11211
@@ -252,7 +252,7 @@ low_port() {
         --sysctl net.ipv4.ip_unprivileged_port_start=1024 "$image" -p 80 \
         >"$scratch/low" 2>&1 || status=$?
     expect 'exit status' $status 71
-    expect 'lines said' "$(wc -l <"$scratch/low")" 1
+    expect 'lines printed' "$(wc -l <"$scratch/low")" 1
     grep -q 1024 "$scratch/low" || { cat "$scratch/low" && return 1; }
     head -c -1 "$scratch/low"
 }
@@ -279,9 +279,9 @@ stop() {
 }
 
 for tool in podman buildah runc nsenter busybox nc python3 readelf; do
-    have "$tool" || skip "$tool is not installed, so no image was built and no row was checked"
+    have "$tool" || skip "$tool is not installed; no image was built and no row was tested"
 done
-[ "$(id -u)" = 0 ] || skip 'containers are started as root here, and this is not root'
+[ "$(id -u)" = 0 ] || skip 'this script starts containers as root, and this is not root'
 make_busybox "$busybox" >"$scratch/log" 2>&1 || { cat "$scratch/log" && skip 'buildah does not run'; }
 podman run --rm "${hardened[@]}" "${limits[@]}" "$busybox" id \
     >"$scratch/log" 2>&1 || { cat "$scratch/log" && skip 'podman does not run containers here'; }
@@ -290,15 +290,15 @@ build_image "$image" 2>&1 | tail -n 25
 row S1 'no arguments: all addresses, user 11211, in the foreground' no_arguments
 row S2 'flags are appended to the entry point' entry_and_arguments
 row S3 'version, limit_maxbytes and max_connections, nothing else' guide_stats
-row S4 'a half-closed connection gets its answer and its end' half_close
+row S4 'a half-closed connection gets its reply and is closed' half_close
 row S5 'set with printf and nc' guide_set
 row S6 'get with printf and nc' guide_get
 row S7 'session store: -m 512 -c 4096 -I 10m, few descriptors, values up to 10 MiB' session_store
-row S8 'another container asks by name' other_container
+row S8 'another container connects by name' other_container
 row S9 'query cache: -m 768 -c 8192 -I 5m, full, 8,000 connections, never killed' full_cache
 row S10 'limit_maxbytes of -m 768' database_limit
 row S11 'multi-stage file: COPY --chown=memcached:memcached' multi_stage
-row S12 'a configuration file that nothing reads does no harm' config_file
+row S12 'a configuration file that the server does not read does no harm' config_file
 row S13 'flags in CMD' flags_in_command
 row S14 'no shell, no package manager, a static binary, no capabilities' nothing_but_the_server
 row S18 'port 80: one clear line and exit status 71' low_port

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every fuzz target, SECONDS_EACH seconds (15) on its corpus. What it finds stays in
-# fuzz/artifacts; new inputs go to target/ci, not into the committed corpus.
+# Runs every fuzz target on its corpus for SECONDS_EACH seconds (default 15). Inputs that fail are
+# kept in fuzz/artifacts; other new inputs go to target/ci, not into the committed corpus.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root/fuzz"
 have cargo-fuzz || skip 'cargo-fuzz is not installed'
-rustup toolchain list | grep -q '^nightly' || skip 'there is no nightly toolchain'
+rustup toolchain list | grep -q '^nightly' || skip 'the nightly toolchain is not installed'
 seconds=${SECONDS_EACH:-15}
 total=0
 cargo +nightly fuzz build
@@ -22,6 +22,6 @@ for target in $(cargo +nightly fuzz list); do
     }
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/log")
     total=$((total + runs))
-    echo "$target: $runs executions, nothing found"
+    echo "$target: $runs executions, no failure"
 done
 echo "fuzz: $total executions"

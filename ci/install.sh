@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the other scripts use: Debian packages as root, Python and Node packages into
-# target/ci. What can't be had is named loudly; the scripts that need it say so again.
+# Installs what the other scripts use: Debian packages as root, Python and Node packages in
+# target/ci. Prints what could not be installed; the scripts that need it report it again.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -18,7 +18,7 @@ debian() {
 }
 
 if have apt-get && [ "$(id -u)" = 0 ]; then
-    want 'lists of packages' apt-get update
+    want 'package lists' apt-get update
     want 'memcached and clients' debian memcached libmemcached-tools busybox netcat-openbsd
     want 'podman, buildah, runc' debian podman buildah runc
 else
@@ -40,4 +40,4 @@ fi
 for what in "${missing[@]}"; do
     echo "NOT INSTALLED: $what"
 done
-echo "installed; ${#missing[@]} things could not be had"
+echo "done; ${#missing[@]} items could not be installed"

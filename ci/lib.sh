@@ -1,15 +1,15 @@
-# Helpers of the scripts in this folder, to be sourced: where things are, servers that end.
+# Functions for the scripts in this folder, to be sourced: paths, and servers that stop at exit.
 # shellcheck shell=bash
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# What the scripts install and build beside the workspace; kept at home, so that a second run
-# has less to do.
+# What the scripts install and build outside of the workspace. It is kept, so that a second run is
+# faster.
 tools=$root/target/ci
 mkdir -p "$tools"
 
 scratch=$(mktemp -d)
-# Servers that give the superuser's rights up write here too.
+# Servers that drop root privileges also write here.
 chmod 1777 "$scratch"
 pids=()
 
@@ -35,7 +35,7 @@ fail() {
     exit 1
 }
 
-# Sets `memserver` to the server to look at: $MEMSERVER, or a release build of this tree.
+# Sets `memserver` to the server to test: $MEMSERVER, or a release build of this checkout.
 find_memserver() {
     memserver=${MEMSERVER:-}
     if [ -z "$memserver" ]; then
@@ -45,8 +45,8 @@ find_memserver() {
     "$memserver" -V
 }
 
-# start_server NAME COMMAND...: starts a server on a port of its own on the loopback; sets
-# `port` and `pid`, puts what it says into $scratch/NAME.log.
+# start_server NAME COMMAND...: starts a server on a free loopback port; sets `port` and `pid`. Its
+# output goes to $scratch/NAME.log.
 start_server() {
     local name=$1 ports=$scratch/$1.port
     shift
@@ -61,10 +61,10 @@ start_server() {
         sleep 0.1
     done
     cat "$scratch/$name.log"
-    fail "$name does not start"
+    fail "$name did not start"
 }
 
-# Ends the server that was started last; its exit status becomes `status`.
+# Stops the server that was started last and sets `status` to its exit status.
 stop_server() {
     kill "$pid"
     status=0

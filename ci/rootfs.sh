@@ -1,5 +1,5 @@
 #!/bin/sh
-# Lays out the files of the image: ci/rootfs.sh BINARY FOLDER
+# ci/rootfs.sh BINARY FOLDER: creates the files of the image in FOLDER.
 set -eu
 binary=$1 root=$2
 mkdir -p "$root/usr/local/bin" "$root/opt/memcached/bin" "$root/etc"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Hit ratios through the server, in process and, where it is installed, of memcached with the same
-# limit, beside an LRU that is charged what memcached takes for an item: on a trace in the folder
-# MEMCORE_TRACES, or on a synthetic one. The server must not have fewer hits than memcached.
+# Compares hit ratios at the same limit: of the server, of the cache in process, of memcached if it
+# is installed, and of an exact LRU that pays memcached's memory per item. Uses a trace in the
+# folder MEMCORE_TRACES, or a synthetic one. Fails if the server has fewer hits than memcached.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -16,14 +16,14 @@ trace=${MEMCORE_TRACES:-}/web07.mct.zst
 if [ -n "${MEMCORE_TRACES:-}" ] && [ -f "$trace" ]; then
     load=(--trace "$trace" --percent 10 --least-mib 16)
 else
-    echo 'MEMCORE_TRACES names no folder with web07.mct.zst: a synthetic trace instead'
+    echo 'MEMCORE_TRACES names no folder with web07.mct.zst; using a synthetic trace'
 fi
 target/release/replay "${load[@]}" "${servers[@]}" | tee "$scratch/ratios"
 
-# hits ENGINE: its hit ratio.
+# hits ENGINE: prints its hit ratio.
 hits() { sed -n "s/.*\"engine\":\"$1\",\"hit_ratio\":\([0-9.]*\).*/\1/p" "$scratch/ratios"; }
 ours=$(hits memserver)
 theirs=$(hits memcached)
 [ -n "$ours" ] || fail 'the server has no hit ratio'
 [ -n "$theirs" ] || skip "memcached is not installed; the server's hit ratio is $ours"
-awk "BEGIN { exit !($ours >= $theirs) }" || fail "$ours of the lookups hit, memcached's $theirs"
+awk "BEGIN { exit !($ours >= $theirs) }" || fail "hit ratio $ours, memcached has $theirs"

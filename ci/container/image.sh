@@ -1,16 +1,15 @@
-# Building images where no registry can be reached; to be sourced after lib.sh.
+# Builds images without a registry; to be sourced after lib.sh.
 # shellcheck shell=bash
 
-# The vfs driver needs no rights to mount; the state is kept apart from the machine's own.
+# The vfs driver needs no mount privileges; the state is separate from the machine's own.
 store=(--root "$scratch/store" --runroot "$scratch/run" --storage-driver vfs)
 podman() { command podman "${store[@]}" --cgroup-manager cgroupfs --runtime runc "$@"; }
 buildah() { command buildah "${store[@]}" "$@"; }
 
 builder=docker.io/library/rust:1.95-bookworm
 
-# A stand-in for the builder image: the same name, and inside it nothing but places for this
-# machine's own tools, which are mounted while it builds. So the Containerfile is executed as it
-# stands.
+# Creates a replacement for the builder image: it has the same name and contains only mount points
+# for this machine's own tools, so that the Containerfile is executed unchanged.
 make_builder() {
     local folder=$scratch/builder link
     mkdir -p "$folder"/{usr,etc,tmp,root,proc,dev,sys,var/tmp} "$folder$rustup" "$folder$cargo"
@@ -26,10 +25,10 @@ END
     buildah bud --isolation chroot --quiet --tag "$builder" "$folder"
 }
 
-# build_image TAG: the Containerfile of this tree.
+# build_image TAG: builds the Containerfile of this checkout.
 build_image() {
     rustup=${RUSTUP_HOME:-$HOME/.rustup} cargo=${CARGO_HOME:-$HOME/.cargo}
-    [ -d "$rustup" ] || skip "no toolchain under $rustup to build the image with"
+    [ -d "$rustup" ] || skip "there is no toolchain in $rustup to build the image with"
     make_builder
     (cd "$root" && cargo fetch --locked)
     buildah bud --isolation chroot --network host --tag "$1" \
@@ -38,7 +37,7 @@ build_image() {
         --file "$root/Containerfile" "$root"
 }
 
-# make_busybox TAG: a small image with a shell, as clients and build stages have one.
+# make_busybox TAG: builds a small image with a shell, for clients and build stages.
 make_busybox() {
     local folder=$scratch/busybox library
     mkdir -p "$folder/bin" "$folder/tmp" "$folder/etc"

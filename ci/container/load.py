@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Fills a memcached-compatible server far beyond its memory while thousands of clients hold
-connections, a part of them with a large reply that they don't read.
+connections, some of them with a large reply that they do not read.
 
 Every reply is checked. Exits with 1 and a reason if one is wrong."""
 

@@ -1,4 +1,4 @@
-"""Counts what a client was held to."""
+"""Counts the checks of a client."""
 
 import os
 import sys
