@@ -194,6 +194,23 @@ pub struct Store<'a> {
     pub noreply: bool,
 }
 
+impl Store<'_> {
+    /// The same request, whose key is found elsewhere: for a request that is needed when its line
+    /// is not there any more.
+    #[must_use]
+    pub const fn with_key<'b>(&self, key: &'b [u8]) -> Store<'b> {
+        Store {
+            verb: self.verb,
+            key,
+            flags: self.flags,
+            exptime: self.exptime,
+            len: self.len,
+            cas: self.cas,
+            noreply: self.noreply,
+        }
+    }
+}
+
 /// The arithmetic commands.
 ///
 /// ```

@@ -168,6 +168,12 @@ impl<'a> Flags<'a> {
     pub(super) const fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
+
+    /// The flags not yet taken, as they were sent.
+    #[must_use]
+    pub const fn raw(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Flags<'a> {

@@ -188,6 +188,29 @@ impl<'a> MetaRequest<'a> {
         self.set.has(letter)
     }
 
+    /// The same request, whose key and flags are found elsewhere: for a request that is needed when
+    /// its line is not there any more.
+    #[must_use]
+    pub const fn with_text<'b>(&self, key: &'b [u8], flags: &'b [u8]) -> MetaRequest<'b> {
+        MetaRequest {
+            command: self.command,
+            key: MetaKey { raw: key, base64: self.key.base64 },
+            set: self.set,
+            flags: Flags::new(flags),
+            len: self.len,
+            client_flags: self.client_flags,
+            set_mode: self.set_mode,
+            arith_mode: self.arith_mode,
+            delta: self.delta,
+            initial: self.initial,
+            ttl: self.ttl,
+            vivify: self.vivify,
+            recache: self.recache,
+            compare: self.compare,
+            version: self.version,
+        }
+    }
+
     /// `q`: leave out the uninteresting reply.
     #[must_use]
     pub const fn quiet(&self) -> bool {
