@@ -59,9 +59,6 @@ fn crawl(shared: &Shared, classes: &[u8]) -> Result<(), Refusal> {
 /// may follow.
 fn metadump(shared: &Shared, classes: &[u8]) -> Result<Outcome, Refusal> {
     require_crawler(shared)?;
-    if !shared.core.config.dump_enabled {
-        return Err(Refusal::MetadumpNotAllowed);
-    }
     let classes = Classes::parse(classes).ok_or(Refusal::NoSuchClass)?;
     let dump = Dump::meta(classes, shared.core.config.cas_enabled);
     Ok(Outcome::Stream(Stream::Dump(dump)))
@@ -70,9 +67,6 @@ fn metadump(shared: &Shared, classes: &[u8]) -> Result<Outcome, Refusal> {
 /// Begins a dump of keys.
 fn mgdump(shared: &Shared, classes: &[u8]) -> Result<Outcome, Refusal> {
     require_crawler(shared)?;
-    if !shared.core.config.dump_enabled {
-        return Err(Refusal::KeyDumpNotAllowed);
-    }
     let classes = Classes::parse(classes).ok_or(Refusal::NoSuchClass)?;
     Ok(Outcome::Stream(Stream::Dump(Dump::keys(classes))))
 }

@@ -40,10 +40,6 @@ pub(crate) enum Refusal {
     SleepTooLong,
     /// There is no such size class.
     NoSuchClass,
-    /// Dumps of items are switched off.
-    MetadumpNotAllowed,
-    /// Dumps of keys are switched off.
-    KeyDumpNotAllowed,
     /// The shares of the queues add up to too much.
     SharesTooLarge,
     /// An age factor is not above zero.

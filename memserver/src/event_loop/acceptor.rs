@@ -11,8 +11,7 @@ use rustix::io::Errno;
 
 use crate::config::Binding;
 use crate::event_loop::worker::WorkerHandle;
-use crate::net::listener::Listener;
-use crate::net::socket::Socket;
+use crate::net::listener::{Arrival, Listener};
 use crate::os::log;
 use crate::os::signals::{Signal, Signals};
 use crate::state::gauges::Connections;
@@ -130,7 +129,7 @@ impl Acceptor {
         self.watch_all()?;
         while !self.handle.0.stop.load(Ordering::Acquire) {
             // Only interruptions by signals fail here; the events of the last call are gone then.
-            if self.poll.poll(&mut events, self.patience()).is_err() {
+            if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
                 events.clear();
             }
             for event in &events {
@@ -152,7 +151,7 @@ impl Acceptor {
     }
 
     /// How long it may sleep.
-    fn patience(&self) -> Option<Duration> {
+    fn poll_timeout(&self) -> Option<Duration> {
         match &self.pause {
             Some(pause) => pause.shortage.then_some(RETRY),
             None => (!self.ready.is_empty()).then_some(Duration::ZERO),
@@ -168,10 +167,7 @@ impl Acceptor {
             }
             let Some(listener) = self.listeners.get(index) else { return false };
             match listener.accept() {
-                Ok(socket) => {
-                    let binding = listener.binding;
-                    self.admit(socket, binding);
-                }
+                Ok(arrival) => self.admit(arrival),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
@@ -187,25 +183,26 @@ impl Acceptor {
     }
 
     /// Hands a connection to the next worker, or turns it away.
-    fn admit(&mut self, socket: Socket, binding: Binding) {
+    fn admit(&mut self, arrival: Arrival) {
         let Connections { current, total, rejected, .. } = &self.shared.gauges.connections;
         if self.is_full() {
             rejected.fetch_add(1, Ordering::Relaxed);
             // A fresh socket has room for a line; and if not, closing says enough.
-            let _ = socket.write(TOO_MANY);
+            let _ = arrival.socket.write(TOO_MANY);
             return;
         }
         current.fetch_add(1, Ordering::AcqRel);
         total.fetch_add(1, Ordering::Relaxed);
         if self.verbosity() > 1 {
-            let speaks = match binding {
+            let speaks = match arrival.binding {
                 Binding::Auto => "auto-negotiating",
-                Binding::Ascii | Binding::Binary => binding.name(),
+                binding @ (Binding::Ascii | Binding::Binary) => binding.name(),
             };
-            log::line(format_args!("<{} new {speaks} client connection", socket.number()));
+            let number = arrival.socket.number();
+            log::line(format_args!("<{number} new {speaks} client connection"));
         }
         if let Some(worker) = self.workers.get(self.next) {
-            worker.assign(socket, binding);
+            worker.assign(arrival);
         }
         self.next = (self.next + 1) % self.workers.len().max(1);
     }

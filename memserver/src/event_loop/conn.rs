@@ -1,56 +1,51 @@
-//! One client's connection: it moves bytes between a socket and a session and remembers what is
+//! One client's connection: it moves bytes between a transport and a dialogue and remembers what is
 //! left over. It must never know what the bytes mean.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, IoSliceMut};
 
-use crate::config::Binding;
-use crate::net::socket::{Peer, Socket};
-use crate::session::Session;
+use mio::event::Event;
+use mio::{Registry, Token};
+
+use crate::event_loop::arena::{Arena, Input, READ_MIN};
+use crate::net::listener::Arrival;
+use crate::net::socket::Peer;
+use crate::net::transport::{Readiness, Received, Transport};
+use crate::session::dialogue::Dialogue;
 use crate::session::output::Output;
 use crate::state::budgets::Permit;
 use crate::state::counters::Counters;
 
-/// Bytes that a read asks for, unless a larger value is known to be on its way.
-pub(crate) const READ_MIN: usize = 16 << 10;
 /// Bytes that a read asks for at least that goes on with a request.
 const READ_ON_MIN: usize = 4 << 10;
 /// Bytes that a read asks for at most.
 const READ_MAX: usize = 128 << 10;
-/// Bytes that a client who reads as fast as we write is sent before others get their turn.
+/// Pieces that a read may have.
+const PIECES_MAX: usize = 8;
+/// Bytes that a client who reads as fast as they are written is sent before others get their turn.
 pub(crate) const SENT_MAX: usize = 1 << 20;
 /// Left-over bytes that are moved to the front of their buffer at once. It takes longer with more
 /// of them, and a long line can be left over many times.
 const MOVED_MAX: usize = 64 << 10;
-/// A left-over buffer may be empty for so many bytes, and for half of it, before it shrinks.
+/// Unused capacity, beside as much as is used, with which a left-over buffer is not shrunk.
 const SLACK: usize = 1 << 10;
 
 /// One client. An idle one owns no buffer.
 #[derive(Debug)]
 pub(crate) struct Conn {
     /// Where its bytes come from and go.
-    pub(crate) socket: Socket,
+    pub(crate) transport: Transport,
     /// What they mean.
-    pub(crate) session: Session,
-    /// Bytes received that the session has not used, behind others.
+    pub(crate) dialogue: Dialogue,
+    /// Bytes received that the dialogue has not used, behind others.
     pub(crate) input: Vec<u8>,
-    /// Bytes of `input` that the session has used.
+    /// Bytes of `input` that the dialogue has used.
     pub(crate) used: usize,
-    /// Replies that the socket did not take. While there are any, nothing is read or executed.
-    pub(crate) backlog: Option<Box<Output>>,
-    /// The socket may have bytes that were not read.
-    pub(crate) readable: bool,
-    /// The peer has said that it will send no more; what it sent before may still be unread.
-    pub(crate) half_closed: bool,
-    /// Everything that the peer sent has been read.
-    pub(crate) ended: bool,
-    /// It waits for its turn.
-    pub(crate) queued: bool,
-    /// The unused input holds whole requests that did not get their turn.
-    pub(crate) has_work: bool,
+    /// What its next read will find.
+    readiness: Readiness,
+    /// What it waits for.
+    schedule: Schedule,
     /// The budget's part that `input` takes because it is large.
     pub(crate) long_line: Option<Permit>,
-    /// A value is arriving in a place of its own.
-    pub(crate) uploading: bool,
     /// The other end, noted at the beginning if somebody watched: a connection that was reset can't
     /// be asked any more.
     pub(crate) peer: Option<Box<Peer>>,
@@ -58,66 +53,214 @@ pub(crate) struct Conn {
     pub(crate) last_active: u32,
 }
 
-/// Where a read put its bytes.
+/// What a connection waits for.
 #[derive(Debug)]
-pub(crate) enum Input {
-    /// In the worker's arena.
-    Arena { start: usize, len: usize },
-    /// In a buffer of their own, behind what was left over before.
-    Own(Vec<u8>),
+enum Schedule {
+    /// An event of its transport.
+    Parked,
+    /// Its turn, in the worker's queue.
+    Queued(Start),
+    /// The answers of other workers.
+    Waiting,
+    /// Its client, who does not read. Nothing is read or executed before these replies are sent.
+    Blocked { replies: Box<Output>, then: Start },
+}
+
+/// What a connection's turn begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Reading, if there may be bytes.
+    Read,
+    /// Requests that were read already, or the rest of an answer.
+    Resume,
+}
+
+/// How a connection leaves its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It has requests left.
+    More,
+    /// There is more to send, but not in this turn.
+    Later,
+    /// It needs more bytes.
+    Drained,
+    /// Its dialogue is over, and everything is sent.
+    Closing,
+    /// The transport takes no more replies for now.
+    Blocked,
+    /// The connection is broken.
+    Broken,
+}
+
+/// What is to be done for a connection after its turn, or after its client has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing: an event will say when there is something to do.
+    Park,
+    /// To be queued for another turn.
+    Queue,
+    /// To be queued when another worker has answered.
+    Wait,
+    /// Nothing before its client has read.
+    Block,
+    /// To be closed.
+    Close,
 }
 
 impl Conn {
     /// A connection that has just been accepted.
-    pub(crate) fn new(socket: Socket, binding: Binding, now: u32) -> Self {
+    pub(crate) fn new(arrival: Arrival, now: u32) -> Self {
         Self {
-            socket,
-            session: Session::new(binding),
+            transport: arrival.socket.into(),
+            dialogue: Dialogue::new(arrival.binding),
             input: Vec::new(),
             used: 0,
-            backlog: None,
-            readable: false,
-            half_closed: false,
-            ended: false,
-            queued: false,
-            has_work: false,
+            readiness: Readiness::Drained,
+            schedule: Schedule::Parked,
             long_line: None,
-            uploading: false,
             peer: None,
             last_active: now,
         }
     }
 
-    /// Reads once, unless the last request is still being answered, into `arena` if nothing is left
-    /// over from before; `None` if there is nothing to look at.
+    /// The replies that its client does not read.
+    pub(crate) fn blocked_replies(&self) -> Option<&Output> {
+        match &self.schedule {
+            Schedule::Blocked { replies, .. } => Some(replies),
+            Schedule::Parked | Schedule::Queued(_) | Schedule::Waiting => None,
+        }
+    }
+
+    /// Whether its client does not read its replies.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked_replies().is_some()
+    }
+
+    /// Whether it waits for its turn.
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self.schedule, Schedule::Queued(_))
+    }
+
+    /// Whether it waits for other workers.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.schedule, Schedule::Waiting)
+    }
+
+    /// Takes note of an event.
+    #[inline]
+    pub(crate) fn on_event(&mut self, event: &Event) {
+        if self.transport.on_event(event) {
+            self.note_readable();
+        }
+    }
+
+    /// Has it wait for its turn; false if it does already, or has to wait for its client first.
+    pub(crate) fn enqueue(&mut self) -> bool {
+        let is_free = matches!(self.schedule, Schedule::Parked | Schedule::Waiting);
+        if is_free {
+            self.schedule = Schedule::Queued(Start::Read);
+        }
+        is_free
+    }
+
+    /// Its turn has come; what that begins with.
+    pub(crate) fn begin_turn(&mut self) -> Option<Start> {
+        let Schedule::Queued(start) = self.schedule else {
+            debug_assert!(false, "its turn, though {:?}", self.schedule);
+            return None;
+        };
+        self.schedule = Schedule::Parked;
+        Some(start)
+    }
+
+    /// Has it wait until its client has taken `replies`.
+    pub(crate) fn block(&mut self, replies: Output) {
+        self.schedule = Schedule::Blocked { replies: Box::new(replies), then: self.next_start() };
+    }
+
+    /// Arranges what it waits for after a turn that it left in `state`.
+    #[inline]
+    pub(crate) fn end_turn(&mut self, state: State) -> Next {
+        let start = match state {
+            State::Broken | State::Closing => return Next::Close,
+            // It is blocked already, as its replies could not be sent.
+            State::Blocked => return Next::Block,
+            State::Drained if self.dialogue.is_at_barrier() => {
+                self.schedule = Schedule::Waiting;
+                return Next::Wait;
+            }
+            State::Drained => Start::Read,
+            State::More | State::Later => self.next_start(),
+        };
+        match (start, self.readiness) {
+            (Start::Read, Readiness::Ended) => Next::Close,
+            (Start::Read, Readiness::Drained) => Next::Park,
+            (Start::Read, Readiness::Readable) | (Start::Resume, _) => {
+                self.schedule = Schedule::Queued(start);
+                Next::Queue
+            }
+        }
+    }
+
+    /// What its next turn begins with if it has not done all it could in this one.
+    fn next_start(&self) -> Start {
+        let has_work = self.dialogue.wants_no_input() || !self.input.is_empty();
+        if has_work { Start::Resume } else { Start::Read }
+    }
+
+    /// Goes on sending to a client that had not read its replies.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn unblock(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        counters: &Counters,
+    ) -> io::Result<Next> {
+        let Schedule::Blocked { replies, then } = &mut self.schedule else {
+            debug_assert!(false, "not blocked, but {:?}", self.schedule);
+            return Ok(Next::Park);
+        };
+        let then = *then;
+        if !send(&mut self.transport, replies, counters)? {
+            // More may be taken at once, which is reported again only when it is asked for.
+            self.transport.rearm(registry, token, true)?;
+            return Ok(Next::Block);
+        }
+        let spent = self.readiness == Readiness::Ended && then == Start::Read;
+        if self.dialogue.is_closed() || spent {
+            return Ok(Next::Close);
+        }
+        self.transport.rearm(registry, token, false)?;
+        self.note_readable();
+        self.schedule = Schedule::Queued(then);
+        Ok(Next::Queue)
+    }
+
+    /// The input with which a turn begins. It is read into the arena if nothing is left over from
+    /// before. `None` if there is nothing to look at.
     ///
     /// # Errors
     /// The connection is broken.
     #[inline]
     pub(crate) fn fill(
         &mut self,
-        arena: &mut [u8],
-        start: usize,
+        start: Start,
+        arena: &mut Arena,
         counters: &Counters,
     ) -> io::Result<Option<Input>> {
-        if self.session.is_streaming() {
+        if self.dialogue.wants_no_input() {
             return Ok(Some(Input::Own(std::mem::take(&mut self.input))));
         }
-        let wants_more = self.readable && !self.has_work;
+        let reads = start == Start::Read && self.readiness == Readiness::Readable;
         if self.input.is_empty() {
-            if !wants_more {
-                return Ok(None);
-            }
-            let room = self.session.expected().clamp(READ_MIN, READ_MAX);
-            let end = arena.len().min(start + room);
-            let len =
-                self.receive(end - start, counters, |socket| socket.read(&mut arena[start..end]))?;
-            return Ok((len > 0 || self.ended).then_some(Input::Arena { start, len }));
+            return if reads { self.fill_arena(arena, counters) } else { Ok(None) };
         }
         let mut input = std::mem::take(&mut self.input);
-        if wants_more {
+        if reads {
             // With thousands of clients whose values come in parts, room for more would add up.
-            let missing = self.session.expected().saturating_sub(input.len());
+            let missing = self.dialogue.expected().saturating_sub(input.len());
             let room = missing.clamp(READ_ON_MIN, READ_MAX);
             if input.len() < READ_MAX {
                 input.reserve_exact(room);
@@ -125,18 +268,82 @@ impl Conn {
                 // A long line would be copied for every piece of it.
                 input.reserve(room);
             }
-            let room = input.capacity() - input.len();
-            self.receive(room, counters, |socket| socket.read_spare(&mut input))?;
+            let received = self.transport.read_spare(&mut input)?;
+            self.note_received(received, counters);
         }
         Ok(Some(Input::Own(input)))
     }
 
+    /// Reads once; what belongs to a value that is arriving goes to its place in the cache, the
+    /// rest into the arena.
+    #[inline]
+    fn fill_arena(&mut self, arena: &mut Arena, counters: &Counters) -> io::Result<Option<Input>> {
+        let mut in_place = 0;
+        let received = if self.dialogue.is_uploading() {
+            self.receive_value(arena, &mut in_place)?
+        } else {
+            let room = self.dialogue.expected().clamp(READ_MIN, READ_MAX);
+            self.transport.read(arena.room(room))?
+        };
+        self.note_received(received, counters);
+        let any = received.bytes > 0 || received.next == Readiness::Ended;
+        Ok(any.then(|| arena.keep(received.bytes - in_place)))
+    }
+
+    /// Reads once, first the value that is arriving and then what follows it. The first `in_place`
+    /// of the bytes went to the value's place in the cache.
+    fn receive_value(&mut self, arena: &mut Arena, in_place: &mut usize) -> io::Result<Received> {
+        let expected = self.dialogue.expected();
+        let Self { transport, dialogue, .. } = self;
+        let mut received = Received { bytes: 0, next: Readiness::Drained };
+        *in_place = dialogue.receive_in_place(READ_MAX, |pieces, whole| {
+            let behind = if pieces.is_empty() {
+                // There is no place for the value.
+                expected.clamp(READ_MIN, READ_MAX)
+            } else if whole {
+                READ_MIN
+            } else {
+                0
+            };
+            let mut list: [IoSliceMut<'_>; PIECES_MAX] =
+                std::array::from_fn(|_| IoSliceMut::new(&mut []));
+            let mut count = 0;
+            let mut lent = 0;
+            for (slot, piece) in list.iter_mut().zip(pieces).take(PIECES_MAX - 1) {
+                lent += piece.len();
+                *slot = IoSliceMut::new(piece);
+                count += 1;
+            }
+            if behind > 0 {
+                list[count] = IoSliceMut::new(arena.room(behind));
+                count += 1;
+            }
+            received = transport.read_vectored(&mut list[..count])?;
+            Ok::<_, io::Error>(received.bytes.min(lent))
+        })?;
+        Ok(received)
+    }
+
+    /// There may be something to read.
+    pub(super) fn note_readable(&mut self) {
+        if self.readiness == Readiness::Drained {
+            self.readiness = Readiness::Readable;
+        }
+    }
+
+    /// Takes note of what a read has brought.
+    #[inline]
+    fn note_received(&mut self, received: Received, counters: &Counters) {
+        counters.bytes_read.add(received.bytes as u64);
+        self.readiness = received.next;
+    }
+
     /// Takes back the input from `pos` on.
-    pub(crate) fn keep(&mut self, arena: &[u8], input: Input, pos: usize) {
+    pub(crate) fn keep(&mut self, arena: &Arena, input: Input, pos: usize) {
         match input {
-            Input::Arena { start, len } => {
+            Input::Arena { len, .. } => {
                 if pos < len {
-                    self.input = arena[start + pos..start + len].to_vec();
+                    self.input = arena.get(&input)[pos..].to_vec();
                 }
             }
             Input::Own(mut bytes) => {
@@ -155,89 +362,65 @@ impl Conn {
             }
         }
     }
+}
 
-    /// Sends as much of `out` as the socket takes and others can wait for; false if some is left.
-    ///
-    /// # Errors
-    /// The connection is broken.
-    #[inline]
-    pub(crate) fn send(&self, out: &mut Output, counters: &Counters) -> io::Result<bool> {
-        let unsent = out.unsent();
-        while !out.is_empty() {
-            if unsent - out.unsent() >= SENT_MAX {
-                return Ok(false);
-            }
-            let sent = match out.plain() {
-                Some(bytes) => self.socket.write(bytes),
-                None => out.with_pieces(|pieces| self.socket.write_vectored(pieces)),
-            };
-            match sent {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    counters.bytes_written.add(count as u64);
-                    out.advance(count);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+/// Sends as much of `out` as the transport takes and others can wait for; false if some is left.
+///
+/// # Errors
+/// The connection is broken.
+#[inline]
+pub(crate) fn send(
+    transport: &mut Transport,
+    out: &mut Output,
+    counters: &Counters,
+) -> io::Result<bool> {
+    let unsent = out.unsent();
+    while !out.is_empty() {
+        if unsent - out.unsent() >= SENT_MAX {
+            return Ok(false);
         }
-        out.clear();
-        Ok(true)
-    }
-
-    /// Reads with `read`, and learns from the count whether the socket is drained.
-    #[inline]
-    fn receive(
-        &mut self,
-        room: usize,
-        counters: &Counters,
-        mut read: impl FnMut(&Socket) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        loop {
-            match read(&self.socket) {
-                Ok(count) => {
-                    counters.bytes_read.add(count as u64);
-                    self.readable = count == room;
-                    // A short read means drained: what comes later makes a new event.
-                    self.ended = count == 0 || (self.half_closed && count < room);
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Ok(0);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let count = match out.plain() {
+            Some(bytes) => transport.write(bytes)?,
+            None => out.with_pieces(|pieces| transport.write_vectored(pieces))?,
+        };
+        if count == 0 {
+            return Ok(false);
         }
+        counters.bytes_written.add(count as u64);
+        out.advance(count);
     }
+    out.clear();
+    Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Binding;
 
     #[test]
     fn what_is_left_over_takes_little_more_room_than_it_needs() {
+        let mut arena = Arena::new();
         let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
-        let mut conn = Conn::new(ours.into(), Binding::Auto, 0);
+        let mut conn = Conn::new(Arrival { socket: ours.into(), binding: Binding::Auto }, 0);
         for len in [1, 100, READ_MIN - 1, READ_MIN, READ_MAX] {
             let mut read = Vec::with_capacity(READ_MAX + 200);
             read.resize(len + 100, b'x');
-            conn.keep(&[], Input::Own(read), 100);
+            conn.keep(&arena, Input::Own(read), 100);
             assert_eq!(conn.input.len() - conn.used, len);
             let held = conn.input.capacity();
             assert!(held <= len + len.max(SLACK), "{held} bytes for {len}");
         }
-        conn.keep(&[b'x'; READ_MIN], Input::Arena { start: 10, len: 1_000 }, 900);
+        let input = arena.keep(1_000);
+        conn.keep(&arena, input, 900);
         assert_eq!(conn.input.capacity(), 100);
     }
 
     #[test]
     fn a_long_line_is_moved_a_few_times_however_often_it_is_left_over() {
         let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
-        let mut conn = Conn::new(ours.into(), Binding::Auto, 0);
+        let mut conn = Conn::new(Arrival { socket: ours.into(), binding: Binding::Auto }, 0);
+        let arena = Arena::new();
         let len = 16 << 20;
         conn.input = vec![b'x'; len];
         let mut moves = 0;
@@ -245,7 +428,7 @@ mod tests {
             let pos = conn.used + 1_000;
             let bytes = std::mem::take(&mut conn.input);
             moves += usize::from(bytes.len() - pos > MOVED_MAX);
-            conn.keep(&[], Input::Own(bytes), pos);
+            conn.keep(&arena, Input::Own(bytes), pos);
             moves -= usize::from(conn.used > 0);
             assert_eq!(conn.input.len() - conn.used, len - step * 1_000);
         }

@@ -1,6 +1,7 @@
 //! The threads that serve: accepting, one event loop per worker, upkeep.
 
 pub(crate) mod acceptor;
+pub(crate) mod arena;
 pub(crate) mod conn;
 pub(crate) mod maintenance;
 #[cfg(test)]

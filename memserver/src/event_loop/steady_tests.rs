@@ -1,6 +1,7 @@
 //! In the steady state, common requests are served without a single allocation: from bytes that
 //! were received to replies that can be sent.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use allocation_counter::measure;
@@ -8,45 +9,50 @@ use memcore::{Cache, ManualClock, Moment};
 use memproto::binary::{Header, Opcode, REQUEST_MAGIC};
 
 use crate::config::{Binding, Config};
-use crate::exec::{Exec, Flow};
+use crate::exec::Exec;
 use crate::session::batch::{Batch, Spare};
+use crate::session::cut::{Cursor, ParseState};
+use crate::session::dialogue::{Dialogue, Round};
 use crate::session::output::Output;
-use crate::session::{Pace, Session};
 use crate::state::shared::Shared;
 
 /// Requests taken at once.
 const QUOTA: usize = 20;
 
 /// What a worker keeps for one client and from turn to turn.
-struct Seat {
+struct Client {
     shared: Arc<Shared>,
-    session: Session,
+    dialogue: Dialogue,
     spare: Spare,
     out: Output,
 }
 
-impl Seat {
+impl Client {
     fn new(shared: &Arc<Shared>) -> Self {
-        let (session, spare) = (Session::new(Binding::Auto), Spare::default());
-        Self { shared: Arc::clone(shared), session, spare, out: Output::default() }
+        Self {
+            shared: Arc::clone(shared),
+            dialogue: Dialogue::new(Binding::Auto),
+            spare: Spare::default(),
+            out: Output::default(),
+        }
     }
 
     /// Answers `input`; bytes of the answer.
     fn serve(&mut self, input: &[u8]) -> usize {
-        let mut pos = 0;
+        let mut cursor = Cursor { input, pos: 0 };
         let mut batch = Batch::new(&self.shared.core.cache, std::mem::take(&mut self.spare));
-        let exec = Exec::new(&self.shared, 0);
-        let mut pace = Pace::More;
-        while pace == Pace::More {
+        let mut exec = Exec::new(&self.shared, 0);
+        let mut state = ParseState::More;
+        while state == ParseState::More {
             batch.clear();
-            pace = self.session.parse(input, &mut pos, QUOTA, &mut batch);
+            state = self.dialogue.cut(&mut cursor, QUOTA, &mut batch);
             batch.prefetch();
-            for job in &batch.jobs {
-                let flow = exec.run(job, &batch, &mut self.session, &mut self.out);
-                assert_eq!(flow, Flow::Done);
-            }
+            let round = Round { input, jobs: 0..batch.jobs.len(), batch: &batch };
+            let full = |_: &mut Output| ControlFlow::Break(());
+            let flow = self.dialogue.execute(&round, &mut exec, &mut self.out, full);
+            assert_eq!(flow, ControlFlow::Continue(()));
         }
-        assert_eq!(pos, input.len());
+        assert_eq!(cursor.pos, input.len());
         self.spare = batch.into_spare();
         let answered = self.out.copied().len();
         self.out.clear();
@@ -62,15 +68,15 @@ fn shared() -> Arc<Shared> {
 
 /// Has `input` answered often enough for all buffers to have their size, then counts.
 #[track_caller]
-fn assert_steady(seat: &mut Seat, input: &[u8]) {
+fn assert_steady(client: &mut Client, input: &[u8]) {
     let mut answered = 0;
     for _ in 0..3 {
-        answered = seat.serve(input);
+        answered = client.serve(input);
     }
     assert!(answered > 0, "no answer to {}", input.escape_ascii());
     let info = measure(|| {
         for _ in 0..100 {
-            seat.serve(input);
+            client.serve(input);
         }
     });
     assert_eq!(info.count_total, 0, "{}", input.escape_ascii());
@@ -78,10 +84,10 @@ fn assert_steady(seat: &mut Seat, input: &[u8]) {
 
 #[test]
 fn text_and_meta_requests_allocate_nothing() {
-    let mut seat = Seat::new(&shared());
+    let mut client = Client::new(&shared());
     let value = "v".repeat(100);
     let set = |key: &str| format!("set {key} 5 3600 100\r\n{value}\r\n");
-    seat.serve([set("a"), set("b"), "set n 0 0 1\r\n5\r\n".to_owned()].concat().as_bytes());
+    client.serve([set("a"), set("b"), "set n 0 0 1\r\n5\r\n".to_owned()].concat().as_bytes());
     let many: String = (0..16).map(|i| [" a", " b", " none"][i % 3]).collect();
     for request in [
         "get a\r\n",
@@ -108,7 +114,7 @@ fn text_and_meta_requests_allocate_nothing() {
         "ma n v t\r\n",
         "me a\r\n",
     ] {
-        assert_steady(&mut seat, request.as_bytes());
+        assert_steady(&mut client, request.as_bytes());
     }
 }
 
@@ -125,9 +131,9 @@ fn binary_requests_allocate_nothing() {
         };
         [&header.encode()[..], extras, key, value].concat()
     };
-    let mut seat = Seat::new(&shared());
+    let mut client = Client::new(&shared());
     let set = frame(Opcode::Set, b"a", &[0, 0, 0, 5, 0, 0, 0, 60], &[b'v'; 100]);
-    seat.serve(&set);
+    client.serve(&set);
     for request in [
         set,
         frame(Opcode::Get, b"a", b"", b""),
@@ -138,13 +144,13 @@ fn binary_requests_allocate_nothing() {
         frame(Opcode::Touch, b"a", &[0, 0, 0, 60], b""),
         frame(Opcode::Version, b"", b"", b""),
     ] {
-        assert_steady(&mut seat, &request);
+        assert_steady(&mut client, &request);
     }
 }
 
 #[test]
 fn the_count_sees_an_allocation() {
-    let mut seat = Seat::new(&shared());
+    let mut client = Client::new(&shared());
     let long = ["set a 0 0 20000\r\n", &"v".repeat(10_000)].concat();
-    assert!(measure(|| assert_eq!(seat.serve(long.as_bytes()), 0)).count_total > 0);
+    assert!(measure(|| assert_eq!(client.serve(long.as_bytes()), 0)).count_total > 0);
 }

@@ -1,22 +1,30 @@
 //! A staged turn: read every ready connection of a group, cut all their requests into jobs, have
-//! the cache bring all keys near, execute in order, and answer each connection with one write.
+//! the cache prefetch all keys, execute in order, and answer each connection with one write.
 //!
 //! ```text
 //!   fill   c1 c2 c3 ...   one read each, into one arena
-//!   round  parse c1 c2 c3 ... -> prefetch all keys -> execute c1, write; c2, write; c3 ...
+//!   round  cut c1 c2 c3 ... -> prefetch all keys -> execute c1, write; c2, write; c3 ...
 //!   round  those with requests left, ...
 //!   keep   what was not used or not sent goes back to the connection
 //! ```
 //!
 //! It must never know how connections become ready.
 
+use std::io;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use crate::event_loop::conn::{Conn, Input, READ_MIN, SENT_MAX};
-use crate::exec::{Exec, Flow};
-use crate::session::batch::{Batch, Job, Spare, Work};
+use crate::event_loop::arena::{Arena, Input};
+use crate::event_loop::conn::{Conn, SENT_MAX, Start, State, send};
+use crate::exec::Exec;
+use crate::net::transport::Transport;
+use crate::session::batch::{Batch, Spare};
+use crate::session::cut::{Cursor, ParseState};
+use crate::session::dialogue::{Round, Stop};
+use crate::session::framing::Framing;
+use crate::session::job::Work;
 use crate::session::output::Output;
-use crate::session::{Framing, Pace};
+use crate::state::budgets::Budgets;
 use crate::state::counters::Counters;
 use crate::state::shared::Shared;
 use crate::watch::attention;
@@ -24,100 +32,95 @@ use crate::watch::trace;
 
 /// Connections served together.
 const GROUP_MAX: usize = 32;
-/// Bytes of the arena. Each read begins where the one before ended, so small requests of many
-/// connections lie close together.
-const ARENA_BYTES: usize = 256 << 10;
 /// Rounds before other connections get their turn.
 const ROUNDS_MAX: usize = 4;
-/// Requests per round of a connection that has nobody to wait for it.
+/// Requests per round of a connection when no other is ready.
 const ALONE_MAX: usize = 128;
-/// From this verbosity on requests and replies are shown.
+/// From this verbosity on requests and replies are logged.
 pub(crate) const TRACED: u8 = 2;
-/// Reads begin at a multiple of this.
-const ALIGN: usize = 64;
 
 /// What a worker needs for its turns, reused from turn to turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    arena: Vec<u8>,
+    arena: Arena,
     inputs: Vec<Input>,
-    seats: Vec<Seat>,
+    participants: Vec<Participant>,
     outputs: Vec<Output>,
     spare: Spare,
-    used: usize,
+    left: Vec<Departure>,
 }
 
 /// One connection's part in a turn.
 #[derive(Debug)]
-struct Seat {
+struct Participant {
     conn: usize,
+    /// Where its next request begins in its input.
     pos: usize,
-    jobs: (usize, usize),
+    /// Its jobs in this round.
+    jobs: Range<usize>,
     /// Whether it takes part in this round.
     active: bool,
     /// Bytes that it was sent in this turn.
     sent: usize,
     state: State,
+    /// Whether a value was arriving in a place of its own when the turn began.
+    was_uploading: bool,
 }
 
-/// How a connection leaves its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It has requests left.
-    More,
-    /// It has more to say, but not in this turn.
-    Later,
-    /// It needs more bytes.
-    Drained,
-    /// It has said goodbye, and everything is sent.
-    Closing,
-    /// The socket takes no more replies for now.
-    Blocked,
-    /// The connection is broken.
-    Broken,
+/// A connection after its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departure {
+    /// Its number.
+    pub(crate) conn: usize,
+    /// How it leaves.
+    pub(crate) state: State,
+    /// Whether a value was arriving in a place of its own when the turn began.
+    pub(crate) was_uploading: bool,
 }
 
 impl Turn {
     /// An empty turn.
     pub(crate) fn new() -> Self {
         Self {
-            arena: vec![0; ARENA_BYTES],
+            arena: Arena::new(),
             inputs: Vec::with_capacity(GROUP_MAX),
-            seats: Vec::with_capacity(GROUP_MAX),
+            participants: Vec::with_capacity(GROUP_MAX),
             outputs: std::iter::repeat_with(Output::default).take(GROUP_MAX).collect(),
             spare: Spare::default(),
-            used: 0,
+            left: Vec::with_capacity(GROUP_MAX),
         }
     }
 
     /// Whether another connection can take part.
     pub(crate) fn has_room(&self) -> bool {
-        self.seats.len() < GROUP_MAX && self.arena.len() - self.used >= READ_MIN
+        self.participants.len() < GROUP_MAX && self.arena.has_room()
     }
 
-    /// Reads from connection number `index`, which then takes part if it has anything to say;
-    /// false if it is broken.
+    /// Begins the turn of connection number `index`, which takes part if there is anything to do.
+    ///
+    /// # Errors
+    /// The connection is broken.
     #[inline]
-    pub(crate) fn admit(&mut self, index: usize, conn: &mut Conn, counters: &Counters) -> bool {
-        match conn.fill(&mut self.arena, self.used, counters) {
-            Ok(None) => {}
-            Ok(Some(input)) => {
-                if let Input::Arena { start, len } = input {
-                    self.used = (start + len).next_multiple_of(ALIGN);
-                }
-                self.inputs.push(input);
-                self.seats.push(Seat {
-                    conn: index,
-                    pos: conn.used,
-                    jobs: (0, 0),
-                    active: true,
-                    sent: 0,
-                    state: State::More,
-                });
-            }
-            Err(_) => return false,
+    pub(crate) fn admit(
+        &mut self,
+        index: usize,
+        conn: &mut Conn,
+        start: Start,
+        counters: &Counters,
+    ) -> io::Result<()> {
+        if let Some(input) = conn.fill(start, &mut self.arena, counters)? {
+            self.inputs.push(input);
+            self.participants.push(Participant {
+                conn: index,
+                pos: conn.used,
+                jobs: 0..0,
+                active: true,
+                sent: 0,
+                state: State::More,
+                was_uploading: conn.dialogue.is_uploading(),
+            });
         }
-        true
+        Ok(())
     }
 
     /// Executes what the participants ask for and sends the replies. `crowded` says that other
@@ -129,231 +132,227 @@ impl Turn {
         worker: usize,
         crowded: bool,
     ) {
-        let Self { arena, inputs, seats, outputs, spare, .. } = self;
+        let Self { arena, inputs, participants, outputs, spare, .. } = self;
         let inputs = Inputs { arena, list: inputs };
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(spare));
-        let exec = Exec::new(shared, worker);
+        let mut exec = Exec::new(shared, worker);
         let counters = &shared.gauges.workers[worker];
-        let trace = exec.verbosity() >= TRACED;
-        let aloud = trace || exec.attends(attention::RAWCMDS);
         let share = shared.core.config.max_reqs_per_event.max(1);
-        outputs.iter_mut().take(seats.len()).for_each(|out| out.adapt(&shared.budgets));
+        outputs.iter_mut().take(participants.len()).for_each(|out| out.adapt(&shared.budgets));
+        let mut executor = Executor::new(&mut exec, counters);
         for round in 1..=ROUNDS_MAX {
-            let active = seats.iter().filter(|seat| seat.state == State::More).count();
+            let active = participants.iter().filter(|part| part.state == State::More).count();
             if active == 0 {
                 break;
             }
             let alone = active == 1 && !crowded;
             let quota = if alone { share.max(ALONE_MAX) } else { share };
             batch.clear();
-            seat_jobs(&inputs, seats, conns, quota, &mut batch);
+            cut_jobs(&inputs, participants, conns, quota, &mut batch);
             batch.prefetch();
-            for (index, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.active) {
-                let Some(conn) = conns[seat.conn].as_mut() else { continue };
+            for (index, part) in participants.iter_mut().enumerate().filter(|(_, part)| part.active)
+            {
+                let Some(conn) = conns[part.conn].as_mut() else { continue };
                 let out = &mut outputs[index];
-                let mut desk = Desk { exec: &exec, counters, conn, out, trace, aloud };
-                desk.work(seat, inputs.of(index), &batch);
-                if seat.state == State::More && desk.conn.session.stream.is_some() {
-                    seat.state = State::Later;
+                executor.run(conn, part, inputs.of(index), &batch, out);
+                if part.state == State::More && conn.dialogue.is_streaming() {
+                    part.state = State::Later;
                 }
-                if seat.state == State::More && !alone {
+                if part.state == State::More && !alone {
                     counters.conn_yields.add(1);
                 }
-                if seat.state != State::More || round == ROUNDS_MAX {
-                    desk.finish(seat);
+                if part.state != State::More || round == ROUNDS_MAX {
+                    executor.send_rest(conn, part, out);
                 }
             }
         }
         *spare = batch.into_spare();
     }
 
-    /// Gives each participant back what it did not use, and calls `left` with its number and how
-    /// it leaves.
-    pub(crate) fn dismiss(
-        &mut self,
-        conns: &mut [Option<Conn>],
-        shared: &Arc<Shared>,
-        mut left: impl FnMut(usize, &mut Conn, State),
-    ) {
-        for ((seat, input), out) in
-            self.seats.drain(..).zip(self.inputs.drain(..)).zip(&mut self.outputs)
-        {
-            let Some(conn) = conns[seat.conn].as_mut() else { continue };
-            if !conn.session.is_closed() {
-                conn.keep(&self.arena, input, seat.pos);
+    /// Gives each participant back what it did not use; how they leave.
+    pub(crate) fn finish(&mut self, conns: &mut [Option<Conn>], budgets: &Budgets) -> &[Departure] {
+        self.left.clear();
+        let parts = self.participants.drain(..).zip(self.inputs.drain(..));
+        for ((part, input), out) in parts.zip(&mut self.outputs) {
+            let Some(conn) = conns[part.conn].as_mut() else { continue };
+            if !conn.dialogue.is_closed() {
+                conn.keep(&self.arena, input, part.pos);
             }
-            if seat.state == State::Blocked {
-                out.settle(&shared.budgets);
-                conn.backlog = Some(Box::new(std::mem::take(out)));
+            if part.state == State::Blocked {
+                out.settle(budgets);
+                conn.block(std::mem::take(out));
             } else {
                 out.clear();
             }
-            left(seat.conn, conn, seat.state);
+            let Participant { conn, state, was_uploading, .. } = part;
+            self.left.push(Departure { conn, state, was_uploading });
         }
-        self.used = 0;
+        self.arena.clear();
+        &self.left
     }
 }
 
-/// Has every session that still has input cut its share of jobs.
+/// Has every dialogue that still has input cut its share of jobs.
 #[inline]
-fn seat_jobs<'a>(
+fn cut_jobs<'a>(
     inputs: &Inputs<'a>,
-    seats: &mut [Seat],
+    participants: &mut [Participant],
     conns: &mut [Option<Conn>],
     quota: usize,
     batch: &mut Batch<'a>,
 ) {
-    for (index, seat) in seats.iter_mut().enumerate() {
-        seat.active = seat.state == State::More;
-        let Some(conn) = conns[seat.conn].as_mut().filter(|_| seat.active) else { continue };
+    for (index, part) in participants.iter_mut().enumerate() {
+        part.active = part.state == State::More;
+        let Some(conn) = conns[part.conn].as_mut().filter(|_| part.active) else { continue };
         let first = batch.jobs.len();
-        let pace = conn.session.parse(inputs.of(index), &mut seat.pos, quota, batch);
-        seat.jobs = (first, batch.jobs.len());
-        seat.state = match pace {
-            Pace::Drained => State::Drained,
-            Pace::More => State::More,
-            Pace::Closing => State::Closing,
+        let mut cursor = Cursor { input: inputs.of(index), pos: part.pos };
+        let state = conn.dialogue.cut(&mut cursor, quota, batch);
+        part.pos = cursor.pos;
+        part.jobs = first..batch.jobs.len();
+        part.state = match state {
+            ParseState::Drained => State::Drained,
+            ParseState::More => State::More,
+            ParseState::Closing => State::Closing,
         };
     }
 }
 
 /// The input of every participant.
 struct Inputs<'a> {
-    arena: &'a [u8],
+    arena: &'a Arena,
     list: &'a [Input],
 }
 
 impl<'a> Inputs<'a> {
     #[inline]
     fn of(&self, index: usize) -> &'a [u8] {
-        match &self.list[index] {
-            Input::Arena { start, len } => &self.arena[*start..*start + *len],
-            Input::Own(bytes) => bytes,
-        }
+        self.arena.get(&self.list[index])
     }
 }
 
-/// Where the jobs of one connection are executed and its replies sent.
-struct Desk<'a> {
-    exec: &'a Exec<'a>,
-    counters: &'a Counters,
-    conn: &'a mut Conn,
-    out: &'a mut Output,
-    /// Whether requests and replies are shown.
-    trace: bool,
-    /// Whether somebody sees them, here or as a watcher.
-    aloud: bool,
+/// Where jobs are executed and replies sent, one connection after the other.
+struct Executor<'t, 'w> {
+    exec: &'t mut Exec<'w>,
+    counters: &'t Counters,
+    /// Whether requests and replies are logged.
+    logged: bool,
+    /// Whether requests are logged or written to watchers.
+    traced: bool,
 }
 
-impl Desk<'_> {
-    /// Executes the jobs of `seat` until they are done or the socket takes no more.
+impl<'t, 'w> Executor<'t, 'w> {
+    fn new(exec: &'t mut Exec<'w>, counters: &'t Counters) -> Self {
+        let logged = exec.verbosity() >= TRACED;
+        let traced = logged || exec.attends(attention::RAWCMDS);
+        Self { exec, counters, logged, traced }
+    }
+
+    /// Executes the jobs of a participant until they are done or no more replies are taken.
     #[inline]
-    fn work(&mut self, seat: &mut Seat, input: &[u8], batch: &Batch<'_>) {
-        self.exec.serve(|| self.conn.socket.number());
-        for job in &batch.jobs[seat.jobs.0..seat.jobs.1] {
-            let done = if self.aloud {
-                self.execute_aloud(seat, job, input, batch)
-            } else {
-                self.execute(seat, job, input, batch)
-            };
+    fn run(
+        &mut self,
+        conn: &mut Conn,
+        part: &mut Participant,
+        input: &[u8],
+        batch: &Batch<'_>,
+        out: &mut Output,
+    ) {
+        self.exec.serve(|| conn.transport.number());
+        let round = Round { input, jobs: part.jobs.clone(), batch };
+        if self.traced {
+            self.run_traced(conn, part, round, out);
+        } else {
+            self.run_round(conn, part, &round, out);
+        }
+    }
+
+    /// Executes the jobs of a round one by one, and shows each.
+    #[cold]
+    fn run_traced(
+        &mut self,
+        conn: &mut Conn,
+        part: &mut Participant,
+        round: Round<'_, '_>,
+        out: &mut Output,
+    ) {
+        let number = conn.transport.number();
+        for index in round.jobs.clone() {
+            let job = &round.batch.jobs[index];
+            let goes_on = matches!(job.work, Work::Continue | Work::Body { .. })
+                || matches!(job.before, Framing::Keys { .. });
+            if !goes_on {
+                let request = &round.input[job.start..];
+                if self.logged {
+                    trace::request(number, request);
+                }
+                self.exec.observe_raw(request);
+            }
+            let before = out.copied().len();
+            let one = Round { jobs: index..index + 1, ..round.clone() };
+            let done = self.run_round(conn, part, &one, out);
+            if self.logged {
+                // What was sent in between is not there any more.
+                trace::reply(number, out.copied().get(before..).unwrap_or_default());
+            }
             if !done {
                 return;
             }
         }
     }
 
-    /// Executes one job and says so.
-    #[cold]
-    fn execute_aloud(
+    /// Executes the jobs of a round; false if not all of them, in which case the state says why.
+    #[inline]
+    fn run_round(
         &mut self,
-        seat: &mut Seat,
-        job: &Job<'_>,
-        input: &[u8],
-        batch: &Batch<'_>,
+        conn: &mut Conn,
+        part: &mut Participant,
+        round: &Round<'_, '_>,
+        out: &mut Output,
     ) -> bool {
-        let number = self.conn.socket.number();
-        let goes_on = matches!(job.work, Work::Stream | Work::Body(..))
-            || matches!(job.before, Framing::Keys { .. });
-        if !goes_on {
-            if self.trace {
-                trace::request(number, &input[job.start..]);
+        let Conn { dialogue, transport, .. } = conn;
+        let sent = &mut part.sent;
+        let counters = self.counters;
+        let make_room = |out: &mut Output| match flush(transport, out, counters, sent) {
+            Some(state) => ControlFlow::Break(state),
+            None if *sent >= SENT_MAX => ControlFlow::Break(State::Later),
+            None => ControlFlow::Continue(()),
+        };
+        match dialogue.execute(round, self.exec, out, make_room) {
+            ControlFlow::Continue(()) => return true,
+            ControlFlow::Break(Stop::Closed) => part.state = State::Closing,
+            ControlFlow::Break(Stop::NoRoom { pos, reason }) => {
+                part.pos = pos;
+                part.state = reason;
             }
-            self.exec.observe_raw(&input[job.start..]);
-        }
-        let before = self.out.copied().len();
-        let done = self.execute(seat, job, input, batch);
-        if self.trace {
-            // What was sent in between is not there any more.
-            trace::reply(number, self.out.copied().get(before..).unwrap_or_default());
-        }
-        done
-    }
-
-    /// Executes one job; false if the connection can't go on, in which case the session stands
-    /// where it has to continue later.
-    #[inline]
-    fn execute(&mut self, seat: &mut Seat, job: &Job<'_>, input: &[u8], batch: &Batch<'_>) -> bool {
-        let mut flow = self.attempt(seat, job, batch);
-        if let Some(Flow::Full(_)) = flow {
-            let mut rest = *job;
-            while let Some(Flow::Full(key)) = flow {
-                rest.resume_at(key, input, batch);
-                flow = self.attempt(seat, &rest, batch);
-            }
-        }
-        flow.is_some()
-    }
-
-    /// Executes as much of a job as the output has room for.
-    #[inline]
-    fn attempt(&mut self, seat: &mut Seat, job: &Job<'_>, batch: &Batch<'_>) -> Option<Flow> {
-        // A watcher's socket goes elsewhere, so what it is owed from here has to go first.
-        let urgent = self.out.is_full() || matches!(job.work, Work::Watch(_));
-        if urgent && !self.make_room(seat) {
-            self.conn.session.rewind(job.before);
-            seat.pos = job.start;
-            return None;
-        }
-        let flow = self.exec.run(job, batch, &mut self.conn.session, self.out);
-        if flow == Flow::Close {
-            self.conn.session.close();
-            seat.state = State::Closing;
-            return None;
-        }
-        Some(flow)
-    }
-
-    /// Sends what is there, to go on with; false if others have to come first.
-    fn make_room(&mut self, seat: &mut Seat) -> bool {
-        if !self.flush(seat) {
-            return false;
-        }
-        let spent = seat.sent >= SENT_MAX;
-        if spent {
-            seat.state = State::Later;
-        }
-        !spent
-    }
-
-    /// Sends what is there; false if not all of it went.
-    fn flush(&mut self, seat: &mut Seat) -> bool {
-        let unsent = self.out.unsent();
-        let sent = self.conn.send(self.out, self.counters);
-        seat.sent += unsent - self.out.unsent();
-        match sent {
-            Ok(true) => return true,
-            Ok(false) => seat.state = State::Blocked,
-            Err(_) => seat.state = State::Broken,
         }
         false
     }
 
     /// Sends the last replies of the turn.
     #[inline]
-    fn finish(&mut self, seat: &mut Seat) {
-        if !matches!(seat.state, State::Blocked | State::Broken) {
-            self.flush(seat);
+    fn send_rest(&self, conn: &mut Conn, part: &mut Participant, out: &mut Output) {
+        if !matches!(part.state, State::Blocked | State::Broken)
+            && let Some(state) = flush(&mut conn.transport, out, self.counters, &mut part.sent)
+        {
+            part.state = state;
         }
+    }
+}
+
+/// Sends what is there and adds to `sent`; how the connection leaves its turn if not all was taken.
+fn flush(
+    transport: &mut Transport,
+    out: &mut Output,
+    counters: &Counters,
+    sent: &mut usize,
+) -> Option<State> {
+    let unsent = out.unsent();
+    let result = send(transport, out, counters);
+    *sent += unsent - out.unsent();
+    match result {
+        Ok(true) => None,
+        Ok(false) => Some(State::Blocked),
+        Err(_) => Some(State::Broken),
     }
 }
 
@@ -364,32 +363,40 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::thread;
 
+    use mio::{Poll, Token};
+
     use crate::config::{Binding, Config};
+    use crate::event_loop::conn::Next;
+    use crate::net::listener::Arrival;
 
     /// Has all requests of `conn` answered, in as many turns as that takes; how often others got
     /// their turn while the client had read everything.
-    fn serve_all(conn: Conn, shared: &Arc<Shared>) -> usize {
-        let (mut turn, mut conns, mut yields) = (Turn::new(), [Some(conn)], 0);
+    fn serve_all(mut conn: Conn, shared: &Arc<Shared>) -> usize {
+        let poll = Poll::new().unwrap();
+        conn.transport.register(poll.registry(), Token(0), false).unwrap();
+        let mut turn = Turn::new();
+        let mut conns = [Some(conn)];
+        let mut yields = 0;
         let counters = &shared.gauges.workers[0];
         loop {
             let conn = conns[0].as_mut().unwrap();
-            conn.readable = true;
-            assert!(turn.admit(0, conn, counters));
+            conn.note_readable();
+            conn.enqueue();
+            let start = conn.begin_turn().unwrap();
+            turn.admit(0, conn, start, counters).unwrap();
             turn.serve(&mut conns, shared, 0, false);
-            let mut left = None;
-            turn.dismiss(&mut conns, shared, |_, conn, state| {
-                conn.has_work = !conn.input.is_empty();
-                left = Some(state);
-                if let Some(mut out) = conn.backlog.take() {
-                    while !conn.send(&mut out, counters).unwrap() {
-                        thread::yield_now();
-                    }
+            let left: Vec<_> = turn.finish(&mut conns, &shared.budgets).to_vec();
+            let conn = conns[0].as_mut().unwrap();
+            for Departure { state, .. } in left {
+                let mut next = conn.end_turn(state);
+                while next == Next::Block {
+                    thread::yield_now();
+                    next = conn.unblock(poll.registry(), Token(0), counters).unwrap();
                 }
-            });
-            match left {
-                Some(State::Closing) => return yields,
-                Some(State::Later) => yields += 1,
-                _ => {}
+                if next == Next::Close {
+                    return yields;
+                }
+                yields += usize::from(state == State::Later);
             }
         }
     }
@@ -415,7 +422,7 @@ mod tests {
                 assert!(found == reply);
             }
         });
-        let yields = serve_all(Conn::new(socket, Binding::Auto, 0), &shared);
+        let yields = serve_all(Conn::new(Arrival { socket, binding: Binding::Auto }, 0), &shared);
         assert!(yields > 0, "everything was sent in one go");
         reading.join().unwrap();
     }

@@ -1,4 +1,4 @@
-//! One event loop with its connections: it finds out who is ready and keeps order among them. It
+//! One event loop with its connections: it finds out which are ready and keeps order among them. It
 //! must never know what is said.
 
 use std::collections::VecDeque;
@@ -8,33 +8,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
 
-use crate::config::Binding;
-use crate::event_loop::conn::Conn;
-use crate::event_loop::turn::{State, TRACED, Turn};
+use crate::event_loop::conn::{Conn, Next, State};
+use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
-use crate::net::socket::Socket;
+use crate::net::listener::Arrival;
 use crate::state::budgets::Permit;
 use crate::state::control::ConnQuery;
-use crate::state::counters::Counters;
 use crate::state::shared::Shared;
 use crate::watch::trace;
-use crate::watch::{End, Seat, attention};
+use crate::watch::{End, WatchPermit, attention};
 
 /// The token of the inbox.
 const WAKE: Token = Token(usize::MAX);
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
-/// A larger input buffer, which only the beginning of a long retrieval needs, counts.
+/// A larger input buffer, which only the beginning of a long retrieval needs, is charged to the
+/// budget for long lines.
 const LONG_LINE: usize = 40 << 10;
-/// A client that reads nothing for so many seconds has to go if others could not be served because
-/// of the values that wait for it, or if there are too many of its kind.
+/// Seconds after which a client that does not read is closed while pinned memory or the backlog
+/// budget is exhausted.
 const STUCK_MAX: u32 = 10;
-/// A client that reads nothing of a dump for so many seconds has to go.
+/// Seconds after which a client that does not read is closed while it is sent a dump.
 const DUMP_STUCK_MAX: u32 = 60;
-/// How often silent or stuck connections are looked for.
+/// How often idle or stuck connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// An event loop. It serves once [`Worker::run`] is called.
@@ -55,7 +54,7 @@ pub(crate) struct Worker {
     stuck: usize,
     /// Connections with a value that is arriving in pieces.
     uploading: usize,
-    /// Second of the last search for silent or stuck connections.
+    /// Second of the last search for idle or stuck connections.
     idle_checked: u32,
 }
 
@@ -67,11 +66,18 @@ pub(crate) struct WorkerHandle {
 
 #[derive(Debug)]
 struct Inbox {
-    arrivals: Mutex<Vec<(Socket, Binding)>>,
-    /// Questions, and who is to be woken by the last answer.
-    queries: Mutex<Vec<(Arc<ConnQuery>, WorkerHandle)>>,
+    arrivals: Mutex<Vec<Arrival>>,
+    queries: Mutex<Vec<Query>>,
     stop: AtomicBool,
     waker: Waker,
+}
+
+/// A question about all connections.
+#[derive(Debug)]
+struct Query {
+    query: Arc<ConnQuery>,
+    /// Woken by the last answer.
+    asker: WorkerHandle,
 }
 
 /// A worker's poll and inbox. They exist before the state that all threads share, which holds the
@@ -126,42 +132,43 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut turn = Turn::new();
+        // Pairs with the store in `WorkerHandle::stop`: what was assigned before is closed below.
         while !self.inbox.stop.load(Ordering::Acquire) {
             // Only interruptions by signals fail here; the events of the last call are gone then.
-            if self.poll.poll(&mut events, self.patience()).is_err() {
+            if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
                 events.clear();
             }
             for event in &events {
                 match event.token() {
                     WAKE => {
-                        self.welcome();
+                        self.accept_pending();
                         self.answer_queries();
-                        self.go_on();
+                        self.queue_waiting();
                     }
-                    Token(index) => self.notice(index, event),
+                    Token(index) => self.on_event(index, event),
                 }
             }
             self.serve(&mut turn);
-            self.kick_idle();
+            self.close_idle();
         }
-        // Connections that were handed over with the last breath are booked as well.
-        self.welcome();
+        // Connections that were assigned during the shutdown have been counted as well.
+        self.accept_pending();
         for index in 0..self.conns.len() {
             self.close(index, End::Shutdown);
         }
     }
 
     /// How long it may sleep.
-    fn patience(&self) -> Option<Duration> {
+    fn poll_timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
             Some(Duration::ZERO)
         } else {
-            self.is_watchful().then_some(IDLE_CHECK)
+            self.has_deadlines().then_some(IDLE_CHECK)
         }
     }
 
-    /// Whether there may be connections that have to go.
-    fn is_watchful(&self) -> bool {
+    /// Whether there may be connections to be closed after a while.
+    fn has_deadlines(&self) -> bool {
         self.stuck > 0 || self.uploading > 0 || self.shared.core.config.idle_timeout > 0
     }
 
@@ -173,59 +180,72 @@ impl Worker {
                 waiting -= 1;
                 let Some(index) = self.ready.pop_front() else { break };
                 let Some(conn) = self.conns[index].as_mut() else { continue };
-                conn.queued = false;
-                if conn.backlog.is_none()
-                    && !turn.admit(index, conn, &self.shared.gauges.workers[self.index])
-                {
+                let Some(start) = conn.begin_turn() else { continue };
+                let counters = &self.shared.gauges.workers[self.index];
+                if turn.admit(index, conn, start, counters).is_err() {
                     self.close(index, End::Error);
                 }
             }
             let crowded = !self.ready.is_empty();
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
-            let (mut gone, mut watchers) = (Vec::new(), Vec::new());
-            let Self { poll, ready, conns, shared, stuck, uploading, waiting: patient, .. } = self;
-            let now = shared.core.cache.now().as_secs();
-            turn.dismiss(conns, shared, |index, conn, state| {
-                conn.last_active = now;
-                *stuck += usize::from(state == State::Blocked);
-                *uploading -= usize::from(conn.uploading);
-                conn.uploading = conn.session.upload.is_some();
-                *uploading += usize::from(conn.uploading);
-                // What it waits for may have happened since it was found waiting; then there is
-                // a wake-up under way.
-                if state == State::Drained && conn.session.is_streaming() {
-                    patient.push(index);
-                }
-                if state == State::Closing
-                    && let Some(seat) = conn.session.watch.take()
-                {
-                    return watchers.push((index, *seat));
-                }
-                if !account(shared, conn) || !leave(poll, ready, index, conn, state) {
-                    let broken = state == State::Broken || conn.session.is_at_fault();
-                    gone.push((index, if broken { End::Error } else { End::Normal }));
-                }
-            });
-            gone.into_iter().for_each(|(index, end)| self.close(index, end));
-            watchers.into_iter().for_each(|(index, seat)| self.hand_on(index, seat));
+            let now = self.shared.core.cache.now().as_secs();
+            for departure in turn.finish(&mut self.conns, &self.shared.budgets) {
+                self.after_turn(*departure, now);
+            }
         }
     }
 
-    /// Takes in the connections that were handed over.
-    fn welcome(&mut self) {
+    /// Arranges what a connection waits for after its turn, or closes it.
+    #[inline]
+    fn after_turn(&mut self, departure: Departure, now: u32) {
+        let Departure { conn: index, state, was_uploading } = departure;
+        let Some(conn) = self.conns[index].as_mut() else { return };
+        conn.last_active = now;
+        self.stuck += usize::from(state == State::Blocked);
+        self.uploading -= usize::from(was_uploading);
+        self.uploading += usize::from(conn.dialogue.is_uploading());
+        if state == State::Closing
+            && let Some(permit) = conn.dialogue.take_watch_permit()
+        {
+            return self.transfer_to_watchers(index, *permit);
+        }
+        let next =
+            if charge_long_line(&self.shared, conn) { conn.end_turn(state) } else { Next::Close };
+        let end = if state == State::Broken || conn.dialogue.is_at_fault() {
+            End::Error
+        } else {
+            End::Normal
+        };
+        match next {
+            Next::Park => {}
+            Next::Queue => self.ready.push_back(index),
+            // What it waits for may have happened since it was found waiting; then there is a
+            // wake-up under way.
+            Next::Wait => self.waiting.push(index),
+            Next::Block => {
+                let rearmed = conn.transport.rearm(self.poll.registry(), Token(index), true);
+                if rearmed.is_err() {
+                    self.close(index, end);
+                }
+            }
+            Next::Close => self.close(index, end),
+        }
+    }
+
+    /// Takes in the connections that were assigned.
+    fn accept_pending(&mut self) {
         let arrivals = std::mem::take(&mut *self.inbox.arrivals.lock());
         let now = self.shared.core.cache.now().as_secs();
-        for (mut socket, binding) in arrivals {
+        for arrival in arrivals {
             let index = self.vacant.pop().unwrap_or_else(|| {
                 self.conns.push(None);
                 self.conns.len() - 1
             });
-            let token = Token(index);
-            if self.poll.registry().register(&mut socket, token, Interest::READABLE).is_ok() {
-                let mut conn = Conn::new(socket, binding, now);
+            let mut conn = Conn::new(arrival, now);
+            if conn.transport.register(self.poll.registry(), Token(index), false).is_ok() {
                 if self.shared.watch.attends(attention::CONNEVENTS) {
-                    let peer = conn.peer.insert(Box::new(conn.socket.peer()));
-                    self.shared.watch.opened(self.index, conn.socket.number(), peer);
+                    let peer = conn.peer.insert(Box::new(conn.transport.peer()));
+                    self.shared.watch.opened(self.index, conn.transport.number(), peer);
                 }
                 self.conns[index] = Some(conn);
             } else {
@@ -244,58 +264,64 @@ impl Worker {
         let now = self.shared.core.cache.now().as_secs();
         // However many ask, the system is asked once for the addresses.
         let known: Vec<_> = self.conns.iter().flatten().map(|conn| conn_info(conn, now)).collect();
-        for (query, asker) in queries {
+        for Query { query, asker } in queries {
             if query.answer(known.iter().cloned()) {
                 asker.wake();
             }
         }
     }
 
-    /// Gives those that wait for other workers another look.
-    fn go_on(&mut self) {
+    /// Queues those that wait for other workers: one of them may have answered.
+    fn queue_waiting(&mut self) {
         for index in std::mem::take(&mut self.waiting) {
-            if let Some(conn) = self.conns[index].as_mut().filter(|conn| !conn.queued) {
-                conn.queued = true;
+            if let Some(conn) = &mut self.conns[index]
+                && conn.is_waiting()
+                && conn.enqueue()
+            {
                 self.ready.push_back(index);
             }
         }
     }
 
-    /// Notes what the system says about a connection.
+    /// Takes note of what the system says about a connection.
     #[inline]
-    fn notice(&mut self, index: usize, event: &Event) {
+    fn on_event(&mut self, index: usize, event: &Event) {
         let Some(conn) = self.conns.get_mut(index).and_then(Option::as_mut) else { return };
-        conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        conn.half_closed |= event.is_read_closed();
-        if conn.backlog.is_some() {
-            if !(event.is_writable() || event.is_error()) {
-                return;
+        conn.on_event(event);
+        if conn.is_blocked() {
+            if event.is_writable() || event.is_error() {
+                self.unblock(index);
             }
-            conn.last_active = self.shared.core.cache.now().as_secs();
-            match unblock(&self.poll, index, conn, &self.shared.gauges.workers[self.index]) {
-                Ok(true) => self.stuck -= 1,
-                Ok(false) => return,
-                Err(error) => {
-                    let over = error.kind() == io::ErrorKind::NotConnected;
-                    return self.close(index, if over { End::Normal } else { End::Error });
-                }
-            }
-        }
-        if !conn.queued {
-            conn.queued = true;
+        } else if conn.enqueue() {
             self.ready.push_back(index);
         }
     }
 
+    /// Goes on sending to a client that had not read its replies.
+    fn unblock(&mut self, index: usize) {
+        let Some(conn) = &mut self.conns[index] else { return };
+        conn.last_active = self.shared.core.cache.now().as_secs();
+        let counters = &self.shared.gauges.workers[self.index];
+        match conn.unblock(self.poll.registry(), Token(index), counters) {
+            Ok(Next::Queue) => {
+                self.stuck -= 1;
+                self.ready.push_back(index);
+            }
+            Ok(Next::Close) => self.close(index, End::Normal),
+            Ok(Next::Park | Next::Wait | Next::Block) => {}
+            Err(_) => self.close(index, End::Error),
+        }
+    }
+
     /// Gives a connection that becomes a watcher away.
-    fn hand_on(&mut self, index: usize, seat: Seat) {
+    fn transfer_to_watchers(&mut self, index: usize, permit: WatchPermit) {
         let Some(mut conn) = self.conns[index].take() else { return };
         self.vacant.push(index);
-        if self.poll.registry().deregister(&mut conn.socket).is_ok() {
+        if conn.transport.deregister(self.poll.registry()).is_ok() {
             let shared = Arc::clone(&self.shared);
             let closed = move || shared.connection_closed();
             let now = self.shared.core.cache.now().as_secs();
-            self.shared.watch.adopt(conn.socket, seat, now, Box::new(closed));
+            self.shared.watch.adopt(conn.transport, permit, now, Box::new(closed));
         } else {
             self.shared.connection_closed();
         }
@@ -305,24 +331,24 @@ impl Worker {
         // Closing the descriptor takes it out of the poll as well.
         if let Some(conn) = self.conns[index].take() {
             if self.shared.watch.attends(attention::CONNEVENTS) {
-                let peer = conn.peer.map_or_else(|| conn.socket.peer(), |peer| *peer);
-                self.shared.watch.closed(self.index, conn.socket.number(), &peer, end);
+                let peer = conn.peer.as_ref().map_or_else(|| conn.transport.peer(), |peer| **peer);
+                self.shared.watch.closed(self.index, conn.transport.number(), &peer, end);
             }
             if self.shared.core.verbosity.load(Ordering::Relaxed) >= TRACED {
-                trace::closed(conn.socket.number());
+                trace::closed(conn.transport.number());
             }
-            self.stuck -= usize::from(conn.backlog.is_some());
-            self.uploading -= usize::from(conn.uploading);
+            self.stuck -= usize::from(conn.is_blocked());
+            self.uploading -= usize::from(conn.dialogue.is_uploading());
             self.vacant.push(index);
             self.shared.connection_closed();
         }
     }
 
-    /// Closes connections that have been silent for too long, or that stand in the way.
-    fn kick_idle(&mut self) {
+    /// Closes connections that have been idle for too long, or that hold what others need.
+    fn close_idle(&mut self) {
         let timeout = self.shared.core.config.idle_timeout;
         let now = self.shared.core.cache.now().as_secs();
-        if now == self.idle_checked || !self.is_watchful() {
+        if now == self.idle_checked || !self.has_deadlines() {
             return;
         }
         self.idle_checked = now;
@@ -331,10 +357,10 @@ impl Worker {
         for index in 0..self.conns.len() {
             let Some(conn) = &self.conns[index] else { continue };
             let silent = now.saturating_sub(conn.last_active);
-            let held = conn.backlog.as_ref();
+            let held = conn.blocked_replies();
             let burden = held.is_some_and(|out| crowded || short && out.is_burden())
-                || short && conn.uploading;
-            let dump = conn.session.is_streaming() && conn.backlog.is_some();
+                || short && conn.dialogue.is_uploading();
+            let dump = conn.dialogue.is_at_barrier() && held.is_some();
             if (timeout > 0 && silent > timeout)
                 || (burden && silent >= STUCK_MAX)
                 || (dump && silent >= DUMP_STUCK_MAX)
@@ -347,20 +373,21 @@ impl Worker {
 }
 
 impl WorkerHandle {
-    /// Hands a connection over, which speaks as `binding` says. The caller has counted it.
-    pub(crate) fn assign(&self, socket: Socket, binding: Binding) {
-        self.inbox.arrivals.lock().push((socket, binding));
+    /// Hands a connection over. The caller has counted it.
+    pub(crate) fn assign(&self, arrival: Arrival) {
+        self.inbox.arrivals.lock().push(arrival);
         self.wake();
     }
 
     /// Asks about all connections; `asker` is woken if this is the last answer.
     pub(crate) fn query_connections(&self, query: &Arc<ConnQuery>, asker: &Self) {
-        self.inbox.queries.lock().push((Arc::clone(query), asker.clone()));
+        self.inbox.queries.lock().push(Query { query: Arc::clone(query), asker: asker.clone() });
         self.wake();
     }
 
     /// Makes the worker close its connections and return.
     pub(crate) fn stop(&self) {
+        // Pairs with the load in `Worker::run`.
         self.inbox.stop.store(true, Ordering::Release);
         self.wake();
     }
@@ -371,9 +398,9 @@ impl WorkerHandle {
     }
 }
 
-/// Books the memory of a line that does not end; false if there is too much of that kind.
+/// Charges the memory of a line that does not end to its budget; false if that is exhausted.
 #[inline]
-fn account(shared: &Shared, conn: &mut Conn) -> bool {
+fn charge_long_line(shared: &Shared, conn: &mut Conn) -> bool {
     let held = conn.input.capacity();
     let long = if held > LONG_LINE { held } else { 0 };
     if long == conn.long_line.as_ref().map_or(0, Permit::amount) {
@@ -391,76 +418,20 @@ fn account(shared: &Shared, conn: &mut Conn) -> bool {
     true
 }
 
-/// Arranges what a connection waits for after its turn; false if it is to be closed.
-#[inline]
-fn leave(
-    poll: &Poll,
-    ready: &mut VecDeque<usize>,
-    index: usize,
-    conn: &mut Conn,
-    state: State,
-) -> bool {
-    let streaming = conn.session.is_streaming();
-    let unfinished = matches!(state, State::More | State::Later | State::Blocked);
-    conn.has_work = unfinished && (streaming || !conn.input.is_empty());
-    match state {
-        State::Broken | State::Closing => return false,
-        State::Blocked => {
-            return watch_both(poll, index, conn).is_ok();
-        }
-        State::Drained if streaming => return true,
-        State::Drained if conn.ended => return false,
-        State::Drained | State::More | State::Later => {}
-    }
-    if (conn.has_work || conn.readable) && !conn.queued {
-        conn.queued = true;
-        ready.push_back(index);
-    }
-    true
-}
-
 /// What `stats conns` shows of a connection.
 fn conn_info(conn: &Conn, now: u32) -> ConnInfo {
-    let (peer, local) = conn.socket.ends();
-    let state = if conn.backlog.is_some() {
+    let (peer, local) = conn.transport.ends();
+    let state = if conn.is_blocked() {
         "conn_mwrite"
-    } else if conn.queued || conn.session.is_streaming() {
+    } else if conn.is_queued() || conn.dialogue.is_at_barrier() {
         "conn_parse_cmd"
-    } else if conn.session.is_receiving() {
+    } else if conn.dialogue.is_receiving() {
         "conn_nread"
     } else {
         "conn_read"
     };
     let idle = now.saturating_sub(conn.last_active);
-    ConnInfo { number: conn.socket.number(), peer, local: Some(local), state, idle }
-}
-
-/// Waits until the client has sent something or reads.
-fn watch_both(poll: &Poll, index: usize, conn: &mut Conn) -> io::Result<()> {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    poll.registry().reregister(&mut conn.socket, Token(index), both)
-}
-
-/// Goes on sending to a client that had not read its replies; true if all is sent.
-fn unblock(poll: &Poll, index: usize, conn: &mut Conn, counters: &Counters) -> io::Result<bool> {
-    let Some(out) = &mut conn.backlog else { return Ok(true) };
-    let mut out = std::mem::take(&mut **out);
-    let sent = conn.send(&mut out, counters)?;
-    if !sent {
-        conn.backlog = Some(Box::new(out));
-        // The socket may take more at once, which is reported anew only when it is asked for.
-        watch_both(poll, index, conn)?;
-        return Ok(false);
-    }
-    let session = &conn.session;
-    let spent = conn.ended && conn.input.is_empty() && !session.is_streaming();
-    if session.is_closed() || spent {
-        return Err(io::ErrorKind::NotConnected.into());
-    }
-    poll.registry().reregister(&mut conn.socket, Token(index), Interest::READABLE)?;
-    conn.backlog = None;
-    conn.readable = true;
-    Ok(true)
+    ConnInfo { number: conn.transport.number(), peer, local: Some(local), state, idle }
 }
 
 #[cfg(test)]

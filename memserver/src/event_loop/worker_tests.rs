@@ -11,6 +11,7 @@ use memcore::{Cache, ManualClock, Moment};
 
 use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
 use crate::config::{Binding, Config};
+use crate::net::listener::Arrival;
 use crate::state::budgets::BACKLOGS;
 use crate::state::shared::Shared;
 
@@ -48,7 +49,7 @@ impl Harness {
                 stream.set_nodelay(true).unwrap();
                 counted.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
                 let socket = mio::net::TcpStream::from_std(stream).into();
-                handles[index % handles.len()].assign(socket, Binding::Auto);
+                handles[index % handles.len()].assign(Arrival { socket, binding: Binding::Auto });
             }
         });
         Self { address, shared, workers }
@@ -379,7 +380,7 @@ fn unix_sockets_are_served_alike() {
     theirs.set_nonblocking(true).unwrap();
     server.shared.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
     let socket = mio::net::UnixStream::from_std(theirs).into();
-    server.workers[0].0.assign(socket, Binding::Ascii);
+    server.workers[0].0.assign(Arrival { socket, binding: Binding::Ascii });
     ours.write_all(b"set a 0 0 1\r\nx\r\nget a\r\n").unwrap();
     ours.shutdown(Shutdown::Write).unwrap();
     let mut reply = Vec::new();
@@ -399,7 +400,8 @@ fn connections_that_come_too_late_are_given_back() {
     theirs.set_nonblocking(true).unwrap();
     shared.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
     handle.stop();
-    handle.assign(mio::net::UnixStream::from_std(theirs).into(), Binding::Auto);
+    let socket = mio::net::UnixStream::from_std(theirs).into();
+    handle.assign(Arrival { socket, binding: Binding::Auto });
     worker.run();
     assert_eq!(shared.gauges.connections.current.load(Ordering::Acquire), 0);
     assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);

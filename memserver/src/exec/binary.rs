@@ -1,33 +1,32 @@
 //! The binary protocol's requests. Storage itself is shared with the other protocols.
 
-use memcore::{
-    Attrs, Count, CountError, Counted, Fetch, Key, Mode, Remove, Removed, Store, StoreError, Stored,
-};
+use memcore::{Attrs, Count, CountError, Counted, Fetch, Key, Remove, Removed, StoreError, Stored};
 use memproto::binary::write::{self, ReplyTo};
 use memproto::binary::{Command, Request, Status};
 use memproto::{ArithVerb, MEMCACHED_VERSION, StoreVerb, text};
 
 use super::get::Delivered;
-use super::store::{Outcome, Terms, mode};
-use super::{Exec, INLINE_MAX};
+use super::terms::Outcome;
+use super::{Exec, INLINE_MAX, gate};
 use crate::report::stats::{self, Answer};
 use crate::report::stream::Format;
-use crate::session::Session;
+use crate::session::job::StoreFrame;
 use crate::session::output::Output;
+use crate::session::pending::Pending;
 
 impl Exec<'_> {
     /// A request without a value.
     pub(super) fn binary(
-        &self,
+        &mut self,
         request: &Request<'_>,
         key: Option<Key<'_>>,
-        session: &mut Session,
+        pending: &mut Pending,
         out: &mut Output,
     ) {
         match (request.command, key) {
             (Command::Get { key: name, touch, with_key }, Some(key)) => {
-                let name = if with_key { name } else { &[] };
-                self.binary_get(request, (key, name), touch, out);
+                let shown = if with_key { name } else { &[] };
+                self.binary_get(request, key, shown, touch, out);
             }
             (Command::Delete { .. }, Some(key)) => self.binary_delete(request, key, out),
             (Command::Arith { .. }, Some(key)) => self.binary_arith(request, key, out),
@@ -35,7 +34,7 @@ impl Exec<'_> {
                 self.binary_touch(request, key, exptime, out);
             }
             (Command::Flush { delay }, _) => self.binary_flush(request, delay, out),
-            (Command::Stat { key }, _) => self.binary_stat(request.to, key, session, out),
+            (Command::Stat { key }, _) => self.binary_stat(request.to, key, pending, out),
             (Command::Version, _) => {
                 write::message(out.bytes(), request.to, Status::Ok, MEMCACHED_VERSION.as_bytes())
             }
@@ -49,7 +48,8 @@ impl Exec<'_> {
     fn binary_get(
         &self,
         request: &Request<'_>,
-        (key, name): (Key<'_>, &[u8]),
+        key: Key<'_>,
+        shown: &[u8],
         touch: Option<u32>,
         out: &mut Output,
     ) {
@@ -62,7 +62,7 @@ impl Exec<'_> {
             |hit, out| {
                 let version = self.version(hit.meta.version);
                 let len = hit.meta.value_len as u32;
-                write::value(out, request.to, name, hit.meta.flags, len, version);
+                write::value(out, request.to, shown, hit.meta.flags, len, version);
             },
             |_| true,
         );
@@ -71,8 +71,8 @@ impl Exec<'_> {
             Delivered::Value(_) => {}
             Delivered::NoRoom => refuse(request.to, Status::OutOfMemory, out),
             Delivered::Miss(_) if request.quiet => {}
-            Delivered::Miss(_) if name.is_empty() => refuse(request.to, Status::NotFound, out),
-            Delivered::Miss(_) => write::miss_with_key(out.bytes(), request.to, name),
+            Delivered::Miss(_) if shown.is_empty() => refuse(request.to, Status::NotFound, out),
+            Delivered::Miss(_) => write::miss_with_key(out.bytes(), request.to, shown),
         }
     }
 
@@ -139,22 +139,19 @@ impl Exec<'_> {
     }
 
     fn binary_flush(&self, request: &Request<'_>, delay: u32, out: &mut Output) {
-        if !self.shared.core.config.flush_enabled {
-            return refuse(request.to, Status::AuthError, out);
-        }
         self.flush_after(i64::from(delay));
         if !request.quiet {
             write::done(out.bytes(), request.to, 0);
         }
     }
 
-    fn binary_stat(&self, to: ReplyTo, key: &[u8], session: &mut Session, out: &mut Output) {
-        let words = key.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    fn binary_stat(&mut self, to: ReplyTo, key: &[u8], pending: &mut Pending, out: &mut Output) {
+        let words = gate::words(key);
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, to, name, value);
         let format = Format::Binary(to);
         let answer = stats::report(self.shared, self.index, format, words, &mut sink);
-        self.attend();
+        self.refresh_attention();
         match answer {
             Ok(Answer::Listed | Answer::Reset | Answer::Done) => write::done(out.bytes(), to, 0),
             Ok(Answer::Lines(lines)) if !self.book(lines.len(), out) => {
@@ -166,54 +163,33 @@ impl Exec<'_> {
                 write::stat(out.bytes(), to, b"detailed", &value);
                 write::done(out.bytes(), to, 0);
             }
-            Ok(Answer::Streamed(stream)) => session.stream = Some(Box::new(stream)),
+            Ok(Answer::Streamed(stream)) => pending.put(Pending::Stream(Box::new(stream))),
             Err(_) => refuse(to, Status::NotFound, out),
         }
-    }
-
-    /// What a storage frame asks of the cache.
-    pub(super) fn binary_terms(&self, request: &Request<'_>) -> Terms {
-        let (verb, attrs) = match request.command {
-            Command::Store { verb, flags, exptime, .. } => {
-                let expiry = self.expiry(i64::from(exptime));
-                (verb, Attrs::new().flags(flags).expiry(expiry))
-            }
-            Command::Extend { verb, .. } => (verb, Attrs::new()),
-            _ => (StoreVerb::Set, Attrs::new()),
-        };
-        let replaces = mode(verb) == Mode::Set;
-        // Items that have no version are stored whatever version is asked for.
-        let expected = expected(request).filter(|_| self.shared.core.config.cas_enabled);
-        // With a version, to add and to replace are to compare and swap.
-        let mode = match mode(verb) {
-            Mode::Add if expected.is_some() => Mode::Set,
-            mode => mode,
-        };
-        Terms { attrs, write: Store::mode(mode).expected(expected), replaces }
     }
 }
 
 /// Answers a storage frame.
-pub(super) fn stored(exec: &Exec<'_>, request: &Request<'_>, outcome: &Outcome, out: &mut Output) {
+pub(super) fn stored(exec: &Exec<'_>, frame: &StoreFrame<'_>, outcome: &Outcome, out: &mut Output) {
     let status = match outcome {
         Ok(Stored::Done { version, .. }) => {
-            if !request.quiet {
-                write::done(out.bytes(), request.to, exec.version(*version));
+            if !frame.quiet {
+                write::done(out.bytes(), frame.to, exec.version(*version));
             }
             return;
         }
         Ok(Stored::VersionMismatch) => Status::Exists,
         Ok(Stored::NotFound) => Status::NotFound,
-        Ok(Stored::NotStored) => match request.command {
-            Command::Store { verb: StoreVerb::Add, .. } => Status::Exists,
-            Command::Store { .. } => Status::NotFound,
-            _ => Status::NotStored,
+        Ok(Stored::NotStored) => match frame.verb {
+            StoreVerb::Add => Status::Exists,
+            StoreVerb::Append | StoreVerb::Prepend => Status::NotStored,
+            _ => Status::NotFound,
         },
         Ok(_) => Status::NotStored,
-        Err(StoreError::OutOfMemory) => return no_room(request.to, "allocating item", out),
+        Err(StoreError::OutOfMemory) => return no_room(frame.to, "allocating item", out),
         Err(error) => status(*error),
     };
-    refuse(request.to, status, out);
+    refuse(frame.to, status, out);
 }
 
 /// Answers that there is no memory for `purpose`.

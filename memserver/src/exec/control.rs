@@ -7,13 +7,14 @@ use memcore::Moment;
 use memproto::text::write;
 use memproto::{Admin, Args, ParseError, Shutdown};
 
-use super::{Exec, Flow, RELATIVE_MAX, refusals, say};
+use super::{Exec, NOT_EXECUTED, RELATIVE_MAX, refusals, say};
 use crate::admin;
 use crate::os::log;
 use crate::report::stats::{self, Answer};
 use crate::report::stream::Format;
-use crate::session::Session;
+use crate::session::dialogue::Flow;
 use crate::session::output::Output;
+use crate::session::pending::Pending;
 
 /// More changes nothing.
 const VERBOSITY_MAX: u32 = 2;
@@ -21,9 +22,6 @@ const VERBOSITY_MAX: u32 = 2;
 impl Exec<'_> {
     /// flush_all.
     pub(super) fn flush(&self, delay: Result<i64, ParseError>, out: Option<&mut Output>) {
-        if !self.shared.core.config.flush_enabled {
-            return say(out, write::FLUSH_DISABLED);
-        }
         match delay {
             Ok(delay) => {
                 self.flush_after(delay);
@@ -60,10 +58,6 @@ impl Exec<'_> {
 
     /// shutdown.
     pub(super) fn shutdown(&self, mode: Result<Shutdown, ParseError>, out: &mut Output) -> Flow {
-        if !self.shared.core.config.shutdown_command {
-            out.put(write::SHUTDOWN_DISABLED);
-            return Flow::Done;
-        }
         match mode {
             Ok(mode) => {
                 log::log_shutdown(mode == Shutdown::Graceful, self.verbosity());
@@ -78,11 +72,11 @@ impl Exec<'_> {
     }
 
     /// stats.
-    pub(super) fn stats(&self, args: Args<'_>, session: &mut Session, out: &mut Output) {
+    pub(super) fn stats(&mut self, args: Args<'_>, pending: &mut Pending, out: &mut Output) {
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, name, value);
         let answer = stats::report(self.shared, self.index, Format::Text, args, &mut sink);
-        self.attend();
+        self.refresh_attention();
         match answer {
             Ok(Answer::Listed) => out.put(write::END),
             Ok(Answer::Reset) => out.put(write::RESET),
@@ -94,7 +88,7 @@ impl Exec<'_> {
                 out.put(&lines);
                 out.put(write::END);
             }
-            Ok(Answer::Streamed(stream)) => session.stream = Some(Box::new(stream)),
+            Ok(Answer::Streamed(stream)) => pending.put(Pending::Stream(Box::new(stream))),
             Err(refusal) => out.put(refusals::stats(refusal)),
         }
     }
@@ -104,13 +98,13 @@ impl Exec<'_> {
         &self,
         command: Admin,
         args: Args<'_>,
-        session: &mut Session,
+        pending: &mut Pending,
         out: Option<&mut Output>,
     ) {
         match admin::run(self.shared, command, args) {
             Ok(admin::Outcome::Done) => say(out, write::OK),
             Ok(admin::Outcome::Stream(stream)) if out.is_some() => {
-                session.stream = Some(Box::new(stream));
+                pending.put(Pending::Stream(Box::new(stream)));
             }
             Ok(admin::Outcome::Stream(_)) => {}
             Err(refusal) => say(out, refusals::admin(refusal)),
@@ -118,11 +112,13 @@ impl Exec<'_> {
     }
 
     /// The next piece of a long answer.
-    pub(super) fn stream(&self, session: &mut Session, out: &mut Output) {
-        if let Some(stream) = &mut session.stream
-            && !stream.step(&self.shared.core.cache, out)
-        {
-            session.stream = None;
+    pub(super) fn stream(&self, pending: &mut Pending, out: &mut Output) {
+        let Pending::Stream(stream) = pending else {
+            debug_assert!(false, "no answer to go on with");
+            return out.put(NOT_EXECUTED);
+        };
+        if !stream.step(&self.shared.core.cache, out) {
+            *pending = Pending::Nothing;
         }
     }
 }

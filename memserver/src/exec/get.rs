@@ -3,8 +3,10 @@
 use memcore::{Fetch, Fetched, Hit, Key, Miss};
 use memproto::text::write;
 
-use super::{Exec, Flow, INLINE_MAX};
-use crate::session::batch::{Batch, Retrieval};
+use super::{Exec, INLINE_MAX};
+use crate::session::batch::Batch;
+use crate::session::dialogue::Flow;
+use crate::session::job::Retrieval;
 use crate::session::output::Output;
 
 /// The reply has no room.
@@ -25,41 +27,24 @@ impl Exec<'_> {
     /// Looks up the keys of `run`.
     #[inline]
     pub(super) fn retrieve(&self, run: &Retrieval, batch: &Batch<'_>, out: &mut Output) -> Flow {
-        let touch = run.verb.touches().then(|| self.expiry(run.exptime));
+        let verb = run.verb.verb;
+        let touch = verb.touches().then(|| self.expiry(run.verb.exptime));
         let how = Fetch::new().inline_max(INLINE_MAX).touch(touch);
         for index in run.first..run.end {
             if index > run.first && out.is_full() {
                 return Flow::Full(index);
             }
             let key = batch.keys[index as usize];
-            let delivered = if run.verb.with_cas() {
-                self.deliver(
-                    key,
-                    &how,
-                    out,
-                    |hit, out| {
-                        let version = self.version(hit.meta.version);
-                        write::value_cas(
-                            out,
-                            key.bytes(),
-                            hit.meta.flags,
-                            hit.meta.value_len,
-                            version,
-                        );
-                    },
-                    |_| true,
-                )
-            } else {
-                self.deliver(
-                    key,
-                    &how,
-                    out,
-                    |hit, out| {
-                        write::value(out, key.bytes(), hit.meta.flags, hit.meta.value_len);
-                    },
-                    |_| true,
-                )
+            let head = |hit: &Hit, out: &mut Vec<u8>| {
+                let flags = hit.meta.flags;
+                let len = hit.meta.value_len;
+                if verb.with_cas() {
+                    write::value_cas(out, key.bytes(), flags, len, self.version(hit.meta.version));
+                } else {
+                    write::value(out, key.bytes(), flags, len);
+                }
             };
+            let delivered = self.deliver(key, &how, out, head, |_| true);
             self.count_get(key, delivered, touch.is_some());
             match delivered {
                 Delivered::Value(_) => out.put(b"\r\n"),

@@ -15,7 +15,8 @@ use memproto::{key, text};
 use super::arith::OUT_OF_MEMORY;
 use super::expiries::Expiries;
 use super::get::{Delivered, NO_ROOM};
-use super::store::{Outcome, Terms, error_line};
+use super::store::error_line;
+use super::terms::{Outcome, Terms};
 use super::{Exec, INLINE_MAX};
 use crate::session::output::Output;
 

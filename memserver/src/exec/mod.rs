@@ -5,14 +5,15 @@ mod arith;
 mod binary;
 mod control;
 mod expiries;
+pub(crate) mod gate;
 mod get;
 mod meta;
 mod observe;
 mod refusals;
 mod store;
+mod terms;
 mod touch;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,27 +22,22 @@ use memcore::{Expiry, Key, Moment};
 use memproto::Request;
 use memproto::text::write;
 
-use crate::session::Session;
-use crate::session::batch::{Batch, Job, KeyIndex, Work};
+use crate::session::batch::Batch;
+use crate::session::dialogue::{Execute, Flow};
+use crate::session::job::{Job, KeyIndex, Work};
 use crate::session::output::Output;
+use crate::session::pending::Pending;
 use crate::state::counters::Counters;
 use crate::state::shared::Shared;
+
+use gate::Rights;
 
 /// Values up to this size are copied into the reply; it costs less than to pin them.
 const INLINE_MAX: usize = 8 << 10;
 /// A longer time to live is a moment in Unix time.
 const RELATIVE_MAX: i64 = 60 * 60 * 24 * 30;
-
-/// Whether a job was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flow {
-    /// It was.
-    Done,
-    /// The output is full; the retrieval is to go on at this key.
-    Full(KeyIndex),
-    /// It was, and the connection must end behind its reply.
-    Close,
-}
+/// A request that no part of the server executes, although it was taken for valid.
+const NOT_EXECUTED: &[u8] = b"SERVER_ERROR request not executed\r\n";
 
 /// Executes jobs on behalf of one worker.
 #[derive(Debug)]
@@ -50,61 +46,63 @@ pub(crate) struct Exec<'w> {
     counters: &'w Counters,
     /// The worker's number.
     index: usize,
-    /// Who looks on, as known at the beginning of the turn.
-    attention: Cell<u32>,
-    /// The connection that is served, by its descriptor's number; kept up to date only while
-    /// somebody looks on.
-    client: Cell<i32>,
+    /// What its clients may do.
+    rights: Rights,
+    observer: Observer,
+}
+
+/// Who is told about requests besides the client.
+#[derive(Clone, Copy, Debug)]
+struct Observer {
+    /// What somebody is interested in, see [`crate::watch::attention`]; zero nearly always.
+    attention: u32,
+    /// The descriptor's number of the connection that is served; kept up to date only while
+    /// somebody is interested.
+    client: i32,
 }
 
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
-        Self::with_counters(shared, &shared.gauges.workers[index], index)
+        let rights = Rights::of_connections(&shared.core.config);
+        Self::with_counters(shared, &shared.gauges.workers[index], index, rights)
     }
 
     /// Executes jobs that came in datagrams.
     pub(crate) fn for_datagrams(shared: &'w Arc<Shared>) -> Self {
-        Self::with_counters(shared, &shared.gauges.udp, shared.gauges.workers.len())
+        let rights = Rights::of_datagrams(&shared.core.config);
+        Self::with_counters(shared, &shared.gauges.udp, shared.gauges.workers.len(), rights)
     }
 
-    fn with_counters(shared: &'w Arc<Shared>, counters: &'w Counters, index: usize) -> Self {
-        let attention = Cell::new(shared.watch.attention.load(Ordering::Relaxed));
-        Self { shared, counters, index, attention, client: Cell::new(0) }
+    fn with_counters(
+        shared: &'w Arc<Shared>,
+        counters: &'w Counters,
+        index: usize,
+        rights: Rights,
+    ) -> Self {
+        let observer = Observer { attention: attention(shared), client: 0 };
+        Self { shared, counters, index, rights, observer }
     }
 
-    /// Executes `job` and appends what it answers to `out`.
-    #[inline]
-    pub(crate) fn run(
-        &self,
-        job: &Job<'_>,
-        batch: &Batch<'_>,
-        session: &mut Session,
-        out: &mut Output,
-    ) -> Flow {
-        let hashed = |key: &Option<KeyIndex>| key.map(|index| batch.keys[index as usize]);
-        match &job.work {
-            Work::Get(run) => return self.retrieve(run, batch, out),
-            Work::Put(head, key, value) => self.put(head, hashed(key), value, out),
-            Work::Text(request, key) => return self.text(request, hashed(key), session, out),
-            Work::Binary(request, key) => self.binary(request, hashed(key), session, out),
-            Work::Begin(head, line, value) => self.begin(head, line, value, session),
-            Work::Body(value, end) => self.upload(value, *end, session, out),
-            Work::Spoiled(head) => self.spoiled_at_once(head, out),
-            Work::Watch(words) => return self.watch(*words, session, out),
-            Work::Stream => self.stream(session, out),
-            Work::Reject(error) => out.put(error.reply()),
-            Work::RejectFrame(to, status) => binary::refuse(*to, *status, out),
+    /// Says that what follows comes from connection number `number`.
+    #[inline(always)]
+    pub(crate) fn serve(&mut self, number: impl FnOnce() -> i32) {
+        if self.is_observed() {
+            self.observer.client = number();
         }
-        Flow::Done
+    }
+
+    /// Whether the client may ask for `work`.
+    pub(crate) fn may_ask_for(&self, work: &Work<'_>) -> bool {
+        self.rights.allow(work)
     }
 
     /// A request without a data block.
     fn text(
-        &self,
+        &mut self,
         request: &Request<'_>,
         key: Option<Key<'_>>,
-        session: &mut Session,
+        pending: &mut Pending,
         out: &mut Output,
     ) -> Flow {
         if let Request::Meta(meta) = request {
@@ -126,13 +124,16 @@ impl<'w> Exec<'w> {
                 self.set_verbosity(level, reply(out, noreply));
             }
             (&Request::Shutdown { mode }, _) => return self.shutdown(mode, out),
-            (&Request::Stats { args }, _) => self.stats(args, session, out),
+            (&Request::Stats { args }, _) => self.stats(args, pending, out),
             (&Request::Admin { command, args, noreply }, _) => {
-                self.admin(command, args, session, reply(out, noreply));
+                self.admin(command, args, pending, reply(out, noreply));
             }
             // Storage and retrieval became jobs of their own, quit ended the session, and every
             // request with a key came with it hashed.
-            _ => out.put(memproto::ParseError::UnknownCommand.reply()),
+            _ => {
+                debug_assert!(false, "no job of this kind: {request:?}");
+                out.put(NOT_EXECUTED);
+            }
         }
         Flow::Done
     }
@@ -163,34 +164,62 @@ impl<'w> Exec<'w> {
         true
     }
 
-    /// Takes note of who looks on now.
-    fn attend(&self) {
-        self.attention.set(self.shared.watch.attention.load(Ordering::Relaxed));
+    /// Asks again what somebody is interested in.
+    fn refresh_attention(&mut self) {
+        self.observer.attention = attention(self.shared);
     }
 
-    /// Whether somebody looks on at all.
+    /// Whether somebody is told about requests at all.
     #[inline(always)]
     fn is_observed(&self) -> bool {
-        self.attention.get() != 0
+        self.observer.attention != 0
     }
 
-    /// Says that what follows comes from connection number `number`.
-    #[inline(always)]
-    pub(crate) fn serve(&self, number: impl FnOnce() -> i32) {
-        if self.is_observed() {
-            self.client.set(number());
-        }
-    }
-
-    /// Whether somebody looks on who is interested in `kind`.
+    /// Whether somebody is interested in requests of `kind`.
     pub(crate) fn attends(&self, kind: u32) -> bool {
-        self.attention.get() & kind != 0
+        self.observer.attention & kind != 0
     }
 
     /// How much is said on stderr.
     pub(crate) fn verbosity(&self) -> u8 {
         self.shared.core.verbosity.load(Ordering::Relaxed)
     }
+}
+
+impl Execute for Exec<'_> {
+    #[inline]
+    fn execute(
+        &mut self,
+        job: &Job<'_>,
+        batch: &Batch<'_>,
+        pending: &mut Pending,
+        out: &mut Output,
+    ) -> Flow {
+        let hashed = |key: &Option<KeyIndex>| key.map(|index| batch.keys[index as usize]);
+        if !self.rights.allow(&job.work) {
+            self.refuse(&job.work, out);
+            return Flow::Done;
+        }
+        match &job.work {
+            Work::Get(run) => return self.retrieve(run, batch, out),
+            Work::Put { request, key, value } => self.put(request, hashed(key), value, out),
+            Work::Text(request, key) => return self.text(request, hashed(key), pending, out),
+            Work::Binary(request, key) => self.binary(request, hashed(key), pending, out),
+            Work::Begin { request, header, value } => self.begin(request, header, value, pending),
+            Work::Body { value, end } => self.upload(value, *end, pending, out),
+            Work::BadDataChunk(request) => self.refuse_unterminated(request, out),
+            Work::Watch(words) => return self.watch(*words, pending, out),
+            Work::Continue => self.stream(pending, out),
+            Work::Reject(error) => out.put(error.reply()),
+            Work::RejectFrame { to, status } => binary::refuse(*to, *status, out),
+        }
+        Flow::Done
+    }
+}
+
+/// What somebody is interested in now.
+fn attention(shared: &Shared) -> u32 {
+    shared.watch.attention.load(Ordering::Relaxed)
 }
 
 /// Where the answer goes, if one is wanted.

@@ -1,17 +1,18 @@
-//! Requests as somebody who looks on sees them: counted by prefix, or told to watchers. Most of
-//! the time nobody does, hence all of this is off the paths that matter.
+//! Requests as others are told about them: counted by prefix, or written to watchers. Most of the
+//! time nobody is interested, hence all of this is kept off the hot paths.
 
 use memcore::{
     Count, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta, Miss, Mode, Removed, StoreError, Stored,
 };
 use memproto::ParseError;
 
+use super::Exec;
 use super::get::Delivered;
-use super::store::{Outcome, Terms};
-use super::{Exec, Flow};
-use crate::session::Session;
-use crate::session::batch::Head;
+use super::terms::{Outcome, Terms};
+use crate::session::dialogue::Flow;
+use crate::session::job::StoreRequest;
 use crate::session::output::Output;
+use crate::session::pending::Pending;
 use crate::state::prefixes::Use;
 use crate::watch::{self, Deletion, Lookup, Storage, attention};
 
@@ -36,8 +37,8 @@ impl Exec<'_> {
         }
     }
 
-    /// A lookup on the way to something else: watchers hear as well of the item that is about to be
-    /// replaced, changed, touched or removed.
+    /// A lookup on the way to something else: watchers are told as well of the item that is about
+    /// to be replaced, changed, touched or removed.
     #[cold]
     #[inline(never)]
     pub(super) fn observe_search(&self, key: Key<'_>) {
@@ -54,7 +55,7 @@ impl Exec<'_> {
     }
 
     fn tell_lookup(&self, key: &[u8], found: Result<Meta, &'static str>) {
-        let client = self.client.get();
+        let client = self.observer.client;
         self.shared.watch.lookup(self.index, &Lookup { key, found, client });
     }
 
@@ -66,7 +67,7 @@ impl Exec<'_> {
             && let Counted::Done { meta, created: true, .. } = counted
             && let Some((_, attrs)) = how.initial
         {
-            let (status, command, client) = ("stored", "add", self.client.get());
+            let (status, command, client) = ("stored", "add", self.observer.client);
             let (ttl, class, len) = (self.seconds(attrs.expiry), meta.class, meta.value_len);
             let told = Storage { key, status, command, ttl, class, client, len };
             self.shared.watch.storage(self.index, &told);
@@ -84,7 +85,7 @@ impl Exec<'_> {
     #[inline(never)]
     pub(super) fn observe_store(
         &self,
-        head: &Head<'_>,
+        request: &StoreRequest<'_>,
         key: &[u8],
         terms: &Terms,
         outcome: &Outcome,
@@ -95,11 +96,11 @@ impl Exec<'_> {
         if self.attends(attention::MUTATIONS) {
             let (status, len) = match outcome {
                 Ok(Stored::Done { value_len, .. }) => ("stored", *value_len),
-                Ok(Stored::VersionMismatch) => ("exists", head.value_len()),
-                Ok(Stored::NotFound) => ("not_found", head.value_len()),
-                Ok(_) => ("not_stored", head.value_len()),
-                Err(StoreError::TooLarge) => ("too_large", head.value_len()),
-                Err(_) => ("no_memory", head.value_len()),
+                Ok(Stored::VersionMismatch) => ("exists", request.value_len()),
+                Ok(Stored::NotFound) => ("not_found", request.value_len()),
+                Ok(_) => ("not_stored", request.value_len()),
+                Err(StoreError::TooLarge) => ("too_large", request.value_len()),
+                Err(_) => ("no_memory", request.value_len()),
             };
             let cache = &self.shared.core.cache;
             let class = match outcome {
@@ -114,7 +115,7 @@ impl Exec<'_> {
                     command: command(terms),
                     ttl: self.seconds(terms.attrs.expiry),
                     class,
-                    client: self.client.get(),
+                    client: self.observer.client,
                     len,
                 },
             );
@@ -145,7 +146,7 @@ impl Exec<'_> {
     #[cold]
     pub(crate) fn observe_raw(&self, request: &[u8]) {
         if self.attends(attention::RAWCMDS) && !request.starts_with(&[0x80]) {
-            self.shared.watch.raw(self.index, self.client.get(), request);
+            self.shared.watch.raw(self.index, self.observer.client, request);
         }
     }
 
@@ -153,22 +154,18 @@ impl Exec<'_> {
     pub(super) fn watch(
         &self,
         words: memproto::Args<'_>,
-        session: &mut Session,
+        pending: &mut Pending,
         out: &mut Output,
     ) -> Flow {
-        if !self.shared.core.config.watch_enabled {
-            out.put(b"CLIENT_ERROR watch commands not allowed\r\n");
-            return Flow::Done;
-        }
         let Some(kinds) = watch::kinds(words) else {
             out.put(ParseError::UnknownCommand.reply());
             return Flow::Done;
         };
-        let Some(seat) = self.shared.watch.admit(kinds) else {
+        let Some(permit) = self.shared.watch.admit(kinds) else {
             out.put(b"WATCHER_TOO_MANY log watcher limit reached\r\n");
             return Flow::Done;
         };
-        session.watch = Some(Box::new(seat));
+        pending.put(Pending::Watch(Box::new(permit)));
         Flow::Close
     }
 }

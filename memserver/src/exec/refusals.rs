@@ -17,8 +17,6 @@ pub(super) fn stats(refusal: stats::Refusal) -> &'static [u8] {
         Refusal::NoSuchClass => b"CLIENT_ERROR Illegal slab id\r\n",
         Refusal::MissingWord => b"CLIENT_ERROR bad command line\r\n",
         Refusal::DetailUsage => b"CLIENT_ERROR usage: stats detail on|off|dump\r\n",
-        Refusal::DetailNotAllowed => b"CLIENT_ERROR stats detail not allowed\r\n",
-        Refusal::CachedumpNotAllowed => b"CLIENT_ERROR stats cachedump not allowed\r\n",
         Refusal::OutOfMemory => b"SERVER_ERROR out of memory writing stats\r\n",
     }
 }
@@ -33,8 +31,6 @@ pub(super) fn admin(refusal: admin::Refusal) -> &'static [u8] {
         Refusal::CrawlerDisabled => b"CLIENT_ERROR lru crawler disabled\r\n",
         Refusal::SleepTooLong => b"CLIENT_ERROR sleep must be one second or less\r\n",
         Refusal::NoSuchClass => b"BADCLASS invalid class id\r\n",
-        Refusal::MetadumpNotAllowed => b"ERROR metadump not allowed\r\n",
-        Refusal::KeyDumpNotAllowed => b"ERROR key dump not allowed\r\n",
         Refusal::SharesTooLarge => b"ERROR hot and warm pcts must not exceed 80\r\n",
         Refusal::FactorTooSmall => b"ERROR hot/warm age factors must be greater than 0\r\n",
         Refusal::LimitTooSmall => b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n",

@@ -1,57 +1,44 @@
 //! Storage in all protocols: at once when the value is at hand, else through a reservation that
 //! fills as bytes arrive.
 
-use memcore::{Attrs, Key, Mode, StoreError, Stored};
+use memcore::{Key, Mode, StoreError, Stored};
+use memproto::ParseError;
 use memproto::limits::MAX_KEY;
 use memproto::text::write;
-use memproto::{Limits, ParseError, Request, Scan, Step, Store, StoreVerb, text};
 
-use super::{Exec, binary};
-use crate::session::batch::Head;
+use super::terms::{Outcome, Terms};
+use super::{Exec, NOT_EXECUTED, binary};
+use crate::session::job::{BodyEnd, StoreRequest};
 use crate::session::output::Output;
-use crate::session::{Session, Upload};
-
-/// What a storage request asks of the cache.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// What goes with the value.
-    pub(super) attrs: Attrs,
-    /// Under which conditions.
-    pub(super) write: memcore::Store,
-    /// A refused value must not leave its predecessor behind.
-    pub(super) replaces: bool,
-}
-
-/// How the cache answered.
-pub(super) type Outcome = Result<Stored, StoreError>;
+use crate::session::pending::{OwnedRequest, Pending, Upload};
 
 impl Exec<'_> {
-    /// Stores a value that is at hand. Without a `key` the head's own must be decoded first.
+    /// Stores a value that is at hand. Without a `key` the request's own must be decoded first.
     #[inline]
     pub(super) fn put(
         &self,
-        head: &Head<'_>,
+        request: &StoreRequest<'_>,
         key: Option<Key<'_>>,
         value: &[u8],
         out: &mut Output,
     ) {
         match key {
-            Some(key) => self.put_under(key, head, value, out),
-            None => self.put_decoded(head, value, out),
+            Some(key) => self.put_under(key, request, value, out),
+            None => self.put_decoded(request, value, out),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn put_decoded(&self, head: &Head<'_>, value: &[u8], out: &mut Output) {
+    fn put_decoded(&self, request: &StoreRequest<'_>, value: &[u8], out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
-        let key = self.shared.core.cache.key(name(head, &mut scratch));
-        self.put_under(key, head, value, out);
+        let key = self.shared.core.cache.key(name(request, &mut scratch));
+        self.put_under(key, request, value, out);
     }
 
     #[inline(always)]
-    fn put_under(&self, key: Key<'_>, head: &Head<'_>, value: &[u8], out: &mut Output) {
-        let terms = self.terms(head);
+    fn put_under(&self, key: Key<'_>, request: &StoreRequest<'_>, value: &[u8], out: &mut Output) {
+        let terms = self.terms(request);
         // A value that is too large is refused before anybody looks what is there.
         if self.is_observed()
             && self.shared.core.cache.fits(key.bytes().len(), value.len(), &terms.attrs)
@@ -59,44 +46,60 @@ impl Exec<'_> {
             self.observe_search(key);
         }
         let outcome = self.shared.core.cache.store(key, value, terms.attrs, &terms.write);
-        self.finish(head, key, &terms, outcome, out);
+        self.finish(request, key, &terms, outcome, out);
     }
 
     /// Finds a place for a value of which `value` is the beginning.
-    pub(super) fn begin(&self, head: &Head<'_>, line: &[u8], value: &[u8], session: &mut Session) {
+    pub(super) fn begin(
+        &self,
+        request: &StoreRequest<'_>,
+        header: &[u8],
+        value: &[u8],
+        pending: &mut Pending,
+    ) {
         let mut scratch = [0; MAX_KEY];
-        let key = self.shared.core.cache.key(name(head, &mut scratch));
-        let attrs = self.terms(head).attrs;
-        let mut place = self.shared.core.cache.reserve(key, head.value_len(), attrs);
+        let key = self.shared.core.cache.key(name(request, &mut scratch));
+        let attrs = self.terms(request).attrs;
+        let mut place = self.shared.core.cache.reserve(key, request.value_len(), attrs);
         match &mut place {
             Ok(reservation) => _ = reservation.write(value),
             Err(error) => self.note_shortage(*error),
         }
-        session.upload = Some(Box::new(Upload { head: line.into(), place }));
+        let request = OwnedRequest::new(request, header);
+        pending.put(Pending::Upload(Box::new(Upload { request, place })));
     }
 
     /// Takes more of a value, and stores it when it is complete.
     pub(super) fn upload(
         &self,
         value: &[u8],
-        end: Option<bool>,
-        session: &mut Session,
+        end: BodyEnd,
+        pending: &mut Pending,
         out: &mut Output,
     ) {
-        if let Some(upload) = &mut session.upload
-            && let Ok(reservation) = &mut upload.place
-        {
+        let Pending::Upload(upload) = pending else {
+            debug_assert!(false, "no value is arriving");
+            return out.put(NOT_EXECUTED);
+        };
+        if let Ok(reservation) = &mut upload.place {
             reservation.write(value);
         }
-        let Some(terminated) = end else { return };
-        let Some(upload) = session.upload.take() else { return };
-        let Some(head) = parse(&upload.head) else { return };
+        if end != BodyEnd::NotYet
+            && let Pending::Upload(upload) = std::mem::take(pending)
+        {
+            self.complete(*upload, end, out);
+        }
+    }
+
+    /// Stores a value that has arrived.
+    fn complete(&self, upload: Upload, end: BodyEnd, out: &mut Output) {
+        let Upload { request, place } = upload;
+        let request = request.get();
         let mut scratch = [0; MAX_KEY];
-        let name = name(&head, &mut scratch);
-        let key = self.shared.core.cache.key(name);
-        let terms = self.terms(&head);
-        let outcome = match upload.place {
-            Ok(_) if !terminated => return self.spoiled(&head, out),
+        let key = self.shared.core.cache.key(name(&request, &mut scratch));
+        let terms = self.terms(&request);
+        let outcome = match place {
+            Ok(_) if end == BodyEnd::Unterminated => return self.unterminated(&request, out),
             Ok(reservation) => {
                 if self.is_observed() {
                     self.observe_search(key);
@@ -106,7 +109,7 @@ impl Exec<'_> {
             }
             Err(error) => Err(error),
         };
-        self.finish(&head, key, &terms, outcome, out);
+        self.finish(&request, key, &terms, outcome, out);
     }
 
     /// Takes note of values that arrive so slowly that others find no room.
@@ -118,59 +121,42 @@ impl Exec<'_> {
 
     /// Answers a value that came whole and does not end where it should. One that could not have
     /// been stored is answered as that, as it is when it comes in pieces.
-    pub(super) fn spoiled_at_once(&self, head: &Head<'_>, out: &mut Output) {
+    pub(super) fn refuse_unterminated(&self, request: &StoreRequest<'_>, out: &mut Output) {
         let mut scratch = [0; MAX_KEY];
-        let name = name(head, &mut scratch);
+        let name = name(request, &mut scratch);
         let key = self.shared.core.cache.key(name);
-        let terms = self.terms(head);
-        if self.shared.core.cache.fits(name.len(), head.value_len(), &terms.attrs) {
-            return self.spoiled(head, out);
+        let terms = self.terms(request);
+        if self.shared.core.cache.fits(name.len(), request.value_len(), &terms.attrs) {
+            return self.unterminated(request, out);
         }
-        self.finish(head, key, &terms, Err(StoreError::TooLarge), out);
+        self.finish(request, key, &terms, Err(StoreError::TooLarge), out);
     }
 
     /// Answers a value that does not end where it should. It counts as a request to store, though
     /// nothing is stored.
-    pub(super) fn spoiled(&self, head: &Head<'_>, out: &mut Output) {
+    pub(super) fn unterminated(&self, request: &StoreRequest<'_>, out: &mut Output) {
         self.counters.cmd_set.add(1);
-        if matches!(head, Head::Meta(_)) {
+        if matches!(request, StoreRequest::Meta(_)) {
             self.counters.cmd_meta.add(1);
         }
-        if !head.is_mute() {
+        if !request.is_mute() {
             out.put(ParseError::BadDataChunk.reply());
         }
-    }
-
-    #[inline]
-    fn terms(&self, head: &Head<'_>) -> Terms {
-        match head {
-            Head::Text(store) => self.text_terms(store),
-            Head::Meta(request) => self.meta_terms(request),
-            Head::Binary(request) => self.binary_terms(request),
-        }
-    }
-
-    #[inline]
-    fn text_terms(&self, store: &Store<'_>) -> Terms {
-        let attrs = Attrs::new().flags(store.flags).expiry(self.expiry(store.exptime));
-        let expected = (store.verb == StoreVerb::Cas).then_some(store.cas);
-        let write = memcore::Store::mode(mode(store.verb)).expected(expected);
-        Terms { attrs, write, replaces: store.verb == StoreVerb::Set }
     }
 
     /// Books and answers what became of a value.
     #[inline]
     fn finish(
         &self,
-        head: &Head<'_>,
+        request: &StoreRequest<'_>,
         key: Key<'_>,
         terms: &Terms,
         outcome: Outcome,
         out: &mut Output,
     ) {
-        self.count_store(key, terms, &outcome, head.value_len());
+        self.count_store(key, terms, &outcome, request.value_len());
         if self.is_observed() {
-            self.observe_store(head, key.bytes(), terms, &outcome);
+            self.observe_store(request, key.bytes(), terms, &outcome);
         }
         if outcome.is_err() && terms.replaces {
             if self.is_observed() {
@@ -178,14 +164,14 @@ impl Exec<'_> {
             }
             self.shared.core.cache.delete(key);
         }
-        match head {
-            Head::Text(store) => {
+        match request {
+            StoreRequest::Text(store) => {
                 if !store.noreply {
                     out.put(line(&outcome));
                 }
             }
-            Head::Meta(request) => self.meta_stored(request, key.bytes(), &outcome, out),
-            Head::Binary(request) => binary::stored(self, request, &outcome, out),
+            StoreRequest::Meta(meta) => self.meta_stored(meta, key.bytes(), &outcome, out),
+            StoreRequest::Binary(frame) => binary::stored(self, frame, &outcome, out),
         }
     }
 
@@ -217,17 +203,6 @@ impl Exec<'_> {
     }
 }
 
-/// How the cache should treat what is there.
-pub(super) fn mode(verb: StoreVerb) -> Mode {
-    match verb {
-        StoreVerb::Set | StoreVerb::Cas => Mode::Set,
-        StoreVerb::Add => Mode::Add,
-        StoreVerb::Replace => Mode::Replace,
-        StoreVerb::Append => Mode::Append,
-        StoreVerb::Prepend => Mode::Prepend,
-    }
-}
-
 /// The text line that answers a failed write.
 pub(super) fn error_line(error: StoreError) -> &'static [u8] {
     match error {
@@ -248,26 +223,10 @@ fn line(outcome: &Outcome) -> &'static [u8] {
 }
 
 /// The key of a storage request.
-fn name<'s>(head: &Head<'s>, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8] {
-    match head {
-        Head::Meta(request) => request.key.bytes(scratch),
-        _ => head.plain_key().unwrap_or_default(),
-    }
-}
-
-/// The header of a storage request whose bytes were kept while its value arrived.
-fn parse(head: &[u8]) -> Option<Head<'_>> {
-    let limits = Limits::new();
-    let mut scan = Scan::new();
-    if head.first() == Some(&memproto::binary::REQUEST_MAGIC) {
-        return match memproto::binary::parse(head, &mut scan, &limits) {
-            memproto::binary::Step::Request { request, .. } => Some(Head::Binary(request)),
-            _ => None,
-        };
-    }
-    match text::parse(head, &mut scan, &limits) {
-        Step::Request { request: Request::Store(store), .. } => Some(Head::Text(store)),
-        Step::Request { request: Request::Meta(request), .. } => Some(Head::Meta(request)),
-        _ => None,
+fn name<'s>(request: &StoreRequest<'s>, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8] {
+    match request {
+        StoreRequest::Meta(meta) => meta.key.bytes(scratch),
+        StoreRequest::Text(store) => store.key,
+        StoreRequest::Binary(frame) => frame.key,
     }
 }

@@ -1,11 +1,13 @@
-//! A whole dialogue without sockets: bytes in, replies out. Tests drive it, and the bodies of the
-//! fuzz targets, which live here to be replayed on the committed corpus by an ordinary test; they
-//! are no part of the API.
+//! The dialogue that is shipped, without sockets. Tests drive it, and the bodies of the fuzz
+//! targets, which live here to be replayed on the committed corpus by an ordinary test; they are no
+//! part of the API.
 
 mod mixed;
 mod reference;
 mod splits;
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use memcore::{Cache, ManualClock, Moment};
 
 use crate::cli::{self, Command};
 use crate::config::Config;
-use crate::exec::{Exec, Flow};
-use crate::session::batch::{Batch, Job, Spare};
+use crate::exec::Exec;
+use crate::session::batch::{Batch, Spare};
+use crate::session::cut::{Cursor, ParseState};
+use crate::session::dialogue::{self, Round, Stop};
 use crate::session::output::Output;
-use crate::session::{Pace, Session};
 use crate::state::clock::DrivenClock;
 use crate::state::control::Detached;
 use crate::state::core::{Core, Listening};
@@ -71,10 +74,14 @@ impl Stage {
     /// A new client.
     #[must_use]
     pub fn connect(&self) -> Dialogue {
-        let shared = Arc::clone(&self.shared);
-        let session = Session::new(shared.core.config.protocol);
-        let (input, out, spare) = (Vec::new(), Output::default(), Spare::default());
-        Dialogue { shared, session, input, out, spare }
+        Dialogue {
+            shared: Arc::clone(&self.shared),
+            dialogue: dialogue::Dialogue::new(self.shared.core.config.protocol),
+            input: Vec::new(),
+            out: Output::default(),
+            spare: Spare::default(),
+            stutter: 0,
+        }
     }
 
     /// Lets time go by, and the housekeeping that belongs to it.
@@ -88,11 +95,13 @@ impl Stage {
 #[derive(Debug)]
 pub struct Dialogue {
     shared: Arc<Shared>,
-    session: Session,
+    dialogue: dialogue::Dialogue,
     input: Vec<u8>,
     /// Empty between two inputs, but its memory is kept as a worker keeps it.
     out: Output,
     spare: Spare,
+    /// See [`Dialogue::stutter`].
+    stutter: usize,
 }
 
 impl Dialogue {
@@ -102,32 +111,48 @@ impl Dialogue {
         Stage::new(&[]).connect()
     }
 
+    /// Has the client take replies so slowly that the dialogue has to stop and go on later, one in
+    /// `often` times that it has to make room.
+    #[must_use]
+    fn stuttering(mut self, often: usize) -> Self {
+        self.stutter = often;
+        self
+    }
+
     /// Receives `bytes` and returns what is answered at once.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut input = std::mem::take(&mut self.input);
-        input.extend_from_slice(bytes);
-        let (mut pos, mut out, mut replies) = (0, std::mem::take(&mut self.out), Vec::new());
+        let in_place = if input.is_empty() { self.receive_in_place(bytes) } else { 0 };
+        input.extend_from_slice(&bytes[in_place..]);
+        let mut replies = Vec::new();
+        let mut out = std::mem::take(&mut self.out);
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(&mut self.spare));
-        let exec = Exec::new(&shared, 0);
+        let mut exec = Exec::new(&shared, 0);
+        let mut cursor = Cursor { input: &input, pos: 0 };
         loop {
             batch.clear();
-            let pace = self.session.parse(&input, &mut pos, QUOTA, &mut batch);
+            let state = self.dialogue.cut(&mut cursor, QUOTA, &mut batch);
             batch.prefetch();
-            for job in &batch.jobs {
-                if !self.run(job, &batch, (&exec, &input), (&mut out, &mut replies)) {
-                    drain(&mut out, &mut replies);
-                    return replies;
-                }
-            }
-            if pace != Pace::More {
-                break;
+            let round = Round { input: &input, jobs: 0..batch.jobs.len(), batch: &batch };
+            let stop = self.execute(&round, &mut exec, &mut out, &mut replies);
+            drain(&mut out, &mut replies);
+            match stop {
+                Some(Stop::Closed) => break,
+                Some(Stop::NoRoom { pos, .. }) => cursor.pos = pos,
+                None if state == ParseState::More => {}
+                None => break,
             }
         }
-        drain(&mut out, &mut replies);
-        (self.out, self.spare) = (out, batch.into_spare());
-        if !self.session.is_closed() {
-            input.drain(..pos);
+        let used = cursor.pos;
+        self.out = out;
+        self.spare = batch.into_spare();
+        if self.dialogue.take_watch_permit().is_some() {
+            // There is nobody here who would take over.
+            replies.extend_from_slice(memproto::text::write::OK);
+        }
+        if !self.dialogue.is_closed() {
+            input.drain(..used);
             self.input = input;
         }
         replies
@@ -136,12 +161,12 @@ impl Dialogue {
     /// Whether the server has ended the dialogue.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.session.is_closed()
+        self.dialogue.is_closed()
     }
 
     /// Whether the client speaks the binary protocol.
     fn is_binary(&self) -> bool {
-        self.session.protocol() == Some(memproto::Protocol::Binary)
+        self.dialogue.protocol() == Some(memproto::Protocol::Binary)
     }
 
     /// Bytes that wait for more.
@@ -150,45 +175,44 @@ impl Dialogue {
         self.input.len()
     }
 
-    fn run(
-        &mut self,
-        job: &Job<'_>,
-        batch: &Batch<'_>,
-        (exec, input): (&Exec<'_>, &[u8]),
-        (out, replies): (&mut Output, &mut Vec<u8>),
-    ) -> bool {
-        let mut flow = self.attempt(job, batch, exec, (&mut *out, &mut *replies));
-        if let Flow::Full(_) = flow {
-            let mut rest = *job;
-            while let Flow::Full(key) = flow {
-                rest.resume_at(key, input, batch);
-                flow = self.attempt(&rest, batch, exec, (&mut *out, &mut *replies));
+    /// Puts the first of `bytes` where they belong if they are of a value that is arriving; how
+    /// many.
+    fn receive_in_place(&mut self, bytes: &[u8]) -> usize {
+        let filled = self.dialogue.receive_in_place::<Infallible>(bytes.len(), |pieces, _| {
+            let mut rest = bytes;
+            for piece in pieces {
+                let (now, later) = rest.split_at(piece.len().min(rest.len()));
+                piece[..now.len()].copy_from_slice(now);
+                rest = later;
             }
-        }
-        if flow == Flow::Close {
-            if self.session.watch.take().is_some() {
-                // There is nobody here who would take over.
-                out.put(memproto::text::write::OK);
-            }
-            self.session.close();
-        }
-        flow != Flow::Close
+            Ok(bytes.len() - rest.len())
+        });
+        let Ok(count) = filled;
+        count
     }
 
-    /// Executes as much of a job as the output has room for.
-    fn attempt(
+    /// Executes a round. The client takes replies in odd steps.
+    fn execute(
         &mut self,
-        job: &Job<'_>,
-        batch: &Batch<'_>,
-        exec: &Exec<'_>,
-        (out, replies): (&mut Output, &mut Vec<u8>),
-    ) -> Flow {
-        if out.is_full() {
+        round: &Round<'_, '_>,
+        exec: &mut Exec<'_>,
+        out: &mut Output,
+        replies: &mut Vec<u8>,
+    ) -> Option<Stop<()>> {
+        let often = self.stutter;
+        let mut rooms = 0;
+        let make_room = |out: &mut Output| {
+            assert!(out.copied().len() <= COPIED_MAX, "{} bytes wait", out.copied().len());
+            rooms += 1;
+            if often > 0 && rooms % often == 0 {
+                return ControlFlow::Break(());
+            }
             drain(out, replies);
-        }
-        let flow = exec.run(job, batch, &mut self.session, out);
+            ControlFlow::Continue(())
+        };
+        let stop = self.dialogue.execute(round, exec, out, make_room).break_value();
         assert!(out.copied().len() <= COPIED_MAX, "{} bytes wait", out.copied().len());
-        flow
+        stop
     }
 }
 

@@ -3,7 +3,7 @@
 use memcore::Cursor;
 
 use super::{Dialogue, Stage};
-use crate::session::Framing;
+use crate::session::framing::Framing;
 
 /// Input that a session may leave unread: a retrieval line that is not complete.
 const PENDING_MAX: usize = memproto::limits::MAX_GET_LINE + 2;
@@ -57,6 +57,9 @@ struct End {
 fn play(stream: &[u8], mut sizes: Sizes) -> (String, End) {
     let stage = Stage::new(SMALL);
     let mut dialogue = stage.connect();
+    if let Sizes::Random { .. } = sizes {
+        dialogue = dialogue.stuttering(2);
+    }
     let (mut answer, mut rest) = (Vec::new(), stream);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(rest.len().min(sizes.next()));
@@ -81,7 +84,7 @@ fn end(stage: &Stage, dialogue: &Dialogue) -> End {
     }
     items.sort();
     End {
-        framing: dialogue.session.framing(),
+        framing: dialogue.dialogue.framing(),
         unread: dialogue.input.clone(),
         items,
         counts: format!("{:?}", stage.shared.gauges.counts()),

@@ -64,6 +64,15 @@ pub(crate) struct Listener {
     pub(crate) binding: Binding,
 }
 
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Its socket.
+    pub(crate) socket: Socket,
+    /// What its client speaks.
+    pub(crate) binding: Binding,
+}
+
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
@@ -104,11 +113,12 @@ pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
 
 impl Listener {
     /// Takes one connection.
-    pub(crate) fn accept(&self) -> io::Result<Socket> {
-        match &self.kind {
-            Kind::Tcp(tcp) => tcp.accept().map(|(stream, _)| stream.into()),
-            Kind::Unix(unix) => unix.accept().map(|(stream, _)| stream.into()),
-        }
+    pub(crate) fn accept(&self) -> io::Result<Arrival> {
+        let socket = match &self.kind {
+            Kind::Tcp(tcp) => tcp.accept()?.0.into(),
+            Kind::Unix(unix) => unix.accept()?.0.into(),
+        };
+        Ok(Arrival { socket, binding: self.binding })
     }
 
     /// Where it listens, over TCP.
@@ -352,7 +362,7 @@ mod tests {
         let accepted = loop {
             match listeners[0].accept() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
-                result => break result.unwrap(),
+                result => break result.unwrap().socket,
             }
         };
         let options = socket2::SockRef::from(&accepted);

@@ -3,3 +3,4 @@
 pub(crate) mod conn_info;
 pub(crate) mod listener;
 pub(crate) mod socket;
+pub(crate) mod transport;

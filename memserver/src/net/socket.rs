@@ -3,7 +3,7 @@
 //! Its two hot calls go to the kernel directly: the C library makes each of them a cancellation
 //! point, which costs more than parsing a request.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net as unix;
@@ -13,7 +13,9 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg,
+};
 
 /// A non-blocking connection to one client.
 #[derive(Debug)]
@@ -71,6 +73,12 @@ impl Socket {
     pub(crate) fn read_spare(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         let (len, _) = recv(self, spare_capacity(into), RecvFlags::empty())?;
         Ok(len)
+    }
+
+    /// Reads once into several pieces.
+    pub(crate) fn read_vectored(&self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut nothing_else = RecvAncillaryBuffer::default();
+        Ok(recvmsg(self, pieces, &mut nothing_else, RecvFlags::empty())?.bytes)
     }
 
     /// Writes once.

@@ -40,10 +40,6 @@ pub(crate) enum Refusal {
     MissingWord,
     /// `stats detail` was given the wrong word.
     DetailUsage,
-    /// `stats detail` is switched off.
-    DetailNotAllowed,
-    /// `stats cachedump` is switched off.
-    CachedumpNotAllowed,
     /// There is no memory for the answer.
     OutOfMemory,
 }
@@ -87,7 +83,7 @@ pub(crate) fn report<'w>(
         }
         b"detail" => return detail(shared, words.next()),
         b"cachedump" if matches!(format, Format::Text) => {
-            return cachedump(shared, words.next(), words.next());
+            return cachedump(words.next(), words.next());
         }
         b"reset" => {
             shared.reset_counts();
@@ -130,9 +126,6 @@ fn sizes_status(status: &[u8], sink: &mut Sink<'_>) -> Answer {
 
 /// `stats detail`.
 fn detail(shared: &Shared, word: Option<&[u8]>) -> Result<Answer, Refusal> {
-    if !shared.core.config.dump_enabled {
-        return Err(Refusal::DetailNotAllowed);
-    }
     match word {
         Some(b"on") => shared.watch.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
         Some(b"off") => shared.watch.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
@@ -143,14 +136,7 @@ fn detail(shared: &Shared, word: Option<&[u8]>) -> Result<Answer, Refusal> {
 }
 
 /// `stats cachedump`.
-fn cachedump(
-    shared: &Shared,
-    class: Option<&[u8]>,
-    items: Option<&[u8]>,
-) -> Result<Answer, Refusal> {
-    if !shared.core.config.dump_enabled {
-        return Err(Refusal::CachedumpNotAllowed);
-    }
+fn cachedump(class: Option<&[u8]>, items: Option<&[u8]>) -> Result<Answer, Refusal> {
     let (Some(class), Some(items)) = (class, items) else { return Err(Refusal::MissingWord) };
     match (parse_u32(class), parse_u32(items)) {
         (Some(class @ 0..=CLASS_MAX), Some(items)) => {

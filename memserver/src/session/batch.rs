@@ -1,13 +1,12 @@
-//! The parsed requests of one round, over all connections that take part, with their keys in one
-//! row for the cache to prefetch. It must never know how a request is answered.
+//! The jobs of one round, over all connections that take part, with their keys in one row for the
+//! cache to prefetch.
 
 use memcore::{Cache, Key};
-use memproto::meta::MetaRequest;
-use memproto::{Args, GetVerb, ParseError, Request, Store, binary};
 
-use crate::session::{Framing, offset};
+use crate::session::framing::Framing;
+use crate::session::job::{Job, KeyIndex, Work};
 
-/// Requests that borrow from read buffers which live for `'a`.
+/// Jobs that borrow from read buffers which live for `'a`.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     cache: &'a Cache,
@@ -22,123 +21,6 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct Spare {
     jobs: Vec<Job<'static>>,
     keys: Vec<Key<'static>>,
-}
-
-/// One request, or a part of a large one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Job<'a> {
-    /// Where it begins in its connection's input.
-    pub(crate) start: usize,
-    /// What the session was doing when it got there.
-    pub(crate) before: Framing,
-    /// What to do.
-    pub(crate) work: Work<'a>,
-}
-
-/// What a job does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Work<'a> {
-    /// Answer some keys of a retrieval.
-    Get(Retrieval),
-    /// A request of the text framing without a data block.
-    Text(Request<'a>, Option<KeyIndex>),
-    /// A request of the binary protocol without a value.
-    Binary(binary::Request<'a>, Option<KeyIndex>),
-    /// A storage request whose value is at hand.
-    Put(Head<'a>, Option<KeyIndex>, &'a [u8]),
-    /// A storage request whose value is still arriving: its own bytes, and the value's first.
-    Begin(Head<'a>, &'a [u8], &'a [u8]),
-    /// More of the value; at its end, whether it was terminated as it should.
-    Body(&'a [u8], Option<bool>),
-    /// Watch on this connection from now on, these words.
-    Watch(Args<'a>),
-    /// The next piece of an answer that is longer than one.
-    Stream,
-    /// A value that does not end where it should.
-    Spoiled(Head<'a>),
-    /// A malformed line.
-    Reject(ParseError),
-    /// A malformed frame.
-    RejectFrame(binary::write::ReplyTo, binary::Status),
-}
-
-/// A place in [`Batch::keys`].
-pub(crate) type KeyIndex = u32;
-
-/// A run of keys to look up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Retrieval {
-    /// get, gets, gat or gats.
-    pub(crate) verb: GetVerb,
-    /// For gat and gats, as sent.
-    pub(crate) exptime: i64,
-    /// The first key.
-    pub(crate) first: KeyIndex,
-    /// The one behind the last.
-    pub(crate) end: KeyIndex,
-    /// Where the request's line ends in the input.
-    pub(crate) line_end: usize,
-    /// Whether these are the last keys of the request.
-    pub(crate) last: bool,
-    /// Whether the request has one key.
-    pub(crate) single: bool,
-}
-
-/// The header of a storage request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Head<'a> {
-    /// A classic command.
-    Text(Store<'a>),
-    /// ms.
-    Meta(MetaRequest<'a>),
-    /// A frame.
-    Binary(binary::Request<'a>),
-}
-
-impl Job<'_> {
-    /// Turns a retrieval into what is left of it from `key` on.
-    pub(crate) fn resume_at(&mut self, key: KeyIndex, input: &[u8], batch: &Batch<'_>) {
-        let Work::Get(run) = &mut self.work else { return };
-        run.first = key;
-        self.start = offset(input, batch.keys[key as usize].bytes());
-        let left = run.line_end - self.start;
-        self.before = Framing::Keys { verb: run.verb, exptime: run.exptime, left };
-    }
-}
-
-impl<'a> Head<'a> {
-    /// Bytes of the value.
-    pub(crate) fn value_len(&self) -> usize {
-        let len = match self {
-            Self::Text(store) => store.len,
-            Self::Meta(meta) => meta.len,
-            Self::Binary(request) => match request.command {
-                binary::Command::Store { value_len, .. }
-                | binary::Command::Extend { value_len, .. } => value_len,
-                _ => 0,
-            },
-        };
-        len as usize
-    }
-
-    /// The key, unless it has to be decoded first.
-    pub(crate) fn plain_key(&self) -> Option<&'a [u8]> {
-        match self {
-            Self::Text(store) => Some(store.key),
-            Self::Meta(meta) => (!meta.key.base64).then_some(meta.key.raw),
-            Self::Binary(request) => match request.command {
-                binary::Command::Store { key, .. } | binary::Command::Extend { key, .. } => {
-                    Some(key)
-                }
-                _ => None,
-            },
-        }
-    }
-
-    /// Whether even errors go unanswered.
-    pub(crate) fn is_mute(&self) -> bool {
-        matches!(self, Self::Text(store) if store.noreply)
-    }
 }
 
 impl<'a> Batch<'a> {
@@ -174,12 +56,12 @@ impl<'a> Batch<'a> {
         index
     }
 
-    /// Forgets the keys from `first` on.
+    /// Removes the keys from `first` on.
     pub(crate) fn forget_keys(&mut self, first: KeyIndex) {
         self.keys.truncate(first as usize);
     }
 
-    /// Has the cache bring everything about the keys near, all of them at once.
+    /// Prefetches the index entries of all keys, then the items.
     #[inline]
     pub(crate) fn prefetch(&self) {
         // A single key gains nothing from being announced right before its use.

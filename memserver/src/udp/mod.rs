@@ -8,20 +8,21 @@ mod frame;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use memproto::meta::MetaCommand;
-use memproto::{Request, binary};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::exec::{Exec, Flow};
-use crate::session::batch::{Batch, Head, Job, Spare, Work};
+use crate::exec::{Exec, gate};
+use crate::session::batch::{Batch, Spare};
+use crate::session::cut::{Cursor, ParseState};
+use crate::session::dialogue::{Dialogue, Round, Stop};
+use crate::session::job::Work;
 use crate::session::output::Output;
-use crate::session::{Pace, Session};
 use crate::state::shared::Shared;
 use allowance::Allowance;
 
@@ -36,9 +37,6 @@ const STRANGERS_REPLY_MAX: usize = frame::DATAGRAM_MAX - frame::HEADER;
 const REQUESTS_MAX: usize = 64;
 /// Datagrams that are taken from one socket before another gets its turn.
 const TURN: usize = 256;
-
-const REFUSED: &[u8] = b"CLIENT_ERROR not allowed over UDP\r\n";
-const TOO_LARGE: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 
 /// The running thread.
 #[derive(Debug)]
@@ -116,7 +114,7 @@ impl Service {
             match self.sockets[index].recv_from(received) {
                 Ok((len, peer)) => self.answer(index, &received[..len], peer),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // What was sent earlier has met nobody, or a signal came.
+                // ICMP said that an earlier reply found no port, or a signal came.
                 Err(_) => {}
             }
         }
@@ -146,118 +144,56 @@ impl Service {
 /// Executes the requests of one datagram and calls `reply` with the reply to each. It ends with the
 /// first request that is refused.
 fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: impl FnMut(&[u8])) {
-    let mut session = Session::new(shared.core.config.protocol);
-    let exec = Exec::for_datagrams(shared);
+    let mut dialogue = Dialogue::new(shared.core.config.protocol);
+    let mut exec = Exec::for_datagrams(shared);
     let mut batch = Batch::new(&shared.core.cache, Spare::default());
-    let (mut pos, mut out, mut answer) = (0, Output::default(), Vec::new());
+    let mut cursor = Cursor { input, pos: 0 };
+    let mut out = Output::default();
+    let mut answer = Vec::new();
     for _ in 0..REQUESTS_MAX {
         batch.clear();
-        let pace = session.parse(input, &mut pos, 1, &mut batch);
-        for job in &batch.jobs {
-            if !is_allowed(&job.work, shared.core.config.udp_writes) {
-                refuse(&job.work, REFUSED, &mut answer);
+        let state = dialogue.cut(&mut cursor, 1, &mut batch);
+        if let Some(job) = batch.jobs.first() {
+            if !is_served(&job.work) || !exec.may_ask_for(&job.work) {
+                gate::refuse_over_udp(&job.work, &mut answer);
                 return reply(&answer);
             }
-            let whole = Desk { exec: &exec, batch: &batch, input }.execute(
-                *job,
-                &mut session,
-                &mut out,
-                &mut answer,
-                reply_max,
-            );
-            if !whole {
+            let round = Round { input, jobs: 0..1, batch: &batch };
+            // Large values are pinned, so nothing of them is copied only to be refused.
+            let drain = |out: &mut Output| {
+                if answer.len() + out.unsent() > reply_max {
+                    return ControlFlow::Break(());
+                }
+                out.drain_into(&mut answer);
+                ControlFlow::Continue(())
+            };
+            let stop = dialogue.execute(&round, &mut exec, &mut out, drain).break_value();
+            let is_too_long = matches!(stop, Some(Stop::NoRoom { .. }))
+                || answer.len() + out.unsent() > reply_max;
+            if is_too_long {
                 answer.clear();
-                refuse(&job.work, TOO_LARGE, &mut answer);
+                gate::refuse_long_reply(&job.work, &mut answer);
                 return reply(&answer);
             }
+            out.drain_into(&mut answer);
         }
-        if session.is_between() && !answer.is_empty() {
+        if dialogue.is_between_requests() && !answer.is_empty() {
             reply(&answer);
             answer.clear();
         }
-        if pace != Pace::More {
+        if state != ParseState::More {
             return;
         }
     }
 }
 
-/// What the jobs of one datagram have in common.
-struct Desk<'a> {
-    exec: &'a Exec<'a>,
-    batch: &'a Batch<'a>,
-    input: &'a [u8],
-}
-
-impl Desk<'_> {
-    /// Executes one job and appends the reply to `answer`; false if that gets too long.
-    fn execute(
-        &self,
-        mut job: Job<'_>,
-        session: &mut Session,
-        out: &mut Output,
-        answer: &mut Vec<u8>,
-        reply_max: usize,
-    ) -> bool {
-        loop {
-            let flow = self.exec.run(&job, self.batch, session, out);
-            // Large values are pinned, so nothing of them is copied only to be refused.
-            if answer.len() + out.unsent() > reply_max {
-                out.clear();
-                return false;
-            }
-            out.drain_into(answer);
-            match flow {
-                Flow::Done => return true,
-                Flow::Close => {
-                    session.close();
-                    return true;
-                }
-                Flow::Full(key) => job.resume_at(key, self.input, self.batch),
-            }
-        }
-    }
-}
-
-/// Whether a datagram may ask for this.
-fn is_allowed(work: &Work<'_>, writes: bool) -> bool {
+/// Whether a datagram can ask for this at all. A value that is not all there never will be, and
+/// there is no connection to end or to prove an identity for.
+fn is_served(work: &Work<'_>) -> bool {
     match work {
-        Work::Get(run) => writes || !run.verb.touches(),
-        Work::Put(..) | Work::Spoiled(_) => writes,
-        Work::Text(request, _) => match request {
-            Request::Version | Request::MetaNoop => true,
-            Request::Meta(meta) => match meta.command {
-                MetaCommand::Get => writes || !(meta.has(b'T') || meta.has(b'N')),
-                MetaCommand::Debug => true,
-                MetaCommand::Set | MetaCommand::Delete | MetaCommand::Arith => writes,
-            },
-            Request::Arith { .. } | Request::Touch { .. } | Request::Delete { .. } => writes,
-            _ => false,
-        },
-        Work::Binary(request, _) => match request.command {
-            binary::Command::Get { touch: None, .. }
-            | binary::Command::Noop
-            | binary::Command::Version => true,
-            binary::Command::Get { .. }
-            | binary::Command::Delete { .. }
-            | binary::Command::Arith { .. }
-            | binary::Command::Touch { .. } => writes,
-            _ => false,
-        },
-        Work::Reject(_) | Work::RejectFrame(..) => true,
-        // A value that is not all there will never be.
-        Work::Begin(..) | Work::Body(..) | Work::Watch(_) | Work::Stream => false,
-    }
-}
-
-/// Answers what is not served.
-fn refuse(work: &Work<'_>, line: &[u8], answer: &mut Vec<u8>) {
-    let to = match work {
-        Work::Binary(request, _) | Work::Put(Head::Binary(request), ..) => Some(request.to),
-        _ => None,
-    };
-    match to {
-        Some(to) => binary::write::error(answer, to, binary::Status::UnknownCommand),
-        None => answer.extend_from_slice(line),
+        Work::Begin { .. } | Work::Body { .. } | Work::Continue => false,
+        Work::Binary(request, _) => !gate::concerns_connection(&request.command),
+        _ => true,
     }
 }
 
@@ -276,7 +212,7 @@ mod tests {
         let info = allocation_counter::measure(|| {
             converse(&shared, b"get k\r\n", REPLY_MAX, |reply| replies.push(reply.to_vec()));
         });
-        assert_eq!(replies, [TOO_LARGE]);
+        assert_eq!(replies, [b"SERVER_ERROR reply too large for UDP\r\n"]);
         assert!(info.bytes_max < 1 << 20, "{} bytes", info.bytes_max);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 
 use super::watcher::Watcher;
 use super::{End, Hub, Line, Page, attention};
@@ -53,12 +53,14 @@ impl Logger {
             }
             for event in &events {
                 let Token(index) = event.token();
-                let heard = self.watchers.get(index).and_then(Option::as_ref);
-                if event.is_readable() && heard.is_some_and(|watcher| watcher.listen().is_err()) {
+                if let Some(Some(watcher)) = self.watchers.get_mut(index)
+                    && watcher.transport.on_event(event)
+                    && watcher.listen().is_err()
+                {
                     self.leave(index, End::Normal);
                 }
             }
-            self.welcome();
+            self.accept_pending();
             self.collect();
             self.flush();
         }
@@ -68,7 +70,7 @@ impl Logger {
     }
 
     /// Takes in those who have just begun to watch.
-    fn welcome(&mut self) {
+    fn accept_pending(&mut self) {
         let arrivals = std::mem::take(&mut *self.hub.arrivals.lock());
         for arrival in arrivals {
             let vacant = self.watchers.iter().position(Option::is_none);
@@ -77,9 +79,8 @@ impl Logger {
                 self.watchers.push(None);
             }
             let mut watcher = Watcher::new(arrival, self.hub.buffer_max);
-            let both = Interest::READABLE | Interest::WRITABLE;
             let registry = self.poll.registry();
-            let registered = registry.register(&mut watcher.socket, Token(index), both).is_ok();
+            let registered = watcher.transport.register(registry, Token(index), true).is_ok();
             self.watchers[index] = Some(watcher);
             if !registered {
                 self.leave(index, End::Error);
@@ -128,13 +129,13 @@ impl Logger {
     fn leave(&mut self, index: usize, end: End) {
         let Some(watcher) = self.watchers[index].take() else { return };
         let others = self.hub.pages.len();
-        self.hub.closed(others, watcher.socket.number(), &watcher.peer, end);
-        let number = watcher.socket.number();
+        self.hub.closed(others, watcher.transport.number(), &watcher.peer, end);
+        let number = watcher.transport.number();
         self.hub.seated.lock().retain(|(info, _)| info.number != number);
         let closed = watcher.close();
         let arrivals = self.hub.arrivals.lock();
         let here = self.watchers.iter().flatten().map(Watcher::kinds);
-        let coming = arrivals.iter().map(|arrival| arrival.seat.kinds);
+        let coming = arrivals.iter().map(|arrival| arrival.permit.kinds);
         let kinds = here.chain(coming).fold(0, |all, kinds| all | kinds);
         self.hub.attention.fetch_and(kinds | attention::DETAIL, Ordering::Relaxed);
         drop(arrivals);

@@ -27,7 +27,8 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::net::conn_info::ConnInfo;
-use crate::net::socket::{Peer, Socket};
+use crate::net::socket::Peer;
+use crate::net::transport::Transport;
 
 use logger::{Alarm, Logger};
 
@@ -64,7 +65,7 @@ pub(crate) struct Hub {
     pub(crate) attention: AtomicU32,
     /// What is counted about it.
     pub(crate) counts: Counts,
-    /// Seats that are taken.
+    /// Permits that are taken.
     watchers: AtomicUsize,
     /// Who watches, and since when.
     seated: Mutex<Vec<(ConnInfo, u32)>>,
@@ -107,27 +108,27 @@ struct Line {
 
 /// A connection that has become a watcher.
 struct Arrival {
-    socket: Socket,
-    seat: Seat,
+    transport: Transport,
+    permit: WatchPermit,
     /// To be called when the connection is closed.
     closed: Box<dyn FnOnce() + Send>,
 }
 
 impl fmt::Debug for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arrival").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Arrival").field("transport", &self.transport).finish_non_exhaustive()
     }
 }
 
 /// The right to watch, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct WatchPermit {
     hub: Arc<Hub>,
     /// What the watcher is interested in.
     kinds: u32,
 }
 
-impl Drop for Seat {
+impl Drop for WatchPermit {
     fn drop(&mut self) {
         self.hub.watchers.fetch_sub(1, Ordering::AcqRel);
     }
@@ -177,18 +178,18 @@ impl Hub {
         seated.iter().map(|(info, since)| ConnInfo { idle: idle(*since), ..info.clone() }).collect()
     }
 
-    /// A seat for a watcher of `kinds`, if one is free.
-    pub(crate) fn admit(self: &Arc<Self>, kinds: u32) -> Option<Seat> {
+    /// A permit for a watcher of `kinds`, unless there are too many.
+    pub(crate) fn admit(self: &Arc<Self>, kinds: u32) -> Option<WatchPermit> {
         let one_more = |taken: usize| (taken < WATCHERS_MAX).then_some(taken + 1);
         self.watchers.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        Some(Seat { hub: Arc::clone(self), kinds })
+        Some(WatchPermit { hub: Arc::clone(self), kinds })
     }
 
     /// Takes a watcher over from its worker at second `now`. Calls `closed` when the connection is.
     pub(crate) fn adopt(
         self: &Arc<Self>,
-        socket: Socket,
-        seat: Seat,
+        transport: Transport,
+        permit: WatchPermit,
         now: u32,
         closed: Box<dyn FnOnce() + Send>,
     ) {
@@ -201,9 +202,9 @@ impl Hub {
             }
         }
         drop(logger);
-        let (peer, local) = socket.ends();
+        let (peer, local) = transport.ends();
         let info = ConnInfo {
-            number: socket.number(),
+            number: transport.number(),
             peer,
             local: Some(local),
             state: "conn_watch",
@@ -211,8 +212,8 @@ impl Hub {
         };
         self.seated.lock().push((info, now));
         let mut arrivals = self.arrivals.lock();
-        self.attention.fetch_or(seat.kinds, Ordering::Relaxed);
-        arrivals.push(Arrival { socket, seat, closed });
+        self.attention.fetch_or(permit.kinds, Ordering::Relaxed);
+        arrivals.push(Arrival { transport, permit, closed });
         drop(arrivals);
         self.evictions.review();
         self.wake();
@@ -372,13 +373,13 @@ mod tests {
     }
 
     #[test]
-    fn seats_are_limited_and_given_back() {
+    fn permits_are_limited_and_given_back() {
         let hub = Hub::new(&Config::default(), Evictions::new());
-        let mut seats: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.admit(1).unwrap()).collect();
+        let mut permits: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.admit(1).unwrap()).collect();
         assert!(hub.admit(1).is_none());
-        seats.pop();
+        permits.pop();
         assert!(hub.admit(1).is_some());
-        drop(seats);
+        drop(permits);
         assert_eq!(hub.watchers(), 0);
     }
 

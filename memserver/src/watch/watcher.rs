@@ -1,19 +1,20 @@
-//! One watcher: lines wait in a bounded buffer until its socket takes them.
+//! One watcher: lines wait in a bounded buffer until its transport takes them.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use super::{Arrival, Seat};
-use crate::net::socket::{Peer, Socket};
+use super::{Arrival, WatchPermit};
+use crate::net::socket::Peer;
+use crate::net::transport::{Readiness, Transport};
 
 /// Reads of what a watcher says, which interests nobody, before it has to go.
 const READS_MAX: usize = 64;
 
 /// A client that watches.
 pub(super) struct Watcher {
-    pub(super) socket: Socket,
+    pub(super) transport: Transport,
     pub(super) peer: Peer,
-    seat: Seat,
+    permit: WatchPermit,
     buffer: Buffer,
     closed: Box<dyn FnOnce() + Send>,
 }
@@ -21,8 +22,9 @@ pub(super) struct Watcher {
 impl Watcher {
     /// A watcher that has been sent nothing yet.
     pub(super) fn new(arrival: Arrival, buffer_max: usize) -> Self {
-        let Arrival { socket, seat, closed } = arrival;
-        Self { peer: socket.peer(), socket, seat, buffer: Buffer::new(buffer_max), closed }
+        let Arrival { transport, permit, closed } = arrival;
+        let buffer = Buffer::new(buffer_max);
+        Self { peer: transport.peer(), transport, permit, buffer, closed }
     }
 
     /// Closes the connection; what is returned is to be called once nothing counts it any more.
@@ -32,7 +34,7 @@ impl Watcher {
 
     /// What it is interested in.
     pub(super) fn kinds(&self) -> u32 {
-        self.seat.kinds
+        self.permit.kinds
     }
 
     /// Takes a line, if room can be made; false if it had to be skipped.
@@ -44,30 +46,25 @@ impl Watcher {
         self.buffer.add(line)
     }
 
-    /// Sends what the socket takes.
+    /// Sends what its transport takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         while !self.buffer.unsent().is_empty() {
-            match self.socket.write(self.buffer.unsent()) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => self.buffer.advance(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.transport.write(self.buffer.unsent())? {
+                0 => break,
+                count => self.buffer.advance(count),
             }
         }
         Ok(())
     }
 
     /// Reads and forgets what it says; an error if it has left, or won't stop talking.
-    pub(super) fn listen(&self) -> io::Result<()> {
+    pub(super) fn listen(&mut self) -> io::Result<()> {
         let mut heard = [0; 4096];
         for _ in 0..READS_MAX {
-            match self.socket.read(&mut heard) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.transport.read(&mut heard)?.next {
+                Readiness::Readable => {}
+                Readiness::Drained => return Ok(()),
+                Readiness::Ended => return Err(ErrorKind::UnexpectedEof.into()),
             }
         }
         Err(ErrorKind::InvalidData.into())
@@ -76,11 +73,11 @@ impl Watcher {
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Watcher").field("transport", &self.transport).finish_non_exhaustive()
     }
 }
 
-/// Lines that the socket has not taken.
+/// Lines that the transport has not taken.
 #[derive(Debug)]
 struct Buffer {
     bytes: Vec<u8>,

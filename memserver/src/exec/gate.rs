@@ -1,0 +1,296 @@
+//! Which right a request needs, and the answer to a client that does not have it.
+
+use memproto::binary::{Command, Status, write};
+use memproto::meta::{MetaCommand, MetaRequest};
+use memproto::text::write::{FLUSH_DISABLED, SHUTDOWN_DISABLED};
+use memproto::{Admin, Args, Request};
+
+use super::{Exec, refusals, reply, say};
+use crate::admin;
+use crate::config::Config;
+use crate::session::job::{StoreRequest, Work};
+use crate::session::output::Output;
+
+const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
+const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";
+const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
+
+/// What a client may be allowed to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// Look items up.
+    Read,
+    /// Store items, change them or their expiry.
+    Write,
+    /// Remove items.
+    Delete,
+    /// Remove all items.
+    Flush,
+    /// See statistics.
+    Stats,
+    /// Change settings, counters and the memory limit.
+    Admin,
+    /// List keys or their prefixes.
+    Dump,
+    /// See what other clients do.
+    Watch,
+    /// Stop the server.
+    Shutdown,
+}
+
+/// Some of the rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rights(u16);
+
+impl Rights {
+    /// What every client with a connection may do.
+    pub(crate) fn of_connections(config: &Config) -> Self {
+        Self::of(&[Right::Read, Right::Write, Right::Delete, Right::Stats, Right::Admin])
+            .with(Right::Flush, config.flush_enabled)
+            .with(Right::Dump, config.dump_enabled)
+            .with(Right::Watch, config.watch_enabled)
+            .with(Right::Shutdown, config.shutdown_command)
+    }
+
+    /// What may be asked for in a datagram. Statistics and the like are not: their replies are
+    /// long, and the sender's address may be another's.
+    pub(crate) fn of_datagrams(config: &Config) -> Self {
+        Self::of(&[Right::Read])
+            .with(Right::Write, config.udp_writes)
+            .with(Right::Delete, config.udp_writes)
+    }
+
+    /// Whether they allow `work`.
+    #[inline]
+    pub(crate) fn allow(self, work: &Work<'_>) -> bool {
+        right(work).is_none_or(|right| self.has(right))
+    }
+
+    #[inline]
+    fn has(self, right: Right) -> bool {
+        self.0 & Self::bit(right) != 0
+    }
+
+    fn of(rights: &[Right]) -> Self {
+        Self(rights.iter().fold(0, |all, &right| all | Self::bit(right)))
+    }
+
+    fn with(self, right: Right, granted: bool) -> Self {
+        if granted { Self(self.0 | Self::bit(right)) } else { self }
+    }
+
+    const fn bit(right: Right) -> u16 {
+        1 << right as u16
+    }
+}
+
+/// The right that `work` needs; none if everybody may ask for it, or if it goes on with what was
+/// allowed already.
+#[inline]
+pub(crate) fn right(work: &Work<'_>) -> Option<Right> {
+    match work {
+        Work::Get(run) => Some(if run.verb.verb.touches() { Right::Write } else { Right::Read }),
+        Work::Put { .. } | Work::Begin { .. } | Work::BadDataChunk(_) => Some(Right::Write),
+        Work::Text(request, _) => of_text(request),
+        Work::Binary(request, _) => of_binary(&request.command),
+        Work::Watch(_) => Some(Right::Watch),
+        Work::Body { .. } | Work::Continue | Work::Reject(_) | Work::RejectFrame { .. } => None,
+    }
+}
+
+#[inline]
+fn of_text(request: &Request<'_>) -> Option<Right> {
+    match request {
+        Request::Get { verb, .. } if !verb.touches() => Some(Right::Read),
+        Request::Get { .. } | Request::Store(_) => Some(Right::Write),
+        Request::Arith { .. } | Request::Touch { .. } => Some(Right::Write),
+        Request::Delete { .. } => Some(Right::Delete),
+        Request::Meta(meta) => Some(of_meta(meta)),
+        Request::FlushAll { .. } => Some(Right::Flush),
+        Request::Verbosity { .. } => Some(Right::Admin),
+        Request::Shutdown { .. } => Some(Right::Shutdown),
+        Request::Stats { args } => Some(of_stats(*args)),
+        Request::Admin { command, args, .. } => Some(of_admin(*command, *args)),
+        Request::Version | Request::Quit | Request::MetaNoop => None,
+        // A new kind of request needs much before it is listed here.
+        _ => Some(Right::Admin),
+    }
+}
+
+#[inline]
+fn of_meta(meta: &MetaRequest<'_>) -> Right {
+    match meta.command {
+        MetaCommand::Get if meta.has(b'T') || meta.has(b'N') => Right::Write,
+        MetaCommand::Get | MetaCommand::Debug => Right::Read,
+        MetaCommand::Set | MetaCommand::Arith => Right::Write,
+        MetaCommand::Delete => Right::Delete,
+    }
+}
+
+#[cold]
+fn of_stats<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> Right {
+    match words.next() {
+        Some(b"detail" | b"cachedump") => Right::Dump,
+        Some(b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
+        _ => Right::Stats,
+    }
+}
+
+#[cold]
+fn of_admin(command: Admin, mut args: Args<'_>) -> Right {
+    match (command, args.next(), args.next()) {
+        (Admin::Watch, ..) => Right::Watch,
+        (Admin::LruCrawler, Some(b"metadump" | b"mgdump"), Some(_)) => Right::Dump,
+        _ => Right::Admin,
+    }
+}
+
+#[inline]
+fn of_binary(command: &Command<'_>) -> Option<Right> {
+    match command {
+        Command::Get { touch: None, .. } => Some(Right::Read),
+        Command::Get { .. } | Command::Store { .. } | Command::Extend { .. } => Some(Right::Write),
+        Command::Arith { .. } | Command::Touch { .. } => Some(Right::Write),
+        Command::Delete { .. } => Some(Right::Delete),
+        Command::Flush { .. } => Some(Right::Flush),
+        Command::Stat { key } => Some(of_stats(words(key))),
+        Command::Noop | Command::Version | Command::Quit => None,
+        Command::SaslList | Command::SaslAuth { .. } => None,
+        _ => Some(Right::Admin),
+    }
+}
+
+/// Whether a command is about the connection that it comes over.
+pub(crate) fn concerns_connection(command: &Command<'_>) -> bool {
+    matches!(command, Command::Quit | Command::SaslList | Command::SaslAuth { .. })
+}
+
+/// The words of a binary client's `stats`.
+pub(super) fn words(key: &[u8]) -> impl Iterator<Item = &[u8]> {
+    key.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
+}
+
+impl Exec<'_> {
+    /// Answers what the client has no right to ask for.
+    #[cold]
+    pub(super) fn refuse(&self, work: &Work<'_>, out: &mut Output) {
+        match work {
+            Work::Text(Request::FlushAll { noreply, .. }, _) => {
+                say(reply(out, *noreply), FLUSH_DISABLED);
+            }
+            Work::Text(Request::Shutdown { .. }, _) => out.put(SHUTDOWN_DISABLED),
+            Work::Text(Request::Stats { args }, _) => out.put(refused_stats(*args)),
+            Work::Text(Request::Admin { args, noreply, .. }, _) => {
+                say(reply(out, *noreply), self.refused_dump(*args));
+            }
+            Work::Watch(_) => out.put(WATCH_DISABLED),
+            Work::Binary(request, _) => {
+                let status = match request.command {
+                    Command::Stat { .. } => Status::NotFound,
+                    _ => Status::AuthError,
+                };
+                write::error(out.bytes(), request.to, status);
+            }
+            _ => out.put(NOT_ALLOWED),
+        }
+    }
+
+    /// The answer to `lru_crawler metadump` and `mgdump`.
+    fn refused_dump(&self, mut words: Args<'_>) -> &'static [u8] {
+        let runs = self.shared.core.runtime.lock().lru_crawler;
+        match words.next() {
+            _ if !runs => refusals::admin(admin::Refusal::CrawlerDisabled),
+            Some(b"metadump") => b"ERROR metadump not allowed\r\n",
+            Some(b"mgdump") => b"ERROR key dump not allowed\r\n",
+            _ => NOT_ALLOWED,
+        }
+    }
+}
+
+fn refused_stats(mut words: Args<'_>) -> &'static [u8] {
+    match words.next() {
+        Some(b"detail") => b"CLIENT_ERROR stats detail not allowed\r\n",
+        Some(b"cachedump") => b"CLIENT_ERROR stats cachedump not allowed\r\n",
+        _ => NOT_ALLOWED,
+    }
+}
+
+/// Answers what is not to be had over UDP, for which `line` is the reason.
+#[cold]
+fn refuse_datagram(work: &Work<'_>, line: &[u8], answer: &mut Vec<u8>) {
+    let to = match work {
+        Work::Binary(request, _) => Some(request.to),
+        Work::Put { request: StoreRequest::Binary(frame), .. } => Some(frame.to),
+        _ => None,
+    };
+    match to {
+        Some(to) => write::error(answer, to, Status::UnknownCommand),
+        None => answer.extend_from_slice(line),
+    }
+}
+
+/// Answers a request that may not come in a datagram.
+pub(crate) fn refuse_over_udp(work: &Work<'_>, answer: &mut Vec<u8>) {
+    refuse_datagram(work, b"CLIENT_ERROR not allowed over UDP\r\n", answer);
+}
+
+/// Answers a request whose reply is too long for datagrams.
+pub(crate) fn refuse_long_reply(work: &Work<'_>, answer: &mut Vec<u8>) {
+    refuse_datagram(work, TOO_LONG_FOR_UDP, answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memproto::{Limits, Scan, Step, text};
+
+    /// The right that a line needs.
+    fn needed(line: &str) -> Option<Right> {
+        let line = format!("{line}\r\n");
+        match text::parse(line.as_bytes(), &mut Scan::new(), &Limits::new()) {
+            Step::Request { request, .. } => of_text(&request),
+            step => panic!("{line:?} is {step:?}"),
+        }
+    }
+
+    #[test]
+    fn every_request_needs_its_right() {
+        for (right, lines) in [
+            (Some(Right::Read), &["get a b", "gets a", "mg a v", "mg a v R30", "me a"][..]),
+            (Some(Right::Write), &["set a 0 0 1", "incr a 1", "touch a 1", "gat 1 a", "ma a"]),
+            (Some(Right::Write), &["mg a T30", "mg a N30 v", "ms a 1"]),
+            (Some(Right::Delete), &["delete a", "md a", "md a I"]),
+            (Some(Right::Flush), &["flush_all", "flush_all 10 noreply"]),
+            (Some(Right::Stats), &["stats", "stats items", "stats conns"]),
+            (Some(Right::Admin), &["stats reset", "verbosity 1", "cache_memlimit 64", "slabs"]),
+            (Some(Right::Admin), &["lru_crawler enable", "lru_crawler metadump"]),
+            (Some(Right::Dump), &["stats cachedump 1 1", "stats detail on"]),
+            (Some(Right::Dump), &["lru_crawler metadump all", "lru_crawler mgdump all"]),
+            (Some(Right::Watch), &["watch", "watch fetchers"]),
+            (Some(Right::Shutdown), &["shutdown", "shutdown graceful"]),
+            (None, &["version", "mn", "quit"]),
+        ] {
+            for line in lines {
+                assert_eq!(needed(line), right, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_take_rights_away() {
+        let open = Rights::of_connections(&Config { shutdown_command: true, ..Config::default() });
+        let closed = Rights::of_connections(&Config {
+            flush_enabled: false,
+            dump_enabled: false,
+            watch_enabled: false,
+            ..Config::default()
+        });
+        for right in [Right::Flush, Right::Dump, Right::Watch, Right::Shutdown] {
+            assert!(open.has(right) && !closed.has(right), "{right:?}");
+        }
+        let writes = Rights::of_datagrams(&Config { udp_writes: true, ..Config::default() });
+        let reads = Rights::of_datagrams(&Config::default());
+        assert!(writes.has(Right::Delete) && reads.has(Right::Read) && !reads.has(Right::Write));
+        assert!(!writes.has(Right::Stats) && !writes.has(Right::Flush));
+    }
+}

@@ -1,0 +1,260 @@
+//! One client's dialogue without I/O: bytes in, replies out. Whoever serves a client, over a
+//! socket, in datagrams or in a test, drives this object, and supplies the input, the executor and
+//! the way to make room for more replies.
+//!
+//! ```text
+//!   loop {
+//!       dialogue.cut(input)        for every client that takes part: jobs into one batch
+//!       batch.prefetch()
+//!       dialogue.execute(jobs)     for every client: replies into its output;
+//!   }                              make_room() whenever that is full
+//! ```
+
+use std::ops::{ControlFlow, Range};
+
+use memproto::Protocol;
+
+use crate::config::Binding;
+use crate::session::batch::Batch;
+use crate::session::cut::{Cursor, Cutter, ParseState};
+use crate::session::framing::Framing;
+use crate::session::job::{Job, KeyIndex, Work, offset};
+use crate::session::output::Output;
+use crate::session::pending::Pending;
+use crate::watch::WatchPermit;
+
+/// One client's dialogue.
+#[derive(Debug)]
+pub(crate) struct Dialogue {
+    cutter: Cutter,
+    pending: Pending,
+}
+
+/// Jobs that were cut from one client's input.
+#[derive(Clone, Debug)]
+pub(crate) struct Round<'r, 'a> {
+    /// The input.
+    pub(crate) input: &'a [u8],
+    /// Which of the batch's jobs they are.
+    pub(crate) jobs: Range<usize>,
+    /// The jobs of all clients.
+    pub(crate) batch: &'r Batch<'a>,
+}
+
+/// What executes jobs.
+pub(crate) trait Execute {
+    /// Executes `job`, appends what it answers to `out`, and leaves in `pending` what is to come
+    /// later.
+    fn execute(
+        &mut self,
+        job: &Job<'_>,
+        batch: &Batch<'_>,
+        pending: &mut Pending,
+        out: &mut Output,
+    ) -> Flow;
+}
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It was done.
+    Done,
+    /// The output is full; the retrieval is to go on at this key.
+    Full(KeyIndex),
+    /// It was done, and the dialogue ends with its reply.
+    Close,
+}
+
+/// Why not all jobs of a round were executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop<R> {
+    /// The dialogue is over.
+    Closed,
+    /// There was no room for more replies, for this reason. The dialogue is to go on at `pos` of
+    /// the input.
+    NoRoom { pos: usize, reason: R },
+}
+
+impl Dialogue {
+    /// A dialogue in the protocol that `binding` prescribes.
+    pub(crate) fn new(binding: Binding) -> Self {
+        Self { cutter: Cutter::new(binding), pending: Pending::Nothing }
+    }
+
+    /// The protocol, once it is known.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.cutter.protocol()
+    }
+
+    /// What the next byte of input is.
+    pub(crate) fn framing(&self) -> Framing {
+        self.cutter.framing()
+    }
+
+    /// Whether the dialogue is over.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.cutter.is_closed()
+    }
+
+    /// Whether it is over because the client broke the protocol.
+    pub(crate) fn is_at_fault(&self) -> bool {
+        self.framing() == Framing::Closed { at_fault: true }
+    }
+
+    /// Whether the last request may be unanswered yet.
+    pub(crate) fn is_at_barrier(&self) -> bool {
+        self.framing() == Framing::Barrier
+    }
+
+    /// Whether it can go on without more input: the last request may be unanswered yet, or the
+    /// value that was arriving is complete.
+    pub(crate) fn wants_no_input(&self) -> bool {
+        matches!(self.framing(), Framing::Barrier | Framing::Body { left: 0, tail: 0 })
+    }
+
+    /// Whether the next byte is the first of a request.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.framing() == Framing::Command
+    }
+
+    /// Whether a value is on its way.
+    pub(crate) fn is_receiving(&self) -> bool {
+        matches!(self.framing(), Framing::Body { .. } | Framing::Wait { .. })
+    }
+
+    /// Whether a value is on its way to its place in the cache.
+    pub(crate) fn is_uploading(&self) -> bool {
+        matches!(self.pending, Pending::Upload(_))
+    }
+
+    /// Whether an answer is sent piece by piece.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(self.pending, Pending::Stream(_))
+    }
+
+    /// How much input is known to be wanted soon.
+    pub(crate) fn expected(&self) -> usize {
+        match self.framing() {
+            Framing::Body { left, tail } => left + tail,
+            Framing::Swallow { left } => left,
+            Framing::Wait { bytes } => bytes,
+            _ => 0,
+        }
+    }
+
+    /// What the client watches with from now on, if it asked for that and its dialogue is over.
+    pub(crate) fn take_watch_permit(&mut self) -> Option<Box<WatchPermit>> {
+        match std::mem::take(&mut self.pending) {
+            Pending::Watch(permit) => Some(permit),
+            other => {
+                self.pending = other;
+                None
+            }
+        }
+    }
+
+    /// Has `read` write the next bytes of the value that is arriving where they will lie, up to
+    /// `most`, and takes them as received. `read` is given pieces of memory, none if no value is
+    /// arriving or there is no memory for it, and whether they end where the value does; it returns
+    /// how many bytes it has written to them.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub(crate) fn receive_in_place<E>(
+        &mut self,
+        most: usize,
+        read: impl FnOnce(&mut [&mut [u8]], bool) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let Pending::Upload(upload) = &mut self.pending else { return read(&mut [], true) };
+        let Ok(place) = &mut upload.place else { return read(&mut [], true) };
+        let owed = place.remaining();
+        let count = place.fill(most, |pieces| {
+            let lent: usize = pieces.iter().map(|piece| piece.len()).sum();
+            read(pieces, lent == owed)
+        })?;
+        self.cutter.skip_body(count);
+        Ok(count)
+    }
+
+    /// Cuts up to `quota` jobs from the input, adds them to `batch` and moves the cursor behind
+    /// them.
+    #[inline]
+    pub(crate) fn cut<'a>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        quota: usize,
+        batch: &mut Batch<'a>,
+    ) -> ParseState {
+        if self.is_at_barrier() {
+            if self.pending.is_waiting() {
+                return ParseState::Drained;
+            }
+            if self.is_streaming() {
+                let work = Work::Continue;
+                batch.jobs.push(Job { start: cursor.pos, before: Framing::Barrier, work });
+                return ParseState::More;
+            }
+            self.cutter.pass_barrier();
+        }
+        self.cutter.cut(cursor, quota, batch)
+    }
+
+    /// Executes the jobs of a round in order and appends their replies to `out`. When that is full,
+    /// `make_room` is to send, or refuse for some reason, and the dialogue stops before the job
+    /// that found no room.
+    #[inline]
+    pub(crate) fn execute<R>(
+        &mut self,
+        round: &Round<'_, '_>,
+        exec: &mut impl Execute,
+        out: &mut Output,
+        mut make_room: impl FnMut(&mut Output) -> ControlFlow<R>,
+    ) -> ControlFlow<Stop<R>> {
+        for job in &round.batch.jobs[round.jobs.clone()] {
+            let mut flow = self.attempt(job, round, exec, out, &mut make_room)?;
+            if let Flow::Full(_) = flow {
+                let mut rest = *job;
+                while let Flow::Full(key) = flow {
+                    resume_at(&mut rest, key, round);
+                    flow = self.attempt(&rest, round, exec, out, &mut make_room)?;
+                }
+            }
+            if flow == Flow::Close {
+                self.cutter.close();
+                return ControlFlow::Break(Stop::Closed);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Executes as much of a job as the output has room for.
+    #[inline]
+    fn attempt<R>(
+        &mut self,
+        job: &Job<'_>,
+        round: &Round<'_, '_>,
+        exec: &mut impl Execute,
+        out: &mut Output,
+        make_room: &mut impl FnMut(&mut Output) -> ControlFlow<R>,
+    ) -> ControlFlow<Stop<R>, Flow> {
+        // A watcher's socket is given away, so the replies that it is owed have to be sent first.
+        let urgent = out.is_full() || matches!(job.work, Work::Watch(_));
+        if urgent && let ControlFlow::Break(reason) = make_room(out) {
+            self.cutter.rewind(job.before);
+            return ControlFlow::Break(Stop::NoRoom { pos: job.start, reason });
+        }
+        ControlFlow::Continue(exec.execute(job, round.batch, &mut self.pending, out))
+    }
+}
+
+/// Turns a retrieval into what is left of it from `key` on.
+fn resume_at(job: &mut Job<'_>, key: KeyIndex, round: &Round<'_, '_>) {
+    let Work::Get(run) = &mut job.work else {
+        debug_assert!(false, "only retrievals are executed in parts: {job:?}");
+        return;
+    };
+    run.first = key;
+    job.start = offset(round.input, round.batch.keys[key as usize].bytes());
+    let left = run.line_end - job.start;
+    job.before = Framing::Keys { verb: run.verb, left };
+}

@@ -1,0 +1,64 @@
+//! What a request leaves behind for later. A dialogue has at most one of these: no request is
+//! executed before it is through.
+
+use memcore::{Reservation, StoreError};
+
+use crate::report::stream::Stream;
+use crate::session::job::{HeldRequest, StoreRequest};
+use crate::watch::WatchPermit;
+
+/// What the last request left behind.
+#[derive(Debug, Default)]
+pub(crate) enum Pending {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// An answer that is sent piece by piece.
+    Stream(Box<Stream>),
+    /// A value that is arriving.
+    Upload(Box<Upload>),
+    /// The permit with which the connection becomes a watcher once it is closed.
+    Watch(Box<WatchPermit>),
+}
+
+/// A value on its way into the cache.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// The request that it belongs to.
+    pub(crate) request: OwnedRequest,
+    /// Its place in the cache, or why it gets none.
+    pub(crate) place: Result<Reservation, StoreError>,
+}
+
+/// A parsed storage request that outlives the input it was found in.
+#[derive(Debug)]
+pub(crate) struct OwnedRequest {
+    held: HeldRequest,
+    /// A copy of the bytes that it was parsed from.
+    header: Box<[u8]>,
+}
+
+impl OwnedRequest {
+    /// Keeps `request`, which was parsed from `header`.
+    pub(crate) fn new(request: &StoreRequest<'_>, header: &[u8]) -> Self {
+        Self { held: HeldRequest::new(request, header), header: header.into() }
+    }
+
+    /// The request.
+    pub(crate) fn get(&self) -> StoreRequest<'_> {
+        self.held.resolve(&self.header)
+    }
+}
+
+impl Pending {
+    /// Whether this waits for something other than its client.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Stream(stream) if stream.is_waiting())
+    }
+
+    /// Keeps `later`.
+    pub(crate) fn put(&mut self, later: Self) {
+        debug_assert!(matches!(self, Self::Nothing), "two requests at once: {self:?}");
+        *self = later;
+    }
+}
