@@ -1,93 +1,129 @@
-//! The program around a server: from arguments to an exit status. It must never know what serves
-//! the clients, only how it is started and ends.
+//! The program around a server: from arguments to an exit status.
 
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
 
-use crate::cli::{self, Command, Exit, Options, Process, Refusal};
-use crate::config::Config;
-use crate::net::listener::{self, Listener};
+use crate::cli::{self, Command, Exit, Options, Process, StartupError};
+use crate::config::{Config, Listen};
+use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
-use crate::os::{cgroup, limits, log, reason};
+use crate::os::{daemon, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
 use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
 
-/// The file that is to receive the ports, for whoever asked for any that is free.
+/// Names the file that receives the ports, for scripts that ask for any free one.
 const PORT_FILE: &str = "MEMCACHED_PORT_FILENAME";
-/// Who serves if the superuser started the program and named nobody, the first that exists.
+/// The users to switch to when started as root without `-u`; the first that exists.
 const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
-/// The memory limit can be raised to at least so many times what it was in the beginning.
-const GROWTH: usize = 4;
-/// The number that stands for nobody where there is no list of users.
+/// The uid and gid of `nobody` where /etc/passwd is missing.
 const NOBODY: u32 = 65534;
+
+/// How long the last log lines may take.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Runs the program with these arguments, its own name first.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(refusal) => {
-            log::line(format_args!("{refusal}"));
-            ExitCode::from(refusal.exit as u8)
-        }
-    }
+    let exit = run(args).unwrap_or_else(|error| {
+        log::line(format_args!("{error}"));
+        ExitCode::from(error.exit as u8)
+    });
+    log::flush(LAST_LINES);
+    exit
 }
 
-fn run(args: impl Iterator<Item = OsString>) -> Result<(), Refusal> {
-    let strange = |arg: OsString| Refusal::usage(format!("argument {arg:?} is not UTF-8"));
-    let args: Result<Vec<String>, _> = args.map(|arg| arg.into_string().map_err(strange)).collect();
+fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
+    let not_text = |arg: OsString| StartupError::usage(format!("argument {arg:?} is not UTF-8"));
+    let args: Result<Vec<String>, _> =
+        args.map(|arg| arg.into_string().map_err(not_text)).collect();
     match cli::parse(&args?)? {
-        Command::Serve(options) => serve(*options),
+        Command::Serve(options) if options.process.daemon && !daemon::is_child() => {
+            let started = daemon::start().map_err(|error| system("start in background", &error))?;
+            Ok(started.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS))
+        }
+        Command::Serve(options) => {
+            serve(*options)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Print(text) => {
-            // Whoever reads only the first lines has closed the pipe, which is fine.
+            // A reader that wanted only the first lines may have closed the pipe.
             let _ = io::stdout().write_all(text.as_bytes());
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 /// Serves until a signal or a client ends it.
-fn serve(options: Options) -> Result<(), Refusal> {
+fn serve(options: Options) -> Result<(), StartupError> {
     let Options { mut config, process, mut warnings, .. } = options;
+    if process.daemon {
+        daemon::leave_session().map_err(|error| system("leave the session", &error))?;
+    }
     warnings.extend(fit_connections(&mut config));
     if config.large_pages && !limits::grants_large_pages() {
-        warnings.push("-L has no effect: the system grants no large pages".to_owned());
+        warnings.push("-L has no effect: the system provides no large pages".to_owned());
     }
-    warnings.iter().for_each(|warning| log::line(format_args!("WARNING: {warning}")));
-    // The first thing, so that a stop while starting is not lost.
+    // Before anything else, so that a signal during the start is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
     let identity = identity(process.user.as_deref(), user::is_root(), User::find)?;
+    warnings.extend(exposure(&config, user::is_root() && identity.is_none()));
+    warnings.iter().for_each(|warning| log::warning(warning));
     let clock = ManualClock::new(SystemClock::new().now());
     let evictions = Evictions::new();
-    // What may fail comes before a socket file is left behind.
+    // What may fail comes before a socket file is created.
     let cache = cache(&config, clock.clone(), evictions.clone())?;
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     announce(&sockets.listeners, config.verbosity);
-    if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.unix_socket.is_none()) {
+    if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
         let written = write_ports(Path::new(&path), &sockets);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
     }
+    let keep_stderr = config.verbosity > 0;
     let clock = Some(Arc::new(DrivenClock::new(clock)));
     let hooks = ProcessHooks { signals: Some(signals), clock, evictions };
     let server = Server::start(cache, config, sockets, hooks);
-    let server = server.map_err(|error| Refusal::system(error.to_string()))?;
+    let server = server.map_err(|error| StartupError::system(error.to_string()))?;
     if process.lock_memory
         && let Err(error) = limits::lock_memory()
     {
         let reason = reason(&error);
-        log::line(format_args!("WARNING: -k has no effect: can't lock memory: {reason}"));
+        log::warning(&format!("-k has no effect: can't lock memory: {reason}"));
     }
     let _pid_file = process.pid_file.as_deref().and_then(write_pid);
-    server.join().map_err(|error| system("go on serving", &error))
+    if process.daemon {
+        daemon::ready(keep_stderr).map_err(|error| system("run in background", &error))?;
+    }
+    server.join().map_err(|error| system("keep serving", &error))
+}
+
+/// Warns of settings that let strangers do harm.
+fn exposure(config: &Config, as_root: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if as_root {
+        warnings.push("serving as root (-u root) is not recommended".to_owned());
+    }
+    let is_wildcard = |listen: &Listen| match listen.host.as_deref() {
+        None => true,
+        Some(host) => host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()),
+    };
+    if config.network && config.listen.iter().any(is_wildcard) {
+        let inter = config.inter.as_deref().unwrap_or("*");
+        warnings.push(format!(
+            "-l {inter} serves everyone who can reach this machine, without authentication"
+        ));
+    }
+    warnings
 }
 
 /// Lowers the number of clients to what there can be descriptors for; returns a warning then.
@@ -102,21 +138,21 @@ fn fit_connections(config: &mut Config) -> Option<String> {
     config.max_connections = allowed.saturating_sub(own).max(1);
     let most = config.max_connections;
     Some(format!(
-        "-c {wanted} lowered to {most}: the system allows this process {allowed} descriptors"
+        "-c {wanted} lowered to {most}: the system allows this process {allowed} file descriptors"
     ))
 }
 
-/// Who is to serve, if it is not whoever started the program.
+/// The user to switch to, if any.
 fn identity(
     wanted: Option<&str>,
     is_root: bool,
     find: impl Fn(&str) -> Option<User>,
-) -> Result<Option<User>, Refusal> {
+) -> Result<Option<User>, StartupError> {
     if !is_root {
         return Ok(None);
     }
     let user = match wanted {
-        Some(name) => find(name).ok_or_else(|| Refusal {
+        Some(name) => find(name).ok_or_else(|| StartupError {
             exit: Exit::NoUser,
             message: format!("can't find the user {name} to switch to (-u)"),
         })?,
@@ -129,43 +165,52 @@ fn identity(
     Ok((user.uid != 0).then_some(user))
 }
 
-/// Opens the listening sockets and gives the superuser's rights up for `user`. Ports below 1024
-/// need the rights; a socket file has to belong to the user.
-fn open_as(user: Option<&User>, config: &Config, process: &Process) -> Result<Sockets, Refusal> {
-    let open = || {
-        let all = listener::open(config).and_then(|listeners| {
-            Ok(Sockets { listeners, datagrams: listener::open_udp(config)? })
-        });
-        all.map_err(|error| Refusal::system(error.to_string()))
-    };
-    let Some(user) = user else { return open() };
+/// Opens the listening sockets and switches to `user`. Ports below 1024 need root's rights; a
+/// socket file has to belong to the user, so with one the ports can't be below 1024.
+fn open_as(
+    user: Option<&User>,
+    config: &Config,
+    process: &Process,
+) -> Result<Sockets, StartupError> {
+    let Some(user) = user else { return open(config) };
     if process.lock_memory {
         limits::allow_locked_memory();
     }
     if config.unix_socket.is_some() {
         assume(user, process)?;
-        return open();
+        return open(config);
     }
-    let sockets = open()?;
+    let sockets = open(config)?;
     assume(user, process)?;
     Ok(sockets)
 }
 
-fn assume(user: &User, process: &Process) -> Result<(), Refusal> {
+fn open(config: &Config) -> Result<Sockets, StartupError> {
+    let failed = |error: ListenError| StartupError::system(error.to_string());
+    // First, as it leaves no file behind if something else fails.
+    let datagrams = listener::open_udp(config).map_err(failed)?;
+    let Opened { listeners, warnings } = listener::open(config).map_err(failed)?;
+    warnings.iter().for_each(|warning| log::warning(warning));
+    Ok(Sockets { listeners, datagrams })
+}
+
+fn assume(user: &User, process: &Process) -> Result<(), StartupError> {
     let User { name, uid, .. } = user;
     user.assume().map_err(|error| {
         let reason = reason(&error);
-        Refusal::system(format!("can't become user {name} ({uid}): {reason}; -u root keeps root"))
+        StartupError::system(format!(
+            "can't switch to user {name} ({uid}): {reason}; -u root stays root"
+        ))
     })?;
     if process.user.is_none() {
-        log::line(format_args!("started as root: serving as user {name} (-u root keeps root)"));
+        log::line(format_args!("started as root: switched to user {name} (-u root stays root)"));
     }
     Ok(())
 }
 
-fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, Refusal> {
+fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, StartupError> {
     let mut builder = Cache::builder(config.memory_limit)
-        .max_limit(room_to_grow(config.memory_limit))
+        .max_limit(config.memlimit_max.max(config.memory_limit))
         .max_item_size(config.item_size_max)
         .evictions(config.evictions)
         .on_removal(move |removal| evictions.note(removal))
@@ -174,23 +219,12 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
         builder = builder.huge_pages(true);
     }
     builder.build().map_err(|error| match error {
-        ConfigError::System { .. } => Refusal::system(error.to_string()),
-        _ => Refusal::usage(format!("-m: {error}")),
+        ConfigError::System { .. } => StartupError::system(error.to_string()),
+        _ => StartupError::usage(format!("-m: {error}")),
     })
 }
 
-/// How far `cache_memlimit` may raise `limit`: to all memory of the machine, and several times the
-/// limit in any case, as the machine or the container may be given more. Not at all where address
-/// space is scarce: threads and buffers need some of it as well.
-fn room_to_grow(limit: usize) -> usize {
-    if !limits::address_space_is_free() {
-        return limit;
-    }
-    let machine = cgroup::machine_memory().and_then(|bytes| usize::try_from(bytes).ok());
-    limit.saturating_mul(GROWTH).max(machine.unwrap_or(0))
-}
-
-/// The lines that harnesses wait for.
+/// Logs the lines that test harnesses wait for.
 fn announce(listeners: &[Listener], verbosity: u8) {
     for listener in listeners.iter().filter(|_| verbosity > 1) {
         let (number, speaks) = (listener.number(), listener.binding.name());
@@ -198,7 +232,7 @@ fn announce(listeners: &[Listener], verbosity: u8) {
     }
 }
 
-/// Tells the ports in memcached's form.
+/// Writes the ports in memcached's form.
 fn write_ports(path: &Path, sockets: &Sockets) -> io::Result<()> {
     let tcp = sockets.listeners.iter().filter_map(Listener::local_addr).map(|at| ("TCP", at));
     let udp = sockets.datagrams.iter().filter_map(|socket| socket.local_addr().ok());
@@ -211,19 +245,19 @@ fn write_ports(path: &Path, sockets: &Sockets) -> io::Result<()> {
     files::replace(path, &text)
 }
 
-/// Writes the process number. A server that has given its rights up often can't, and as with
-/// memcached that is no reason not to serve.
+/// Writes the process ID. After switching users that often fails, and as in memcached the server
+/// serves all the same.
 fn write_pid(path: &Path) -> Option<TemporaryFile> {
     TemporaryFile::with_pid(path)
         .inspect_err(|error| {
             let (path, reason) = (path.display(), reason(error));
-            log::line(format_args!("WARNING: -P has no effect: can't write {path}: {reason}"));
+            log::warning(&format!("-P has no effect: can't write {path}: {reason}"));
         })
         .ok()
 }
 
-fn system(what: &str, error: &io::Error) -> Refusal {
-    Refusal::system(format!("can't {what}: {}", reason(error)))
+fn system(what: &str, error: &io::Error) -> StartupError {
+    StartupError::system(format!("can't {what}: {}", reason(error)))
 }
 
 #[cfg(test)]

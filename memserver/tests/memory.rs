@@ -26,7 +26,7 @@ fn number(client: &mut Client, name: &str) -> usize {
 
 #[test]
 fn the_limit_moves_far_above_the_first_one_and_back() {
-    let program = Program::start(&["-m", "8"]);
+    let program = Program::start(&["-m", "8", "-o", "memlimit_max=128"]);
     let mut client = program.connect();
     let idle = program.resident();
     assert!(idle < 16 << 10, "{idle} kB in use by nobody");

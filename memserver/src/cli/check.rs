@@ -1,13 +1,15 @@
-//! Rules that concern several settings at once. It must never know how they were spelled.
+//! Rules that concern several settings at once.
 
-use super::{Options, Refusal};
-use crate::config::{Config, Port};
+use super::error::StartupError;
+use super::options::Options;
+use crate::config::{Config, Listen, Port};
 
 /// `hot_lru_pct` and `warm_lru_pct` together, as in memcached.
 const LRU_PCT_MAX: u32 = 80;
 
 /// Checks all settings together.
-pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
+pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
+    // As in memcached.
     if options.config.udp != Port::Off && !options.port_given {
         options.config.port = options.config.udp;
     }
@@ -15,41 +17,52 @@ pub(super) fn together(options: &mut Options) -> Result<(), Refusal> {
     fits(config)?;
     if options.napi_ids > config.threads {
         let (napi_ids, threads) = (options.napi_ids, config.threads);
-        let message = format!("-N {napi_ids} is more than there are threads (-t {threads})");
-        return Err(Refusal::usage(message));
+        let message = format!("-N {napi_ids} exceeds the number of threads (-t {threads})");
+        return Err(StartupError::usage(message));
     }
     if config.runtime.hot_lru_pct + config.runtime.warm_lru_pct > LRU_PCT_MAX {
         let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
-        return Err(Refusal::usage(message));
+        return Err(StartupError::usage(message));
     }
-    let everywhere = config.listen.is_empty();
-    let needs_port = config.listen.iter().any(|listen| listen.port.is_none()) || everywhere;
-    let deaf = config.port == Port::Off && (needs_port || everywhere);
-    if config.unix_socket.is_none() && deaf {
-        let message = "nothing to listen on: -p 0 needs -s FILE, or -l with ports of its own";
-        return Err(Refusal::usage(message));
-    }
-    if config.unix_socket.is_none() {
+    sockets(options)
+}
+
+/// As in memcached a Unix socket stands in for the network. With a port for TCP both are served.
+fn sockets(options: &mut Options) -> Result<(), StartupError> {
+    let config = &mut options.config;
+    config.network = config.unix_socket.is_none() || options.port_given;
+    if config.network {
+        let at_default_port = |listen: &Listen| listen.port.is_none();
+        let has_tcp = match config.port {
+            Port::Off => !config.listen.is_empty() && !config.listen.iter().all(at_default_port),
+            Port::Ephemeral | Port::Fixed(_) => true,
+        };
+        if !has_tcp && config.udp == Port::Off && config.unix_socket.is_none() {
+            let message = "nothing to listen on: with -p 0, give -s FILE, -U NUM or -l with a port";
+            return Err(StartupError::usage(message));
+        }
         return Ok(());
     }
-    let udp = config.udp != Port::Off;
-    if !everywhere {
-        options.warn("-s listens on nothing else: -l has no effect".to_owned());
+    let has_listen = !config.listen.is_empty();
+    let has_udp = config.udp != Port::Off;
+    let only = "with -s and without -p, the server listens on the Unix socket only";
+    if has_listen {
+        options.warn(format!("-l has no effect: {only}"));
     }
-    if udp {
-        options.warn("-s listens on nothing else: -U has no effect".to_owned());
+    if has_udp {
+        options.warn(format!("-U has no effect: {only}"));
     }
     Ok(())
 }
 
 /// An item may take half of the memory, as in memcached.
-fn fits(config: &Config) -> Result<(), Refusal> {
+fn fits(config: &Config) -> Result<(), StartupError> {
     let most = config.memory_limit / 2;
     if config.item_size_max <= most {
         return Ok(());
     }
-    Err(Refusal::usage(format!(
-        "an item of {} bytes (-I) can't be more than half of the memory (-m, {} bytes)",
+    Err(StartupError::usage(format!(
+        "the largest item (-I, {} bytes) must not exceed half of the memory (-m, {} bytes)",
         config.item_size_max, config.memory_limit
     )))
 }

@@ -1,8 +1,11 @@
 //! One row for every flag: name, value, default, meaning, effect. Help and documentation are made
-//! of these rows. It must never know how arguments are split.
+//! of these rows. How arguments are split is not known here.
 
-use super::value::{Value, put};
-use super::{Options, Policy, Refusal, Set, Takes, listen, words};
+use super::error::StartupError;
+use super::options::Options;
+use super::row::{Policy, Set, Takes};
+use super::value::{SIZES, Value, put};
+use super::{listen, words};
 use crate::config::{Binding, Port};
 use crate::os::cgroup;
 
@@ -18,11 +21,11 @@ pub(super) struct Flag {
     pub(super) long: &'static str,
     /// Whether it takes a value.
     pub(super) takes: Takes,
-    /// What holds without it; empty if that goes without saying.
+    /// What applies without it; empty if that is obvious.
     pub(super) default: &'static str,
     /// What it is for.
     pub(super) about: &'static str,
-    /// What we do about it.
+    /// What happens when it is given.
     pub(super) policy: Policy,
     /// Puts its value into the settings.
     pub(super) set: Set,
@@ -45,7 +48,6 @@ const THREADS_MAX: usize = 1024;
 /// Bounds of the largest item, as in memcached.
 const ITEM_SIZE_MIN: usize = 1 << 10;
 const ITEM_SIZE_MAX: usize = 1 << 30;
-const SIZES: [(char, usize); 3] = [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)];
 
 const fn flag(
     short: char,
@@ -62,75 +64,76 @@ const fn flag(
 /// Every flag, in the order of the help.
 #[rustfmt::skip]
 pub(super) static FLAGS: &[Flag] = &[
-    flag('p', "port", Takes1("NUM"), "11211", "TCP port; 0 for none, -1 for any that is free",
+    flag('p', "port", Takes1("NUM"), "11211", "TCP port; 0 for none, -1 for any free port",
         Act, port),
     flag('U', "udp-port", Takes1("NUM"), "0",
-        "UDP port for lookups from this machine, 0 for none; without -p the TCP port as well",
+        "UDP port for lookups from this machine, 0 for none; without -p also the TCP port",
         Act, udp_port),
-    flag('s', "unix-socket", Takes1("FILE"), "", "listen on a Unix socket and on nothing else",
+    flag('s', "unix-socket", Takes1("FILE"), "",
+        "listen on a Unix socket; on network ports only if -p is given too",
         Act, |o, v| { o.config.unix_socket = Some(v.path()?); Ok(()) }),
     flag('A', "enable-shutdown", Nothing, "", "let clients stop the server (shutdown)",
         Act, |o, _| { o.config.shutdown_command = true; Ok(()) }),
     flag('a', "unix-mask", Takes1("MODE"), "0700", "permission bits of the Unix socket, in octal",
         Act, |o, v| put(&mut o.config.unix_mask, v.mode())),
     flag('l', "listen", Takes1("ADDR"), "all addresses",
-        "where to listen: HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas, repeatable; \
-         proto[ascii]:, proto[binary]:, proto[negotiating]: and tag[NAME]: may stand in front",
+        "addresses to listen on: HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas; may be \
+         repeated; proto[ascii]:, proto[binary]:, proto[negotiating]: and tag[NAME]: may precede \
+         an address",
         Act, listen::add),
     flag('d', "daemon", Nothing, "", "run in the background",
-        Ignore("the server stays in the foreground, as containers and service managers want it"),
-        |_, _| Ok(())),
-    flag('r', "enable-coredumps", Nothing, "", "raise the limit of core files",
-        Ignore("the limit of core files stays as it was set outside"), |_, _| Ok(())),
+        Act, |o, _| { o.process.daemon = true; Ok(()) }),
+    flag('r', "enable-coredumps", Nothing, "", "raise the core file size limit",
+        Ignore("the core file size limit stays as the environment set it"), |_, _| Ok(())),
     flag('u', "user", Takes1("USER"), "memcached, memcache or nobody",
-        "user (name or number) to become when started as root",
+        "user (name or number) to switch to when started as root",
         Act, |o, v| { o.process.user = Some(v.word()?.to_owned()); Ok(()) }),
     flag('m', "memory-limit", Takes1("MB"), "64",
-        "memory for items and all that belongs to them, in MiB; 256m, 8g and 75% (of what \
-         the machine or container has) work as well",
+        "memory for items and all that belongs to them, in MiB; 256m, 8g and 75% (of the memory \
+         of the machine or container) also work",
         Act, memory_limit),
-    flag('M', "disable-evictions", Nothing, "", "answer with an error when memory is full",
+    flag('M', "disable-evictions", Nothing, "", "return an error when memory is full instead of evicting items",
         Act, |o, _| { o.config.evictions = false; Ok(()) }),
     flag('c', "conn-limit", Takes1("NUM"), "1024",
-        "clients at once; lowered with a warning if descriptors don't suffice",
+        "client connections at once; lowered with a warning if the file descriptors don't suffice",
         Act, |o, v| put(&mut o.config.max_connections, v.number(1..=i32::MAX as usize))),
     flag('k', "lock-memory", Nothing, "", "keep all memory out of swap",
         Act, |o, _| { o.process.lock_memory = true; Ok(()) }),
-    flag('v', "verbose", Nothing, "", "say more on standard error; -vv and -vvv say still more",
+    flag('v', "verbose", Nothing, "", "log more to standard error; -vv and -vvv log still more",
         Act, |o, _| { o.config.verbosity = o.config.verbosity.saturating_add(1); Ok(()) }),
     flag('h', "help", Nothing, "", "print this help", Act, |_, _| Ok(())),
     flag('i', "license", Nothing, "", "print the licence", Act, |_, _| Ok(())),
     flag('V', "version", Nothing, "", "print the version", Act, |_, _| Ok(())),
-    flag('P', "pidfile", Takes1("FILE"), "", "write the process number there",
-        Act, |o, v| { o.process.pid_file = Some(v.path()?); Ok(()) }),
-    flag('f', "slab-growth-factor", Takes1("NUM"), "1.25", "growth of the size classes",
+    flag('P', "pidfile", Takes1("FILE"), "", "write the process ID to this file",
+        Act, pid_file),
+    flag('f', "slab-growth-factor", Takes1("NUM"), "1.25", "growth factor of the size classes",
         Ignore("the size classes are fixed"),
         |o, v| put(&mut o.config.growth_factor, v.factor(1.0, f64::INFINITY))),
-    flag('n', "slab-min-size", Takes1("BYTES"), "48", "smallest space of an item",
-        Ignore("items take what they need"),
+    flag('n', "slab-min-size", Takes1("BYTES"), "48", "smallest space for an item",
+        Ignore("items take only the space that they need"),
         |o, v| put(&mut o.config.chunk_size, v.number(1..=ITEM_SIZE_MAX))),
     flag('L', "enable-largepages", Nothing, "", "ask the system for large memory pages",
         Act, |o, _| { o.config.large_pages = true; Ok(()) }),
     flag('D', "", Takes1("CHAR"), ":",
-        "what ends a prefix in stats detail, and count from the start",
+        "character that ends a key prefix in stats detail, which it also switches on",
         Act, |o, v| {
             o.config.detail_enabled = true;
             put(&mut o.config.stat_key_prefix, v.character())
         }),
     flag('t', "threads", Takes1("NUM"), "4",
-        "worker threads; auto for as many as there are processors",
+        "worker threads; auto for one per processor",
         Act, threads),
     flag('R', "max-reqs-per-event", Takes1("NUM"), "20",
-        "requests of one connection before others get their turn",
+        "requests served per connection before others get their turn",
         Act, |o, v| put(&mut o.config.max_reqs_per_event, v.number(1..=i32::MAX as usize))),
-    flag('C', "disable-cas", Nothing, "", "show no versions of items",
+    flag('C', "disable-cas", Nothing, "", "do not show the versions (CAS) of items",
         Act, |o, _| { o.config.cas_enabled = false; Ok(()) }),
     flag('b', "listen-backlog", Takes1("NUM"), "1024", "connections that may wait to be accepted",
         Act, |o, v| put(&mut o.config.tcp_backlog, v.number(1..=i32::MAX as u32))),
-    flag('B', "protocol", Takes1("NAME"), "auto", "what clients speak: ascii, binary or auto",
+    flag('B', "protocol", Takes1("NAME"), "auto", "protocol of the clients: ascii, binary or auto",
         Act, protocol),
     flag('I', "max-item-size", Takes1("BYTES"), "1m",
-        "largest item; 5m, 512k and 1g work, from 1k to 1g and at most half of -m",
+        "largest item; 512k, 5m and 1g also work; from 1k to 1g, at most half of -m",
         Act, item_size_max),
     flag('S', "enable-sasl", Nothing, "", "SASL authentication",
         Refuse("this build has no SASL authentication"), |_, _| Ok(())),
@@ -143,23 +146,33 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, _| { o.config.watch_enabled = false; Ok(()) }),
     flag('Y', "auth-file", Takes1("FILE"), "", "text authentication",
         Refuse("this build has no text authentication"), |_, _| Ok(())),
-    flag('e', "memory-file", Takes1("FILE"), "", "keep items in a file over a restart",
-        Refuse("this build keeps no items over a restart"), |_, _| Ok(())),
+    flag('e', "memory-file", Takes1("FILE"), "", "keep items in a file across restarts",
+        Refuse("this build does not keep items across restarts"), |_, _| Ok(())),
     flag('Z', "enable-ssl", Nothing, "", "TLS",
         Refuse("this build has no TLS; put a TLS proxy in front"), |_, _| Ok(())),
     flag('N', "napi_ids", Takes1("NUM"), "0", "network queues to spread over the workers",
-        Ignore("connections are handed to the workers in turn"),
+        Ignore("connections go to the workers in turn"),
         |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),
-    flag('o', "extended", Takes1("LIST"), "", "words of the list below, separated by commas",
+    flag('o', "extended", Takes1("LIST"), "", "options from the list below, separated by commas",
         Act, words::add),
 ];
 
-fn port(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn port(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     options.port_given = true;
     put(&mut options.config.port, named_port(value))
 }
 
-fn named_port(value: Value<'_>) -> Result<Port, Refusal> {
+/// An empty name comes from scripts whose variable is not set.
+fn pid_file(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    if value.text.is_empty() {
+        options.warn(format!("{} has no effect: the file name is empty", value.name));
+    } else {
+        options.process.pid_file = Some(value.path()?);
+    }
+    Ok(())
+}
+
+fn named_port(value: Value<'_>) -> Result<Port, StartupError> {
     Ok(match port_number(value, -1)? {
         -1 => Port::Ephemeral,
         0 => Port::Off,
@@ -167,47 +180,50 @@ fn named_port(value: Value<'_>) -> Result<Port, Refusal> {
     })
 }
 
-fn udp_port(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn udp_port(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     put(&mut options.config.udp, named_port(value))
 }
 
 /// A port out of range is wrong use, unlike other numbers.
-fn port_number(value: Value<'_>, least: i32) -> Result<i32, Refusal> {
+fn port_number(value: Value<'_>, least: i32) -> Result<i32, StartupError> {
     let number = value.number(least..=i32::from(u16::MAX));
-    number.map_err(|refusal| Refusal::usage(refusal.message))
+    number.map_err(|refusal| StartupError::usage(refusal.message))
 }
 
-fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let Some(percent) = value.text.strip_suffix('%') else {
         let bytes = value.bytes(1 << 20, &SIZES[1..])?;
         if bytes == 0 {
             let Value { name, text } = value;
-            return Err(Refusal::usage(format!("{name} must be at least 1, not {text}")));
+            return Err(StartupError::usage(format!("{name} must be at least 1, not {text}")));
         }
         return put(&mut options.config.memory_limit, Ok(bytes));
     };
     let share = Value { text: percent, ..value }.number(1..=100u64);
-    let share = share.map_err(|refusal| Refusal::usage(refusal.message))?;
-    let unknown = || Refusal::system(format!("{}: can't find out how much there is", value.name));
+    let share = share.map_err(|refusal| StartupError::usage(refusal.message))?;
+    let unknown =
+        || StartupError::system(format!("{}: can't find out how much memory there is", value.name));
     let all = cgroup::memory().ok_or_else(unknown)?;
     let megabytes = (u128::from(all) * u128::from(share) / 100) >> 20;
     options.config.memory_limit = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
     Ok(())
 }
 
-fn threads(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn threads(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     if value.text == "auto" {
         return put(&mut options.config.threads, Ok(cgroup::processors().min(THREADS_MAX)));
     }
     let threads = value.number(1..=THREADS_MAX)?;
     if threads > THREADS_USUAL {
-        options
-            .warn(format!("{} {threads}: more threads than processors gain nothing", value.name));
+        options.warn(format!(
+            "{} {threads}: threads beyond the number of processors gain nothing",
+            value.name
+        ));
     }
     put(&mut options.config.threads, Ok(threads))
 }
 
-fn protocol(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn protocol(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     options.config.protocol = match value.text {
         "auto" => Binding::Auto,
         "ascii" => Binding::Ascii,
@@ -217,11 +233,11 @@ fn protocol(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn item_size_max(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn item_size_max(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let size = value.bytes(1, &SIZES)?;
     if !(ITEM_SIZE_MIN..=ITEM_SIZE_MAX).contains(&size) {
         let Value { name, text } = value;
-        return Err(Refusal::usage(format!("{name} must be between 1k and 1g, not {text}")));
+        return Err(StartupError::usage(format!("{name} must be between 1k and 1g, not {text}")));
     }
     put(&mut options.config.item_size_max, Ok(size))
 }

@@ -3,7 +3,8 @@
 
 use super::getopt::{self, Given};
 use super::help::Name;
-use super::{Command, Exit, Options, Takes, parse};
+use super::row::Takes;
+use super::{Command, Exit, Options, parse};
 
 /// The lines of `data` are the arguments.
 ///
@@ -19,10 +20,14 @@ pub fn argv(data: &[u8]) {
     let Ok(given) = getopt::split(rest) else {
         return assert!(meant.starts_with("refused"), "{args:?} became {meant}");
     };
-    let spellings = [separate(&given), glued(&given), bundled(&given), long(&given)];
-    for spelling in spellings {
+    let flags = &given.flags[..];
+    for mut spelling in [separate(flags), glued(flags), bundled(flags), long(flags)] {
+        if !given.strays.is_empty() {
+            spelling.push("--".to_owned());
+            spelling.extend_from_slice(&given.strays);
+        }
         let again = getopt::split(&spelling).expect("flags that were understood before");
-        assert_eq!(sequence(&again), sequence(&given), "{spelling:?} for {rest:?}");
+        assert_eq!(sequence(&again.flags), sequence(flags), "{spelling:?} for {rest:?}");
         let named = [vec!["memserver".to_owned(), name.word().to_owned()], spelling].concat();
         assert_eq!(outcome(&named), meant, "{named:?} for {args:?}");
     }
@@ -37,9 +42,9 @@ fn outcome(args: &[String]) -> String {
             format!("{config:?} {process:?} {napi_ids} {port_given} {}", warnings.len())
         }
         Ok(Command::Print(text)) => text,
-        Err(refusal) => {
-            assert!(!refusal.message.is_empty() && !refusal.message.contains('\n'));
-            let exit = refusal.exit;
+        Err(error) => {
+            assert!(!error.message.is_empty() && !error.message.contains('\n'));
+            let exit = error.exit;
             assert!(matches!(exit, Exit::Illegal | Exit::Usage | Exit::System));
             format!("refused {exit:?}")
         }

@@ -1,8 +1,10 @@
 //! Arguments in the manner of `getopt_long`: bundles, glued values, long names with or without
-//! `=`, abbreviations, any order. It must never know what a flag means.
+//! `=`, abbreviations, any order. What a flag means is not known here.
 
+use super::error::StartupError;
 use super::flags::{FLAGS, Flag};
-use super::{Policy, Refusal, Takes, suggest};
+use super::row::{Policy, Takes};
+use super::suggest;
 
 /// One flag as it was given.
 #[derive(Clone, Debug)]
@@ -15,25 +17,34 @@ pub(super) struct Given {
     pub(super) value: String,
 }
 
+/// All arguments, split.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// The flags in their order.
+    pub(super) flags: Vec<Given>,
+    /// The words between and behind them.
+    pub(super) strays: Vec<String>,
+}
+
 /// Splits `args` up to the first one that can't be understood.
 ///
 /// # Errors
-/// That argument's [`Refusal`] comes instead of everything, unless `-h`, `-i` or `-V` stands
+/// That argument's [`StartupError`] comes instead of everything, unless `-h`, `-i` or `-V` stands
 /// before it, which end the reading as they do in memcached.
-pub(super) fn split(args: &[String]) -> Result<Vec<Given>, Refusal> {
-    let mut found = Vec::new();
+pub(super) fn split(args: &[String]) -> Result<Split, StartupError> {
+    let mut found = Split::default();
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         if arg == "--" {
-            return args.next().map_or(Ok(found), |word| Err(stray(word)));
+            found.strays.extend(args.by_ref().map(str::to_owned));
         } else if let Some(long) = arg.strip_prefix("--") {
-            found.push(long_flag(long, &mut args)?);
+            found.flags.push(long_flag(long, &mut args)?);
         } else if let Some(letters) = arg.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-            bundle(letters, &mut args, &mut found)?;
+            bundle(letters, &mut args, &mut found.flags)?;
         } else {
-            return Err(stray(arg));
+            found.strays.push(arg.to_owned());
         }
-        if found.iter().any(|given| ends_reading(given.flag)) {
+        if found.flags.iter().any(|given| ends_reading(given.flag)) {
             break;
         }
     }
@@ -50,11 +61,11 @@ fn bundle<'a>(
     letters: &str,
     args: &mut impl Iterator<Item = &'a str>,
     found: &mut Vec<Given>,
-) -> Result<(), Refusal> {
+) -> Result<(), StartupError> {
     for (at, letter) in letters.char_indices() {
         let spelled = format!("-{letter}");
         let Some(flag) = FLAGS.iter().find(|flag| flag.short == Some(letter)) else {
-            return Err(suggest::unknown_flag(&spelled));
+            return Err(unknown(&spelled));
         };
         if flag.takes == Takes::Nothing {
             found.push(Given { flag, spelled, value: String::new() });
@@ -72,7 +83,10 @@ fn bundle<'a>(
 }
 
 /// Reads `memory-limit=64` or `memory-limit 64` or `mem=64`.
-fn long_flag<'a>(text: &str, args: &mut impl Iterator<Item = &'a str>) -> Result<Given, Refusal> {
+fn long_flag<'a>(
+    text: &str,
+    args: &mut impl Iterator<Item = &'a str>,
+) -> Result<Given, StartupError> {
     let (name, glued) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),
@@ -82,7 +96,7 @@ fn long_flag<'a>(text: &str, args: &mut impl Iterator<Item = &'a str>) -> Result
     let value = match (flag.takes, glued) {
         (Takes::Nothing, None) => "",
         (Takes::Nothing, Some(_)) => {
-            return Err(Refusal::illegal(format!("{spelled} takes no value")));
+            return Err(StartupError::illegal(format!("{spelled} takes no value")));
         }
         (_, Some(value)) => value,
         (_, None) => args.next().ok_or_else(|| missing(&spelled))?,
@@ -92,7 +106,7 @@ fn long_flag<'a>(text: &str, args: &mut impl Iterator<Item = &'a str>) -> Result
 
 /// The flag with this long name, or the only one whose name begins so. Flags that are refused
 /// anyway have to be spelled out: they don't make others ambiguous.
-fn by_long_name(name: &str) -> Result<&'static Flag, Refusal> {
+fn by_long_name(name: &str) -> Result<&'static Flag, StartupError> {
     if let Some(flag) = FLAGS.iter().find(|flag| !flag.long.is_empty() && flag.long == name) {
         return Ok(flag);
     }
@@ -103,20 +117,26 @@ fn by_long_name(name: &str) -> Result<&'static Flag, Refusal> {
         [flag] => Ok(flag),
         [] => match FLAGS.iter().filter(begins).collect::<Vec<_>>().as_slice() {
             [flag] => Ok(flag),
-            _ => Err(suggest::unknown_flag(&format!("--{name}"))),
+            _ => Err(unknown(&format!("--{name}"))),
         },
         several => {
             let names: Vec<_> = several.iter().map(|flag| format!("--{}", flag.long)).collect();
             let message = format!("--{name} is ambiguous: {}", names.join(" or "));
-            Err(Refusal::illegal(message))
+            Err(StartupError::illegal(message))
         }
     }
 }
 
-fn missing(spelled: &str) -> Refusal {
-    Refusal::illegal(format!("{spelled} requires a value"))
+fn missing(spelled: &str) -> StartupError {
+    StartupError::illegal(format!("{spelled} requires a value"))
 }
 
-fn stray(word: &str) -> Refusal {
-    Refusal::usage(format!("unexpected argument {word:?}: a server takes only flags, see -h"))
+/// The error for a flag that does not exist, with the nearest one that does.
+fn unknown(spelled: &str) -> StartupError {
+    let names = FLAGS.iter().filter(|flag| !flag.long.is_empty()).map(|flag| flag.long);
+    let hint = match spelled.strip_prefix("--").and_then(|name| suggest::nearest(name, names)) {
+        Some(near) => format!("did you mean --{near}?"),
+        None => "-h lists all flags".to_owned(),
+    };
+    StartupError::illegal(format!("Illegal argument {spelled:?}; {hint}"))
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use memproto::MEMCACHED_VERSION;
 
 use super::flags::{FLAGS, Flag};
+use super::row::{Policy, Takes};
 use super::words::WORDS;
-use super::{Policy, Takes};
 
 /// The name that the program was called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,16 +1,27 @@
-//! The value of `-l`: places to listen at. It must never resolve a name.
+//! The value of `-l`: addresses to listen on. Names are not resolved here.
 
+use super::error::StartupError;
+use super::options::Options;
 use super::value::Value;
-use super::{Options, Refusal};
 use crate::config::{Binding, Listen, split_address};
 
+/// What the flag takes, for messages.
+const ADDRESSES: &str = "addresses (HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas)";
 /// Longest tag, as in memcached.
 const TAG_MAX: usize = 8;
 
-/// Adds the places that `value` lists; a place given before is dropped.
-pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
-    for text in value.text.split([',', ';']) {
-        let listen = place(Value { text: text.trim(), ..value })?;
+/// Adds the addresses that `value` lists; one that was given before counts once.
+pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let parts = value.text.split([',', ';']).map(str::trim);
+    let given: Vec<_> = parts.clone().filter(|text| !text.is_empty()).collect();
+    if given.is_empty() {
+        return Err(value.unfit(ADDRESSES));
+    }
+    if given.len() < parts.count() {
+        options.warn(format!("empty parts of {} are ignored", value.name));
+    }
+    for text in given {
+        let listen = place(Value { text, ..value })?;
         if !options.config.listen.contains(&listen) {
             options.config.listen.push(listen);
         }
@@ -25,8 +36,8 @@ pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), Refusal
     Ok(())
 }
 
-/// Reads one place: prefixes, then an address.
-fn place(value: Value<'_>) -> Result<Listen, Refusal> {
+/// Reads one part: prefixes, then an address.
+fn place(value: Value<'_>) -> Result<Listen, StartupError> {
     let mut listen = Listen::default();
     let mut rest = value.text;
     while let Some((prefix, behind)) = prefix(rest) {
@@ -40,13 +51,11 @@ fn place(value: Value<'_>) -> Result<Listen, Refusal> {
         }
         rest = behind;
     }
-    let (host, port) = split_address(rest).ok_or_else(|| {
-        value.unfit("addresses (HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas)")
-    })?;
+    let (host, port) = split_address(rest).ok_or_else(|| value.unfit(ADDRESSES))?;
     listen.host = (host != "*").then(|| host.to_owned());
     let number = |text| Value { name: value.name, text }.number(0..=u16::MAX);
     listen.port =
-        port.map(number).transpose().map_err(|refusal| Refusal::usage(refusal.message))?;
+        port.map(number).transpose().map_err(|refusal| StartupError::usage(refusal.message))?;
     Ok(listen)
 }
 
@@ -73,21 +82,22 @@ fn prefix(text: &str) -> Option<(Prefix<'_>, &str)> {
     Some((Prefix::Tag(tag), rest))
 }
 
-fn binding(value: Value<'_>, name: &str) -> Result<Binding, Refusal> {
+fn binding(value: Value<'_>, name: &str) -> Result<Binding, StartupError> {
     match name {
         "ascii" => Ok(Binding::Ascii),
         "binary" => Ok(Binding::Binary),
         "negotiating" => Ok(Binding::Auto),
-        "proxy" => {
-            Err(Refusal::usage(format!("{}: this build has no proxy (proto[proxy])", value.name)))
-        }
+        "proxy" => Err(StartupError::usage(format!(
+            "{}: this build has no proxy (proto[proxy])",
+            value.name
+        ))),
         _ => Err(value.unfit("proto[ascii], proto[binary] or proto[negotiating]")),
     }
 }
 
-fn tls(value: Value<'_>) -> Refusal {
-    Refusal::usage(format!(
-        "{}: this build has no TLS, leave out notls:, btls: and mtls: in {:?}",
+fn tls(value: Value<'_>) -> StartupError {
+    StartupError::usage(format!(
+        "{}: this build has no TLS; remove notls:, btls: and mtls: from {:?}",
         value.name, value.text
     ))
 }

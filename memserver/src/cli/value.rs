@@ -1,12 +1,14 @@
-//! Values of flags, read strictly: what is not wholly a number is refused, never cut short. It
-//! must never know which setting a value is for.
+//! Values of flags, read strictly: what is not wholly a number is refused, never cut short.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::Refusal;
+use super::error::StartupError;
+
+/// Units of sizes.
+pub(super) const SIZES: [(char, usize); 3] = [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)];
 
 /// A value together with the name of its flag.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +21,7 @@ pub(super) struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// A whole number within `range`, in decimal digits.
-    pub(super) fn number<T>(self, range: RangeInclusive<T>) -> Result<T, Refusal>
+    pub(super) fn number<T>(self, range: RangeInclusive<T>) -> Result<T, StartupError>
     where
         T: FromStr + PartialOrd + Display,
     {
@@ -30,12 +32,12 @@ impl<'a> Value<'a> {
         }
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
             let (least, most) = (range.start(), range.end());
-            Refusal::illegal(format!("{name} must be between {least} and {most}, not {text}"))
+            StartupError::illegal(format!("{name} must be between {least} and {most}, not {text}"))
         })
     }
 
     /// A finite number above `least` and at most `most`.
-    pub(super) fn factor(self, least: f64, most: f64) -> Result<f64, Refusal> {
+    pub(super) fn factor(self, least: f64, most: f64) -> Result<f64, StartupError> {
         let Self { name, text } = self;
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let number: f64 =
@@ -44,11 +46,11 @@ impl<'a> Value<'a> {
             return Ok(number);
         }
         let most = if most.is_finite() { format!(" and at most {most}") } else { String::new() };
-        Err(Refusal::illegal(format!("{name} must be greater than {least}{most}, not {text}")))
+        Err(StartupError::illegal(format!("{name} must be greater than {least}{most}, not {text}")))
     }
 
     /// Bytes: a number of `unit` bytes, or one with a unit of its own among `units`.
-    pub(super) fn bytes(self, unit: usize, units: &[(char, usize)]) -> Result<usize, Refusal> {
+    pub(super) fn bytes(self, unit: usize, units: &[(char, usize)]) -> Result<usize, StartupError> {
         let suffix = self.text.chars().next_back().map(|last| last.to_ascii_lowercase());
         let own = units.iter().find(|(letter, _)| Some(*letter) == suffix);
         let (digits, unit) = match own {
@@ -57,14 +59,15 @@ impl<'a> Value<'a> {
         };
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             let letters: Vec<_> = units.iter().map(|(letter, _)| letter.to_string()).collect();
-            return Err(self.unfit(&format!("a whole number, {} may follow", letters.join(" or "))));
+            let letters = letters.join(" or ");
+            return Err(self.unfit(&format!("a whole number, optionally followed by {letters}")));
         }
-        let too_large = || Refusal::usage(format!("{} {} is too large", self.name, self.text));
+        let too_large = || StartupError::usage(format!("{} {} is too large", self.name, self.text));
         digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(too_large)
     }
 
     /// One ASCII character that can be seen.
-    pub(super) fn character(self) -> Result<char, Refusal> {
+    pub(super) fn character(self) -> Result<char, StartupError> {
         let mut chars = self.text.chars();
         match (chars.next(), chars.next()) {
             (Some(one), None) if one.is_ascii_graphic() => Ok(one),
@@ -73,30 +76,30 @@ impl<'a> Value<'a> {
     }
 
     /// Anything but nothing.
-    pub(super) fn word(self) -> Result<&'a str, Refusal> {
+    pub(super) fn word(self) -> Result<&'a str, StartupError> {
         if self.text.is_empty() { Err(self.unfit("a value")) } else { Ok(self.text) }
     }
 
     /// A path.
-    pub(super) fn path(self) -> Result<PathBuf, Refusal> {
+    pub(super) fn path(self) -> Result<PathBuf, StartupError> {
         self.word().map(PathBuf::from)
     }
 
     /// Permission bits in octal.
-    pub(super) fn mode(self) -> Result<u32, Refusal> {
+    pub(super) fn mode(self) -> Result<u32, StartupError> {
         let octal = self.text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         let bits = u32::from_str_radix(self.text, 8).ok().filter(|bits| octal && *bits <= 0o777);
         bits.ok_or_else(|| self.unfit("permission bits in octal, at most 777"))
     }
 
     /// Refuses it: it should have been `wanted`.
-    pub(super) fn unfit(self, wanted: &str) -> Refusal {
-        Refusal::usage(format!("{} takes {wanted}, not {:?}", self.name, self.text))
+    pub(super) fn unfit(self, wanted: &str) -> StartupError {
+        StartupError::usage(format!("{} takes {wanted}, not {:?}", self.name, self.text))
     }
 }
 
 /// Puts a value that could be read into its place.
-pub(super) fn put<T>(place: &mut T, value: Result<T, Refusal>) -> Result<(), Refusal> {
+pub(super) fn put<T>(place: &mut T, value: Result<T, StartupError>) -> Result<(), StartupError> {
     *place = value?;
     Ok(())
 }

@@ -1,8 +1,11 @@
-//! One row for every `-o` word, in the manner of the flags. It must never know how arguments are
-//! split.
+//! One row for every `-o` word, in the manner of the flags. How arguments are split is not known
+//! here.
 
-use super::value::{Value, put};
-use super::{Options, Policy, Refusal, Set, Takes, apply, suggest};
+use super::error::StartupError;
+use super::options::Options;
+use super::row::{Applied, Policy, Set, Takes, apply};
+use super::suggest;
+use super::value::{SIZES, Value, put};
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Maybe, Nothing, Value as Takes1};
@@ -14,35 +17,39 @@ pub(super) struct Word {
     pub(super) name: &'static str,
     /// Whether it takes a value.
     pub(super) takes: Takes,
-    /// What holds without it; empty if that goes without saying.
+    /// What applies without it; empty if that is obvious.
     pub(super) default: &'static str,
     /// What it is for.
     pub(super) about: &'static str,
-    /// What we do about it.
+    /// What happens when it is given.
     pub(super) policy: Policy,
     set: Set,
 }
 
 /// Applies a list of words.
-pub(super) fn add(options: &mut Options, list: Value<'_>) -> Result<(), Refusal> {
-    let list = list.text.strip_suffix(',').unwrap_or(list.text);
-    for text in list.split(',').map(str::trim) {
+pub(super) fn add(options: &mut Options, list: Value<'_>) -> Result<(), StartupError> {
+    let words = list.text.strip_suffix(',').unwrap_or(list.text);
+    for text in words.split(',').map(str::trim) {
+        if text.is_empty() {
+            options.warn(format!("empty parts of {} are ignored", list.name));
+            continue;
+        }
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
         let word = WORDS.iter().find(|word| word.name == name);
-        let word = word.ok_or_else(|| suggest::unknown_word(name))?;
+        let word = word.ok_or_else(|| unknown(name))?;
         one(options, word, value)?;
     }
     Ok(())
 }
 
-fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), Refusal> {
+fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), StartupError> {
     let name = format!("-o {}", word.name);
     match (word.takes, value) {
         (Takes1(_), None | Some("")) if !matches!(word.policy, Refuse(_)) => {
-            return Err(Refusal::illegal(format!("{name} requires a value")));
+            return Err(StartupError::illegal(format!("{name} requires a value")));
         }
         (Nothing, Some(value)) if !matches!(word.policy, Refuse(_)) => {
             let value = value.escape_debug();
@@ -51,10 +58,19 @@ fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), Re
         _ => {}
     }
     let value = Value { name: &name, text: value.unwrap_or_default() };
-    match apply(options, &name, (word.policy, word.set), value)? {
-        Some(refusal) => Err(refusal),
-        None => Ok(()),
+    match apply(options, &name, word.policy, word.set, value)? {
+        Applied::Done => Ok(()),
+        Applied::Lacking(error) => Err(error),
     }
+}
+
+/// The error for a word that does not exist, with the nearest one that does.
+fn unknown(name: &str) -> StartupError {
+    let hint = match suggest::nearest(name, WORDS.iter().map(|word| word.name)) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "-h lists all of them".to_owned(),
+    };
+    StartupError::illegal(format!("Illegal suboption {name:?}; {hint}"))
 }
 
 const fn word(
@@ -70,11 +86,11 @@ const fn word(
 
 const FLOWS: Policy = Ignore("memory always flows between the size classes");
 const CLASSES: Policy = Ignore("the size classes are fixed");
-const INDEX: Policy = Ignore("the index follows the memory limit by itself");
-const SWEEP: Policy = Ignore("expired items are always swept, within a fixed budget");
+const INDEX: Policy = Ignore("the size of the index follows the memory limit");
+const SWEEP: Policy = Ignore("expired items are always removed, within a fixed budget");
 const QUEUES: Policy = Ignore("the eviction queues balance themselves");
-const DEAD: Policy = Ignore("it means nothing in this version of memcached either");
-const SANDBOX: Policy = Ignore("system calls are not filtered");
+const DEAD: Policy = Ignore("it has no meaning in current versions of memcached either");
+const SANDBOX: Policy = Refuse("this build does not filter system calls");
 const NO_TLS: Policy = Refuse("this build has no TLS");
 const NO_FLASH: Policy = Refuse("this build has no extstore");
 const NO_PROXY: Policy = Refuse("this build has no proxy");
@@ -82,19 +98,19 @@ const NO_PROXY: Policy = Refuse("this build has no proxy");
 /// Every word, in the order of the help.
 #[rustfmt::skip]
 pub(super) static WORDS: &[Word] = &[
-    word("maxconns_fast", Nothing, "on", "clients over the limit get an error line", Act,
+    word("maxconns_fast", Nothing, "on", "clients over the limit are refused with an error line", Act,
         |o, _| put(&mut o.config.maxconns_fast, Ok(true))),
     word("no_maxconns_fast", Nothing, "", "clients over the limit wait", Act,
         |o, _| put(&mut o.config.maxconns_fast, Ok(false))),
     word("hashpower", Takes1("N"), "", "initial index size as a power of two, 12 to 32", INDEX,
         |o, v| put(&mut o.config.hashpower_init, v.number(12..=32))),
-    word("no_hashexpand", Nothing, "", "keep the index at its size", INDEX, nothing),
-    word("slab_reassign", Nothing, "on", "memory may move between size classes", Act,
+    word("no_hashexpand", Nothing, "", "do not let the index grow", INDEX, nothing),
+    word("slab_reassign", Nothing, "on", "let memory move between size classes", Act,
         |o, _| put(&mut o.config.slab_reassign, Ok(true))),
-    word("no_slab_reassign", Nothing, "", "memory stays in its size class", FLOWS,
+    word("no_slab_reassign", Nothing, "", "keep memory in its size class", FLOWS,
         |o, _| put(&mut o.config.slab_reassign, Ok(false))),
-    word("slab_automove", Maybe("0..2"), "1", "move memory by itself", Act, automove),
-    word("no_slab_automove", Nothing, "", "don't move memory by itself", FLOWS,
+    word("slab_automove", Maybe("0..2"), "1", "move memory automatically", Act, automove),
+    word("no_slab_automove", Nothing, "", "do not move memory automatically", FLOWS,
         |o, _| put(&mut o.config.runtime.slab_automove, Ok(0))),
     word("slab_automove_ratio", Takes1("X"), "0.8", "age ratio that triggers a move", FLOWS,
         |o, v| put(&mut o.config.runtime.slab_automove_ratio, v.factor(0.0, 1.0))),
@@ -104,62 +120,64 @@ pub(super) static WORDS: &[Word] = &[
         |_, v| v.factor(0.0, 1.0).map(drop)),
     word("slab_chunk_max", Takes1("KB"), "512", "larger items are stored in pieces", CLASSES,
         chunk_max),
-    word("slab_sizes", Takes1("A-B-C"), "", "sizes of the classes", CLASSES, sizes),
+    word("slab_sizes", Takes1("A-B-C"), "", "sizes of the classes", CLASSES, nothing),
     word("no_chunked_items", Nothing, "", "store every item in one piece", CLASSES, nothing),
-    word("tail_repair_time", Takes1("SEC"), "off", "free items that leaked, at least 10",
+    word("tail_repair_time", Takes1("SEC"), "off", "seconds after which leaked items are freed, at least 10",
         Ignore("items can't leak"),
         |o, v| put(&mut o.config.tail_repair_time, v.number(10..=i32::MAX as u32))),
     word("hash_algorithm", Takes1("NAME"), "murmur3", "jenkins, murmur3 or xxh3",
-        Ignore("keys are hashed with a secret of each start"), hash_algorithm),
-    word("lru_crawler", Nothing, "on", "sweep expired items", Act,
+        Ignore("keys are hashed with a secret that changes at each start"), hash_algorithm),
+    word("lru_crawler", Nothing, "on", "remove expired items in the background", Act,
         |o, _| put(&mut o.config.runtime.lru_crawler, Ok(true))),
-    word("no_lru_crawler", Nothing, "", "don't sweep expired items", SWEEP,
+    word("no_lru_crawler", Nothing, "", "do not remove expired items in the background", SWEEP,
         |o, _| put(&mut o.config.runtime.lru_crawler, Ok(false))),
-    word("lru_crawler_sleep", Takes1("USEC"), "100", "pause of the sweep, at most 1000000", SWEEP,
+    word("lru_crawler_sleep", Takes1("USEC"), "100", "pause between removals, at most 1000000", SWEEP,
         |o, v| put(&mut o.config.runtime.lru_crawler_sleep, v.number(0..=1_000_000))),
-    word("lru_crawler_tocrawl", Takes1("N"), "0", "items of one sweep", SWEEP,
+    word("lru_crawler_tocrawl", Takes1("N"), "0", "items examined per run", SWEEP,
         |o, v| put(&mut o.config.runtime.lru_crawler_tocrawl, v.number(0..=u32::MAX))),
-    word("lru_maintainer", Nothing, "on", "keep the queues in order in the background", Act,
+    word("lru_maintainer", Nothing, "on", "maintain the eviction queues in the background", Act,
         |o, _| put(&mut o.config.lru_maintainer, Ok(true))),
     word("no_lru_maintainer", Nothing, "", "one plain queue", QUEUES,
         one_queue),
-    word("hot_lru_pct", Takes1("N"), "20", "share of new items, 1 to 79", QUEUES,
+    word("hot_lru_pct", Takes1("N"), "20", "percentage of memory for new items, 1 to 79", QUEUES,
         |o, v| put(&mut o.config.runtime.hot_lru_pct, v.number(1..=79))),
-    word("warm_lru_pct", Takes1("N"), "40", "share of items in use, 1 to 79", QUEUES,
+    word("warm_lru_pct", Takes1("N"), "40", "percentage of memory for items in use, 1 to 79", QUEUES,
         |o, v| put(&mut o.config.runtime.warm_lru_pct, v.number(1..=79))),
-    word("hot_max_factor", Takes1("X"), "0.2", "age of new items", QUEUES,
+    word("hot_max_factor", Takes1("X"), "0.2", "age limit of new items, relative", QUEUES,
         |o, v| put(&mut o.config.runtime.hot_max_factor, v.factor(0.0, f64::INFINITY))),
-    word("warm_max_factor", Takes1("X"), "2.0", "age of items in use", QUEUES,
+    word("warm_max_factor", Takes1("X"), "2.0", "age limit of items in use, relative", QUEUES,
         |o, v| put(&mut o.config.runtime.warm_max_factor, v.factor(0.0, f64::INFINITY))),
-    word("temporary_ttl", Takes1("SEC"), "61", "never evict items that live shorter", QUEUES,
+    word("temporary_ttl", Takes1("SEC"), "61", "do not evict items with a shorter lifetime", QUEUES,
         |o, v| {
             o.config.runtime.temporary_ttl = v.number(0..=u32::MAX)?;
             o.config.runtime.temp_lru = true;
             Ok(())
         }),
-    word("idle_timeout", Takes1("SEC"), "0", "close connections that say nothing for so long", Act,
+    word("idle_timeout", Takes1("SEC"), "0", "close connections that are idle for longer, 0 for never", Act,
         |o, v| put(&mut o.config.idle_timeout, v.number(0..=i32::MAX as u32))),
     word("watcher_logbuf_size", Takes1("KB"), "256", "buffer of one watcher", Act,
         |o, v| put(&mut o.config.watcher_logbuf_size, kilobytes(v))),
     word("worker_logbuf_size", Takes1("KB"), "64", "buffer of one worker for watchers", Act,
         |o, v| put(&mut o.config.worker_logbuf_size, kilobytes(v))),
     word("read_buf_mem_limit", Takes1("MB"), "0",
-        "bound of the long request lines of all clients together, 0 for 16", Act,
+        "limit for long request lines of all clients together, 0 for 16", Act,
         |o, v| put(&mut o.config.read_buf_mem_limit, Ok(v.number(0..=1usize << 20)? << 20))),
     word("resp_obj_mem_limit", Maybe("MB"), "", "obsolete", DEAD, nothing),
-    word("udp_public", Nothing, "off", "with -U: serve other machines too, in single datagrams",
+    word("memlimit_max", Takes1("MB"), "-m", "limit to which clients may raise -m (cache_memlimit)",
+        Act, |o, v| put(&mut o.config.memlimit_max, v.bytes(1 << 20, &SIZES[1..]))),
+    word("udp_public", Nothing, "off", "with -U: also serve other machines, in single datagrams",
         Act, |o, _| { o.config.udp_public = true; Ok(()) }),
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",
         Act, |o, _| { o.config.udp_writes = true; Ok(()) }),
-    word("track_sizes", Nothing, "off", "count sizes for stats sizes", Act,
+    word("track_sizes", Nothing, "off", "enable stats sizes", Act,
         |o, _| put(&mut o.config.runtime.track_sizes, Ok(true))),
     word("inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
     word("no_inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),
-    word("modern", Nothing, "", "today's defaults", DEAD, nothing),
+    word("modern", Nothing, "", "the current defaults", DEAD, nothing),
     word("no_modern", Nothing, "", "the defaults of old versions",
-        Ignore("the defaults are today's"), nothing),
+        Ignore("the current defaults always apply"), nothing),
     word("drop_privileges", Nothing, "off", "filter system calls", SANDBOX, nothing),
-    word("no_drop_privileges", Nothing, "", "don't filter system calls", Act, nothing),
+    word("no_drop_privileges", Nothing, "", "do not filter system calls", Act, nothing),
     word("relaxed_privileges", Nothing, "", "filter fewer system calls", SANDBOX, nothing),
     word("sock_cookie_id", Takes1("N"), "0", "mark of the sockets",
         Ignore("sockets are not marked"), |_, v| v.number(0..=u32::MAX).map(drop)),
@@ -193,16 +211,16 @@ pub(super) static WORDS: &[Word] = &[
     word("proxy_memprofile", Nothing, "", "proxy", NO_PROXY, nothing),
 ];
 
-fn nothing(_: &mut Options, _: Value<'_>) -> Result<(), Refusal> {
+fn nothing(_: &mut Options, _: Value<'_>) -> Result<(), StartupError> {
     Ok(())
 }
 
-fn one_queue(options: &mut Options, _: Value<'_>) -> Result<(), Refusal> {
+fn one_queue(options: &mut Options, _: Value<'_>) -> Result<(), StartupError> {
     options.config.runtime.lru_segmented = false;
     put(&mut options.config.lru_maintainer, Ok(false))
 }
 
-fn automove(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn automove(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let mode = if value.text.is_empty() { 1 } else { value.number(0..=2)? };
     if mode != 1 {
         let name = value.name;
@@ -212,36 +230,23 @@ fn automove(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
 }
 
 /// It must divide a page, which is 1 MiB.
-fn chunk_max(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn chunk_max(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let kilobytes = value.number(1..=1024usize)?;
     if 1024 % kilobytes != 0 {
-        return Err(Refusal::usage(format!("{} must divide 1024", value.name)));
+        return Err(StartupError::usage(format!("{} must divide 1024", value.name)));
     }
     put(&mut options.config.slab_chunk_max, Ok(kilobytes << 10))
 }
 
-fn sizes(_: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
-    let mut last = 0;
-    for text in value.text.split('-') {
-        let size = Value { text, ..value }.number(1..=1usize << 30)?;
-        if size <= last || size % 8 != 0 {
-            let message = format!("{} must be multiples of 8 in ascending order", value.name);
-            return Err(Refusal::illegal(message));
-        }
-        last = size;
-    }
-    Ok(())
-}
-
-fn hash_algorithm(options: &mut Options, value: Value<'_>) -> Result<(), Refusal> {
+fn hash_algorithm(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let known = ["jenkins", "murmur3", "xxh3"].into_iter().find(|name| *name == value.text);
     let unknown = || {
         let Value { name, text } = value;
-        Refusal::illegal(format!("{name} must be jenkins, murmur3 or xxh3, not {text:?}"))
+        StartupError::illegal(format!("{name} must be jenkins, murmur3 or xxh3, not {text:?}"))
     };
     put(&mut options.config.hash_algorithm, known.ok_or_else(unknown))
 }
 
-fn kilobytes(value: Value<'_>) -> Result<usize, Refusal> {
+fn kilobytes(value: Value<'_>) -> Result<usize, StartupError> {
     Ok(value.number(1..=1usize << 20)? << 10)
 }

@@ -1,5 +1,5 @@
-//! The settings of one server: plain values, complete and valid, unchanged while it runs. It must
-//! never know how they are spelled on a command line, and holds nothing that changes at run time.
+//! The settings of one server: plain values, complete and valid, unchanged while it runs. How they
+//! are spelled on a command line is not known here.
 
 pub(crate) mod runtime;
 
@@ -31,36 +31,38 @@ impl Binding {
     }
 }
 
-/// Which port listeners use that name none.
+/// The port of listeners that name none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
     /// There are no such listeners.
     Off,
-    /// Whichever is free.
+    /// Any free one.
     Ephemeral,
     /// This one.
     Fixed(u16),
 }
 
-/// One place to listen at.
+/// One address to listen on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listen {
     /// A name or an address; none stands for all of them.
     pub(crate) host: Option<String>,
-    /// Its own port; 0 for whichever is free.
+    /// Its own port; 0 for any free one.
     pub(crate) port: Option<u16>,
-    /// What its clients speak, if that is decided here.
+    /// The protocol of its clients, if it is fixed.
     pub(crate) binding: Option<Binding>,
     /// A name for log lines.
     pub(crate) tag: Option<String>,
 }
 
 /// The settings of a server. [`Default`] is memcached's, and the names are those that `stats
-/// settings` prints. What the engine decides by itself is kept as it was told, to be reported.
+/// settings` prints. Settings that the engine ignores are kept as given, to be reported.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     /// Bytes for items and all that belongs to them.
     pub(crate) memory_limit: usize,
+    /// The most that clients may raise the limit to; at least `memory_limit` counts.
+    pub(crate) memlimit_max: usize,
     /// Clients at once.
     pub(crate) max_connections: usize,
     /// Event loops.
@@ -71,14 +73,16 @@ pub(crate) struct Config {
     pub(crate) udp: Port,
     /// Datagrams are taken from other machines as well.
     pub(crate) udp_public: bool,
-    /// They may change items.
+    /// Datagrams may change items.
     pub(crate) udp_writes: bool,
-    /// Where to listen over TCP; empty stands for everywhere.
+    /// Where to listen over TCP; empty for all addresses.
     pub(crate) listen: Vec<Listen>,
     /// The same, as it was spelled.
     pub(crate) inter: Option<String>,
-    /// Where to listen instead of TCP.
+    /// Where to listen for clients of this machine.
     pub(crate) unix_socket: Option<PathBuf>,
+    /// Whether to listen on network ports, as well as on the Unix socket if there is one.
+    pub(crate) network: bool,
     pub(crate) unix_mask: u32,
     pub(crate) verbosity: u8,
     pub(crate) evictions: bool,
@@ -104,12 +108,12 @@ pub(crate) struct Config {
     pub(crate) watch_enabled: bool,
     pub(crate) hash_algorithm: &'static str,
     pub(crate) lru_maintainer: bool,
-    /// Seconds; 0 lets silent connections live.
+    /// Seconds; 0 keeps idle connections.
     pub(crate) idle_timeout: u32,
     pub(crate) watcher_logbuf_size: usize,
     pub(crate) worker_logbuf_size: usize,
     pub(crate) read_buf_mem_limit: usize,
-    /// What clients can change, as it is in the beginning.
+    /// The initial values of what clients can change.
     pub(crate) runtime: RuntimeSettings,
 }
 
@@ -117,6 +121,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             memory_limit: 64 << 20,
+            memlimit_max: 0,
             max_connections: 1024,
             threads: 4,
             port: Port::Fixed(11211),
@@ -125,6 +130,7 @@ impl Default for Config {
             udp_writes: false,
             listen: Vec::new(),
             unix_socket: None,
+            network: true,
             unix_mask: 0o700,
             inter: None,
             verbosity: 0,

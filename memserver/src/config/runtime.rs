@@ -1,5 +1,5 @@
-//! The settings that clients can change while the server runs: what it starts with stands in the
-//! configuration, what holds now is shared by the workers. It must never know how they are spelled.
+//! The settings that clients can change while the server runs. The configuration holds their
+//! initial values, the workers share the present ones.
 
 /// Settings under memcached's names. [`Default`] is memcached's.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use crate::config::Binding;
 use crate::event_loop::worker::WorkerHandle;
 use crate::net::listener::{Arrival, Listener};
-use crate::os::log;
 use crate::os::signals::{Signal, Signals};
+use crate::os::{log, reason};
 use crate::state::gauges::Connections;
 use crate::state::shared::Shared;
 
@@ -39,6 +39,8 @@ pub(crate) struct Acceptor {
     handle: AcceptorHandle,
     signals: Option<Signals>,
     pause: Option<Pause>,
+    /// Whether the system has been short of descriptors or memory since the last connection.
+    is_short: bool,
     /// Sockets where more connections may wait.
     ready: Vec<usize>,
 }
@@ -116,6 +118,7 @@ impl Acceptor {
             handle,
             signals,
             pause: None,
+            is_short: false,
             ready: Vec::new(),
         })
     }
@@ -162,17 +165,23 @@ impl Acceptor {
     fn accept_some(&mut self, index: usize) -> bool {
         for _ in 0..BURST {
             if self.is_full() && !self.shared.core.config.maxconns_fast {
+                self.count_pause();
                 self.pause(false);
                 return false;
             }
             let Some(listener) = self.listeners.get(index) else { return false };
             match listener.accept() {
-                Ok(arrival) => self.admit(arrival),
+                Ok(arrival) => {
+                    self.is_short = false;
+                    self.admit(arrival);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    if self.verbosity() > 0 {
-                        log::line(format_args!("can't accept a connection: {error}"));
+                    if !std::mem::replace(&mut self.is_short, true) {
+                        let reason = reason(&error);
+                        log::warning(&format!("can't accept connections for now: {reason}"));
+                        self.count_pause();
                     }
                     self.pause(true);
                     return false;
@@ -216,6 +225,10 @@ impl Acceptor {
         self.shared.core.verbosity.load(Ordering::Relaxed)
     }
 
+    fn count_pause(&self) {
+        self.shared.gauges.connections.listen_disabled.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Leaves connections in the backlog for a while.
     fn pause(&mut self, shortage: bool) {
         for listener in &mut self.listeners {
@@ -227,7 +240,6 @@ impl Acceptor {
         self.pause = Some(Pause { since: Instant::now(), shortage });
         let connections = &self.shared.gauges.connections;
         connections.accepting.store(false, Ordering::Relaxed);
-        connections.listen_disabled.fetch_add(1, Ordering::Relaxed);
         self.handle.0.paused.store(true, Ordering::Relaxed);
         // Pairs with the fence of `connection_closed`: either it sees the pause, or `resume` sees
         // the connection gone.
@@ -321,7 +333,7 @@ mod tests {
     fn a_crowd_at_one_socket_lets_others_go_first() {
         let listen = vec![Listen { host: Some("127.0.0.1".into()), ..Listen::default() }];
         let config = Config { port: Port::Ephemeral, listen, ..Config::default() };
-        let listeners = listener::open(&config).unwrap();
+        let listeners = listener::open(&config).unwrap().listeners;
         let address = listeners[0].local_addr().unwrap();
         let cache = memcore::Cache::new(64 << 20).unwrap();
         let shared = Shared::without_threads(cache, config);

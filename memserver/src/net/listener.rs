@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
@@ -79,19 +78,37 @@ enum Kind {
     Unix(UnixListener),
 }
 
-/// Opens everything that `config` names.
+/// Sockets that were opened.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// They listen.
+    pub(crate) listeners: Vec<Listener>,
+    /// What the user has to know about them, a line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Opens everything that `config` names, the Unix socket last: its file is then removed by the
+/// server that owns it, and none is left behind if something else fails.
 ///
 /// # Errors
 /// The first place that can't be had.
-pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
+pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
+    let mut opened = Opened::default();
+    if config.network {
+        open_tcp(config, &mut opened)?;
+    }
     if let Some(path) = &config.unix_socket {
         let fail = |source| ListenError::Unix { path: path.clone(), source };
         let kind = Kind::Unix(unix(path, config).map_err(fail)?);
-        return Ok(vec![Listener { kind, binding: config.protocol }]);
+        opened.listeners.push(Listener { kind, binding: config.protocol });
     }
+    Ok(opened)
+}
+
+fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
     let everywhere = [Listen::default()];
     let places = if config.listen.is_empty() { &everywhere[..] } else { &config.listen };
-    let mut all: Vec<Listener> = Vec::new();
+    let all = &mut opened.listeners;
     for place in places {
         let port = match (place.port, config.port) {
             (Some(port), _) | (None, Port::Fixed(port)) => port,
@@ -100,7 +117,7 @@ pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
         };
         let taken: Vec<_> = all.iter().filter_map(Listener::local_addr).collect();
         let found = match &place.host {
-            None => any_address(port, config.tcp_backlog),
+            None => any_address(port, config.tcp_backlog, &mut opened.warnings),
             Some(host) => named(host, port, config.tcp_backlog, &taken),
         };
         let fail = |source| ListenError::Tcp { place: describe(place, port), port, source };
@@ -108,7 +125,7 @@ pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
         let listeners = found.map_err(fail)?.into_iter();
         all.extend(listeners.map(|tcp| Listener { kind: Kind::Tcp(tcp), binding }));
     }
-    Ok(all)
+    Ok(())
 }
 
 impl Listener {
@@ -170,8 +187,8 @@ impl Listener {
 /// No place can be had.
 pub(crate) fn open_udp(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
     let port = match config.udp {
-        Port::Fixed(port) if config.unix_socket.is_none() => port,
-        Port::Ephemeral if config.unix_socket.is_none() => 0,
+        Port::Fixed(port) if config.network => port,
+        Port::Ephemeral if config.network => 0,
         _ => return Ok(Vec::new()),
     };
     let fail = |source| ListenError::Udp { port, source };
@@ -187,7 +204,8 @@ pub(crate) fn open_udp(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
         }
     }
     let outside = || {
-        let why = "datagrams are taken from this machine only, unless -o udp_public is given";
+        let why =
+            "UDP is served on this machine's own addresses only, unless -o udp_public is given";
         io::Error::new(ErrorKind::AddrNotAvailable, why)
     };
     if sockets.is_empty() { Err(fail(first.unwrap_or_else(outside))) } else { Ok(sockets) }
@@ -221,23 +239,45 @@ fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Listens at all addresses of both families; a family that the machine lacks is left out.
-fn any_address(port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+/// Listens at all addresses of both families. A family that the machine lacks is left out; one in
+/// which the port is taken is left out with a warning, if the other can be had.
+fn any_address(
+    port: u16,
+    backlog: u32,
+    warnings: &mut Vec<String>,
+) -> io::Result<Vec<TcpListener>> {
     for _ in 1..EPHEMERAL_TRIES {
-        match both_families(port, backlog) {
+        let [v4, v6] = both_families(port, backlog);
+        match some_of([v4, v6]) {
             Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse => {}
+            Err(error) if error.kind() == ErrorKind::AddrInUse => break,
             result => return result,
         }
     }
-    both_families(port, backlog)
+    let mut open = Vec::new();
+    let mut first = None;
+    for (family, result) in ["IPv4", "IPv6"].into_iter().zip(both_families(port, backlog)) {
+        match result {
+            Ok(listener) => open.push(listener),
+            Err(error) => {
+                let reason = reason(&error);
+                warnings.push(format!("port {port} is not served over {family}: {reason}"));
+                first = first.or(Some(error));
+            }
+        }
+    }
+    match first {
+        Some(error) if open.is_empty() => Err(error),
+        _ => Ok(open),
+    }
 }
 
-fn both_families(port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+fn both_families(port: u16, backlog: u32) -> [io::Result<TcpListener>; 2] {
     let v4 = tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
     // The second family takes the port that the first was given.
     let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |at| at.port());
     let v6 = tcp((Ipv6Addr::UNSPECIFIED, port).into(), backlog);
-    some_of([v4, v6])
+    [v4, v6]
 }
 
 /// Listens at every address of `host`, but those that are `taken` by us already.
@@ -272,8 +312,8 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// What could be opened. A taken port is an error even if another address is free, as clients
-/// would then reach two servers by turns; else the first error counts only if nothing is open.
+/// What could be opened. A taken port is an error even if another address of the name is free, as
+/// clients would then reach two servers by turns; else the first error counts only if nothing is open.
 fn some_of(
     results: impl IntoIterator<Item = io::Result<TcpListener>>,
 ) -> io::Result<Vec<TcpListener>> {
@@ -323,16 +363,24 @@ fn unix(path: &Path, config: &Config) -> io::Result<UnixListener> {
     Ok(UnixListener::from_std(OwnedFd::from(socket).into()))
 }
 
-/// Removes a socket that an ended server left behind; one that answers stays.
+/// Removes a socket that an ended server left behind; one that answers stays. The probe does not
+/// wait: a server whose backlog is full is there.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     if !is_socket {
         return Ok(());
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
+    let probe = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => Err(ErrorKind::AddrInUse.into()),
+            // Another user's, whose permissions keep us from asking. Who may remove it may replace
+            // it, as in memcached.
+            ErrorKind::ConnectionRefused | ErrorKind::PermissionDenied => fs::remove_file(path),
+            _ => Err(error),
+        },
     }
 }
 
@@ -357,7 +405,7 @@ mod tests {
     #[test]
     fn clients_inherit_what_keeps_their_sockets_small_and_quick() {
         let at = Listen { host: Some("127.0.0.1".into()), port: Some(0), ..Listen::default() };
-        let listeners = open(&Config { listen: vec![at], ..Config::default() }).unwrap();
+        let listeners = open(&Config { listen: vec![at], ..Config::default() }).unwrap().listeners;
         let _client = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
         let accepted = loop {
             match listeners[0].accept() {

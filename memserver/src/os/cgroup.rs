@@ -1,5 +1,5 @@
 //! How much memory and how many processors this process may use, as its control groups or the
-//! machine say. It must never know what they are used for.
+//! machine say.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,6 @@ use std::path::Path;
 /// Bytes of memory; none if nothing says.
 pub(crate) fn memory() -> Option<u64> {
     memory_under(Path::new("/"))
-}
-
-/// Bytes of memory of the whole machine, whoever may use them; none if nothing says.
-pub(crate) fn machine_memory() -> Option<u64> {
-    machine_memory_under(Path::new("/"))
 }
 
 /// Whole processors, at least one.

@@ -1,7 +1,7 @@
 //! Files that announce a running server.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that exists as long as this value.
@@ -9,18 +9,19 @@ use std::path::{Path, PathBuf};
 pub(crate) struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
-    /// Writes the process number to `path`.
+    /// Writes the process ID to `path`.
     ///
     /// # Errors
     /// The file can't be written.
     pub(crate) fn with_pid(path: &Path) -> io::Result<Self> {
         replace(path, &format!("{}\n", std::process::id()))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self::adopt(path))
     }
 
     /// Takes over a file that something else has made.
     pub(crate) fn adopt(path: &Path) -> Self {
-        Self(path.to_owned())
+        // The folder may be another one when the file is removed.
+        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 }
 
@@ -31,16 +32,42 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Writes a file in one step: whoever looks sees the old content or the new one.
+/// Writes a file in one step: a reader sees the old content or the new one.
+///
+/// The new content is written to a file beside it, which is created anew: where others may write to
+/// the folder, a link that one of them put there under that name is removed, not followed.
 ///
 /// # Errors
 /// The file or the one beside it can't be written.
 pub(crate) fn replace(path: &Path, content: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
-    fs::write(&beside, content)?;
+    // A run that was killed may have left one.
+    let _ = fs::remove_file(&beside);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    file.write_all(content.as_bytes())?;
+    drop(file);
     fs::rename(&beside, path).inspect_err(|_| {
         // The first error is the one to report.
         let _ = fs::remove_file(&beside);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let folder = std::env::temp_dir().join(format!("memserver-files-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let victim = folder.join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.join("pid.tmp")).unwrap();
+        replace(&folder.join("pid"), "17\n").unwrap();
+        assert_eq!(fs::read_to_string(folder.join("pid")).unwrap(), "17\n");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert!(!folder.join("pid.tmp").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -50,14 +50,6 @@ pub(crate) fn lock_memory() -> io::Result<()> {
     Ok(rustix::mm::mlockall(flags)?)
 }
 
-/// Whether memory that is reserved costs nothing before it is used: neither a bound of the process
-/// (`ulimit -v`) nor the system's own count of promises (`vm.overcommit_memory=2`) includes it.
-pub(crate) fn address_space_is_free() -> bool {
-    let counted = fs::read_to_string("/proc/sys/vm/overcommit_memory");
-    let counted = counted.is_ok_and(|mode| mode.trim() == "2");
-    !counted && rustix::process::getrlimit(Resource::As).current.is_none()
-}
-
 /// Whether the system gives large pages to whoever asks for them.
 pub(crate) fn grants_large_pages() -> bool {
     let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");

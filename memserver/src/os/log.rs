@@ -1,20 +1,186 @@
-//! Lines on standard error. It must never know when they are worth it, but for the last one:
-//! callers look at the verbosity.
+//! Lines on standard error. No thread that serves ever waits for it: a thread of its own writes
+//! what others have queued. What finds no room, because nobody reads, or comes too fast is dropped
+//! and counted. Callers decide by the verbosity whether a line is worth logging.
 
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Write as _};
 use std::io::{self, Write};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Writes one line with one system call, so that lines of several threads stay whole. A closed
-/// standard error is nothing to stop for.
-pub(crate) fn line(text: Arguments<'_>) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+use parking_lot::{Condvar, Mutex};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Bytes of lines that may wait to be written.
+const QUEUE_MAX: usize = 1 << 20;
+/// Lines per second, and at once after a pause.
+const RATE: u32 = 20_000;
+/// How long a line waits for a full standard error before there is a thread that does.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+static LOG: Log =
+    Log { queue: Mutex::new(Queue::new()), filled: Condvar::new(), emptied: Condvar::new() };
+
+struct Log {
+    queue: Mutex<Queue>,
+    /// There is something to write.
+    filled: Condvar,
+    /// Everything is written.
+    emptied: Condvar,
 }
 
-/// Says how the server ends, whoever has asked for it.
+struct Queue {
+    /// Whole lines.
+    text: String,
+    /// Whether the thread runs.
+    is_started: bool,
+    /// Whether the thread has lines that are not written yet.
+    is_writing: bool,
+    /// Lines that were dropped since the last one that was not.
+    dropped: u64,
+    /// Lines that may still be queued.
+    allowance: u32,
+    /// When the allowance was last raised.
+    refilled: Option<Instant>,
+}
+
+/// Logs one line.
+pub(crate) fn line(text: Arguments<'_>) {
+    let mut queue = LOG.queue.lock();
+    if queue.is_started {
+        queue.add(text, Instant::now());
+        LOG.filled.notify_one();
+    } else {
+        write_directly(&format!("{text}\n"));
+    }
+}
+
+/// Logs a warning.
+pub(crate) fn warning(text: &str) {
+    line(format_args!("WARNING: {text}"));
+}
+
+/// Logs how the server ends, whoever asked for it.
 pub(crate) fn log_shutdown(graceful: bool, verbosity: u8) {
     if graceful {
         line(format_args!("Gracefully stopping"));
     } else if verbosity > 0 {
         line(format_args!("Exiting normally"));
+    }
+}
+
+/// Has a thread write from now on. Before, lines are written by whoever logs them, because a
+/// process that switches users must not have threads yet.
+pub(crate) fn start() {
+    let mut queue = LOG.queue.lock();
+    if !queue.is_started {
+        // Without the thread lines are written as before.
+        queue.is_started = thread::Builder::new().name("log".into()).spawn(write_queued).is_ok();
+    }
+}
+
+/// Waits until all lines are written, but no longer than `timeout`.
+pub(crate) fn flush(timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    let mut queue = LOG.queue.lock();
+    while queue.is_started && (queue.is_writing || !queue.text.is_empty()) {
+        if LOG.emptied.wait_until(&mut queue, deadline).timed_out() {
+            return;
+        }
+    }
+}
+
+/// Writes queued lines, for ever.
+fn write_queued() {
+    let mut lines = String::new();
+    loop {
+        let mut queue = LOG.queue.lock();
+        queue.is_writing = false;
+        while queue.text.is_empty() {
+            LOG.emptied.notify_all();
+            LOG.filled.wait(&mut queue);
+        }
+        queue.is_writing = true;
+        lines.clear();
+        std::mem::swap(&mut lines, &mut queue.text);
+        drop(queue);
+        // A closed standard error is no reason to stop serving.
+        let _ = io::stderr().write_all(lines.as_bytes());
+    }
+}
+
+/// Writes a line with one system call, unless standard error stays full.
+fn write_directly(line: &str) {
+    let stderr = io::stderr();
+    let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+    let mut waiting = [PollFd::new(&stderr, PollFlags::OUT)];
+    if poll(&mut waiting, Some(&patience)).is_ok_and(|ready| ready > 0) {
+        let _ = stderr.lock().write_all(line.as_bytes());
+    }
+}
+
+impl Queue {
+    const fn new() -> Self {
+        Self {
+            text: String::new(),
+            is_started: false,
+            is_writing: false,
+            dropped: 0,
+            allowance: RATE,
+            refilled: None,
+        }
+    }
+
+    fn add(&mut self, text: Arguments<'_>, now: Instant) {
+        self.refill(now);
+        if self.allowance == 0 || self.text.len() >= QUEUE_MAX {
+            self.dropped += 1;
+            return;
+        }
+        self.allowance -= 1;
+        if self.dropped > 0 {
+            // Writing to a string can't fail.
+            let _ = writeln!(self.text, "WARNING: {} log lines were dropped", self.dropped);
+            self.dropped = 0;
+        }
+        let _ = writeln!(self.text, "{text}");
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let since = self.refilled.map_or(Duration::MAX, |then| now.saturating_duration_since(then));
+        let earned = since.as_micros().saturating_mul(RATE.into()) / 1_000_000;
+        if earned > 0 {
+            let sum = u128::from(self.allowance).saturating_add(earned).min(RATE.into());
+            self.allowance = u32::try_from(sum).unwrap_or(RATE);
+            self.refilled = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_come_too_fast_are_dropped_and_counted() {
+        let mut queue = Queue::new();
+        let now = Instant::now();
+        for _ in 0..RATE + 7 {
+            queue.add(format_args!("x"), now);
+        }
+        assert_eq!((queue.text.lines().count(), queue.dropped), (RATE as usize, 7));
+        queue.text.clear();
+        queue.add(format_args!("y"), now + Duration::from_millis(1));
+        assert_eq!(queue.text, "WARNING: 7 log lines were dropped\ny\n");
+    }
+
+    #[test]
+    fn a_full_queue_drops_lines() {
+        let mut queue = Queue::new();
+        let long = "x".repeat(QUEUE_MAX / 2);
+        let now = Instant::now();
+        for _ in 0..5 {
+            queue.add(format_args!("{long}"), now);
+        }
+        assert_eq!((queue.text.lines().count(), queue.dropped), (2, 3));
     }
 }

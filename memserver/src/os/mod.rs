@@ -4,6 +4,7 @@ use std::io;
 
 pub(crate) mod cgroup;
 pub(crate) mod cpu;
+pub(crate) mod daemon;
 pub(crate) mod files;
 pub(crate) mod limits;
 pub(crate) mod log;

@@ -22,6 +22,7 @@ use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::{self, Datagrams, ListenError, Listener};
 use crate::os::files::TemporaryFile;
+use crate::os::log;
 use crate::os::signals::Signals;
 use crate::report::metrics::{self, Metric, Section};
 use crate::state::clock::DrivenClock;
@@ -85,7 +86,8 @@ impl Builder {
         self
     }
 
-    /// Listens at a Unix socket and nowhere else; only the own user may connect.
+    /// Listens on a Unix socket, to which only the server's own user may connect. The server then
+    /// listens on the network only if [`Builder::listen`] is called, too.
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.unix_socket = Some(path.into());
         self
@@ -135,7 +137,9 @@ impl Builder {
         }
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
-        let listeners = listener::open(&self.config)?;
+        let has_address = !self.addresses.is_empty();
+        self.config.network = self.config.unix_socket.is_none() || has_address;
+        let listeners = listener::open(&self.config)?.listeners;
         let sockets = Sockets { listeners, datagrams: Vec::new() };
         let hooks = ProcessHooks { evictions: self.evictions, clock: self.clock, signals: None };
         Server::start(self.cache, self.config, sockets, hooks)
@@ -256,6 +260,7 @@ impl Server {
             _socket_file: socket_file,
         };
         shared.watch.hear();
+        log::start();
         server.run(acceptor, workers, threads.workers)?;
         if !sockets.datagrams.is_empty() {
             let udp = Udp::start(sockets.datagrams, Arc::clone(&shared));
@@ -413,7 +418,7 @@ impl Sockets {
             tcp_port: match (tcp, config.port) {
                 (Some(address), _) => address.port(),
                 // As in memcached, a Unix socket does not change what was asked for.
-                (None, Port::Fixed(port)) if config.unix_socket.is_some() => port,
+                (None, Port::Fixed(port)) if !config.network => port,
                 (None, _) => 0,
             },
             udp_port: udp.map_or(0, |address| address.port()),

@@ -42,19 +42,30 @@ impl Drop for Folder {
     }
 }
 
-/// A command that would run the program with `args`. Whoever runs the tests stays who they are.
+/// A command that would run the program with `args`. Whoever runs the tests stays who they are, and
+/// no more clients are allowed than any machine has descriptors for, unless `args` say otherwise.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memserver"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let named = args.first().is_some_and(|arg| *arg == "memcached");
+    command.args(if named { &args[..1] } else { &[] }).args(["-c", "700"]);
+    command
+        .args(&args[usize::from(named)..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.env_remove("MEMCACHED_PORT_FILENAME");
     command
 }
+
+/// What tests that run as the superuser are warned of.
+const AS_ROOT: &str = "WARNING: serving as root (-u root) is not recommended";
 
 /// Runs the program to its end: exit status, standard output, standard error.
 pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     let output = command(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    let err = text(output.stderr).replace(&format!("{AS_ROOT}\n"), "");
+    (output.status.code().unwrap_or(-1), text(output.stdout), err)
 }
 
 /// The reference server that MEMCACHED_REFERENCE names, a path or an address. If there is none, it
@@ -108,7 +119,7 @@ impl Program {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
+            for line in stderr.lines().map_while(Result::ok).filter(|line| line != AS_ROOT) {
                 if sender.send(line).is_err() {
                     return;
                 }

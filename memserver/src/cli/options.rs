@@ -1,0 +1,43 @@
+//! What the arguments say about serving.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+
+/// Everything the arguments say about serving.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// The server's settings.
+    pub(crate) config: Config,
+    /// The process's settings.
+    pub(crate) process: Process,
+    /// Network queues to spread over the workers.
+    pub(crate) napi_ids: usize,
+    /// Whether a port for TCP was named.
+    pub(crate) port_given: bool,
+    /// What the user has to know about the arguments, a line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What concerns the process rather than the server.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// The user to become.
+    pub(crate) user: Option<String>,
+    /// Where to write the process ID.
+    pub(crate) pid_file: Option<PathBuf>,
+    /// Keep everything out of swap.
+    pub(crate) lock_memory: bool,
+    /// Run in the background.
+    pub(crate) daemon: bool,
+}
+
+impl Options {
+    /// Keeps a line for the user, once.
+    pub(super) fn warn(&mut self, line: impl Into<String>) {
+        let line = line.into();
+        if !self.warnings.contains(&line) {
+            self.warnings.push(line);
+        }
+    }
+}
