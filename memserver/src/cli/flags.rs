@@ -92,7 +92,8 @@ pub(super) static FLAGS: &[Flag] = &[
         "memory for items and all that belongs to them, in MiB; 256m, 8g and 75% (of the memory \
          of the machine or container) also work",
         Act, memory_limit),
-    flag('M', "disable-evictions", Nothing, "", "return an error when memory is full instead of evicting items",
+    flag('M', "disable-evictions", Nothing, "",
+        "return an error when memory is full instead of evicting items",
         Act, |o, _| { o.config.evictions = false; Ok(()) }),
     flag('c', "conn-limit", Takes1("NUM"), "1024",
         "client connections at once; lowered with a warning if the file descriptors don't suffice",

@@ -98,7 +98,8 @@ const NO_PROXY: Policy = Refuse("this build has no proxy");
 /// Every word, in the order of the help.
 #[rustfmt::skip]
 pub(super) static WORDS: &[Word] = &[
-    word("maxconns_fast", Nothing, "on", "clients over the limit are refused with an error line", Act,
+    word("maxconns_fast", Nothing, "on",
+        "clients over the limit are refused with an error line", Act,
         |o, _| put(&mut o.config.maxconns_fast, Ok(true))),
     word("no_maxconns_fast", Nothing, "", "clients over the limit wait", Act,
         |o, _| put(&mut o.config.maxconns_fast, Ok(false))),

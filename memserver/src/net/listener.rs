@@ -313,7 +313,7 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// What could be opened. A taken port is an error even if another address of the name is free, as
-/// clients would then reach two servers by turns; else the first error counts only if nothing is open.
+/// clients would then reach two servers by turns; another error counts only if nothing is open.
 fn some_of(
     results: impl IntoIterator<Item = io::Result<TcpListener>>,
 ) -> io::Result<Vec<TcpListener>> {
