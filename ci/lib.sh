@@ -70,3 +70,29 @@ stop_server() {
     status=0
     wait "$pid" || status=$?
 }
+
+# debian_rust VERSION LLVM [PACKAGE]: prepares the compiler of this version from Debian's packages, unpacked
+# beside the workspace so that rustup's stays the one in use. Sets `rust_home`; false if it can't be had.
+debian_rust() {
+    local version=$1 llvm=$2 packages=() package exact
+    rust_home=$tools/rust-$version/usr
+    [ -x "$rust_home/bin/rustc" ] && return
+    have apt-get && have dpkg || return 1
+    for package in rustc-web libstd-rust-web-dev "${@:3}"; do
+        exact=$(apt-cache madison "$package" 2>/dev/null |
+            awk -v wanted="$version" '$3 ~ "^"wanted"[.]" {print $3; exit}')
+        [ -n "$exact" ] || return 1
+        packages+=("$package=$exact")
+    done
+    mkdir -p "$tools/rust-$version/debs"
+    (cd "$tools/rust-$version/debs" &&
+        apt-get download -qq "${packages[@]}" "libstd-rust-web-$version" "libllvm$llvm" &&
+        for package in *.deb; do dpkg -x "$package" ..; done) >/dev/null 2>&1 || return 1
+    rm -r "$tools/rust-$version/debs"
+    [ -x "$rust_home/bin/rustc" ]
+}
+
+# with_rust COMMAND...: runs cargo with the compiler that `debian_rust` prepared.
+with_rust() {
+    env "LD_LIBRARY_PATH=$rust_home/lib/x86_64-linux-gnu" "RUSTC=$rust_home/bin/rustc" "$@"
+}

@@ -194,13 +194,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// The coarse clock is four times cheaper than the exact one and good to a few milliseconds.
 #[cfg(all(target_os = "linux", not(miri)))]
-fn monotonic() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    let secs = u64::try_from(now.tv_sec).unwrap_or(0);
-    Duration::new(secs, u32::try_from(now.tv_nsec).unwrap_or(0))
-}
+use crate::memory::system::monotonic_coarse as monotonic;
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 fn monotonic() -> Duration {

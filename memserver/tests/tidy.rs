@@ -5,15 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 4] = [
+const UNSAFE: [&str; 5] = [
     "memcore/src/memory/bytes.rs",
     "memcore/src/memory/region.rs",
     "memcore/src/memory/row.rs",
+    "memcore/src/memory/system.rs",
     "memcore/src/ops/handle.rs",
 ];
 /// The only files of the engine and the protocols that name a part of the system, and which. Of
 /// `std::io` it is the error with which address space may be refused.
-const SYSTEM: [(&str, &str); 5] = [
+const SYSTEM: [(&str, &str); 7] = [
+    ("memcore/src/memory/system.rs", "std::io"),
+    ("memcore/src/memory/system.rs", "std::time"),
     ("memcore/src/clock.rs", "std::time"),
     ("memcore/src/index/mod.rs", "std::io"),
     ("memcore/src/memory/region.rs", "std::io"),
@@ -69,7 +72,7 @@ const WIDE: [&str; 5] = [
 
 const LINE_MAX: usize = 100;
 const FUNCTION_MAX: usize = 70;
-const FILE_MAX: usize = 700;
+const FILE_MAX: usize = 900;
 
 /// A source file.
 struct Source {
@@ -287,6 +290,17 @@ fn public_items_have_an_example() {
     let sources = sources(&WITH_EXAMPLES);
     let shown = sources.iter().filter(|source| !source.path.contains("/fuzzing/"));
     assert_none(shown.flat_map(without_example));
+}
+
+/// `ci/msrv.sh` tries the rest; chains are what one writes without thinking.
+#[test]
+fn the_libraries_build_with_an_old_compiler() {
+    let mut complaints = Vec::new();
+    for Source { path, text } in sources(&["memcore/src", "memproto/src"]) {
+        let chained = text.lines().enumerate().filter(|(_, line)| line.contains("&& let "));
+        complaints.extend(chained.map(|(n, _)| format!("{path}:{} needs Rust 1.88", n + 1)));
+    }
+    assert_none(complaints);
 }
 
 #[test]

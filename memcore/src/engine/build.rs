@@ -9,7 +9,7 @@ use crate::config::Builder;
 use crate::counters::Counters;
 use crate::engine::{Engine, Settings};
 use crate::index::{Index, LOC_MAX};
-use crate::memory::region::Region;
+use crate::memory::region::{ON_DEMAND, Region};
 use crate::space::Space;
 use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
@@ -29,6 +29,11 @@ const SEGMENTS_MIN: usize = if cfg!(loom) { 4 } else { 48 };
 const ITEM_MIN: usize = 24;
 /// The largest item of all.
 const ITEM_MAX: usize = 1 << 30;
+/// Bytes that an address in the index can reach, and the machine can address.
+const ADDRESSABLE: usize = {
+    let (reach, machine) = (LOC_MAX * 4, isize::MAX as u64);
+    (if reach < machine { reach } else { machine }) as usize
+};
 /// Words behind the last segment, so that a look at garbage stays within the memory.
 const MARGIN: usize = 128;
 /// Unless told otherwise, a cache with this limit or more asks for huge pages: they take more than
@@ -84,7 +89,7 @@ impl Sizes {
         let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
         let shards = 1 << shards.ilog2();
         let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
-        let limit_most = wanted.max(limit).min(LOC_MAX as usize * 4 - 2 * most);
+        let limit_most = wanted.max(limit).min(ADDRESSABLE - 2 * most);
         let huge_pages = builder.huge_pages.unwrap_or(limit >= HUGE_PAGES_FROM);
         let sizes = Self { limit_most, segment_bytes, shards, huge_pages };
         if limit < sizes.least() {
@@ -132,7 +137,7 @@ pub(super) fn overhead() -> usize {
 
 /// How far a cache can grow by default. Where memory is not mapped on demand, not at all.
 fn default_most(limit: usize) -> usize {
-    if cfg!(all(unix, not(miri), not(loom))) { limit.saturating_mul(GROWTH) } else { limit }
+    if ON_DEMAND { limit.saturating_mul(GROWTH) } else { limit }
 }
 
 fn system(what: &'static str, error: &io::Error) -> ConfigError {

@@ -215,7 +215,7 @@ impl Index {
         let mapping = self.mapping(position);
         for attempt in 0..ATTEMPTS {
             let sequence = mapping.sequence.load(Ordering::Acquire);
-            if sequence.is_multiple_of(2) {
+            if sequence % 2 == 0 {
                 match self.search_once(position, mapping, &mut check) {
                     ControlFlow::Break(found) => return Ok(Some(found)),
                     ControlFlow::Continue(Certainty::Stable) => {
@@ -270,10 +270,11 @@ impl Index {
         while let Some(slot) = candidates.take_first() {
             let word = cells[slot].load(Ordering::Acquire);
             // A slot that holds another key now did not hold this one for a moment at least.
-            if matches(word, position.at)
-                && let Certainty::Changed = check(SlotRef { slot: line + slot, word })?
-            {
-                return ControlFlow::Continue(Certainty::Changed);
+            if matches(word, position.at) {
+                let slot = SlotRef { slot: line + slot, word };
+                if let Certainty::Changed = check(slot)? {
+                    return ControlFlow::Continue(Certainty::Changed);
+                }
             }
         }
         ControlFlow::Continue(Certainty::Stable)

@@ -261,9 +261,8 @@ fn marks_are_those_of_the_keys_that_are_elsewhere() {
         if index.is_moving(0, &lock) {
             index.advance(0, &mut lock, |_, loc| assert!(items.remove(&loc).is_some()));
         }
-        if loc % 3 == 0
-            && let Some((loc, hash)) = items.pop_first()
-        {
+        let removed = (loc % 3 == 0).then(|| items.pop_first()).flatten();
+        if let Some((loc, hash)) = removed {
             let position = index.position(hash);
             let spot = index.find_loc(position, loc, &lock).unwrap();
             index.remove(position, spot, &mut lock);

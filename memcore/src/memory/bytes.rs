@@ -2,8 +2,8 @@
 //!
 //! A reader may copy bytes that are being rewritten at the same moment; it finds out afterwards and
 //! drops the copy. For that to be a race that the language allows, every access is atomic: words
-//! here, or machine instructions that the compiler does not look into (each byte of a plain x86
-//! load or store is atomic).
+//! here, or machine instructions that the compiler does not look into (each byte of a plain
+//! load or store is atomic, on x86 and on ARM).
 
 use crate::memory::region::Region;
 use crate::memory::sync::AtomicU32;
@@ -82,13 +82,19 @@ impl Region<AtomicU32> {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", unix, not(miri), not(loom)))]
+#[cfg(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(miri),
+    not(loom),
+    not(memcore_fallback)
+))]
 mod imp {
     use std::arch::asm;
 
     use super::{AtomicU32, RUNS_MAX, Region, Run};
 
     /// From here on the processor's own copy loop is the fastest.
+    #[cfg(target_arch = "x86_64")]
     const STRING_COPY_MIN: usize = 512;
 
     /// # Safety
@@ -143,6 +149,7 @@ mod imp {
     ///
     /// # Safety
     /// `from` must be valid for `len` reads, `to` for `len` writes, and they must not overlap.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
         // SAFETY: each branch touches exactly `len` bytes on both sides, some of them twice.
@@ -178,9 +185,60 @@ mod imp {
             }
         }
     }
+
+    /// Copies without the compiler's knowledge of what is read or written.
+    ///
+    /// # Safety
+    /// `from` must be valid for `len` reads, `to` for `len` writes, and they must not overlap.
+    #[cfg(target_arch = "aarch64")]
+    #[inline]
+    unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+        // SAFETY: each branch touches exactly `len` bytes on both sides, some of them twice.
+        unsafe {
+            match len {
+                0 => {}
+                1..=3 => {
+                    for i in 0..len {
+                        asm!("ldrb {b:w}, [{f}]", "strb {b:w}, [{t}]", b = out(reg) _,
+                            f = in(reg) from.add(i), t = in(reg) to.add(i),
+                            options(nostack, preserves_flags));
+                    }
+                }
+                4..=7 => asm!(
+                    "ldr {a:w}, [{f}]", "ldr {b:w}, [{f}, {l}]",
+                    "str {a:w}, [{t}]", "str {b:w}, [{t}, {l}]",
+                    a = out(reg) _, b = out(reg) _, f = in(reg) from, t = in(reg) to,
+                    l = in(reg) len - 4, options(nostack, preserves_flags)),
+                8..=15 => asm!(
+                    "ldr {a}, [{f}]", "ldr {b}, [{f}, {l}]",
+                    "str {a}, [{t}]", "str {b}, [{t}, {l}]",
+                    a = out(reg) _, b = out(reg) _, f = in(reg) from, t = in(reg) to,
+                    l = in(reg) len - 8, options(nostack, preserves_flags)),
+                16..=32 => asm!(
+                    "ldr {a:q}, [{f}]", "ldr {b:q}, [{f}, {l}]",
+                    "str {a:q}, [{t}]", "str {b:q}, [{t}, {l}]",
+                    a = out(vreg) _, b = out(vreg) _, f = in(reg) from, t = in(reg) to,
+                    l = in(reg) len - 16, options(nostack, preserves_flags)),
+                _ => asm!(
+                    "2:",
+                    "ldp {a:q}, {b:q}, [{f}], #32", "stp {a:q}, {b:q}, [{t}], #32",
+                    "subs {n}, {n}, #32", "b.gt 2b",
+                    "ldp {a:q}, {b:q}, [{f_last}]", "stp {a:q}, {b:q}, [{t_last}]",
+                    a = out(vreg) _, b = out(vreg) _, f = inout(reg) from => _,
+                    t = inout(reg) to => _, n = inout(reg) len - 32 => _,
+                    f_last = in(reg) from.add(len - 32), t_last = in(reg) to.add(len - 32),
+                    options(nostack)),
+            }
+        }
+    }
 }
 
-#[cfg(not(all(target_arch = "x86_64", unix, not(miri), not(loom))))]
+#[cfg(not(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(miri),
+    not(loom),
+    not(memcore_fallback)
+)))]
 mod imp {
     use super::{AtomicU32, Region, Run};
     use crate::memory::sync::Ordering::Relaxed;
@@ -234,6 +292,34 @@ mod imp {
             cell.store(u32::from_ne_bytes(word), Relaxed);
             at += now.len();
             rest = later;
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_and_place_are_copied_and_no_others() {
+        let region = Region::<AtomicU32>::reserve(1024).unwrap();
+        let lens = (0..140).chain([255, 256, 511, 512, 513, 1000, 2000]);
+        let lens: Vec<usize> = if cfg!(miri) { lens.step_by(7).collect() } else { lens.collect() };
+        for len in lens {
+            for at in [0, 1, 2, 3, 4, 7, 16, 31, 4096 - 16 - len] {
+                let blank = [0xee; 4096];
+                region.write(0, &blank);
+                let value: Vec<u8> = (0..len).map(|i| (i * 7 + len) as u8).collect();
+                region.write(at, &value);
+                let mut whole = [0; 4096];
+                region.read(0, &mut whole);
+                assert_eq!(whole[at..at + len], value, "{len} bytes at {at}");
+                let outside = whole[..at].iter().chain(&whole[at + len..]);
+                assert!(outside.into_iter().all(|byte| *byte == 0xee), "{len} bytes at {at}");
+                let mut out = b"head".to_vec();
+                region.append_to(at, len, &mut out);
+                assert_eq!(out, [b"head", &value[..]].concat(), "{len} bytes at {at}");
+            }
         }
     }
 }

@@ -4,4 +4,7 @@ pub(crate) mod bytes;
 pub(crate) mod region;
 pub(crate) mod row;
 pub(crate) mod sync;
+#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg_attr(any(loom, memcore_fallback), expect(dead_code, reason = "memory is not mapped"))]
+pub(crate) mod system;
 pub(crate) mod thread;

@@ -7,16 +7,21 @@ use std::fmt;
 
 use crate::memory::sync::{AtomicU32, AtomicU64};
 
-/// Bytes of a page of the operating system; memory is given back in multiples of it.
+/// Bytes of the smallest page of any system. What is given back in multiples of this reads as zero
+/// again, whatever the real size of a page is.
 pub(crate) const OS_PAGE: usize = 4096;
+
+/// Whether reserved memory is taken from the system only where it is touched, and can go back.
+pub(crate) const ON_DEMAND: bool =
+    cfg!(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)));
 
 /// A type of which all-zero memory is a valid value and that may be shared between threads.
 ///
 /// # Safety
 /// Implementers must be valid when every byte is zero and must need no `Drop`.
 pub(crate) unsafe trait Cell: Sync {
-    /// A zero, for memory that does not come from the system.
-    #[allow(dead_code, reason = "mapped memory is zero already")]
+    /// A zero, for the model checker, whose atomics are more than their value.
+    #[allow(dead_code, reason = "all other memory is zero already")]
     fn zero() -> Self;
     /// Stores zero.
     fn clear(&self);
@@ -42,9 +47,9 @@ unsafe impl Cell for AtomicU64 {
     }
 }
 
-#[cfg(all(unix, not(miri), not(loom)))]
+#[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 pub(crate) use mapped::Region;
-#[cfg(not(all(unix, not(miri), not(loom))))]
+#[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
 pub(crate) use owned::Region;
 
 impl<T> fmt::Debug for Region<T> {
@@ -54,13 +59,12 @@ impl<T> fmt::Debug for Region<T> {
 }
 
 /// Memory mapped from the system.
-#[cfg(all(unix, not(miri), not(loom)))]
+#[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 mod mapped {
     use std::ptr::NonNull;
 
-    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-
-    use super::{Cell, OS_PAGE};
+    use super::{Cell, OS_PAGE, prefetch};
+    use crate::memory::system;
 
     /// Bytes of a huge page.
     const HUGE_PAGE: usize = 2 << 20;
@@ -82,18 +86,9 @@ mod mapped {
         /// # Errors
         /// The system's refusal.
         pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
-            let bytes = len.max(1).checked_mul(size_of::<T>()).ok_or(rustix::io::Errno::NOMEM)?;
-            // SAFETY: a fresh anonymous mapping at an address of the kernel's choice aliases
-            // nothing.
-            let base = unsafe {
-                mmap_anonymous(
-                    std::ptr::null_mut(),
-                    bytes,
-                    ProtFlags::READ | ProtFlags::WRITE,
-                    MapFlags::PRIVATE | MapFlags::NORESERVE,
-                )?
-            };
-            let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
+            let bytes = len.max(1).checked_mul(size_of::<T>());
+            let bytes = bytes.ok_or(std::io::ErrorKind::OutOfMemory)?;
+            let base = system::map(bytes)?.cast();
             Ok(Self { base, len })
         }
 
@@ -127,39 +122,43 @@ mod mapped {
             unsafe { self.base.add(index).as_ptr() }
         }
 
-        /// Brings the line of the cell at `index` towards the processor.
+        /// Prefetches the line of the cell at `index`.
         #[inline(always)]
         pub(crate) fn prefetch(&self, index: usize) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                let address = self.base.as_ptr().wrapping_add(index);
-                // SAFETY: a prefetch of any address is a hint that can't fault.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            let _ = index;
+            prefetch(self.base.as_ptr().wrapping_add(index));
         }
 
-        /// Gives the whole pages within these cells back to the system; they read as zero again.
+        /// Gives the whole pages within these cells back to the system. Everything in them that is
+        /// a multiple of [`OS_PAGE`] reads as zero afterwards.
         pub(crate) fn release(&self, first: usize, count: usize) {
-            let start = (first * size_of::<T>()).next_multiple_of(OS_PAGE);
-            let end = (first + count) * size_of::<T>() / OS_PAGE * OS_PAGE;
+            self.release_pages(first, count, system::page_size());
+        }
+
+        /// The same on a system with pages of `page` bytes, at least [`OS_PAGE`].
+        pub(super) fn release_pages(&self, first: usize, count: usize, page: usize) {
             assert!(first + count <= self.len, "cells out of range");
-            if start >= end {
-                return;
+            let (from, to) = (first * size_of::<T>(), (first + count) * size_of::<T>());
+            let start = from.next_multiple_of(page);
+            let end = to / page * page;
+            let given = start < end && self.give_back(start, end);
+            let clear = |from: usize, to: usize| {
+                (from / size_of::<T>()..to / size_of::<T>()).for_each(|i| self.at(i).clear());
+            };
+            let (from, to) = (from.next_multiple_of(OS_PAGE), to / OS_PAGE * OS_PAGE);
+            if given {
+                clear(from, start);
+                clear(end, to);
+            } else {
+                clear(from, to);
             }
+        }
+
+        /// Gives bytes `start..end` back, which are whole pages; false if the system refuses.
+        fn give_back(&self, start: usize, end: usize) -> bool {
             self.keep_holes(start, end);
             // SAFETY: page-aligned and within the mapping; cells are atomics for which the zeroes
             // that appear are valid, and nobody holds a plain reference into released memory.
-            let refused = unsafe {
-                let address = self.base.as_ptr().cast::<u8>().add(start);
-                madvise(address.cast(), end - start, Advice::LinuxDontNeed)
-            };
-            // A kernel that refuses leaves the pages as they are: the caller must still find zeroes.
-            if refused.is_err() {
-                (first..first + count).for_each(|index| self.at(index).clear());
-            }
+            unsafe { system::discard(self.base.as_ptr().cast::<u8>().add(start), end - start) }
         }
 
         /// Asks for huge pages, or for none; a refusal changes nothing but speed and slack.
@@ -177,61 +176,157 @@ mod mapped {
         }
 
         fn advise_huge_for(&self, start: usize, end: usize, on: bool) {
-            #[cfg(target_os = "linux")]
-            // SAFETY: advice on a part of the region's own mapping that leaves its contents alone.
+            // SAFETY: a part of the region's own mapping.
             unsafe {
-                let advice = if on { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
                 let address = self.base.as_ptr().cast::<u8>().add(start);
-                let _ = madvise(address.cast(), end - start, advice);
+                system::advise_huge(address, end - start, on);
             }
-            #[cfg(not(target_os = "linux"))]
-            let _ = (start, end, on);
         }
     }
 
     impl<T> Drop for Region<T> {
         fn drop(&mut self) {
             // SAFETY: the mapping made in `reserve`, to which no reference is left.
-            let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len.max(1) * size_of::<T>()) };
+            unsafe { system::unmap(self.base.cast(), self.len.max(1) * size_of::<T>()) };
         }
     }
 }
 
-/// Memory from the allocator, where there is no mapping to be had.
-#[cfg(not(all(unix, not(miri), not(loom))))]
+/// Memory from the allocator, where none is mapped. It is zeroed and stays until the region ends.
+#[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
 mod owned {
-    use super::Cell;
+    use super::{Cell, prefetch};
 
-    /// A run of `len` zeroed cells.
+    /// A run of zeroed cells.
     pub(crate) struct Region<T>(Box<[T]>);
 
     impl<T: Cell> Region<T> {
+        /// Allocates `len` cells.
+        ///
+        /// # Errors
+        /// There is no memory.
+        #[cfg(not(loom))]
+        pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
+            use std::alloc::{Layout, alloc_zeroed};
+            let len = len.max(1);
+            let refused = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+            let layout = Layout::array::<T>(len).map_err(|_| refused())?;
+            // SAFETY: at least one cell, which is not of size zero, so the layout isn't either.
+            let cells = unsafe { alloc_zeroed(layout) }.cast::<T>();
+            if cells.is_null() {
+                return Err(refused());
+            }
+            // SAFETY: allocated above for `len` cells as a box has them, and zeroes are valid ones.
+            Ok(Self(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(cells, len)) }))
+        }
+
+        #[cfg(loom)]
         pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
             Ok(Self((0..len).map(|_| T::zero()).collect()))
         }
 
+        /// How many cells there are.
         pub(crate) fn len(&self) -> usize {
             self.0.len()
         }
 
+        /// The cell at `index`.
+        #[inline(always)]
         pub(crate) fn at(&self, index: usize) -> &T {
             &self.0[index]
         }
 
-        pub(crate) fn address(&self, index: usize) -> *mut T {
-            self.0.as_ptr().wrapping_add(index).cast_mut()
-        }
-
-        pub(crate) fn prefetch(&self, _index: usize) {}
-
-        pub(crate) fn release(&self, first: usize, count: usize) {
-            (first..first + count).for_each(|index| self.at(index).clear());
-        }
-
+        /// `len` cells from `first` on.
+        #[inline(always)]
         pub(crate) fn cells(&self, first: usize, len: usize) -> &[T] {
             &self.0[first..first + len]
         }
 
+        /// The address of the cell at `index`, which may be one past the end.
+        #[inline(always)]
+        pub(crate) fn address(&self, index: usize) -> *mut T {
+            assert!(index <= self.0.len(), "cell out of range");
+            self.0.as_ptr().wrapping_add(index).cast_mut()
+        }
+
+        /// Prefetches the line of the cell at `index`.
+        #[inline(always)]
+        pub(crate) fn prefetch(&self, index: usize) {
+            prefetch(self.0.as_ptr().wrapping_add(index));
+        }
+
+        /// Zeroes these cells; their memory can't go back alone.
+        pub(crate) fn release(&self, first: usize, count: usize) {
+            self.cells(first, count).iter().for_each(Cell::clear);
+        }
+
+        /// There are no pages to ask for.
         pub(crate) fn advise_huge(&self, _on: bool) {}
+    }
+}
+
+/// Prefetches the line at `address`, which may be anything.
+#[inline(always)]
+fn prefetch<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address is a hint that can't fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: a prefetch of any address is a hint that can't fault.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{a}]", a = in(reg) address,
+            options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = address;
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::memory::sync::Ordering::Relaxed;
+
+    fn region_of_ones(len: usize) -> Region<AtomicU32> {
+        let region = Region::<AtomicU32>::reserve(len).unwrap();
+        (0..len).for_each(|index| region.at(index).store(1, Relaxed));
+        region
+    }
+
+    /// The cells that are zero, as one range.
+    fn zeroes(region: &Region<AtomicU32>) -> std::ops::Range<usize> {
+        let is_zero = |index: &usize| region.at(*index).load(Relaxed) == 0;
+        let zeroes: Vec<usize> = (0..region.len()).filter(is_zero).collect();
+        let Some(&first) = zeroes.first() else { return 0..0 };
+        assert!(zeroes.windows(2).all(|pair| pair[0] + 1 == pair[1]), "one range");
+        first..first + zeroes.len()
+    }
+
+    #[test]
+    fn fresh_and_released_memory_reads_as_zero() {
+        const PAGE: usize = OS_PAGE / 4;
+        let region = Region::<AtomicU32>::reserve(8 * PAGE).unwrap();
+        assert_eq!(zeroes(&region), 0..8 * PAGE);
+        let region = region_of_ones(8 * PAGE);
+        region.release(2 * PAGE, 3 * PAGE);
+        assert_eq!(zeroes(&region), 2 * PAGE..5 * PAGE);
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(miri), not(memcore_fallback)))]
+    fn memory_goes_back_in_pages_of_any_size() {
+        const PAGE: usize = OS_PAGE / 4;
+        for bytes in [OS_PAGE, 16 << 10, 64 << 10] {
+            for (first, count) in [(0, 64), (16, 32), (3, 40), (5, 2), (17, 1), (16, 15)] {
+                let region = region_of_ones(64 * PAGE);
+                region.release_pages(first * PAGE, count * PAGE, bytes);
+                assert_eq!(zeroes(&region), first * PAGE..(first + count) * PAGE, "{bytes}");
+            }
+        }
+        let region = region_of_ones(4 * PAGE);
+        region.release_pages(PAGE - 1, 2 * PAGE, OS_PAGE);
+        assert_eq!(zeroes(&region), PAGE..2 * PAGE, "parts of pages stay as they are");
     }
 }

@@ -183,10 +183,10 @@ impl Engine {
 
     /// Makes `new` the item of its key, in place of what was found; its address.
     pub(crate) fn put(&self, at: &mut Probe<'_, '_>, new: &NewItem<'_>) -> Result<Loc, PutError> {
-        if let Ok(Found { item: old, .. }) = &at.found
-            && self.overwrite(old, new, at.now)
-        {
-            return Ok(old.loc);
+        if let Ok(Found { item: old, .. }) = &at.found {
+            if self.overwrite(old, new, at.now) {
+                return Ok(old.loc);
+            }
         }
         let queue = match &at.found {
             Ok(old) => old.item.stamp.queue(),

@@ -204,12 +204,14 @@ impl Space {
         }
         let start = item.loc as usize + item.shape.key_at();
         let words = self.memory().cells(start, key.len().div_ceil(4));
-        let (whole, rest) = key.as_chunks::<4>();
-        let same = |(word, bytes): (&AtomicU32, &[u8; 4])| {
-            word.load(Ordering::Relaxed) == u32::from_ne_bytes(*bytes)
+        let whole = key.chunks_exact(4);
+        let rest = whole.remainder();
+        let same = |(word, bytes): (&AtomicU32, &[u8])| {
+            <[u8; 4]>::try_from(bytes)
+                .is_ok_and(|bytes| word.load(Ordering::Relaxed) == u32::from_ne_bytes(bytes))
         };
         words.iter().zip(whole).all(same)
-            && words.get(whole.len()).is_none_or(|word| {
+            && words.get(key.len() / 4).is_none_or(|word| {
                 word.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()] == *rest
             })
     }
@@ -251,11 +253,10 @@ impl Space {
     #[inline]
     pub(crate) fn copy(&self, target: Pieces<'_>, parts: &[Part<'_>; 2]) {
         // Nearly every value comes whole and lies in one piece.
-        if let [Part::Bytes(bytes), Part::Bytes([])] = *parts
-            && let Some((at, len)) = target.clone().next()
-            && len == bytes.len()
-        {
-            return self.memory().write(at, bytes);
+        if let [Part::Bytes(bytes), Part::Bytes([])] = *parts {
+            if let Some((at, _)) = target.clone().next().filter(|&(_, len)| len == bytes.len()) {
+                return self.memory().write(at, bytes);
+            }
         }
         self.copy_parts(target, parts);
     }

@@ -322,9 +322,8 @@ impl Pool {
         let mut state = self.state.lock();
         state.limit = limit;
         self.limit.store(limit, Ordering::Relaxed);
-        while state.used > limit
-            && let Some(id) = self.pop(&mut state.free)
-        {
+        while state.used > limit {
+            let Some(id) = self.pop(&mut state.free) else { break };
             self.release(&mut state, id);
         }
         self.mirror(&state);

@@ -62,7 +62,7 @@ impl World {
 
     fn goes_on(&self, operation: u64) -> bool {
         match self.end {
-            Some(end) => !operation.is_multiple_of(64) || Instant::now() < end,
+            Some(end) => operation % 64 != 0 || Instant::now() < end,
             None => operation < OPERATIONS || self.rounds.load(SeqCst) < 800,
         }
     }
@@ -110,9 +110,10 @@ fn is_even(key: u32) -> bool {
 
 /// The last sequence of a value that consists of records in unbroken order.
 fn verify_log(key: u32, value: &[u8]) -> u64 {
-    let (records, rest) = value.as_chunks::<RECORD>();
-    assert!(rest.is_empty() && !records.is_empty(), "key {key}: a record was cut");
-    let sequences: Vec<u64> = records.iter().map(|record| verify(key, record)).collect();
+    let records = value.chunks_exact(RECORD);
+    let is_whole = records.remainder().is_empty() && !value.is_empty();
+    assert!(is_whole, "key {key}: a record was cut");
+    let sequences: Vec<u64> = records.map(|record| verify(key, record)).collect();
     let unbroken = sequences.windows(2).all(|pair| pair[0] + 1 == pair[1]);
     assert!(unbroken, "key {key}: records {sequences:?}");
     *sequences.last().expect("at least one record")

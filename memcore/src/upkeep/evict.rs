@@ -81,12 +81,11 @@ impl Engine {
         if victim.done == 0 {
             victim.done = row.lead_words.load(Ordering::Relaxed) as usize;
             let lead = row.lead.load(Ordering::Relaxed);
-            if lead != 0
-                && let outline = self.space.outline(lead)
-                && outline.state.is_live()
-                && let Some(place) = places.next()
-            {
-                *place = Some((lead, self.position_of(lead, outline.shape)));
+            let outline = (lead != 0).then(|| self.space.outline(lead));
+            if let Some(outline) = outline.filter(|outline| outline.state.is_live()) {
+                if let Some(place) = places.next() {
+                    *place = Some((lead, self.position_of(lead, outline.shape)));
+                }
             }
         }
         while victim.done < used {

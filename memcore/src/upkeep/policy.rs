@@ -141,11 +141,10 @@ impl Policy {
     pub(crate) fn choose(&mut self, view: &impl View, means: Means) -> Option<Choice> {
         let holes = if means.evicts { HOLES } else { HOLES_LAST };
         // Without a place to copy to, or after a compaction that came to nothing, better evict.
-        if means.copies
-            && self.rounds == 0
-            && let Some(id) = self.with_holes(view, holes)
-        {
-            return Some(Choice { id, compacts: true });
+        if means.copies && self.rounds == 0 {
+            if let Some(id) = self.with_holes(view, holes) {
+                return Some(Choice { id, compacts: true });
+            }
         }
         if !means.evicts {
             self.rounds = 0;

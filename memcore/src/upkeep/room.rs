@@ -80,10 +80,10 @@ impl Engine {
     /// Does a writer's share of the work ahead of need.
     #[inline]
     pub(crate) fn assist(&self) {
-        if self.is_short()
-            && let Some(mut reclaim) = self.upkeep.reclaim.try_lock()
-        {
-            self.reclaim_step(&mut reclaim);
+        if self.is_short() {
+            if let Some(mut reclaim) = self.upkeep.reclaim.try_lock() {
+                self.reclaim_step(&mut reclaim);
+            }
         }
     }
 

@@ -132,10 +132,10 @@ fn find_within_sixteen(
     is_hit: impl Fn(u8) -> bool,
     hits: impl Fn(u64) -> u64,
 ) -> Option<usize> {
-    if let Some(first) = bytes.get(start..)?.first_chunk()
-        && let Some(at) = first_hit(hits(u64::from_le_bytes(*first)))
-    {
-        return Some(start + at);
+    if let Some(first) = bytes.get(start..)?.first_chunk() {
+        if let Some(at) = first_hit(hits(u64::from_le_bytes(*first))) {
+            return Some(start + at);
+        }
     }
     // The other eight, or what there is of them with some of the bytes before.
     let end = bytes.len().min(start + 16);
@@ -196,9 +196,8 @@ fn last_word_end(line: &[u8]) -> usize {
 fn far_word_end(line: &[u8]) -> usize {
     let mut from = 0;
     // Words are not long, so the search does not warm up with sixteen bytes.
-    while let Some(rest) = line.get(from..)
-        && let Some(at) = find(rest, |byte| byte <= b' ', blanks)
-    {
+    while let Some(rest) = line.get(from..) {
+        let Some(at) = find(rest, |byte| byte <= b' ', blanks) else { break };
         if matches!(rest.get(at), Some(b' ' | 0)) {
             return from + at;
         }

@@ -218,10 +218,9 @@ fn reported(request: &MetaRequest<'_>, first: ParseError) -> ParseError {
         if flag.letter == b'b' {
             read = check_key(&again);
         }
-        if let Err(error) = read
-            && rank(error) >= rank(worst)
-        {
-            worst = error;
+        match read {
+            Err(error) if rank(error) >= rank(worst) => worst = error,
+            _ => {}
         }
     }
     if count > max_flags(request.command) {

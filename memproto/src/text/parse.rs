@@ -122,9 +122,8 @@ fn plain_meta<'a>(letter: u8, buf: &'a [u8], scan: &mut Scan, limits: &Limits) -
     // me is only for debugging, and ignores most of its flags.
     if let Some(command) = meta::command(letter).filter(|command| *command != MetaCommand::Debug) {
         let mut request = MetaRequest::new(command);
-        if let Some(consumed) = meta::read_plain(&mut request, buf)
-            && consumed <= limits.line
-        {
+        let consumed = meta::read_plain(&mut request, buf);
+        if let Some(consumed) = consumed.filter(|&consumed| consumed <= limits.line) {
             return Step::Request { consumed, request: Request::Meta(request) };
         }
     }
@@ -150,10 +149,10 @@ fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
 }
 
 fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
-    if let Some((&[b'm', letter, b' '], args)) = text.split_first_chunk()
-        && let Some(command) = meta::command(letter)
-    {
-        return meta::parse(command, Line { consumed, args: trim_start(args) });
+    if let Some((&[b'm', letter, b' '], args)) = text.split_first_chunk() {
+        if let Some(command) = meta::command(letter) {
+            return meta::parse(command, Line { consumed, args: trim_start(args) });
+        }
     }
     dispatch_word(text, consumed)
 }
@@ -161,10 +160,10 @@ fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
 fn dispatch_word(text: &[u8], consumed: usize) -> Step<'_> {
     let (word, rest) = cut_word(text);
     let line = Line { consumed, args: trim_start(rest) };
-    if let [b'm', letter] = *word
-        && let Some(command) = meta::command(letter)
-    {
-        return meta::parse(command, line);
+    if let [b'm', letter] = *word {
+        if let Some(command) = meta::command(letter) {
+            return meta::parse(command, line);
+        }
     }
     match word {
         b"get" => retrieve::get(line, GetVerb::Get),

@@ -94,7 +94,7 @@ impl Bytes<'_> {
     }
 
     fn value(&mut self, most: usize) -> Text {
-        if self.byte().is_multiple_of(4) {
+        if self.byte() % 4 == 0 {
             return Text(NUMBERS[self.below(NUMBERS.len())].as_bytes().to_vec());
         }
         let len = self.len(most);

@@ -1,0 +1,74 @@
+//! What only the operating system can do, on Linux: memory that is taken where it is touched and
+//! can be given back, and the cheap clock.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Maps `len` zeroed bytes, at least one, of which only those that are touched take memory.
+///
+/// # Errors
+/// The system's refusal.
+pub(crate) fn map(len: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice aliases nothing.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+}
+
+/// Ends a mapping.
+///
+/// # Safety
+/// `base` and `len` must be those of a mapping to which no reference is left.
+pub(crate) unsafe fn unmap(base: NonNull<u8>, len: usize) {
+    // SAFETY: by the caller's word. It can't fail for a whole mapping.
+    unsafe { libc::munmap(base.as_ptr().cast(), len) };
+}
+
+/// Gives whole pages back; they read as zero again. False if the system refuses.
+///
+/// # Safety
+/// The pages must be within a mapping, and nobody may hold a plain reference into them.
+pub(crate) unsafe fn discard(start: *mut u8, len: usize) -> bool {
+    // SAFETY: by the caller's word.
+    unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) == 0 }
+}
+
+/// Asks for huge pages, or for none. A refusal changes nothing but speed and slack.
+///
+/// # Safety
+/// The bytes must be within a mapping.
+pub(crate) unsafe fn advise_huge(start: *mut u8, len: usize, on: bool) {
+    let advice = if on { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+    // SAFETY: by the caller's word; this advice leaves the contents alone.
+    unsafe { libc::madvise(start.cast(), len, advice) };
+}
+
+/// Bytes of a page.
+pub(crate) fn page_size() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    // SAFETY: it only asks for a number.
+    let ask = || unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    *SIZE.get_or_init(|| usize::try_from(ask()).unwrap_or(super::region::OS_PAGE))
+}
+
+/// The monotonic clock, good to a few milliseconds and four times cheaper than the exact one.
+pub(crate) fn monotonic_coarse() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is valid for writing. The clock is there since Linux 2.6.32.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
+    let secs = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(secs, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
