@@ -168,6 +168,37 @@ pub enum Miss {
     Flushed,
 }
 
+/// Whether a lookup delivers the value that it finds.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Fetch, Fetched};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let version = cache.set("k", b"value", Attrs::new())?;
+/// let mut value = Vec::new();
+///
+/// // A use like any other, but nothing is copied.
+/// let found = cache.fetch("k", &Fetch::new().without_value(), &mut value, |_, _| {});
+/// assert!(matches!(found, Fetched::Skipped(hit) if hit.meta.value_len == 5));
+///
+/// // Only if it has changed since.
+/// let found = cache.fetch("k", &Fetch::new().unless_version(version), &mut value, |_, _| {});
+/// assert!(matches!(found, Fetched::Skipped(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// It does.
+    #[default]
+    Deliver,
+    /// It looks at the item, which counts as a use, but leaves the value alone.
+    Skip,
+    /// It does, unless the item has this version: the caller has the value already.
+    UnlessVersion(u64),
+}
+
 /// A lookup in full, for [`Cache::fetch`](crate::Cache::fetch); [`Default`] is a plain read.
 ///
 /// # Examples
@@ -189,6 +220,8 @@ pub enum Miss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetch {
+    /// Whether the value is delivered.
+    pub value: Value,
     /// Larger values (in bytes) come as a [`Handle`](crate::Handle) instead of a copy.
     pub inline_max: usize,
     /// Look without counting as a use: no effect on eviction, `fetched` or `last_access`.
@@ -211,6 +244,7 @@ impl Fetch {
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            value: Value::Deliver,
             inline_max: usize::MAX,
             peek: false,
             touch: None,
@@ -218,6 +252,38 @@ impl Fetch {
             renew_within: None,
             create: None,
             marked: false,
+        }
+    }
+
+    /// Sets [`value`](Self::value).
+    #[inline]
+    #[must_use]
+    pub const fn value(mut self, value: Value) -> Self {
+        self.value = value;
+        self
+    }
+
+    /// Leaves the value alone.
+    #[inline]
+    #[must_use]
+    pub const fn without_value(self) -> Self {
+        self.value(Value::Skip)
+    }
+
+    /// Leaves the value alone if the item has this version.
+    #[inline]
+    #[must_use]
+    pub const fn unless_version(self, version: u64) -> Self {
+        self.value(Value::UnlessVersion(version))
+    }
+
+    /// Whether the value of an item with this version is delivered.
+    #[inline(always)]
+    pub(crate) fn delivers(&self, version: u64) -> bool {
+        match self.value {
+            Value::Deliver => true,
+            Value::Skip => false,
+            Value::UnlessVersion(known) => version != known,
         }
     }
 
@@ -290,6 +356,9 @@ impl Default for Fetch {
 pub enum Fetched {
     /// The value was appended to the caller's buffer.
     Copied(Hit),
+    /// The value was not to be delivered, see [`Fetch::value`]; nothing was appended but what
+    /// `head` wrote.
+    Skipped(Hit),
     /// The value is larger than [`Fetch::inline_max`]; nothing was appended.
     Pinned(Hit, crate::Handle),
     /// The value is larger than [`Fetch::inline_max`] and no more bytes may be pinned; nothing was

@@ -67,9 +67,9 @@ impl Engine {
             }
             Ok(Some(found)) if self.is_simple(&found, how, now) => {
                 let hit = Hit { meta: found.item.meta(now), won: false, created: false };
-                if self.copy_out(&found, &hit, None, &mut lookup) {
+                if let Some(fetched) = self.copy_out(&found, hit, None, &mut lookup) {
                     self.note_fetch(key, how, &found, now);
-                    return Fetched::Copied(hit);
+                    return fetched;
                 }
             }
             _ => {}
@@ -83,8 +83,9 @@ impl Engine {
         let item = &found.item;
         self.hidden(item, now).is_none()
             && !(how.lease && wants_lease(item, how, now))
-            && item.value_len <= how.inline_max
-            && (item.value_len <= CERTIFY_FROM || self.is_current(found))
+            && (!how.delivers(item.version)
+                || item.value_len <= how.inline_max
+                    && (item.value_len <= CERTIFY_FROM || self.is_current(found)))
     }
 
     /// The optimistic lookup in all its forms. It stands apart so that the usual one needs none of
@@ -166,7 +167,10 @@ impl Engine {
                     Missed::Created(hit) => {
                         self.count_miss(miss);
                         (lookup.head)(&hit, lookup.out);
-                        return Fetched::Copied(hit);
+                        return match how.delivers(hit.meta.version) {
+                            true => Fetched::Copied(hit),
+                            false => Fetched::Skipped(hit),
+                        };
                     }
                 },
             };
@@ -212,7 +216,7 @@ impl Engine {
         lock: Option<&Guard<'_>>,
         lookup: &mut Lookup<'_, H>,
     ) -> Option<Fetched> {
-        let len = found.item.value_len;
+        let len = if lookup.how.delivers(found.item.version) { found.item.value_len } else { 0 };
         if len > lookup.how.inline_max {
             return match self.pin(found, hit.meta, lock) {
                 Pin::Done(handle) => Some(Fetched::Pinned(hit, handle)),
@@ -223,26 +227,30 @@ impl Engine {
         if len > CERTIFY_FROM && !self.is_stable(found, lock) {
             return None;
         }
-        self.copy_out(found, &hit, lock, lookup).then_some(Fetched::Copied(hit))
+        self.copy_out(found, hit, lock, lookup)
     }
 
-    /// Appends head and value; false, and nothing appended, if the item changed meanwhile.
+    /// Appends the head, and the value if it is wanted; `None`, and nothing appended, if the item
+    /// changed meanwhile.
     #[inline(always)]
     fn copy_out<H: FnMut(&Hit, &mut Vec<u8>)>(
         &self,
         found: &Found,
-        hit: &Hit,
+        hit: Hit,
         lock: Option<&Guard<'_>>,
         lookup: &mut Lookup<'_, H>,
-    ) -> bool {
+    ) -> Option<Fetched> {
         let start = lookup.out.len();
-        (lookup.head)(hit, lookup.out);
-        self.space.append_value(&found.item, lookup.out);
-        let is_stable = self.is_stable(found, lock);
-        if !is_stable {
-            lookup.out.truncate(start);
+        let delivers = lookup.how.delivers(found.item.version);
+        (lookup.head)(&hit, lookup.out);
+        if delivers {
+            self.space.append_value(&found.item, lookup.out);
         }
-        is_stable
+        if !self.is_stable(found, lock) {
+            lookup.out.truncate(start);
+            return None;
+        }
+        Some(if delivers { Fetched::Copied(hit) } else { Fetched::Skipped(hit) })
     }
 
     /// Counts a lookup that found something as a use.
@@ -350,7 +358,7 @@ impl Engine {
         let before = match self.fetch(key, &pin, &mut copy, |_, _| {}) {
             Fetched::Pinned(_, handle) => return Some(handle),
             Fetched::Copied(hit) => return Some(Handle::copied(copy, hit.meta)),
-            Fetched::Miss(_) | Fetched::Untouched(_) => return None,
+            Fetched::Miss(_) | Fetched::Untouched(_) | Fetched::Skipped(_) => return None,
             Fetched::Busy(hit) => hit.meta,
         };
         let copied = Fetch { peek: true, ..Fetch::default() };

@@ -60,8 +60,11 @@ fn write() -> impl Strategy<Value = Store> {
 }
 
 fn fetch() -> impl Strategy<Value = Fetch> {
+    use memcore::Value::*;
+
     (
         select(&[0, 100, 8192, usize::MAX][..]),
+        prop_oneof![3 => Just(Deliver), 1 => Just(Skip), 1 => Just(UnlessVersion(0))],
         proptest::bool::weighted(0.2),
         proptest::option::weighted(0.2, expiry()),
         any::<bool>(),
@@ -69,9 +72,10 @@ fn fetch() -> impl Strategy<Value = Fetch> {
         proptest::option::weighted(0.3, expiry()),
         any::<bool>(),
     )
-        .prop_map(|(inline_max, peek, touch, lease, renew_within, create, marked)| {
+        .prop_map(|(inline_max, value, peek, touch, lease, renew_within, create, marked)| {
             Fetch::new()
                 .inline_max(inline_max)
+                .value(value)
                 .peek(peek)
                 .touch(touch)
                 .lease(lease)

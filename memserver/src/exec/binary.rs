@@ -55,17 +55,11 @@ impl Exec<'_> {
     ) {
         let touch = touch.map(|exptime| self.expiry(i64::from(exptime)));
         let how = Fetch::new().inline_max(INLINE_MAX).touch(touch);
-        let delivered = self.deliver(
-            key,
-            &how,
-            out,
-            |hit, out| {
-                let version = self.version(hit.meta.version);
-                let len = hit.meta.value_len as u32;
-                write::value(out, request.to, shown, hit.meta.flags, len, version);
-            },
-            |_| true,
-        );
+        let delivered = self.deliver(key, &how, out, |hit, out| {
+            let version = self.version(hit.meta.version);
+            let len = hit.meta.value_len as u32;
+            write::value(out, request.to, shown, hit.meta.flags, len, version);
+        });
         self.count_get(key, delivered, touch.is_some());
         match delivered {
             Delivered::Value(_) => {}

@@ -44,7 +44,7 @@ impl Exec<'_> {
                     write::value(out, key.bytes(), flags, len);
                 }
             };
-            let delivered = self.deliver(key, &how, out, head, |_| true);
+            let delivered = self.deliver(key, &how, out, head);
             self.count_get(key, delivered, touch.is_some());
             match delivered {
                 Delivered::Value(_) => out.put(b"\r\n"),
@@ -58,7 +58,7 @@ impl Exec<'_> {
         Flow::Done
     }
 
-    /// Appends the head of `key` to `out`, and its value, copied or pinned, if it is `wanted`.
+    /// Appends the head of `key` to `out`, and its value, copied or pinned, if it is wanted.
     #[inline]
     pub(super) fn deliver(
         &self,
@@ -66,26 +66,13 @@ impl Exec<'_> {
         how: &Fetch,
         out: &mut Output,
         mut head: impl FnMut(&Hit, &mut Vec<u8>),
-        wanted: impl Fn(&Hit) -> bool,
     ) -> Delivered {
         match self.shared.core.cache.fetch(key, how, out.bytes(), &mut head) {
-            Fetched::Copied(hit) => {
-                if !wanted(&hit) {
-                    let value = out.bytes().len() - hit.meta.value_len;
-                    out.bytes().truncate(value);
-                }
-                Delivered::Value(hit)
-            }
+            Fetched::Copied(hit) | Fetched::Skipped(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
             Fetched::Pinned(hit, value) => {
                 head(&hit, out.bytes());
-                if wanted(&hit) {
-                    out.pin(value);
-                }
-                Delivered::Value(hit)
-            }
-            Fetched::Busy(hit) if !wanted(&hit) => {
-                head(&hit, out.bytes());
+                out.pin(value);
                 Delivered::Value(hit)
             }
             Fetched::Busy(hit) => self.copy(key, hit.meta.value_len, out, head),

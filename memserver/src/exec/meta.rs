@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use memcore::{
     Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Moment, Remove,
-    Removed, Store, StoreError, Stored,
+    Removed, Store, StoreError, Stored, Value,
 };
 use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
@@ -63,7 +63,14 @@ impl Exec<'_> {
 
     fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         let expiries = self.expiries(request, key);
+        // A client that shows that it has this version already gets no value.
+        let value = match request.compare() {
+            _ if !request.has(b'v') => Value::Skip,
+            Some(version) => Value::UnlessVersion(version),
+            None => Value::Deliver,
+        };
         let how = Fetch::new()
+            .value(value)
             .inline_max(INLINE_MAX)
             .peek(request.has(b'u'))
             .touch(expiries.at_once())
@@ -71,7 +78,6 @@ impl Exec<'_> {
             .renew_within(request.recache().map(seconds))
             .create(expiries.created)
             .marked(request.key.base64);
-        // A client that shows that it has this version already gets no value.
         let wanted = |hit: &Hit| request.has(b'v') && request.compare() != Some(hit.meta.version);
         let head = |hit: &Hit, out: &mut Vec<u8>| {
             if wanted(hit) {
@@ -81,7 +87,7 @@ impl Exec<'_> {
             }
             self.meta_head(request, key.bytes(), hit, &expiries, out);
         };
-        let delivered = self.deliver(key, &how, out, head, wanted);
+        let delivered = self.deliver(key, &how, out, head);
         let touched = request.has(b'T') && !matches!(delivered, Delivered::Miss(_));
         if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
             self.touch_afterwards(key, &expiries);
@@ -107,7 +113,7 @@ impl Exec<'_> {
     fn touch_afterwards(&self, key: Key<'_>, expiries: &Expiries) {
         let touch = expiries.afterwards();
         if touch.is_some() {
-            let how = Fetch::new().inline_max(0).peek(true).touch(touch);
+            let how = Fetch::new().without_value().peek(true).touch(touch);
             self.shared.core.cache.fetch(key, &how, &mut Vec::new(), |_, _| ());
         }
     }

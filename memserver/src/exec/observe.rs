@@ -43,9 +43,9 @@ impl Exec<'_> {
     #[inline(never)]
     pub(super) fn observe_search(&self, key: Key<'_>) {
         if self.attends(attention::FETCHERS) {
-            let look = Fetch::new().inline_max(0).peek(true);
+            let look = Fetch::new().without_value().peek(true);
             let found = match self.shared.core.cache.fetch(key, &look, &mut Vec::new(), |_, _| ()) {
-                Fetched::Copied(hit) | Fetched::Pinned(hit, _) | Fetched::Busy(hit) => Ok(hit.meta),
+                Fetched::Skipped(hit) => Ok(hit.meta),
                 Fetched::Untouched(meta) => Ok(meta),
                 Fetched::Miss(miss) => Err(reason(miss)),
                 _ => Err("not_found"),

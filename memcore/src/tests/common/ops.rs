@@ -1,6 +1,6 @@
 //! Target `engine_ops`: bytes become a cache and a sequence of operations on it.
 
-use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, Store};
+use memcore::{Attrs, Count, Expiry, Fetch, Mode, Remove, Store, Value};
 
 use super::model::secs;
 use super::pair::{CURRENT, MAX_ITEM, NUMBERS, Op, Pair, Text, in_seconds};
@@ -123,8 +123,11 @@ impl Bytes<'_> {
     }
 
     fn fetch(&mut self) -> Fetch {
+        use Value::*;
+        let byte = usize::from(self.byte());
         Fetch::new()
-            .inline_max([0, 100, 8192, usize::MAX][self.below(4)])
+            .inline_max([0, 100, 8192, usize::MAX][byte % 4])
+            .value([Deliver, Deliver, Skip, UnlessVersion(0)][byte / 64])
             .peek(self.byte() % 4 == 3)
             .touch(self.maybe(Self::expiry))
             .lease(self.flag())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memcore::{
     Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Miss,
-    Moment, Remove, Removed, Reservation, Stats, Store, StoreError,
+    Moment, Remove, Removed, Reservation, Stats, Store, StoreError, Value,
 };
 
 use super::model::{Answer, Model, Seen, Written, secs};
@@ -198,9 +198,14 @@ impl Pair {
         }
     }
 
+    /// The present version of a key, 0 if it has none.
+    fn version(&self, key: usize) -> u64 {
+        self.model.get(&key_name(key)).map_or(0, |item| item.seen.version)
+    }
+
     /// The version that an operation's relative one stands for.
     fn expected(&self, key: usize, expected: Option<u64>) -> Option<u64> {
-        let current = self.model.get(&key_name(key)).map_or(0, |item| item.seen.version);
+        let current = self.version(key);
         expected.map(|code| current.saturating_add(code).saturating_sub(CURRENT))
     }
 
@@ -244,6 +249,10 @@ impl Pair {
     fn fetch(&mut self, key: usize, how: &Fetch) {
         let moment = |expiry: Option<Expiry>| expiry.map(|expiry| self.moment(expiry));
         let how = how.touch(moment(how.touch)).create(moment(how.create));
+        let how = match how.value {
+            Value::UnlessVersion(_) => how.unless_version(self.version(key)),
+            _ => how,
+        };
         let mut out = b"before".to_vec();
         let head = |hit: &memcore::Hit, out: &mut Vec<u8>| {
             out.extend_from_slice(&hit.meta.value_len.to_le_bytes());
@@ -251,11 +260,20 @@ impl Pair {
         let fetched = self.cache.fetch(key_name(key), &how, &mut out, head);
         let (hit, value) = match fetched {
             Fetched::Copied(hit) => {
+                assert!(delivers(how.value, hit.meta.version));
                 assert_eq!(out[..6], *b"before");
                 assert_eq!(out[6..14], hit.meta.value_len.to_le_bytes());
                 (hit, out.split_off(14))
             }
+            Fetched::Skipped(hit) => {
+                assert!(!delivers(how.value, hit.meta.version));
+                assert_eq!(out.len(), 14, "a value was copied though it was not wanted");
+                // The oracle says what it should have been.
+                let item = self.model.get(&key_name(key)).map(|item| item.value.to_vec());
+                (hit, item.unwrap_or_default())
+            }
             Fetched::Pinned(hit, handle) => {
+                assert!(delivers(how.value, hit.meta.version));
                 assert_eq!(out, b"before");
                 assert!(hit.meta.value_len > how.inline_max);
                 (hit, handle.to_vec())
@@ -569,6 +587,14 @@ impl Pair {
         assert_eq!(total.items, sizes.len() as u64, "dead items are gone");
         assert_eq!(total.bytes, sizes.iter().sum::<usize>() as u64);
         assert_eq!(self.cache.stats().pinned_bytes, 0);
+    }
+}
+
+fn delivers(value: Value, version: u64) -> bool {
+    match value {
+        Value::Skip => false,
+        Value::UnlessVersion(known) => version != known,
+        _ => true,
     }
 }
 
