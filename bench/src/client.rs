@@ -22,9 +22,18 @@ impl Client {
     /// # Errors
     /// If nobody listens.
     pub fn connect(addr: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(addr)?;
+        Self::connect_within(addr, Duration::from_secs(60))
+    }
+
+    /// Connects. Connecting, and each wait for a reply, fails after `timeout`.
+    ///
+    /// # Errors
+    /// If nobody listens or accepts in time.
+    pub fn connect_within(addr: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, timeout)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(Self { stream, input: Buffer::default(), output: Vec::new() })
     }
 

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// A named command line in which `{port}` and `{mib}` stand for the port to listen on and the
@@ -61,13 +62,27 @@ impl Server {
     /// # Errors
     /// If it can't be started, ends at once or does not listen within ten seconds.
     pub fn start(recipe: &Recipe, port: u16, core: Option<usize>) -> io::Result<Self> {
+        Self::start_logging_to(recipe, port, core, Stdio::inherit())
+    }
+
+    /// Starts a server as [`Server::start`] does, with its standard error connected to `log`. If
+    /// that is a pipe, nobody reads from it while the server lives.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_logging_to(
+        recipe: &Recipe,
+        port: u16,
+        core: Option<usize>,
+        log: Stdio,
+    ) -> io::Result<Self> {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpStream::connect(addr).is_ok() {
             return Err(io::Error::other(format!("somebody listens at {addr} already")));
         }
         let recipe = recipe.with("{port}", port);
         let mut command = Command::new(&recipe.words[0]);
-        command.args(&recipe.words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(&recipe.words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = pinned(core, || command.spawn())?
             .map_err(|error| io::Error::other(format!("{}: {error}", recipe.words[0])))?;
         let mut server = Self { name: recipe.name, addr, child };
@@ -79,6 +94,26 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends SIGTERM and waits until the process has ended. Returns how long that took and how it
+    /// ended, or `None` if it still runs after `timeout`.
+    ///
+    /// # Errors
+    /// If the system refuses the signal.
+    pub fn terminate(&mut self, timeout: Duration) -> io::Result<Option<(Duration, ExitStatus)>> {
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(Some((Duration::ZERO, status)));
+        }
+        let began = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        while began.elapsed() < timeout {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some((began.elapsed(), status)));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(None)
     }
 
     fn wait_until_listening(&mut self) -> io::Result<()> {

@@ -12,6 +12,7 @@ pub mod lab;
 pub mod launch;
 pub mod load;
 pub mod lru;
+pub mod pressure;
 pub mod process;
 pub mod ratio;
 pub mod replay;
