@@ -136,8 +136,8 @@ const SETTINGS: &str = "maxbytes maxconns tcpport udpport inter verbosity oldest
     lru_crawler_sleep lru_crawler_tocrawl tail_repair_time flush_enabled dump_enabled \
     hash_algorithm lru_maintainer_thread lru_segmented hot_lru_pct warm_lru_pct hot_max_factor \
     warm_max_factor temp_lru temporary_ttl idle_timeout watcher_logbuf_size worker_logbuf_size \
-    read_buf_mem_limit track_sizes inline_ascii_response ssl_enabled num_napi_ids memory_file \
-    client_flags_size memserver_version";
+    read_buf_mem_limit track_sizes inline_ascii_response drop_privileges ssl_enabled num_napi_ids \
+    memory_file client_flags_size memserver_version";
 
 /// What a class has in `stats items`.
 const ITEMS: &str = "number number_hot number_warm number_cold age_hot age_warm age mem_requested \
@@ -275,4 +275,23 @@ fn agents_find_every_key_in_the_form_they_parse() {
             assert!(as_read, "{key} can't be {:?}", found[0]);
         }
     }
+}
+
+#[test]
+fn settings_and_sections_that_exporters_read() {
+    let mut server = Server::with_flags(&["-l", "127.0.0.1, ::1"]);
+    let settings = server.reply("stats settings\r\n");
+    for line in ["inter 127.0.0.1,::1", "num_napi_ids 0", "drop_privileges no"] {
+        assert!(settings.contains(&format!("STAT {line}\r\n")), "{line}");
+    }
+    for line in settings.lines().filter(|line| *line != "END") {
+        assert_eq!(line.split(' ').count(), 3, "{line}");
+    }
+    let general = server.reply("stats\r\n");
+    assert!(general.contains("STAT slab_reassign_last_busy_status none\r\n"));
+    server.ask("stats extstore\r\n", "END\r\n");
+    // The clock that expires items, which a test moves.
+    let before = server.stat("stats", "time");
+    server.advance(100);
+    assert_eq!(server.stat("stats", "time"), before + 100);
 }

@@ -165,3 +165,13 @@ fn it_is_off_by_default_and_at_this_machine_only() {
     assert_eq!(status, 71);
     assert!(errors.contains("udp_public"), "{errors}");
 }
+
+#[test]
+fn statistics_of_connections_show_its_sockets_in_order() {
+    let setup = Setup::new(&[]);
+    let list = setup.program.connect().list("stats conns");
+    assert!(list.contains(":addr udp:127.0.0.1:"), "{list}");
+    let lines = list.lines().filter_map(|line| line.strip_prefix("STAT "));
+    let number = |line: &str| line.split(':').next().and_then(|number| number.parse::<u32>().ok());
+    assert!(lines.filter_map(number).is_sorted(), "{list}");
+}

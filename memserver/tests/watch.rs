@@ -348,3 +348,10 @@ fn a_server_with_watchers_ends() {
     let mut rest = String::new();
     watcher.0.read_line(&mut rest).unwrap();
 }
+
+#[test]
+fn a_watcher_can_not_do_without_an_answer() {
+    let program = Program::start(&[]);
+    let mut client = program.connect();
+    client.ask("watch noreply\r\nwatch fetchers noreply\r\nmn\r\n", "ERROR\r\nERROR\r\nMN\r\n");
+}

@@ -15,17 +15,17 @@ const SLEEP_MAX: u32 = 1_000_000;
 const CRAWL: usize = 1024;
 
 pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<Outcome, Refusal> {
-    match (args.next(), args.next()) {
-        (Some(b"crawl"), Some(classes)) => crawl(shared, classes)?,
-        (Some(b"metadump"), Some(classes)) => return metadump(shared, classes),
-        (Some(b"mgdump"), Some(classes)) => return mgdump(shared, classes),
-        (Some(b"sleep"), Some(micros)) => sleep(shared, micros)?,
-        (Some(b"tocrawl"), Some(count)) => {
+    match (args.next(), args.next(), args.next()) {
+        (Some(b"crawl"), Some(classes), None) => crawl(shared, classes)?,
+        (Some(b"metadump"), Some(classes), None) => return metadump(shared, classes),
+        (Some(b"mgdump"), Some(classes), None) => return mgdump(shared, classes),
+        (Some(b"sleep"), Some(micros), _) => sleep(shared, micros)?,
+        (Some(b"tocrawl"), Some(count), _) => {
             let count = parse_u32(count).ok_or(Refusal::NotANumber)?;
             shared.core.runtime.lock().lru_crawler_tocrawl = count;
         }
-        (Some(b"enable"), None) => enable(shared)?,
-        (Some(b"disable"), None) => shared.core.runtime.lock().lru_crawler = false,
+        (Some(b"enable"), None, _) => enable(shared)?,
+        (Some(b"disable"), None, _) => shared.core.runtime.lock().lru_crawler = false,
         _ => return Err(Refusal::Unknown),
     }
     Ok(Outcome::Done)
@@ -47,6 +47,12 @@ fn sleep(shared: &Shared, micros: &[u8]) -> Result<(), Refusal> {
 
 fn crawl(shared: &Shared, classes: &[u8]) -> Result<(), Refusal> {
     require_crawler(shared)?;
+    if classes == b"hash" {
+        return Err(Refusal::CannotCrawlHash);
+    }
+    if !classes.is_empty() && classes.iter().all(|byte| *byte == b',') {
+        return Err(Refusal::NothingToCrawl);
+    }
     Classes::parse(classes).ok_or(Refusal::NoSuchClass)?;
     shared.gauges.crawls.fetch_add(1, Ordering::Relaxed);
     // What is left is done by the background thread.

@@ -38,6 +38,10 @@ pub(crate) enum Refusal {
     CrawlerDisabled,
     /// The crawler should sleep for too long.
     SleepTooLong,
+    /// No size class was named.
+    NothingToCrawl,
+    /// Only a dump can walk the index.
+    CannotCrawlHash,
     /// There is no such size class.
     NoSuchClass,
     /// The shares of the queues add up to too much.

@@ -11,9 +11,9 @@ const WINDOW_MIN: u32 = 3;
 const WINDOW_MAX: u32 = 1800;
 
 pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<(), Refusal> {
-    match (args.next(), args.next(), args.next()) {
-        (Some(b"reassign"), Some(from), Some(to)) => reassign(shared, from, to),
-        (Some(b"automove"), Some(word), value) => automove(shared, word, value),
+    match (args.next(), args.next(), args.next(), args.next()) {
+        (Some(b"reassign"), Some(from), Some(to), None) => reassign(shared, from, to),
+        (Some(b"automove"), Some(word), value, _) => automove(shared, word, value),
         _ => Err(Refusal::Unknown),
     }
 }
@@ -57,6 +57,7 @@ fn automove(shared: &Shared, word: &[u8], value: Option<&[u8]>) -> Result<(), Re
         b"window" => match value.and_then(parse_u32) {
             Some(window @ WINDOW_MIN..=WINDOW_MAX) => runtime.slab_automove_window = window,
             Some(_) => return Err(Refusal::WindowOutOfBounds),
+            None if value.is_none() => return Err(Refusal::NotANumber),
             None => return Err(Refusal::Unknown),
         },
         _ => match parse_u32(word) {

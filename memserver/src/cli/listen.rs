@@ -26,12 +26,13 @@ pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), Startup
             options.config.listen.push(listen);
         }
     }
+    let spelled: String = value.text.chars().filter(|c| !c.is_whitespace()).collect();
     match &mut options.config.inter {
         Some(inter) => {
             inter.push(',');
-            inter.push_str(value.text);
+            inter.push_str(&spelled);
         }
-        none => *none = Some(value.text.to_owned()),
+        none => *none = Some(spelled),
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! The one background thread: it moves the clock and does the cache's housekeeping. It must never
-//! know a connection.
+//! The background thread that moves the clock and maintains the cache.
 //!
 //! The clock is driven from here rather than read from the system at each request: a request then
 //! pays one load of a shared, rarely written word instead of a call into the system's time page,
@@ -14,7 +13,9 @@ use std::time::Duration;
 use memcore::Cache;
 
 use crate::state::clock::DrivenClock;
-use crate::watch::{Hub, attention};
+use crate::state::core::Core;
+use crate::state::shared::Shared;
+use crate::watch::attention;
 
 /// The pause while there is nothing to do.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
@@ -35,14 +36,10 @@ impl Maintenance {
     ///
     /// # Errors
     /// The system refused a thread.
-    pub(crate) fn start(
-        cache: Cache,
-        watch: Arc<Hub>,
-        clock: Option<Arc<DrivenClock>>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(shared: Arc<Shared>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let run = move || run(&cache, &watch, clock.as_deref(), &stopped);
+        let run = move || run(&shared, &stopped);
         let thread = thread::Builder::new().name("maintenance".into()).spawn(run)?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -60,15 +57,15 @@ impl Drop for Maintenance {
     }
 }
 
-fn run(cache: &Cache, watch: &Hub, clock: Option<&DrivenClock>, stop: &AtomicBool) {
+fn run(shared: &Shared, stop: &AtomicBool) {
+    let Core { cache, clock, .. } = &shared.core;
     let mut pause = PAUSE_MAX;
-    let mut told = None;
+    let mut before = Swept::of(cache);
     while !stop.load(Ordering::Acquire) {
-        // Counting begins before the first work that somebody watches.
-        let watched = watch.attends(attention::SYSEVENTS);
-        told = watched.then(|| told.unwrap_or_else(|| swept(cache)));
-        pause = if work_off(cache, clock, stop) { PAUSE_MIN } else { next(pause) };
-        told = told.map(|told| tell(cache, watch, told));
+        pause = if work_off(cache, clock.as_deref(), stop) { PAUSE_MIN } else { next(pause) };
+        let after = Swept::of(cache);
+        report(shared, before, after);
+        before = after;
         thread::park_timeout(pause);
     }
 }
@@ -89,22 +86,31 @@ fn work_off(cache: &Cache, clock: Option<&DrivenClock>, stop: &AtomicBool) -> bo
     }
 }
 
-/// Tells watchers about expired items that were looked for since `told` was counted; what was
-/// counted now.
-fn tell(cache: &Cache, watch: &Hub, told: (u64, u64)) -> (u64, u64) {
-    let now = swept(cache);
-    // Counters may have been reset.
-    let since = (now.0.saturating_sub(told.0), now.1.saturating_sub(told.1));
-    if since.0 > 0 {
-        watch.swept(since.0, since.1);
-    }
-    now
+/// What the search for expired items has done.
+#[derive(Clone, Copy, Debug)]
+struct Swept {
+    examined: u64,
+    expired: u64,
 }
 
-/// How many items have been looked at because they might have expired, and how many had.
-fn swept(cache: &Cache) -> (u64, u64) {
-    let total = cache.stats().total;
-    (total.swept, total.expired_swept)
+impl Swept {
+    fn of(cache: &Cache) -> Self {
+        let total = cache.stats().total;
+        Self { examined: total.swept, expired: total.expired_swept }
+    }
+}
+
+/// Counts a search for expired items, if there was one, and tells watchers about it.
+fn report(shared: &Shared, before: Swept, after: Swept) {
+    // Counters may have been reset.
+    let examined = after.examined.saturating_sub(before.examined);
+    if examined == 0 {
+        return;
+    }
+    shared.gauges.crawls.fetch_add(1, Ordering::Relaxed);
+    if shared.watch.attends(attention::SYSEVENTS) {
+        shared.watch.swept(examined, after.expired.saturating_sub(before.expired));
+    }
 }
 
 /// Pauses grow while there is little to do.
@@ -118,23 +124,23 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::watch::Evictions;
 
     #[test]
-    fn the_first_sweep_that_somebody_watches_is_told() {
+    fn a_sweep_is_counted_and_told() {
         let clock = ManualClock::new(Moment::from_secs(1_000));
         let cache = Cache::builder(16 << 20).clock(clock.clone()).build().unwrap();
         let attrs = Attrs::new().ttl(Duration::from_secs(1));
         cache.set(b"a", b"x", attrs).unwrap();
         clock.advance(Duration::from_secs(5));
-        let hub = Hub::new(&Config::default(), Evictions::new());
-        hub.attention.store(attention::SYSEVENTS, Ordering::Relaxed);
-        let maintenance = Maintenance::start(cache.clone(), Arc::clone(&hub), None).unwrap();
+        let shared = Shared::without_threads(cache.clone(), Config::default());
+        shared.watch.attention.store(attention::SYSEVENTS, Ordering::Relaxed);
+        let maintenance = Maintenance::start(Arc::clone(&shared)).unwrap();
         while cache.stats().total.expired == 0 {
             thread::yield_now();
         }
         // The round in which it happened is over when the thread has ended.
         drop(maintenance);
-        assert_eq!(hub.counts.worker_written.load(Ordering::Relaxed), 1);
+        assert_eq!(shared.watch.counts.worker_written.load(Ordering::Relaxed), 1);
+        assert_eq!(shared.gauges.crawls.load(Ordering::Relaxed), 1);
     }
 }

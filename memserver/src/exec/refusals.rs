@@ -30,6 +30,8 @@ pub(super) fn admin(refusal: admin::Refusal) -> &'static [u8] {
         Refusal::CrawlerRuns => b"ERROR failed to start lru crawler thread\r\n",
         Refusal::CrawlerDisabled => b"CLIENT_ERROR lru crawler disabled\r\n",
         Refusal::SleepTooLong => b"CLIENT_ERROR sleep must be one second or less\r\n",
+        Refusal::NothingToCrawl => b"NOTSTARTED no items to crawl\r\n",
+        Refusal::CannotCrawlHash => b"ERROR an unknown error happened\r\n",
         Refusal::NoSuchClass => b"BADCLASS invalid class id\r\n",
         Refusal::SharesTooLarge => b"ERROR hot and warm pcts must not exceed 80\r\n",
         Refusal::FactorTooSmall => b"ERROR hot/warm age factors must be greater than 0\r\n",

@@ -103,6 +103,11 @@ pub(crate) fn tcp(address: io::Result<SocketAddr>) -> String {
     }
 }
 
+/// The same with `udp` and `udp6`.
+pub(crate) fn udp(address: io::Result<SocketAddr>) -> String {
+    tcp(address).replacen("tcp", "udp", 1)
+}
+
 /// `unix:PATH`.
 pub(crate) fn unix(address: io::Result<unix::SocketAddr>) -> String {
     let path = address.ok().and_then(|address| address.as_pathname().map(Path::to_owned));

@@ -64,6 +64,8 @@ pub(crate) fn report<'w>(
         b"settings" => Section::Settings,
         b"items" => Section::Items,
         b"slabs" => Section::Slabs,
+        // There is no flash tier to tell about.
+        b"extstore" => return Ok(Answer::Listed),
         b"sizes" if shared.core.runtime.lock().track_sizes => {
             return Ok(Answer::Streamed(Stream::Sizes(Sizes::default(), format)));
         }
@@ -105,6 +107,8 @@ fn list(shared: &Shared, section: Section, sink: &mut Sink<'_>) {
         push_name(&mut name, metric);
         // Writing to a vector can't fail.
         let _ = write!(value, "{}", metric.value);
+        // Readers split lines at spaces.
+        value.iter_mut().filter(|byte| byte.is_ascii_whitespace()).for_each(|byte| *byte = b'_');
         sink(&name, &value);
     });
 }

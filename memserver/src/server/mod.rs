@@ -6,6 +6,7 @@ pub(crate) mod test_server;
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use crate::event_loop::threads::Threads;
 use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::{self, Datagrams, ListenError, Listener};
+use crate::net::socket;
 use crate::os::files::TemporaryFile;
 use crate::os::log;
 use crate::os::signals::Signals;
@@ -266,9 +268,7 @@ impl Server {
             let udp = Udp::start(sockets.datagrams, Arc::clone(&shared));
             server.udp = Some(udp.map_err(refused("a thread"))?);
         }
-        let Core { cache, clock, .. } = &shared.core;
-        let maintenance =
-            Maintenance::start(cache.clone(), Arc::clone(&shared.watch), clock.clone());
+        let maintenance = Maintenance::start(Arc::clone(&shared));
         server.maintenance = Some(maintenance.map_err(refused("a thread"))?);
         Ok(server)
     }
@@ -414,6 +414,14 @@ impl Sockets {
     fn listening(&self, config: &Config) -> Listening {
         let tcp = self.listeners.iter().find_map(Listener::local_addr);
         let udp = self.datagrams.first().and_then(|socket| socket.local_addr().ok());
+        let listeners = self.listeners.iter().map(listening_socket);
+        let datagrams = self.datagrams.iter().map(|socket| ConnInfo {
+            number: socket.as_raw_fd(),
+            peer: socket::udp(socket.local_addr()),
+            local: None,
+            state: "conn_read",
+            idle: 0,
+        });
         Listening {
             tcp_port: match (tcp, config.port) {
                 (Some(address), _) => address.port(),
@@ -422,7 +430,7 @@ impl Sockets {
                 (None, _) => 0,
             },
             udp_port: udp.map_or(0, |address| address.port()),
-            sockets: self.listeners.iter().map(listening_socket).collect(),
+            sockets: listeners.chain(datagrams).collect(),
         }
     }
 }

@@ -249,6 +249,10 @@ impl Cutter {
                 return self.value(cursor, start, StoreRequest::Meta(meta), batch);
             }
             Request::Quit => self.close(),
+            // A watcher can't do without an answer.
+            Request::Admin { command: Admin::Watch, noreply: true, .. } => {
+                batch.add(start, Work::Reject(ParseError::UnknownCommand));
+            }
             Request::Admin { command: Admin::Watch, args, .. } => {
                 self.framing = Framing::Barrier;
                 batch.add(start, Work::Watch(args));

@@ -64,9 +64,16 @@ impl ConnQuery {
 
     /// Takes the answer of one worker; true if it was the last.
     pub(crate) fn answer(&self, infos: impl Iterator<Item = ConnInfo>) -> bool {
-        self.found.lock().extend(infos);
-        // Pairs with the load in `is_complete`: whoever sees zero sees all answers.
-        self.missing.fetch_sub(1, Ordering::AcqRel) == 1
+        let mut found = self.found.lock();
+        found.extend(infos);
+        // Only changed while `found` is locked.
+        let is_last = self.missing.load(Ordering::Relaxed) == 1;
+        if is_last {
+            found.make_contiguous().sort_unstable_by_key(|info| info.number);
+        }
+        // Pairs with the load in `is_complete`: whoever sees zero sees all answers, sorted.
+        self.missing.fetch_sub(1, Ordering::Release);
+        is_last
     }
 
     /// Whether all workers have answered.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::config::Config;
+use crate::state::core::Core;
 use crate::state::counters::{Counters, Counts};
 use crate::state::prefixes::Prefixes;
 
@@ -32,7 +32,7 @@ pub(crate) struct Gauges {
 pub(crate) struct Connections {
     /// Open now.
     pub(crate) current: AtomicUsize,
-    /// Opened since the start or the last reset.
+    /// Opened since the start or the last reset, sockets that listen included.
     pub(crate) total: AtomicU64,
     /// Turned away because of the limit.
     pub(crate) rejected: AtomicU64,
@@ -45,12 +45,14 @@ pub(crate) struct Connections {
 }
 
 impl Gauges {
-    /// Everything is zero.
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Everything is zero, but for the sockets that listen: memcached counts them as connections.
+    pub(crate) fn new(core: &Core) -> Self {
+        let Core { config, listening, .. } = core;
+        let opened = AtomicU64::new(listening.sockets.len() as u64);
         Self {
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             udp: Counters::default(),
-            connections: Connections::default(),
+            connections: Connections { total: opened, ..Connections::default() },
             prefixes: Prefixes::new(config.stat_key_prefix),
             crawls: AtomicU64::new(0),
             long_lines_refused: AtomicU64::new(0),

@@ -33,7 +33,7 @@ impl Shared {
         control: impl Control + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
-            gauges: Gauges::new(&core.config),
+            gauges: Gauges::new(&core),
             budgets: Budgets::new(&core.config),
             control: Box::new(control),
             watch: Hub::new(&core.config, evictions),

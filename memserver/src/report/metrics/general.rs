@@ -2,7 +2,6 @@
 //! text it must stay below 4,096 bytes, because there are readers with a buffer of that size.
 
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use memproto::MEMCACHED_VERSION;
 
@@ -26,7 +25,8 @@ fn process(shared: &Shared, list: &mut List<'_>) {
     let (user, system) = cpu::used();
     let core = &shared.core;
     let uptime = u64::from(core.cache.now().as_secs().saturating_sub(core.started));
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // The clock that expires items. The system's may jump.
+    let time = u64::from(core.cache.now().as_secs());
     let seconds = Unit::Seconds;
     list.info("pid", Value::Number(std::process::id().into()), "Number of the process.");
     let help = "Time since the start.";
@@ -49,7 +49,7 @@ fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     list.gauge("max_connections", config.max_connections, "Client connections allowed.");
     list.gauge("curr_connections", current, "Open client connections.");
     let total = connections.total.load(Ordering::Relaxed);
-    list.counter("total_connections", total, "Client connections opened.");
+    list.counter("total_connections", total, "Connections opened, sockets that listen included.");
     let rejected = connections.rejected.load(Ordering::Relaxed);
     list.counter("rejected_connections", rejected, "Client connections refused at the limit.");
     list.gauge("connection_structures", current, "Connection structures allocated.");
@@ -133,13 +133,12 @@ fn upkeep(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
         "slab_reassign_busy_items",
         "slab_reassign_busy_deletes",
         "slab_reassign_busy_nomem",
-        "slab_reassign_last_busy_status",
-        "slab_reassign_running",
-        "slabs_moved",
-        "lru_crawler_running",
     ]);
+    let help = "Not applicable to this server.";
+    list.info("slab_reassign_last_busy_status", Value::Text(&"none"), help);
+    list.absent(&["slab_reassign_running", "slabs_moved", "lru_crawler_running"]);
     let crawls = shared.gauges.crawls.load(Ordering::Relaxed);
-    list.counter("lru_crawler_starts", crawls, "Searches for expired items asked for.");
+    list.counter("lru_crawler_starts", crawls, "Searches for expired items.");
     list.absent(&["lru_maintainer_juggles"]);
     list.counter("malloc_fails", counts.store_no_memory, "Values that found no memory.");
     let watch = &shared.watch.counts;

@@ -109,8 +109,9 @@ fn rest(config: &Config, runtime: &RuntimeSettings, list: &mut List<'_>) {
     list.setting("read_buf_mem_limit", config.read_buf_mem_limit, help);
     list.setting("track_sizes", runtime.track_sizes, "Whether `stats sizes` is on.");
     list.setting("inline_ascii_response", false, "Not applicable to this server.");
+    list.setting("drop_privileges", false, "Whether system calls are filtered.");
     list.setting("ssl_enabled", false, "Whether clients use TLS.");
-    list.info("num_napi_ids", Value::Text(&"(null)"), "Not applicable to this server.");
+    list.setting("num_napi_ids", 0_u32, "Not applicable to this server.");
     list.info("memory_file", Value::Text(&"(null)"), "File that the cache lies in.");
     list.setting("client_flags_size", 4_u32, "Bytes of an item's flags.");
 }
