@@ -9,7 +9,7 @@ use crate::ops::reserve::Reservation;
 use crate::ops::scan::Cursor;
 use crate::{
     AsKey, Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta,
-    Moment, Remove, Removed, Stats, Store, StoreError, Stored,
+    Miss, Moment, Remove, Removed, Resized, Stats, Store, StoreError, Stored,
 };
 
 /// Keys of a batch that are brought near together.
@@ -51,6 +51,16 @@ impl Cache {
         Builder::new(limit)
     }
 
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> u32 {
+        self.0.hot.tag()
+    }
+
+    #[inline(always)]
+    fn refuse_foreign(&self, key: &impl AsKey) -> Result<(), StoreError> {
+        if key.is_foreign(self) { Err(StoreError::ForeignKey) } else { Ok(()) }
+    }
+
     pub(crate) fn from_builder(builder: Builder) -> Result<Self, ConfigError> {
         Ok(Self(Arc::new(Engine::build(builder)?)))
     }
@@ -65,7 +75,7 @@ impl Cache {
     #[inline]
     #[must_use]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
-        Key { bytes, hash: self.0.hot.hash(bytes) }
+        Key { bytes, hash: self.0.hot.hash(bytes), tag: self.tag() }
     }
 
     /// Stage 1 of a batch: brings the index lines of the keys into the processor's cache.
@@ -109,6 +119,9 @@ impl Cache {
         out: &mut Vec<u8>,
         head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Fetched {
+        if key.is_foreign(self) {
+            return Fetched::Miss(Miss::Absent);
+        }
         self.0.fetch(&key.as_key(self), how, out, head)
     }
 
@@ -130,6 +143,9 @@ impl Cache {
 
     /// An owned handle that keeps the value readable, whatever happens to the key.
     pub fn get_handle(&self, key: impl AsKey) -> Option<Handle> {
+        if key.is_foreign(self) {
+            return None;
+        }
         self.0.get_handle(&key.as_key(self))
     }
 
@@ -148,7 +164,7 @@ impl Cache {
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K], mut found: impl FnMut(usize, &Meta, &[u8])) {
         let mut value = Vec::new();
         for (batch, keys) in keys.chunks(BATCH).enumerate() {
-            let mut hashed = [Key { bytes: &[], hash: 0 }; BATCH];
+            let mut hashed = [self.key(&[]); BATCH];
             let hashed = &mut hashed[..keys.len()];
             for (key, bytes) in hashed.iter_mut().zip(keys) {
                 *key = self.key(bytes.as_ref());
@@ -166,6 +182,9 @@ impl Cache {
 
     /// The item's meta data, without counting as a use.
     pub fn peek(&self, key: impl AsKey) -> Option<Meta> {
+        if key.is_foreign(self) {
+            return None;
+        }
         self.0.peek(&key.as_key(self))
     }
 
@@ -199,6 +218,7 @@ impl Cache {
         attrs: Attrs,
         how: &Store,
     ) -> Result<Stored, StoreError> {
+        self.refuse_foreign(&key)?;
         self.0.store(&key.as_key(self), value, &attrs, how)
     }
 
@@ -224,6 +244,7 @@ impl Cache {
         len: usize,
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
+        self.refuse_foreign(&key)?;
         self.0.reserve(&key.as_key(self), len, attrs)
     }
 
@@ -232,6 +253,7 @@ impl Cache {
     /// # Errors
     /// [`CountError`], if the value is not a number or the new one can't be stored.
     pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
+        self.refuse_foreign(&key)?;
         self.0.count(&key.as_key(self), how)
     }
 
@@ -241,6 +263,7 @@ impl Cache {
     /// [`StoreError`], if the item has no room for an expiry and there is no memory for one that
     /// has; it stays as it is.
     pub fn touch(&self, key: impl AsKey, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
+        self.refuse_foreign(&key)?;
         self.0.touch(&key.as_key(self), expiry)
     }
 
@@ -254,6 +277,7 @@ impl Cache {
     /// # Errors
     /// [`StoreError`], if an item that stays in another form can't be stored.
     pub fn remove(&self, key: impl AsKey, how: &Remove) -> Result<Removed, StoreError> {
+        self.refuse_foreign(&key)?;
         self.0.remove(&key.as_key(self), how)
     }
 
@@ -294,12 +318,26 @@ impl Cache {
         sweeps || reclaims || moves
     }
 
-    /// Changes the hard limit. What is above a smaller one is evicted before this returns.
+    /// Changes the hard limit. What is above a smaller one is evicted before this returns, but for
+    /// what can't be: memory that handles and reservations hold. [`Resized::pending`] says how much
+    /// that is. No other memory is taken until it has gone back as well, which happens as soon as
+    /// they end; [`Stats::over_limit`] shows what is left of it.
     ///
     /// # Errors
     /// [`ConfigError`], if the limit is too small to work with, or beyond
-    /// [`Builder::max_limit`].
-    pub fn set_limit(&self, bytes: usize) -> Result<(), ConfigError> {
+    /// [`Builder::max_limit`]. Nothing is changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    ///
+    /// let cache = Cache::builder(16 << 20).max_limit(64 << 20).build()?;
+    /// let resized = cache.set_limit(64 << 20)?;
+    /// assert_eq!((resized.pending, cache.stats().limit), (0, 64 << 20));
+    /// assert!(cache.set_limit(65 << 20).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_limit(&self, bytes: usize) -> Result<Resized, ConfigError> {
         self.0.set_limit(bytes)
     }
 

@@ -96,6 +96,27 @@ impl Builder {
 
     /// Calls `listener` for each item that is removed, with the cause. It runs while parts of the
     /// cache are locked: it must be quick and must not use the cache.
+    ///
+    /// Its panics are caught, as they come in the midst of a change, and counted in
+    /// [`Stats::listener_panics`](crate::Stats::listener_panics).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use memcore::{Attrs, Cache, Cause};
+    ///
+    /// let log = Arc::new(Mutex::new(Vec::new()));
+    /// let told = Arc::clone(&log);
+    /// let cache = Cache::builder(8 << 20)
+    ///     .on_removal(move |removal| {
+    ///         told.lock().unwrap().push((removal.key.to_vec(), removal.cause));
+    ///     })
+    ///     .build()?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.delete("k");
+    /// assert_eq!(*log.lock().unwrap(), [(b"k".to_vec(), Cause::Deleted)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn on_removal(mut self, listener: impl Fn(&Removal<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Listener::new(listener));

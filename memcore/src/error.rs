@@ -51,6 +51,9 @@ pub enum StoreError {
     /// The cache met a state that it should never reach: a defect. Nothing was stored.
     #[error("internal error")]
     Internal,
+    /// The key was hashed by another cache.
+    #[error("the key was hashed by another cache")]
+    ForeignKey,
     /// Keys have 1 to 250 bytes.
     #[error("a key has 1 to 250 bytes")]
     BadKey,

@@ -56,7 +56,7 @@ pub use ops::handle::Handle;
 pub use ops::reserve::Reservation;
 pub use ops::scan::Cursor;
 pub use options::{
-    Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Store, Stored, Value,
+    Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Resized, Store, Stored, Value,
 };
 pub use removal::{Cause, Removal};
 pub use stats::{ClassStats, Stats};

@@ -589,3 +589,12 @@ pub enum Removed {
     /// The item's version is not the expected one.
     VersionMismatch,
 }
+
+/// What became of a new limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resized {
+    /// Bytes above the new limit that can't be reclaimed yet, because handles or reservations hold
+    /// them.
+    pub pending: usize,
+}

@@ -1,7 +1,9 @@
 //! Why items go, and who wants to know.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Meta, Miss, Moment};
 
@@ -44,15 +46,33 @@ pub struct Removal<'a> {
 
 /// Somebody who is told of each removal.
 #[derive(Clone)]
-pub(crate) struct Listener(Arc<dyn Fn(&Removal<'_>) + Send + Sync>);
+pub(crate) struct Listener(Arc<Guarded<Callback>>);
+
+type Callback = dyn Fn(&Removal<'_>) + Send + Sync;
+
+struct Guarded<F: ?Sized> {
+    panics: AtomicU64,
+    listener: F,
+}
 
 impl Listener {
     pub(crate) fn new(listener: impl Fn(&Removal<'_>) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(listener))
+        Self(Arc::new(Guarded { panics: AtomicU64::new(0), listener }))
     }
 
     pub(crate) fn call(&self, removal: &Removal<'_>) {
-        (self.0)(removal);
+        // It is called in the midst of a change: a panic must not keep that from being completed.
+        let call = AssertUnwindSafe(|| (self.0.listener)(removal));
+        if let Err(payload) = catch_unwind(call) {
+            self.0.panics.fetch_add(1, Ordering::Relaxed);
+            // The hook has told of it, and to drop what it left could panic again.
+            std::mem::forget(payload);
+        }
+    }
+
+    /// How often it has panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.0.panics.load(Ordering::Relaxed)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::counters::{Event, Sums};
 use crate::engine::Engine;
 use crate::memory::sync::Ordering;
+use crate::removal::Listener;
 use crate::space::segments::{CLASS_MAX, CLASSES, Phase, Queue};
 
 /// Counters and gauges, at one moment. Counters start at zero and at [`Cache::reset_stats`].
@@ -15,6 +16,10 @@ pub struct Stats {
     pub limit: usize,
     /// Bytes in use of the limit: pages, index, tables.
     pub used: usize,
+    /// Bytes in use above a limit that was lowered, which handles or reservations hold.
+    pub over_limit: usize,
+    /// Panics of the removal listener, which were caught.
+    pub listener_panics: u64,
     /// Bytes of the limit that hold the index and ghosts.
     pub index_bytes: usize,
     /// Slots of the index.
@@ -116,6 +121,8 @@ impl Engine {
         Stats {
             limit: gauge.limit,
             used: gauge.used,
+            over_limit: gauge.used.saturating_sub(gauge.limit),
+            listener_panics: self.listener.as_ref().map_or(0, Listener::panics),
             index_bytes,
             index_slots,
             segment_size: self.space.table().segment_bytes(),

@@ -1,5 +1,6 @@
 //! Words that every operation looks at and few change: the clock, the flush epoch, the version.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
@@ -16,6 +17,8 @@ pub(super) const ACCESS_GRAIN: u32 = 60;
 pub(crate) struct Hot {
     clock: Arc<dyn Clock>,
     secrets: RapidSecrets,
+    /// A hash that only this secret gives, to tell keys of other caches by.
+    tag: u32,
     /// Items of segments with another epoch are flushed.
     epoch: AtomicU32,
     /// When the next flush is due.
@@ -23,6 +26,8 @@ pub(crate) struct Hot {
     /// Locked while flushes are planned or carried out.
     plan: Mutex<()>,
     access_grain: AtomicU32,
+    /// What [`Hot::clock_now`] returned last.
+    shown: AtomicU32,
     version: Version,
 }
 
@@ -33,13 +38,17 @@ struct Version(AtomicU64);
 
 impl Hot {
     pub(super) fn new(clock: Arc<dyn Clock>, seed: u64) -> Self {
+        let secrets = RapidSecrets::seed(seed);
+        let shown = clock.now().as_secs();
         Self {
             clock,
-            secrets: RapidSecrets::seed(seed),
+            tag: rapidhash_v3_seeded(&[], &secrets) as u32,
+            secrets,
             epoch: AtomicU32::new(0),
             flush_at: AtomicU32::new(u32::MAX),
             plan: Mutex::new(()),
             access_grain: AtomicU32::new(ACCESS_GRAIN),
+            shown: AtomicU32::new(shown),
             version: Version(AtomicU64::new(0)),
         }
     }
@@ -47,7 +56,7 @@ impl Hot {
     /// The current second. A flush that is due happens first.
     #[inline]
     pub(crate) fn now(&self) -> u32 {
-        let now = self.clock_now();
+        let now = self.clock.now().as_secs();
         // Pairs with the release store of `advance_epoch`: who sees that no flush is due sees the
         // epoch of the last one.
         if now >= self.flush_at.load(Ordering::Acquire) {
@@ -56,10 +65,22 @@ impl Hot {
         now
     }
 
-    /// The current second, for those who hold locks.
-    #[inline(always)]
+    /// The current second, for those who hold locks. A clock that panics must not keep them from
+    /// completing what they have begun; the time stands still then.
     pub(crate) fn clock_now(&self) -> u32 {
-        self.clock.now().as_secs()
+        match catch_unwind(AssertUnwindSafe(|| self.clock.now().as_secs())) {
+            Ok(now) => {
+                if self.shown.load(Ordering::Relaxed) != now {
+                    self.shown.store(now, Ordering::Relaxed);
+                }
+                now
+            }
+            Err(payload) => {
+                // The hook has told of it, and to drop what it left could panic again.
+                std::mem::forget(payload);
+                self.shown.load(Ordering::Relaxed)
+            }
+        }
     }
 
     #[cold]
@@ -111,6 +132,12 @@ impl Hot {
     /// From now on accesses are noted to the second.
     pub(crate) fn track_access_exactly(&self) {
         self.access_grain.store(1, Ordering::Relaxed);
+    }
+
+    /// What the keys of this cache have in common.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
     }
 
     #[inline(always)]

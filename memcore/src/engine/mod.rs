@@ -34,7 +34,7 @@ pub(crate) struct Engine {
     pub(crate) upkeep: Upkeep,
     pub(crate) hot: Hot,
     pub(crate) settings: Settings,
-    listener: Option<Listener>,
+    pub(crate) listener: Option<Listener>,
     /// Bytes of the largest item under the present limit.
     pub(crate) item_max: AtomicUsize,
 }

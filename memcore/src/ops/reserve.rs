@@ -297,7 +297,7 @@ impl Engine {
     }
 
     fn commit(&self, reservation: &mut Reservation, how: &Store) -> Result<Stored, StoreError> {
-        let key = Key { bytes: &reservation.key, hash: reservation.hash };
+        let key = Key { bytes: &reservation.key, hash: reservation.hash, tag: self.hot.tag() };
         let attrs = &reservation.attrs;
         let Some(room) = &reservation.room else {
             debug_assert!(false, "a reservation is committed once");

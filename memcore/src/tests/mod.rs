@@ -8,5 +8,6 @@ mod common {
     #[path = "../../../tests/common/values.rs"]
     pub(super) mod values;
 }
+mod abuse;
 mod model;
 mod stress;

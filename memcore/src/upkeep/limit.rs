@@ -1,9 +1,9 @@
 //! A new limit, and reclaiming what is above a smaller one.
 
-use crate::ConfigError;
 use crate::engine::{Engine, Settings};
 use crate::memory::sync::Ordering;
 use crate::upkeep::evict::Step;
+use crate::{ConfigError, Resized};
 
 /// Bytes by which the limit is lowered in one step: between two of them writers find the room that
 /// they need.
@@ -11,7 +11,7 @@ const LOWERED: usize = 8 << 20;
 
 impl Engine {
     /// Changes the limit.
-    pub(crate) fn set_limit(&self, limit: usize) -> Result<(), ConfigError> {
+    pub(crate) fn set_limit(&self, limit: usize) -> Result<Resized, ConfigError> {
         let Settings { limit_most: most, limit_least: least, .. } = self.settings;
         if limit < least {
             return Err(ConfigError::LimitTooSmall { limit, least });
@@ -20,7 +20,8 @@ impl Engine {
             return Err(ConfigError::LimitTooLarge { limit, most });
         }
         self.apply_limit(limit);
-        Ok(())
+        let gauge = self.space.pool.gauge();
+        Ok(Resized { pending: gauge.used.saturating_sub(gauge.limit) })
     }
 
     fn apply_limit(&self, bytes: usize) {

@@ -29,7 +29,7 @@ impl Engine {
         {
             return false;
         }
-        let mut left = budget * ROWS_PER_ITEM;
+        let mut left = budget.saturating_mul(ROWS_PER_ITEM);
         while left > 0 {
             if let Some(visit) = reclaim.sweep.current.take() {
                 reclaim.sweep.current = self.visit(visit, now, &mut left);

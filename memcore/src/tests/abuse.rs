@@ -1,0 +1,166 @@
+//! Callers whose code panics, or who hand in what belongs elsewhere: the cache stays as it should
+//! be.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::{
+    Attrs, Cache, Clock, Count, CountError, Expiry, Fetch, Fetched, ManualClock, Miss, Moment,
+    Remove, Store, StoreError,
+};
+
+#[test]
+fn a_listener_that_panics_costs_nothing_but_the_news() {
+    let clock = ManualClock::new(Moment::from_secs(1_000));
+    let builder = Cache::builder(1 << 20).clock(clock.clone());
+    let cache = builder.on_removal(|_| panic!("a listener of somebody else")).build().unwrap();
+    for round in 0..20_u32 {
+        for key in 0..400_u32 {
+            let attrs = Attrs::new().ttl(Duration::from_secs(u64::from(key % 3) * 5 + 1));
+            cache.set(key.to_le_bytes(), &[round as u8; 3000], attrs).unwrap();
+            cache.set("replaced", &key.to_le_bytes(), Attrs::new()).unwrap();
+            cache.delete((key / 2).to_le_bytes());
+        }
+        clock.advance(Duration::from_secs(2));
+        cache.maintain(1_000);
+        if round % 5 == 0 {
+            cache.flush();
+        }
+        cache.validate();
+    }
+    let stats = cache.stats();
+    let total = &stats.total;
+    let gone = total.replaced + total.deleted + total.evicted + total.expired + total.flushed;
+    assert!(total.evicted > 0 && total.expired > 0 && total.flushed > 0, "{total:?}");
+    assert_eq!(stats.listener_panics, gone);
+}
+
+/// Shows a moment, or panics every few times.
+#[derive(Clone, Debug)]
+struct Fragile(Arc<AtomicU32>);
+
+impl Clock for Fragile {
+    fn now(&self) -> Moment {
+        let calls = self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(calls % 7 != 6, "a clock of somebody else");
+        Moment::from_secs(1_000 + calls / 1_000)
+    }
+}
+
+#[test]
+fn other_code_of_callers_may_panic_anywhere() {
+    struct Fragment(u32);
+    impl AsRef<[u8]> for Fragment {
+        fn as_ref(&self) -> &[u8] {
+            assert!(self.0 % 5 != 4, "a key of somebody else");
+            b"fragment"
+        }
+    }
+    let calls = Fragile(Arc::new(AtomicU32::new(0)));
+    let cache = Cache::builder(1 << 20).clock(calls.clone()).build().unwrap();
+    let mut panics = 0;
+    for step in 0..20_000_u32 {
+        let key = (step % 500).to_le_bytes();
+        let ttl = Attrs::new().ttl(Duration::from_secs(3));
+        let run = AssertUnwindSafe(|| match step % 13 {
+            0 => _ = cache.get_with(key, |_, _| assert!(step % 2 == 0)),
+            1 => {
+                let head = |_: &_, _: &mut _| assert!(step % 2 == 0);
+                _ = cache.fetch(key, &Fetch::new(), &mut Vec::new(), head);
+            }
+            2 => {
+                let how = Fetch::new().lease(true).create(Expiry::Never);
+                _ = cache.fetch(key, &how, &mut Vec::new(), |_, _| assert!(step % 2 == 0));
+            }
+            3 => cache.get_many(&[key, key], |_, _, _| assert!(step % 2 == 0)),
+            4 => _ = cache.scan(&mut Default::default(), 5, |_, _| assert!(step % 2 == 0)),
+            5 => _ = cache.set(Fragment(step), b"v", Attrs::new()),
+            6 => _ = cache.touch(key, Expiry::after(Duration::from_secs(5))),
+            7 => _ = cache.count("n", &Count::increment(1).initial(0, Attrs::new())),
+            8 => _ = cache.remove(key, &Remove::new().invalidate(step % 2 == 0)),
+            9 => _ = cache.maintain(10),
+            10 => {
+                if let Ok(mut place) = cache.reserve(key, 9000, ttl) {
+                    place.write(&[1; 9000]);
+                    _ = place.commit(&Store::new());
+                }
+            }
+            _ => _ = cache.set(key, &[1; 3000], ttl),
+        });
+        panics += u32::from(catch_unwind(run).is_err());
+    }
+    assert!(panics > 2_000, "{panics}");
+    // Until the next one is far enough away.
+    while calls.0.load(Ordering::Relaxed) % 7 != 0 {
+        calls.0.fetch_add(1, Ordering::Relaxed);
+    }
+    cache.validate();
+    calls.0.store(7_000_000, Ordering::Relaxed);
+    cache.set("k", b"v", Attrs::new()).unwrap();
+    assert_eq!(cache.get("k").as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_key_of_another_cache_is_refused() {
+    let (cache, other) = (Cache::new(8 << 20).unwrap(), Cache::new(8 << 20).unwrap());
+    let key = other.key(b"k");
+    other.set(key, b"1", Attrs::new()).unwrap();
+    cache.set("k", b"1", Attrs::new()).unwrap();
+    let foreign = StoreError::ForeignKey;
+    assert_eq!(cache.set(key, b"2", Attrs::new()), Err(foreign));
+    assert_eq!(cache.store(key, b"2", Attrs::new(), &Store::add()).err(), Some(foreign));
+    assert_eq!(cache.reserve(key, 1, Attrs::new()).err(), Some(foreign));
+    assert_eq!(cache.count(key, &Count::default()), Err(CountError::Store(foreign)));
+    assert_eq!(cache.touch(key, Expiry::Never), Err(foreign));
+    assert_eq!(cache.remove(key, &Remove::new()), Err(foreign));
+    assert!(!cache.delete(key) && !cache.contains(key));
+    assert_eq!((cache.get(key), cache.peek(key)), (None, None));
+    assert!(cache.get_handle(key).is_none() && cache.get_with(key, |_, _| ()).is_none());
+    let fetched = cache.fetch(key, &Fetch::new(), &mut Vec::new(), |_, _| {});
+    assert!(matches!(fetched, Fetched::Miss(Miss::Absent)), "{fetched:?}");
+    let same = cache.clone();
+    assert!(same.contains(cache.key(b"k")), "a clone is the same cache");
+    assert_eq!(cache.get("k").as_deref(), Some(&b"1"[..]));
+    cache.validate();
+}
+
+#[test]
+fn a_budget_may_be_as_large_as_one_likes() {
+    let cache = Cache::new(1 << 20).unwrap();
+    for key in 0..1_000_u32 {
+        cache.set(key.to_le_bytes(), &[1; 2000], Attrs::new()).unwrap();
+    }
+    cache.flush();
+    while cache.maintain(usize::MAX) {}
+    assert_eq!(cache.stats().total.items, 0);
+    cache.validate();
+}
+
+#[test]
+fn what_holds_memory_above_a_lower_limit_is_shown_until_it_ends() {
+    let cache = Cache::new(64 << 20).unwrap();
+    let mut open = Vec::new();
+    while let Ok(mut place) = cache.reserve(open.len().to_le_bytes(), 700_000, Attrs::new()) {
+        place.write(&[1; 699_999]);
+        open.push(place);
+        if open.len() == 52 {
+            break;
+        }
+    }
+    assert!(open.len() > 30, "only {}", open.len());
+    let limit = 8 << 20;
+    let pending = cache.set_limit(limit).unwrap().pending;
+    let stats = cache.stats();
+    assert_eq!((stats.limit, stats.over_limit), (limit, pending));
+    assert_eq!(stats.used, limit + pending);
+    assert!(pending > 10 << 20, "{pending}");
+    assert!(cache.set("k", &[1; 100_000], Attrs::new()).is_err(), "there is no room for more");
+    open.clear();
+    while cache.maintain(1_000) {}
+    assert_eq!((cache.stats().over_limit, cache.set_limit(limit).unwrap().pending), (0, 0));
+    assert!(cache.stats().used <= limit);
+    cache.set("k", &[1; 100_000], Attrs::new()).unwrap();
+    cache.validate();
+}
