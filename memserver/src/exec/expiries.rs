@@ -25,7 +25,8 @@ impl Expiries {
         expiry: impl Fn(i64) -> Expiry,
         look: impl FnOnce() -> Option<Option<Moment>>,
     ) -> Self {
-        let (touch, vivify) = (request.ttl().map(&expiry), request.vivify().map(&expiry));
+        let touch = request.ttl().map(&expiry);
+        let vivify = request.vivify().map(&expiry);
         let expiries = Self { touch, vivify, created: vivify, late: false, before: None };
         if touch.is_some() { expiries.in_order(request, look) } else { expiries }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use memcore::{
-    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Moment, Remove,
-    Removed, Store, StoreError, Stored, Value,
+    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Mode, Moment, Remove, Removed,
+    Store, StoreError, Stored, Value,
 };
 use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
@@ -128,25 +128,16 @@ impl Exec<'_> {
         out: &mut Vec<u8>,
     ) {
         let meta = &hit.meta;
-        let mut expiry = expiries.start(meta.expiry, hit.created);
-        let now = || self.shared.core.cache.now();
-        for flag in request.flags {
-            expiry = expiries.pass(flag.letter, expiry, hit.created);
-            match flag.letter {
-                b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
-                b'f' => write::flag_u64(out, b'f', u64::from(meta.flags)),
-                b'h' => write::flag_u64(out, b'h', u64::from(meta.fetched)),
-                b'l' => {
-                    let idle = now().saturating_since(meta.last_access).as_secs();
-                    write::flag_u64(out, b'l', idle);
-                }
-                b's' => write::flag_u64(out, b's', meta.value_len as u64),
-                b't' => write::flag_i64(out, b't', time_left(expiry, now())),
-                b'k' => echo_key(name, meta.marked || !key::is_plain(name), out),
-                b'O' => write::flag_bytes(out, b'O', flag.arg),
-                _ => {}
-            }
-        }
+        let facts = Facts {
+            version: Some(self.version(meta.version)),
+            client_flags: Some(meta.flags),
+            fetched: Some(meta.fetched),
+            last_access: Some(meta.last_access),
+            len: Some(meta.value_len),
+            lifetime: Some(Lifetime { expiries, found: meta.expiry, created: hit.created }),
+            ..Facts::of(name, KeyForm::AsStored { marked: meta.marked })
+        };
+        self.push_flags(request, &facts, out);
         if meta.lease.taken {
             write::flag(out, b'Z');
         }
@@ -157,6 +148,53 @@ impl Exec<'_> {
             write::flag(out, b'W');
         }
         write::end(out);
+    }
+
+    /// The flags of a request that its reply returns, in their order, as far as `facts` tell them.
+    #[inline(always)]
+    fn push_flags(&self, request: &MetaRequest<'_>, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        let mut expiry = facts.lifetime.map(|lifetime| lifetime.start());
+        let now = || self.shared.core.cache.now();
+        for flag in request.flags {
+            if let Some(lifetime) = &facts.lifetime {
+                expiry = expiry.map(|expiry| lifetime.pass(flag.letter, expiry));
+            }
+            match flag.letter {
+                b'c' => {
+                    if let Some(version) = facts.version {
+                        write::flag_u64(out, b'c', version);
+                    }
+                }
+                b'f' => {
+                    if let Some(flags) = facts.client_flags {
+                        write::flag_u64(out, b'f', u64::from(flags));
+                    }
+                }
+                b'h' => {
+                    if let Some(fetched) = facts.fetched {
+                        write::flag_u64(out, b'h', u64::from(fetched));
+                    }
+                }
+                b'l' => {
+                    if let Some(moment) = facts.last_access {
+                        write::flag_u64(out, b'l', now().saturating_since(moment).as_secs());
+                    }
+                }
+                b's' => {
+                    if let Some(len) = facts.len {
+                        write::flag_u64(out, b's', len as u64);
+                    }
+                }
+                b't' => {
+                    if let Some(expiry) = expiry {
+                        write::flag_i64(out, b't', time_left(expiry, now()));
+                    }
+                }
+                b'k' => echo_key(facts.name, facts.form.is_encoded(facts.name), out),
+                b'O' => write::flag_bytes(out, b'O', flag.arg),
+                _ => {}
+            }
+        }
     }
 
     fn meta_delete(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
@@ -210,8 +248,12 @@ impl Exec<'_> {
         let code = match counted {
             Ok(Counted::Done { .. }) if request.quiet() => return,
             Ok(Counted::Done { value, meta, created, .. }) => {
-                let done = (value, &meta, created);
-                return self.number(request, key.bytes(), done, &expiries, out.bytes());
+                let facts = Facts {
+                    version: Some(self.version(meta.version)),
+                    lifetime: Some(Lifetime { expiries: &expiries, found: meta.expiry, created }),
+                    ..Facts::of(key.bytes(), KeyForm::AsSent { base64: request.key.base64 })
+                };
+                return self.number(request, value, &facts, out.bytes());
             }
             Ok(Counted::NotFound) => NF,
             Ok(Counted::VersionMismatch) => EX,
@@ -226,31 +268,14 @@ impl Exec<'_> {
     }
 
     /// Answers `ma`.
-    fn number(
-        &self,
-        request: &MetaRequest<'_>,
-        name: &[u8],
-        (value, meta, created): (u64, &Meta, bool),
-        expiries: &Expiries,
-        out: &mut Vec<u8>,
-    ) {
+    fn number(&self, request: &MetaRequest<'_>, value: u64, facts: &Facts<'_>, out: &mut Vec<u8>) {
         let digits = Decimal::new(value);
         if request.has(b'v') {
             write::va(out, digits.as_bytes().len());
         } else {
             out.extend_from_slice(HD);
         }
-        let mut expiry = expiries.start(meta.expiry, created);
-        for flag in request.flags {
-            expiry = expiries.pass(flag.letter, expiry, created);
-            match flag.letter {
-                b'c' => write::flag_u64(out, b'c', self.version(meta.version)),
-                b't' => write::flag_i64(out, b't', time_left(expiry, self.shared.core.cache.now())),
-                b'k' => echo_key(name, request.key.base64, out),
-                b'O' => write::flag_bytes(out, b'O', flag.arg),
-                _ => {}
-            }
-        }
+        self.push_flags(request, facts, out);
         write::end(out);
         if request.has(b'v') {
             out.extend_from_slice(digits.as_bytes());
@@ -327,17 +352,14 @@ impl Exec<'_> {
             Ok(_) => (NS, 0, request.len as usize),
             Err(error) => return out.put(error_line(*error)),
         };
+        let facts = Facts {
+            version: Some(version),
+            len: Some(len),
+            ..Facts::of(name, KeyForm::AsSent { base64: request.key.base64 })
+        };
         let out = out.bytes();
         out.extend_from_slice(code);
-        for flag in request.flags {
-            match flag.letter {
-                b'c' => write::flag_u64(out, b'c', version),
-                b's' => write::flag_u64(out, b's', len as u64),
-                b'k' => echo_key(name, request.key.base64, out),
-                b'O' => write::flag_bytes(out, b'O', flag.arg),
-                _ => {}
-            }
-        }
+        self.push_flags(request, &facts, out);
         write::end(out);
     }
 
@@ -345,14 +367,93 @@ impl Exec<'_> {
     fn answer(&self, code: &[u8], request: &MetaRequest<'_>, name: &[u8], out: &mut Output) {
         let out = out.bytes();
         out.extend_from_slice(code);
-        for flag in request.flags {
-            match flag.letter {
-                b'k' => echo_key(name, request.key.base64, out),
-                b'O' => write::flag_bytes(out, b'O', flag.arg),
-                _ => {}
-            }
-        }
+        self.push_flags(
+            request,
+            &Facts::of(name, KeyForm::AsSent { base64: request.key.base64 }),
+            out,
+        );
         write::end(out);
+    }
+}
+
+/// What the flags of a reply can tell; none of what the command does not tell.
+#[derive(Clone, Copy, Debug)]
+struct Facts<'a> {
+    /// The key.
+    name: &'a [u8],
+    /// How it is shown.
+    form: KeyForm,
+    /// `c`.
+    version: Option<u64>,
+    /// `f`.
+    client_flags: Option<u32>,
+    /// `h`.
+    fetched: Option<bool>,
+    /// `l`.
+    last_access: Option<Moment>,
+    /// `s`: bytes of the value.
+    len: Option<usize>,
+    /// `t`.
+    lifetime: Option<Lifetime<'a>>,
+}
+
+/// How a key is shown.
+#[derive(Clone, Copy, Debug)]
+enum KeyForm {
+    /// As the client has sent it.
+    AsSent { base64: bool },
+    /// In base64 if the item was stored so, or if the key can't stand on a line.
+    AsStored { marked: bool },
+}
+
+impl KeyForm {
+    #[inline]
+    fn is_encoded(self, name: &[u8]) -> bool {
+        match self {
+            Self::AsSent { base64 } => base64,
+            Self::AsStored { marked } => marked || !key::is_plain(name),
+        }
+    }
+}
+
+/// How an item's expiry changes along the flags.
+#[derive(Clone, Copy, Debug)]
+struct Lifetime<'a> {
+    expiries: &'a Expiries,
+    /// The expiry that was found.
+    found: Option<Moment>,
+    /// Whether the item was created by the request.
+    created: bool,
+}
+
+impl<'a> Facts<'a> {
+    /// No fact but the key.
+    #[inline(always)]
+    fn of(name: &'a [u8], form: KeyForm) -> Self {
+        Self {
+            name,
+            form,
+            version: None,
+            client_flags: None,
+            fetched: None,
+            last_access: None,
+            len: None,
+            lifetime: None,
+        }
+    }
+}
+
+impl Lifetime<'_> {
+    /// The expiry in front of the first flag.
+    #[inline]
+    fn start(&self) -> Expiry {
+        self.expiries.start(self.found, self.created)
+    }
+
+    /// The expiry behind a flag.
+    #[inline]
+    fn pass(&self, letter: u8, before: Expiry) -> Expiry {
+        self.expiries.pass(letter, before, self.created)
     }
 }
 
