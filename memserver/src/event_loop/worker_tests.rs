@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use memcore::{Cache, ManualClock, Moment};
+use memproto::binary::{Header, Opcode, REQUEST_MAGIC};
 
 use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
 use crate::config::{Binding, Config};
@@ -152,6 +153,53 @@ fn values_of_many_megabytes_pass_unharmed() {
         assert!(reply[head.len()..head.len() + value.len()] == value, "the value changed");
         assert_eq!(&reply[head.len() + value.len()..], b"\r\nEND\r\nMN\r\n");
     }
+}
+
+#[test]
+fn a_value_is_complete_when_its_last_byte_has_arrived() {
+    let server = Harness::small();
+    let mut client = server.connect();
+    let value = vec![b'v'; 100_000];
+    let header = Header {
+        magic: REQUEST_MAGIC,
+        opcode: Opcode::Set as u8,
+        key_len: 1,
+        extras_len: 8,
+        body_len: 9 + value.len() as u32,
+        ..Header::default()
+    };
+    let request = [&header.encode()[..], &[0; 8], b"k", &value].concat();
+    // Nothing follows the value in this protocol, so no byte comes after those of its last piece.
+    for piece in request.chunks(30_000) {
+        client.write_all(piece).unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut reply = [0; 24];
+    client.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..8], [0x81, Opcode::Set as u8, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(server.shared.core.cache.get(b"k"), Some(value));
+}
+
+#[test]
+fn requests_behind_a_large_value_are_served() {
+    let server = Harness::small();
+    let mut client = server.connect();
+    let value = vec![b'v'; 200_000];
+    let set = [&b"set k 0 0 200000\r\n"[..], &value, b"\r\nmn\r\n"].concat();
+    for cut in [199_990, 200_018, 200_019, 200_020, 200_022] {
+        client.write_all(&set[..30_000]).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        client.write_all(&set[30_000..cut]).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        client.write_all(&set[cut..]).unwrap();
+        expect(&mut client, b"STORED\r\nMN\r\n");
+    }
+    let bad = [&set[..200_018], b"xymn\r\n"].concat();
+    client.write_all(&bad[..100_000]).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    client.write_all(&bad[100_000..]).unwrap();
+    expect(&mut client, b"CLIENT_ERROR bad data chunk\r\n");
+    assert_eq!(server.shared.core.cache.get(b"k"), Some(value));
 }
 
 #[test]

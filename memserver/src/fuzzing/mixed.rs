@@ -26,7 +26,8 @@ pub fn mixed_stream(data: &[u8]) {
         stage,
         evicted: 0,
     };
-    let (mut client, mut repeated) = (0, 0);
+    let mut client = 0;
+    let mut repeated = 0;
     let mut words = Vec::new();
     let mut rest = data;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -34,7 +35,8 @@ pub fn mixed_stream(data: &[u8]) {
         match (byte, tail) {
             (ESCAPE, [number @ (b'0' | b'1'), tail @ ..]) => {
                 table.say(client, &std::mem::take(&mut words));
-                (client, rest) = (usize::from(number - b'0'), tail);
+                client = usize::from(number - b'0');
+                rest = tail;
             }
             (ESCAPE, [b't', seconds, tail @ ..]) => {
                 table.say(client, &std::mem::take(&mut words));

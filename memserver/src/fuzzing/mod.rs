@@ -20,6 +20,7 @@ use crate::session::batch::{Batch, Spare};
 use crate::session::cut::{Cursor, ParseState};
 use crate::session::dialogue::{self, Round, Stop};
 use crate::session::output::Output;
+use crate::state::budgets::{BACKLOGS, Permit};
 use crate::state::clock::DrivenClock;
 use crate::state::control::Detached;
 use crate::state::core::{Core, Listening};
@@ -43,6 +44,8 @@ const COPIED_MAX: usize = (64 << 10) + (1 << 20) + (64 << 10);
 pub struct Stage {
     shared: Arc<Shared>,
     clock: ManualClock,
+    /// Memory for unsent replies that is taken by others.
+    backlogs: Option<Permit>,
 }
 
 impl Stage {
@@ -68,7 +71,7 @@ impl Stage {
         let driven = Arc::new(DrivenClock::new(clock.clone()));
         let core = Core::new(cache, config, Listening::default(), Some(driven));
         let shared = Shared::new(core, Evictions::new(), Detached);
-        Self { shared, clock }
+        Self { shared, clock, backlogs: None }
     }
 
     /// A new client.
@@ -82,6 +85,14 @@ impl Stage {
             spare: Spare::default(),
             stutter: 0,
         }
+    }
+
+    /// The same server under pressure: memory for unsent replies is exhausted, so that replies are
+    /// made in small pieces.
+    #[must_use]
+    fn under_pressure(mut self) -> Self {
+        self.backlogs = Some(self.shared.budgets.backlogs.take_anyway(BACKLOGS));
+        self
     }
 
     /// Lets time go by, and the housekeeping that belongs to it.
@@ -126,6 +137,7 @@ impl Dialogue {
         input.extend_from_slice(&bytes[in_place..]);
         let mut replies = Vec::new();
         let mut out = std::mem::take(&mut self.out);
+        out.adapt(&self.shared.budgets);
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(&mut self.spare));
         let mut exec = Exec::new(&shared, 0);
@@ -232,5 +244,50 @@ fn drain(out: &mut Output, replies: &mut Vec<u8>) {
             count
         });
         out.advance(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items whose values are pinned and copied, and requests for many of them at once.
+    fn conversation() -> Vec<u8> {
+        let mut words = Vec::new();
+        for number in 0..200 {
+            let len = [10, 300, 20_000][number % 3];
+            words.extend_from_slice(format!("set key{number} 0 0 {len}\r\n").as_bytes());
+            words.resize(words.len() + len, b'a' + (number % 26) as u8);
+            words.extend_from_slice(b"\r\n");
+        }
+        let keys: String = (0..400).map(|number| format!(" key{}", number % 300)).collect();
+        for _ in 0..3 {
+            words.extend_from_slice(format!("gets{keys}\r\nmg key2 v\r\nmn\r\n").as_bytes());
+        }
+        words
+    }
+
+    #[test]
+    fn a_dialogue_that_has_to_stop_goes_on_where_it_stopped() {
+        let words = conversation();
+        let whole = Stage::new(&[]).connect().feed(&words);
+        assert!(whole.len() > 3 << 20, "{} bytes", whole.len());
+        for often in [1, 2, 3] {
+            let stage = Stage::new(&[]).under_pressure();
+            let mut client = stage.connect().stuttering(often);
+            assert!(client.feed(&words) == whole, "stopped one in {often} times");
+        }
+    }
+
+    #[test]
+    fn values_that_are_received_in_place_are_the_same() {
+        let words = conversation();
+        let whole = Stage::new(&[]).connect().feed(&words);
+        for size in [1_000, 7_001, 16_390] {
+            let mut client = Stage::new(&[]).connect();
+            let replies: Vec<u8> =
+                words.chunks(size).flat_map(|piece| client.feed(piece)).collect();
+            assert!(replies == whole, "in pieces of {size}");
+        }
     }
 }

@@ -163,7 +163,7 @@ impl Reference {
                     let began = *sent.began.get_or_insert(self.now);
                     let Some(block) = rest[consumed..].get(..len + BLOCK_END.len()) else { break };
                     let now = if len > WAITING_MAX { began } else { self.now };
-                    self.value(&request, block.split_at(len), now, &mut replies);
+                    self.value(&request, &block[..len + BLOCK_END.len()], now, &mut replies);
                     rest = &rest[consumed + block.len()..];
                     sent.began = None;
                 }
@@ -188,13 +188,13 @@ impl Reference {
             }
             Request::Touch { key, exptime, noreply } => {
                 let expires = expiry(exptime, self.now);
-                let found = self.found(key, (write::TOUCHED, write::NOT_FOUND), noreply, replies);
+                let found = self.found(key, write::TOUCHED, write::NOT_FOUND, noreply, replies);
                 if let (Some(true), Known::There(item)) = (found, self.look(key)) {
                     item.expires = expires;
                 }
             }
             Request::Delete { key, noreply } => {
-                self.found(key, (write::DELETED, write::NOT_FOUND), noreply, replies);
+                self.found(key, write::DELETED, write::NOT_FOUND, noreply, replies);
                 self.remove(key);
             }
             Request::FlushAll { delay: Ok(delay), noreply } => {
@@ -252,11 +252,12 @@ impl Reference {
         self.slots.insert(key.to_vec(), Slot::Item(gone));
     }
 
-    /// Reads which of two lines it is; none if that is unknown.
+    /// Reads which of two lines is answered, one if the key is found; none if that is unknown.
     fn found(
         &mut self,
         key: &[u8],
-        (yes, no): (&[u8], &[u8]),
+        yes: &[u8],
+        no: &[u8],
         noreply: bool,
         replies: &mut Replies<'_>,
     ) -> Option<bool> {
@@ -337,14 +338,9 @@ impl Reference {
         item.version = None;
     }
 
-    /// A storage request whose value is there; its header was there at `now`.
-    fn value(
-        &mut self,
-        request: &Request<'_>,
-        (value, end): (&[u8], &[u8]),
-        now: u32,
-        replies: &mut Replies<'_>,
-    ) {
+    /// A storage request with its data block; its header was there at `now`.
+    fn value(&mut self, request: &Request<'_>, block: &[u8], now: u32, replies: &mut Replies<'_>) {
+        let (value, end) = block.split_at(block.len() - BLOCK_END.len());
         match request {
             Request::Store(store) if end == BLOCK_END => self.store(store, value, now, replies),
             Request::Meta(meta) if end == BLOCK_END => self.strange(meta, replies),
