@@ -1,6 +1,8 @@
 //! Taste and walls, checked: what each crate may name, where `unsafe` may stand, how long lines,
 //! functions and files may get, and that the map of the code shows places that exist.
 
+mod modules;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

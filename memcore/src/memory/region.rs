@@ -131,7 +131,7 @@ mod mapped {
         /// Gives the whole pages within these cells back to the system. Everything in them that is
         /// a multiple of [`OS_PAGE`] reads as zero afterwards.
         pub(crate) fn release(&self, first: usize, count: usize) {
-            self.release_pages(first, count, system::page_size());
+            self.release_pages(first, count, system::page_size(OS_PAGE));
         }
 
         /// The same on a system with pages of `page` bytes, at least [`OS_PAGE`].

@@ -56,12 +56,12 @@ pub(crate) unsafe fn advise_huge(start: *mut u8, len: usize, on: bool) {
     unsafe { libc::madvise(start.cast(), len, advice) };
 }
 
-/// Bytes of a page.
-pub(crate) fn page_size() -> usize {
+/// Bytes of a page; `unknown` if the system does not say.
+pub(crate) fn page_size(unknown: usize) -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
     // SAFETY: it only asks for a number.
     let ask = || unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    *SIZE.get_or_init(|| usize::try_from(ask()).unwrap_or(super::region::OS_PAGE))
+    *SIZE.get_or_init(|| usize::try_from(ask()).unwrap_or(unknown))
 }
 
 /// The monotonic clock, good to a few milliseconds and four times cheaper than the exact one.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
+use memproto::text::write::TOO_MANY_CONNECTIONS;
 use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
 
@@ -25,8 +26,6 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 const BURST: usize = 64;
 /// How long to wait for the system to have descriptors or memory again.
 const RETRY: Duration = Duration::from_millis(100);
-/// What a client over the limit is told.
-const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
 
 /// The accept loop. It listens once [`Acceptor::run`] is called.
 #[derive(Debug)]
@@ -197,7 +196,7 @@ impl Acceptor {
         if self.is_full() {
             rejected.fetch_add(1, Ordering::Relaxed);
             // A fresh socket has room for a line; and if not, closing says enough.
-            let _ = arrival.socket.write(TOO_MANY);
+            let _ = arrival.socket.write(TOO_MANY_CONNECTIONS);
             return;
         }
         current.fetch_add(1, Ordering::AcqRel);

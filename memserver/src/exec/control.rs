@@ -117,7 +117,7 @@ impl Exec<'_> {
             debug_assert!(false, "no answer to go on with");
             return out.put(NOT_EXECUTED);
         };
-        if !stream.step(&self.shared.core.cache, out) {
+        if !stream.step(&self.shared.core.cache, out.bytes()) {
             *pending = Pending::Nothing;
         }
     }

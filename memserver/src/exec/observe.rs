@@ -67,9 +67,15 @@ impl Exec<'_> {
             && let Counted::Done { meta, created: true, .. } = counted
             && let Some((_, attrs)) = how.initial
         {
-            let (status, command, client) = ("stored", "add", self.observer.client);
-            let (ttl, class, len) = (self.seconds(attrs.expiry), meta.class, meta.value_len);
-            let told = Storage { key, status, command, ttl, class, client, len };
+            let told = Storage {
+                key,
+                status: "stored",
+                command: "add",
+                ttl: self.seconds(attrs.expiry),
+                class: meta.class,
+                client: self.observer.client,
+                len: meta.value_len,
+            };
             self.shared.watch.storage(self.index, &told);
         }
     }

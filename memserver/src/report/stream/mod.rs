@@ -12,7 +12,6 @@ use memcore::Cache;
 use memproto::binary::{self, write::ReplyTo};
 use memproto::text;
 
-use crate::session::output::Output;
 use crate::state::control::ConnQuery;
 
 pub(crate) use dump::{CLASS_MAX, Classes, Dump};
@@ -43,9 +42,9 @@ pub(crate) enum Format {
 
 impl Stream {
     /// Appends the next piece; false if it was the last.
-    pub(crate) fn step(&mut self, cache: &Cache, out: &mut Output) -> bool {
+    pub(crate) fn step(&mut self, cache: &Cache, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Dump(dump) => dump.step(cache, out.bytes()),
+            Self::Dump(dump) => dump.step(cache, out),
             Self::Sizes(sizes, format) => {
                 let more = sizes.step(cache);
                 if !more {
@@ -71,17 +70,17 @@ impl Stream {
 }
 
 impl Format {
-    fn stat(self, out: &mut Output, name: &[u8], value: &[u8]) {
+    fn stat(self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         match self {
-            Self::Text => text::write::stat(out.bytes(), name, value),
-            Self::Binary(to) => binary::write::stat(out.bytes(), to, name, value),
+            Self::Text => text::write::stat(out, name, value),
+            Self::Binary(to) => binary::write::stat(out, to, name, value),
         }
     }
 
-    fn end(self, out: &mut Output) {
+    fn end(self, out: &mut Vec<u8>) {
         match self {
-            Self::Text => out.put(text::write::END),
-            Self::Binary(to) => binary::write::done(out.bytes(), to, 0),
+            Self::Text => out.extend_from_slice(text::write::END),
+            Self::Binary(to) => binary::write::done(out, to, 0),
         }
     }
 }
