@@ -24,12 +24,24 @@ done
 # A case is run twice; the difference of both counts leaves out what starting it costs.
 few=1000 many=21000
 
-# program DIR CRATE BENCH: builds a benchmark program and prints its path, or nothing if the
-# checkout does not have it.
+# executable NAME: its path, from cargo's messages.
+executable() { sed -n "s/.*\"name\":\"$1\".*\"executable\":\"\([^\"]*\)\".*/\1/p"; }
+
+# program DIR NAME: builds a program that has cases and prints its path, or nothing if the checkout
+# does not have it.
 program() {
-    [ -e "$1/$2/benches/$3.rs" ] || [ -d "$1/$2/benches/$3" ] || return 0
-    (cd "$1" && cargo bench --quiet -p "$2" --bench "$3" --no-run --message-format=json) |
-        sed -n "s/.*\"name\":\"$3\".*\"executable\":\"\([^\"]*\)\".*/\1/p"
+    local command
+    case $2 in
+        operations)
+            [ -d "$1/bench/src/bin/operations" ] || return 0
+            command=(build --release -p bench --bin operations)
+            ;;
+        parse)
+            [ -e "$1/memproto/benches/parse.rs" ] || return 0
+            command=(bench -p memproto --bench parse --no-run)
+            ;;
+    esac
+    (cd "$1" && cargo "${command[@]}" --quiet --message-format=json) | executable "$2"
 }
 
 # count PROGRAM CASE OPERATIONS
@@ -69,11 +81,10 @@ if [ -n "$base" ]; then
 else
     printf '%-26s %9s\n' 'instructions' here
 fi
-for bench in 'bench operations' 'memproto parse'; do
-    read -r crate name <<<"$bench"
-    here=$(program . "$crate" "$name")
+for name in operations parse; do
+    here=$(program . "$name")
     there=''
-    [ -z "$base" ] || there=$(program "$base" "$crate" "$name")
+    [ -z "$base" ] || there=$(program "$base" "$name")
     for case in $("$here" --list); do
         is_wanted "$case" || continue
         seen=$((seen + 1))
@@ -88,7 +99,8 @@ for bench in 'bench operations' 'memproto parse'; do
             awk -v name="$case" -v before="$before" -v now="$now" -v limit="$limit" 'BEGIN {
                 change = (now / before - 1) * 100
                 bad = change > limit && now > before + 1
-                printf "%-26s %9d %9d %+8.1f %%%s\n", name, before, now, change, bad ? "  WORSE" : ""
+                mark = bad ? "  WORSE" : ""
+                printf "%-26s %9d %9d %+8.1f %%%s\n", name, before, now, change, mark
                 exit bad
             }' || worse=$((worse + 1))
         fi

@@ -31,7 +31,7 @@ impl Ring {
         Self { lines, place: 0 }
     }
 
-    /// Makes so many hops and returns the nanoseconds of one.
+    /// Follows the ring for `hops` steps and returns the nanoseconds of one step.
     pub fn hop_ns(&mut self, hops: u32, time: Time) -> f64 {
         let began = time.now_ns();
         for _ in 0..hops {

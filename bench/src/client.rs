@@ -20,7 +20,7 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody listens.
+    /// If no server listens.
     pub fn connect(addr: SocketAddr) -> io::Result<Self> {
         Self::connect_within(addr, Duration::from_secs(60))
     }
@@ -28,7 +28,7 @@ impl Client {
     /// Connects. Connecting, and each wait for a reply, fails after `timeout`.
     ///
     /// # Errors
-    /// If nobody listens or accepts in time.
+    /// If no server listens, or it does not accept in time.
     pub fn connect_within(addr: SocketAddr, timeout: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&addr, timeout)?;
         stream.set_nodelay(true)?;

@@ -78,7 +78,7 @@ impl Server {
     ) -> io::Result<Self> {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpStream::connect(addr).is_ok() {
-            return Err(io::Error::other(format!("somebody listens at {addr} already")));
+            return Err(io::Error::other(format!("another program listens at {addr} already")));
         }
         let recipe = recipe.with("{port}", port);
         let mut command = Command::new(&recipe.words[0]);

@@ -1,5 +1,5 @@
-//! Ratios of numbers measured in turns, with their spread: what two programs have in common in a
-//! round (the machine's mood) cancels out.
+//! Ratios of numbers measured in turns, with their spread: disturbances of the machine that affect
+//! both programs of a round alike cancel out.
 
 use std::fmt;
 

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, Store};
 use rusqlite::{Connection, OptionalExtension as _, Result as Sql};
 
@@ -13,13 +14,13 @@ const ORDERS: u32 = 200_000;
 const CUSTOMERS: u32 = 2_000;
 const REQUESTS: u32 = 50_000;
 
-/// What an item holds, told by its flags. Zero is a place that somebody is about to fill.
+/// The flags of an item say what it contains. Zero is a placeholder while its owner loads.
 const FOUND: u32 = 1;
 const ABSENT: u32 = 2;
-/// How long a result is kept, the absence of one, and a place to be filled.
+/// How long the cache keeps a result, the absence of one, and a placeholder.
 const FOUND_TTL: Duration = Duration::from_secs(60);
 const ABSENT_TTL: Duration = Duration::from_secs(10);
-const PLACE_TTL: Duration = Duration::from_secs(2);
+const PLACEHOLDER_TTL: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let direct = serve(&Shop::open(None, ORDERS)?)?;
@@ -36,31 +37,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the cache has, or what `load` finds.
+/// Returns the cached result, or the result of `load`.
 ///
-/// Between a load and its arrival in the cache somebody may write to the database. So whoever
-/// misses takes a place first, and fills it only if it is still the same: an invalidation takes
-/// the place away, and what was loaded is not kept.
+/// The database may change between a load and the store of its result. A reader that misses
+/// therefore creates a placeholder first, and stores the result only if the placeholder is still
+/// there: an invalidation deletes it, and the outdated result is not cached.
 fn read_through<E>(
     cache: &Cache,
     key: &str,
     load: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Option<Vec<u8>>, E> {
-    let how = Fetch::new().lease(true).create(Expiry::after(PLACE_TTL));
+    let how = Fetch::new().lease(true).create(Expiry::after(PLACEHOLDER_TTL));
     let mut value = Vec::new();
-    let place = match cache.fetch(key, &how, &mut value, |_, _| {}) {
+    let placeholder = match cache.fetch(key, &how, &mut value, |_, _| {}) {
         Fetched::Copied(hit) if hit.meta.flags == FOUND => return Ok(Some(value)),
         Fetched::Copied(hit) if hit.meta.flags == ABSENT => return Ok(None),
         Fetched::Copied(hit) if hit.won => Some(hit.meta.version),
-        // The place is somebody else's: load without keeping.
+        // Another reader owns the placeholder: load without storing.
         _ => None,
     };
     let loaded = load()?;
-    if place.is_some() {
+    if placeholder.is_some() {
         let (flags, ttl) = if loaded.is_some() { (FOUND, FOUND_TTL) } else { (ABSENT, ABSENT_TTL) };
         let attrs = Attrs::new().flags(flags).ttl(ttl);
-        let how = Store::new().expected(place);
-        // A cache that has no room for it does no harm.
+        let how = Store::new().expected(placeholder);
+        // If the cache has no room for it, the next reader loads it again.
         let _ = cache.store(key, loaded.as_deref().unwrap_or_default(), attrs, &how);
     }
     Ok(loaded)
@@ -73,7 +74,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// A shop with so many orders.
+    /// A shop with this number of orders.
     fn open(cache: Option<Cache>, orders: u32) -> Sql<Self> {
         let database = Connection::open_in_memory()?;
         database.execute_batch(
@@ -82,15 +83,15 @@ impl Shop {
              BEGIN;",
         )?;
         let shop = Self { database, cache };
-        let mut dice = Dice(1);
+        let mut rng = Rng::with_seed(1);
         for _ in 0..orders {
-            shop.order(dice.below(CUSTOMERS), dice.below(10_000))?;
+            shop.order(rng.u32(..CUSTOMERS), rng.u32(..10_000))?;
         }
         shop.database.execute_batch("COMMIT")?;
         Ok(shop)
     }
 
-    /// What a customer bought, as JSON; nothing for one who never did.
+    /// What a customer bought, as JSON; `None` without an order.
     fn report(&self, customer: u32) -> Sql<Option<Vec<u8>>> {
         match &self.cache {
             Some(cache) => read_through(cache, &Self::key(customer), || self.query(customer)),
@@ -106,7 +107,7 @@ impl Shop {
         statement.query_row([customer], |row| row.get(0).map(String::into_bytes)).optional()
     }
 
-    /// Adds an order. The cache is told when the database knows, not before.
+    /// Adds an order. The cache is invalidated after the database has changed, not before.
     fn order(&self, customer: u32, cents: u32) -> Sql<()> {
         let sql = "INSERT INTO orders (customer, cents) VALUES (?, ?)";
         self.database.prepare_cached(sql)?.execute([customer, cents])?;
@@ -121,30 +122,19 @@ impl Shop {
     }
 }
 
-/// How long a day's requests take: most ask about few customers, and some about unknown ones.
+/// How long the requests take: most are about few customers, and some about unknown ones.
 fn serve(shop: &Shop) -> Sql<Duration> {
-    let mut dice = Dice(2);
+    let mut rng = Rng::with_seed(2);
     let began = Instant::now();
     for _ in 0..REQUESTS {
-        let most = dice.below(CUSTOMERS + CUSTOMERS / 20);
-        let customer = dice.below(most + 1);
-        match dice.below(100) {
-            0 => shop.order(customer, dice.below(10_000))?,
+        let most = rng.u32(..CUSTOMERS + CUSTOMERS / 20);
+        let customer = rng.u32(..most + 1);
+        match rng.u32(..100) {
+            0 => shop.order(customer, rng.u32(..10_000))?,
             _ => drop(black_box(shop.report(customer)?)),
         }
     }
     Ok(began.elapsed())
-}
-
-/// The same numbers in every run (a Weyl sequence, mixed).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        (((mixed >> 32) * u64::from(end)) >> 32) as u32
-    }
 }
 
 #[cfg(test)]
@@ -201,7 +191,7 @@ mod tests {
         assert_eq!(read(&cache, &Err("locked"), &mut loads), Err("locked"));
         let source = Ok(Some(b"row".to_vec()));
         assert_eq!(read(&cache, &source, &mut loads), source);
-        clock.advance(PLACE_TTL);
+        clock.advance(PLACEHOLDER_TTL);
         assert_eq!(read(&cache, &source, &mut loads), source);
         assert_eq!(read(&cache, &source, &mut loads), source);
         assert_eq!(loads, 3);
@@ -210,11 +200,11 @@ mod tests {
     #[test]
     fn a_shop_answers_the_same_with_a_cache() {
         let (with, without) = (Shop::open(Some(cache().0), 50), Shop::open(None, 50));
-        let (with, without, mut dice) = (with.unwrap(), without.unwrap(), Dice(3));
+        let (with, without, mut rng) = (with.unwrap(), without.unwrap(), Rng::with_seed(3));
         for _ in 0..5_000 {
-            let customer = dice.below(100);
-            if dice.below(10) == 0 {
-                let cents = dice.below(10_000);
+            let customer = rng.u32(..100);
+            if rng.u32(..10) == 0 {
+                let cents = rng.u32(..10_000);
                 with.order(customer, cents).unwrap();
                 without.order(customer, cents).unwrap();
             }

@@ -1,3 +1,3 @@
-//! Programs that use the crates as a stranger would; each is one file in `examples/examples`.
-//! The README's program is tested here.
+//! Programs that use the public interface of the crates; each is one file in `examples/examples`.
+//! The program of the README is tested here.
 #![doc = include_str!("../../README.md")]

@@ -57,7 +57,7 @@ struct Args {
     /// seconds of measurement (default 5)
     #[argh(option, default = "5.0")]
     seconds: f64,
-    /// measure so many requests instead of a time
+    /// measure this number of requests instead of a time
     #[argh(option)]
     requests: Option<u64>,
     /// seed of every random choice (default 1)

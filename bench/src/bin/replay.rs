@@ -34,13 +34,13 @@ struct Args {
     /// synthetic: seed of every random choice (default 1)
     #[argh(option, default = "1")]
     seed: u64,
-    /// replay only so many requests of the trace
+    /// replay only this number of requests of the trace
     #[argh(option)]
     first: Option<usize>,
     /// interleaved copies of the trace, each with keys of its own (default 1)
     #[argh(option)]
     copies: Option<u8>,
-    /// with --percent: as many copies, up to 255, as give a budget of so many MiB
+    /// with --percent: as many copies, up to 255, as give a budget of this many MiB
     #[argh(option)]
     least_mib: Option<u64>,
     /// budget in MiB

@@ -75,7 +75,7 @@ impl Time {
 #[derive(Debug)]
 pub struct Crowd {
     streams: Vec<Vec<u32>>,
-    /// Numbers of keys that nobody has used yet.
+    /// The first key number that was not used yet.
     fresh: u32,
 }
 
@@ -87,7 +87,7 @@ impl Crowd {
         let stream = |thread| {
             let mut rng = seeded(thread as u64 + 1);
             let draw = |_| match &zipf {
-                // Popular keys shall not be neighbours in the order of storing.
+                // Popular keys must not be neighbours in the order of storing.
                 Some(zipf) => {
                     let rank = u64::from(zipf.rank(&mut rng) - 1);
                     (rank * SPREAD % u64::from(task.keys)) as u32
@@ -140,7 +140,7 @@ pub fn measure(engine: &dyn Engine, task: &Task, crowd: &mut Crowd) -> Measured 
             .map(|(number, stream)| {
                 let first = fresh.wrapping_add(task.operations.wrapping_mul(number as u32));
                 scope.spawn(move || {
-                    // Where that many processors are not to be had, the kernel chooses.
+                    // Without that many processors the kernel chooses.
                     let _ = launch::pin(number);
                     start.wait();
                     perform(engine, task, stream, first)

@@ -64,7 +64,7 @@ pub struct Load {
 pub enum Bound {
     /// After a time.
     Time(Duration),
-    /// After so many requests of all threads together.
+    /// After this number of requests of all threads together.
     Requests(u64),
 }
 

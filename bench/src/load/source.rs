@@ -9,7 +9,7 @@ use crate::zipf::Zipf;
 /// A request that was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// A get of so many keys.
+    /// A get of this number of keys.
     Get(usize),
     /// A set.
     Set,
@@ -76,7 +76,7 @@ impl Source {
         }
         let rank = self.ranks[self.next_rank];
         self.next_rank = (self.next_rank + 1) & (RANKS - 1);
-        // Popular keys shall not be neighbours in the order of storing.
+        // Popular keys must not be neighbours in the order of storing.
         ((u64::from(rank) * SPREAD) % u64::from(self.load.keys)) as u32
     }
 }

@@ -16,7 +16,7 @@ use super::{Counts, Load, LoadError};
 pub(super) enum Task {
     /// Store the keys of a range.
     Store(Range<u32>),
-    /// Mixed requests until the stop flag is set or so many were sent.
+    /// Mixed requests until the stop flag is set or this many were sent.
     Mixed {
         /// The bound of this thread.
         requests: u64,

@@ -69,7 +69,7 @@ impl Totals {
     }
 }
 
-/// Something that must never happen, or an end of the traffic.
+/// A failure that the run has found, or an end of the traffic.
 #[derive(Debug, thiserror::Error)]
 pub enum StressError {
     /// A value holds bytes that nobody wrote in one piece under its key.
@@ -122,7 +122,7 @@ pub enum StressError {
 /// Makes the traffic until the time is over or something is wrong.
 ///
 /// # Errors
-/// The first thing that must never happen.
+/// The first failure.
 pub fn run(stress: &Stress) -> Result<Totals, StressError> {
     let setup = |error: &dyn std::fmt::Display| StressError::Setup(error.to_string());
     let cache = Cache::new(stress.limit).map_err(|error| setup(&error))?;

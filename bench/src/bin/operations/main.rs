@@ -1,7 +1,7 @@
 //! The cost of one operation: of the cache in process, and of the server from socket to reply, for
 //! each protocol.
 //!
-//! `cargo bench -p bench` prints nanoseconds. `bench/instructions.sh` counts instructions, which
+//! Without arguments it prints nanoseconds. `bench/instructions.sh` counts instructions, which
 //! repeat on any machine: it lists the cases (`--list`) and runs them one by one (`CASE COUNT`).
 
 mod local;
@@ -18,8 +18,7 @@ const ROUNDS: usize = 10;
 type Run = Box<dyn FnMut(usize)>;
 
 fn main() {
-    // Cargo passes `--bench`.
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         [] => names().for_each(|name| println!("{name:<24} {:>9.1} ns", fastest(&mut open(name)))),
