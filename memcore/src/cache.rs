@@ -19,6 +19,10 @@ const BATCH: usize = 16;
 ///
 /// All operations take `&self` and may be called from any thread. Lookups take no lock.
 ///
+/// A key that no item can have, because it is empty or too long or was hashed by another cache, is
+/// the same everywhere: lookups and removals find nothing under it, and writes are refused with
+/// [`StoreError::BadKey`] or [`StoreError::ForeignKey`].
+///
 /// # Examples
 /// ```
 /// use std::time::Duration;
@@ -41,11 +45,25 @@ impl Cache {
     ///
     /// # Errors
     /// [`ConfigError`] if the limit is too small or the system refuses address space.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// assert!(cache.stats().used <= cache.stats().limit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(limit: usize) -> Result<Self, ConfigError> {
         Self::builder(limit).build()
     }
 
     /// Starts building a cache of `limit` bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::builder(64 << 20).max_item_size(4 << 20).build()?;
+    /// assert_eq!(cache.max_item_size(), 4 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn builder(limit: usize) -> Builder {
         Builder::new(limit)
@@ -66,12 +84,29 @@ impl Cache {
     }
 
     /// The clock's current second.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// assert!(cache.now().as_secs() > 1_700_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn now(&self) -> Moment {
         Moment::from_secs(self.0.now())
     }
 
     /// Hashes a key once for several operations.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let key = cache.key(b"k");
+    /// cache.set(key, b"v", Attrs::new())?;
+    /// assert!(cache.contains(key));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
@@ -79,6 +114,18 @@ impl Cache {
     }
 
     /// Stage 1 of a batch: brings the index lines of the keys into the processor's cache.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let keys = [cache.key(b"a"), cache.key(b"b")];
+    /// cache.prefetch_index(&keys);
+    /// cache.prefetch_items(&keys);
+    /// let found = keys.iter().filter(|key| cache.contains(**key)).count();
+    /// assert_eq!(found, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn prefetch_index(&self, keys: &[Key<'_>]) {
         for key in keys {
@@ -87,12 +134,32 @@ impl Cache {
     }
 
     /// Stage 2 of a batch: brings the items themselves, once stage 1 has had time to act.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let keys = [cache.key(b"a"), cache.key(b"b")];
+    /// cache.prefetch_index(&keys);
+    /// cache.prefetch_items(&keys);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn prefetch_items(&self, keys: &[Key<'_>]) {
         keys.iter().for_each(|key| self.0.prefetch_item(key));
     }
 
     /// The value as a fresh vector.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert_eq!(cache.get("k"), Some(b"v".to_vec()));
+    /// assert_eq!(cache.get("other"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn get(&self, key: impl AsKey) -> Option<Vec<u8>> {
         let mut value = Vec::new();
@@ -100,6 +167,17 @@ impl Cache {
     }
 
     /// Appends the value to `out`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new().flags(7))?;
+    /// let mut out = b"head ".to_vec();
+    /// let meta = cache.get_into("k", &mut out).ok_or("a miss")?;
+    /// assert_eq!((meta.flags, &out[..]), (7, &b"head v"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn get_into(&self, key: impl AsKey, out: &mut Vec<u8>) -> Option<Meta> {
         match self.fetch(key, &Fetch::default(), out, |_, _| {}) {
@@ -111,6 +189,20 @@ impl Cache {
     /// The lookup in full: appends the value to `out` behind whatever `head` writes there first.
     /// `head` may be called more than once; what it appended is taken back on a retry. A part of
     /// the cache may be locked meanwhile: it must not use the cache.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Fetch, Fetched};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"value", Attrs::new())?;
+    /// let mut out = Vec::new();
+    /// let fetched = cache.fetch("k", &Fetch::new().peek(true), &mut out, |hit, out| {
+    ///     out.extend_from_slice(format!("{} bytes: ", hit.meta.value_len).as_bytes());
+    /// });
+    /// assert!(matches!(fetched, Fetched::Copied(_)));
+    /// assert_eq!(out, b"5 bytes: value");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn fetch(
         &self,
@@ -128,6 +220,18 @@ impl Cache {
     /// Calls `read` with the value in place, which may lie in several pieces.
     ///
     /// The memory is pinned meanwhile: other operations go on, but it is not used anew.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"12345", Attrs::new())?;
+    /// let sum = cache.get_with("k", |_, parts| {
+    ///     parts.iter().flat_map(|part| part.iter()).map(|byte| u32::from(byte - b'0')).sum()
+    /// });
+    /// assert_eq!(sum, Some(15_u32));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_with<R>(
         &self,
         key: impl AsKey,
@@ -142,6 +246,17 @@ impl Cache {
     }
 
     /// An owned handle that keeps the value readable, whatever happens to the key.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"value", Attrs::new())?;
+    /// let handle = cache.get_handle("k").ok_or("a miss")?;
+    /// cache.delete("k");
+    /// assert_eq!(handle.to_vec(), b"value");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_handle(&self, key: impl AsKey) -> Option<Handle> {
         if key.is_foreign(self) {
             return None;
@@ -181,6 +296,15 @@ impl Cache {
     }
 
     /// The item's meta data, without counting as a use.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new().flags(7))?;
+    /// assert_eq!(cache.peek("k").map(|meta| (meta.flags, meta.fetched)), Some((7, false)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn peek(&self, key: impl AsKey) -> Option<Meta> {
         if key.is_foreign(self) {
             return None;
@@ -189,6 +313,15 @@ impl Cache {
     }
 
     /// Whether the key is visible, without counting as a use.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert!(cache.contains("k") && !cache.contains("other"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn contains(&self, key: impl AsKey) -> bool {
         self.peek(key).is_some()
     }
@@ -197,6 +330,16 @@ impl Cache {
     ///
     /// # Errors
     /// [`StoreError`], if it can't be stored. An older value of the key is untouched then.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let first = cache.set("k", b"1", Attrs::new())?;
+    /// let second = cache.set("k", b"2", Attrs::new())?;
+    /// assert!(second > first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn set(&self, key: impl AsKey, value: &[u8], attrs: Attrs) -> Result<u64, StoreError> {
         match self.store(key, value, attrs, &Store::new())? {
@@ -210,6 +353,15 @@ impl Cache {
     ///
     /// # Errors
     /// [`StoreError`], if it can't be stored. An older value of the key is untouched then.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Store, Stored};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert_eq!(cache.store("k", b"w", Attrs::new(), &Store::add())?, Stored::NotStored);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn store(
         &self,
@@ -252,6 +404,16 @@ impl Cache {
     ///
     /// # Errors
     /// [`CountError`], if the value is not a number or the new one can't be stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Count, Counted};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("n", b"41", Attrs::new())?;
+    /// let counted = cache.count("n", &Count::increment(1))?;
+    /// assert!(matches!(counted, Counted::Done { value: 42, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
         self.refuse_foreign(&key)?;
         self.0.count(&key.as_key(self), how)
@@ -262,12 +424,34 @@ impl Cache {
     /// # Errors
     /// [`StoreError`], if the item has no room for an expiry and there is no memory for one that
     /// has; it stays as it is.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Attrs, Cache, Expiry};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// let touched = cache.touch("k", Expiry::after(Duration::from_secs(60)))?;
+    /// assert!(touched.is_some_and(|meta| meta.expiry.is_some()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn touch(&self, key: impl AsKey, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
-        self.refuse_foreign(&key)?;
+        if key.is_foreign(self) {
+            return Ok(None);
+        }
         self.0.touch(&key.as_key(self), expiry)
     }
 
     /// Removes the key; whether it was there.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert!(cache.delete("k") && !cache.delete("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&self, key: impl AsKey) -> bool {
         matches!(self.remove(key, &Remove::default()), Ok(Removed::Done(_)))
     }
@@ -276,18 +460,55 @@ impl Cache {
     ///
     /// # Errors
     /// [`StoreError`], if an item that stays in another form can't be stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Remove, Removed};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let version = cache.set("k", b"v", Attrs::new())?;
+    /// let removed = cache.remove("k", &Remove::new().expected(version))?;
+    /// assert!(matches!(removed, Removed::Done(meta) if meta.value_len == 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self, key: impl AsKey, how: &Remove) -> Result<Removed, StoreError> {
-        self.refuse_foreign(&key)?;
+        if key.is_foreign(self) {
+            return Ok(Removed::NotFound);
+        }
         self.0.remove(&key.as_key(self), how)
     }
 
     /// Makes everything stored so far invisible, now.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.flush();
+    /// assert!(!cache.contains("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush(&self) {
         self.0.hot.flush_now();
     }
 
     /// Makes everything stored before second `at` invisible at that second; replaces an earlier
     /// plan.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::{Attrs, Cache, ManualClock, Moment};
+    ///
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// let cache = Cache::builder(8 << 20).clock(clock.clone()).build()?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.flush_at(cache.now() + Duration::from_secs(10));
+    /// assert!(cache.contains("k"));
+    /// clock.advance(Duration::from_secs(10));
+    /// assert!(!cache.contains("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush_at(&self, at: Moment) {
         self.0.hot.flush_at(at.as_secs());
     }
@@ -295,6 +516,19 @@ impl Cache {
     /// A weakly consistent walk: visits at least the next `at_least` items, if there are as many,
     /// and returns false at the end. An item that is there all the time is visited once or, if it
     /// is written meanwhile, perhaps again. No lock is held while `visit` runs.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Cursor};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// for key in ["a", "b", "c"] {
+    ///     cache.set(key, b"v", Attrs::new())?;
+    /// }
+    /// let (mut cursor, mut keys) = (Cursor::default(), Vec::new());
+    /// while cache.scan(&mut cursor, 100, |key, _| keys.push(key.to_vec())) {}
+    /// assert_eq!(keys.len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn scan(
         &self,
         cursor: &mut Cursor,
@@ -310,6 +544,15 @@ impl Cache {
     /// The cache has no threads of its own. A host that calls this a few times per second gets
     /// expired memory back early and writes that need not wait for evictions; without it, all is
     /// done by the writes themselves.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// // When the program has nothing else to do:
+    /// while cache.maintain(1_000) {}
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn maintain(&self, budget: usize) -> bool {
         let _ = self.0.now();
         let sweeps = self.0.sweep(budget);
@@ -342,17 +585,49 @@ impl Cache {
     }
 
     /// The counters.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.get("k");
+    /// let total = cache.stats().total;
+    /// assert_eq!((total.items, total.hits_small + total.hits_main), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.stats()
     }
 
     /// Zeroes the counters; gauges stay.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.reset_stats();
+    /// let total = cache.stats().total;
+    /// assert_eq!((total.stored, total.items), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset_stats(&self) {
         self.0.counters.reset();
     }
 
     /// From now on `last_access` is kept to the second.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.track_access_exactly();
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert!(cache.peek("k").is_some_and(|meta| meta.last_access <= cache.now()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn track_access_exactly(&self) {
         self.0.hot.track_access_exactly();
     }
@@ -366,6 +641,15 @@ impl Cache {
 
     /// The largest item in bytes, header and key included. It shrinks with the limit, of which it
     /// is never more than half.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let size = cache.max_item_size();
+    /// assert!(!cache.fits(1, size, &Attrs::new()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn max_item_size(&self) -> usize {
         self.0.item_max()
@@ -373,12 +657,31 @@ impl Cache {
 
     /// Whether a write of so many bytes would not be [`StoreError::TooLarge`]. It takes no memory
     /// and counts nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// assert!(cache.fits(1, 1000, &Attrs::new()));
+    /// assert!(!cache.fits(1, 100 << 20, &Attrs::new()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fits(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> bool {
         self.0.fits(key_len, value_len, attrs)
     }
 
     /// The [`Meta::class`] that an item of these lengths would have.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"value", Attrs::new())?;
+    /// let class = cache.peek("k").map(|meta| meta.class);
+    /// assert_eq!(class, Some(cache.class_of(1, 5, &Attrs::new())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn class_of(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> u8 {
         self.0.class_of(key_len, value_len, attrs)

@@ -5,8 +5,8 @@ use crate::Cache;
 /// A key with its hash, so that a caller who needs it several times hashes once.
 ///
 /// It belongs to the cache that has hashed it, clones included. To every other cache it is a key
-/// that no item can have, like an empty one or one that is too long: lookups find nothing under it,
-/// and writes are refused.
+/// that no item can have, like an empty one or one that is too long: lookups and removals find
+/// nothing under it, and writes are refused.
 ///
 /// # Examples
 /// ```

@@ -60,3 +60,8 @@ pub use options::{
 };
 pub use removal::{Cause, Removal};
 pub use stats::{ClassStats, Stats};
+
+/// The examples of the readme.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -68,3 +68,8 @@ pub use request::{
     Admin, Args, ArithVerb, GetVerb, KeyTooLong, Keys, Request, Shutdown, Store, StoreVerb,
 };
 pub use status::Step;
+
+/// The examples of the readme.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -188,7 +188,12 @@ fn the_oracle_refuses_what_no_cache_can_hold() {
 
 #[test]
 fn the_corpus_of_the_fuzz_target_finds_nothing() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/engine_ops");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    if !fuzz.exists() {
+        // A crate that was unpacked alone has no fuzz targets.
+        return;
+    }
+    let corpus = fuzz.join("corpus/engine_ops");
     let inputs: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
     assert!(inputs.len() >= 12, "only {} inputs", inputs.len());
     for input in inputs {
