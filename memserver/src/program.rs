@@ -227,8 +227,8 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
 /// Logs the lines that test harnesses wait for.
 fn announce(listeners: &[Listener], verbosity: u8) {
     for listener in listeners.iter().filter(|_| verbosity > 1) {
-        let (number, speaks) = (listener.number(), listener.binding.name());
-        log::line(format_args!("<{number} server listening ({speaks})"));
+        let number = listener.number();
+        log::line(format_args!("<{number} server listening ({})", listener.binding.name()));
     }
 }
 
@@ -250,7 +250,8 @@ fn write_ports(path: &Path, sockets: &Sockets) -> io::Result<()> {
 fn write_pid(path: &Path) -> Option<TemporaryFile> {
     TemporaryFile::with_pid(path)
         .inspect_err(|error| {
-            let (path, reason) = (path.display(), reason(error));
+            let reason = reason(error);
+            let path = path.display();
             log::warning(&format!("-P has no effect: can't write {path}: {reason}"));
         })
         .ok()

@@ -112,7 +112,7 @@ fn a_client_that_reads_nothing_of_a_dump_has_to_go_after_a_minute() {
     let start = Instant::now();
     while connections() != "1" {
         assert!(start.elapsed() < WAIT, "it may stay for ever");
-        server.advance(61);
+        server.advance(std::time::Duration::from_secs(61));
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(slow.is_ended());

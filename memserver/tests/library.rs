@@ -150,9 +150,9 @@ fn test_servers_are_independent_and_move_in_time() {
     let mut client = TcpStream::connect(one.address()).unwrap();
     ask(&mut client, "set a 0 100 1\r\nx\r\n", "STORED\r\n");
     assert!(one.cache().contains("a") && !two.cache().contains("a"));
-    one.advance(99);
+    one.advance(Duration::from_secs(99));
     ask(&mut client, "get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
-    one.advance(1);
+    one.advance(Duration::from_secs(1));
     ask(&mut client, "get a\r\n", "END\r\n");
 }
 

@@ -16,8 +16,10 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
     let config = &options.config;
     fits(config)?;
     if options.napi_ids > config.threads {
-        let (napi_ids, threads) = (options.napi_ids, config.threads);
-        let message = format!("-N {napi_ids} exceeds the number of threads (-t {threads})");
+        let message = format!(
+            "-N {} exceeds the number of threads (-t {})",
+            options.napi_ids, config.threads
+        );
         return Err(StartupError::usage(message));
     }
     if config.runtime.hot_lru_pct + config.runtime.warm_lru_pct > LRU_PCT_MAX {

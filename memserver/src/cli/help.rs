@@ -1,4 +1,4 @@
-//! What `-h`, `-i` and `-V` print, made of the rows. It must never know a setting.
+//! What `-h`, `-i` and `-V` print, made of the rows.
 
 use std::fmt::Write as _;
 

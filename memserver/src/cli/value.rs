@@ -31,7 +31,8 @@ impl<'a> Value<'a> {
             return Err(self.unfit("a whole number"));
         }
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            let (least, most) = (range.start(), range.end());
+            let least = range.start();
+            let most = range.end();
             StartupError::illegal(format!("{name} must be between {least} and {most}, not {text}"))
         })
     }

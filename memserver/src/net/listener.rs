@@ -21,33 +21,52 @@ const EPHEMERAL_TRIES: usize = 16;
 /// Ports below belong to the superuser.
 const UNPRIVILEGED: u16 = 1024;
 
-/// A place can't be listened at.
+/// The server can't listen on an address.
+///
+/// # Examples
+/// ```
+/// use memserver::{ListenError, Server, StartError};
+///
+/// let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// match Server::builder(cache).listen(taken.local_addr()?).start() {
+///     Err(StartError::Listen(error @ ListenError::Tcp { .. })) => {
+///         assert!(error.to_string().contains("Address already in use"));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListenError {
     /// A TCP port.
+    #[non_exhaustive]
     #[error("failed to listen on TCP {place}: {}{}", reason(.source), privileges(*.port, .source))]
     Tcp {
-        /// The place as it was named.
+        /// The address as it was given.
         place: String,
         /// Its port.
         port: u16,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A UDP port.
+    #[non_exhaustive]
     #[error("failed to listen on UDP: {}{}", reason(.source), privileges(*.port, .source))]
     Udp {
         /// The port.
         port: u16,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A Unix socket.
+    #[non_exhaustive]
     #[error("failed to listen on UNIX socket {}: {}", .path.display(), reason(.source))]
     Unix {
         /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }

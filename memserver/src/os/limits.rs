@@ -50,7 +50,7 @@ pub(crate) fn lock_memory() -> io::Result<()> {
     Ok(rustix::mm::mlockall(flags)?)
 }
 
-/// Whether the system gives large pages to whoever asks for them.
+/// Whether the system provides large pages on request.
 pub(crate) fn grants_large_pages() -> bool {
     let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
     modes.is_ok_and(|modes| !modes.contains("[never]"))

@@ -34,7 +34,8 @@ impl User {
     /// # Errors
     /// Missing privileges.
     pub(crate) fn assume(&self) -> io::Result<()> {
-        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        let uid = Uid::from_raw(self.uid);
+        let gid = Gid::from_raw(self.gid);
         rustix::thread::set_thread_groups(&[])?;
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid)?;

@@ -1,27 +1,26 @@
-//! One running server: listening sockets, threads, and how they end together. It must never know
-//! what clients say, nor how the settings were spelled.
+//! One running server: its sockets, its threads, and how they end together.
 
+mod builder;
 pub(crate) mod test_server;
 
-use std::fmt::Display;
+pub use builder::{Builder, StartError};
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use memcore::Cache;
 
-use crate::config::{Config, Listen, Port, split_address};
+use crate::config::{Config, Port};
 use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
 use crate::event_loop::maintenance::Maintenance;
 use crate::event_loop::threads::Threads;
 use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
 use crate::net::conn_info::ConnInfo;
-use crate::net::listener::{self, Datagrams, ListenError, Listener};
+use crate::net::listener::{Datagrams, Listener};
 use crate::net::socket;
 use crate::os::files::TemporaryFile;
 use crate::os::log;
@@ -32,121 +31,6 @@ use crate::state::core::{Core, Listening};
 use crate::state::shared::Shared;
 use crate::udp::Udp;
 use crate::watch::Evictions;
-
-/// Why a server can't start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// An address is not one.
-    #[error("{0:?} is no address: HOST:PORT, [IPV6]:PORT, HOST or * are")]
-    BadAddress(String),
-    /// A place can't be listened at.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The system refused a thread or a descriptor.
-    #[error("the system refused {what}: {source}")]
-    System {
-        /// What was asked of it.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// A server that is being set up; see [`Server::builder`].
-///
-/// # Examples
-/// ```
-/// use std::time::Duration;
-///
-/// let cache = memcore::Cache::new(64 << 20)?;
-/// let server = memserver::Server::builder(cache)
-///     .listen("127.0.0.1:0")
-///     .threads(2)
-///     .max_connections(100)
-///     .idle_timeout(Duration::from_secs(60))
-///     .start()?;
-/// assert!(server.local_addr().is_some());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Builder {
-    cache: Cache,
-    addresses: Vec<String>,
-    config: Config,
-    evictions: Evictions,
-    clock: Option<Arc<DrivenClock>>,
-}
-
-impl Builder {
-    /// Listens at `address` as well: `HOST:PORT`, `[IPV6]:PORT`, or without a port for 11211. The
-    /// host `*` stands for all addresses, port 0 for any port that is free. Without a call of this
-    /// the server listens at port 11211 of all addresses.
-    pub fn listen(mut self, address: impl Display) -> Self {
-        self.addresses.push(address.to_string());
-        self
-    }
-
-    /// Listens on a Unix socket, to which only the server's own user may connect. The server then
-    /// listens on the network only if [`Builder::listen`] is called, too.
-    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.config.unix_socket = Some(path.into());
-        self
-    }
-
-    /// Worker threads, each with connections of its own. Default 4.
-    pub fn threads(mut self, count: usize) -> Self {
-        self.config.threads = count.max(1);
-        self
-    }
-
-    /// Clients at once; one more is told so and turned away. Default 1024. The process must be
-    /// allowed as many descriptors.
-    pub fn max_connections(mut self, count: usize) -> Self {
-        self.config.max_connections = count;
-        self
-    }
-
-    /// Closes connections that say nothing for so long, in whole seconds. Default never.
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        let secs = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
-        self.config.idle_timeout = u32::try_from(secs).unwrap_or(u32::MAX);
-        self
-    }
-
-    /// Clients that `watch evictions` are told what `evictions` hears of, which the cache has to
-    /// be built with. Default nothing.
-    pub fn watch_evictions(mut self, evictions: Evictions) -> Self {
-        self.evictions = evictions;
-        self
-    }
-
-    /// Has the server drive `clock`, which the cache was built with.
-    pub(crate) fn clock(mut self, clock: Arc<DrivenClock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// Opens the sockets and starts the threads. Clients can connect from now on.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing is left behind then.
-    pub fn start(mut self) -> Result<Server, StartError> {
-        for address in &self.addresses {
-            let place = place(address).ok_or_else(|| StartError::BadAddress(address.clone()))?;
-            self.config.listen.push(place);
-        }
-        self.config.item_size_max = self.cache.max_item_size();
-        self.config.memory_limit = self.cache.stats().limit;
-        let has_address = !self.addresses.is_empty();
-        self.config.network = self.config.unix_socket.is_none() || has_address;
-        let listeners = listener::open(&self.config)?.listeners;
-        let sockets = Sockets { listeners, datagrams: Vec::new() };
-        let hooks = ProcessHooks { evictions: self.evictions, clock: self.clock, signals: None };
-        Server::start(self.cache, self.config, sockets, hooks)
-    }
-}
 
 /// What connects a server to the process that it runs in.
 #[derive(Debug, Default)]
@@ -175,7 +59,7 @@ pub(crate) struct Sockets {
 /// let cache = memcore::Cache::new(64 << 20)?;
 /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
 ///
-/// // Somebody ends it while the main thread waits.
+/// // Another thread stops it while this one waits.
 /// let handle = server.stop_handle();
 /// std::thread::spawn(move || handle.stop());
 /// server.join()?;
@@ -195,28 +79,39 @@ pub struct Server {
     _socket_file: Option<TemporaryFile>,
 }
 
-/// Stops a [`Server`] from anywhere.
+/// Stops a [`Server`] from any thread.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let handle = server.stop_handle();
+/// let waiting = std::thread::spawn(move || server.join());
+/// handle.stop();
+/// waiting.join().unwrap()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct StopHandle(AcceptorHandle);
 
 impl StopHandle {
-    /// Makes the server end; returns at once.
+    /// Makes the server end. Returns at once; [`Server::join`] waits for the end.
     pub fn stop(&self) {
         self.0.stop();
     }
 }
 
 impl Server {
-    /// Starts setting up a server for `cache`: the very cache that the program itself may go on
-    /// using.
+    /// Starts setting up a server for `cache`. The program can go on using the same cache.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache.clone()).listen("127.0.0.1:0").start()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(cache: Cache) -> Builder {
-        Builder {
-            cache,
-            addresses: Vec::new(),
-            config: Config::default(),
-            evictions: Evictions::new(),
-            clock: None,
-        }
+        Builder::new(cache)
     }
 
     /// Starts the threads behind sockets that are open already.
@@ -297,25 +192,58 @@ impl Server {
         Ok(())
     }
 
-    /// The first TCP address; with port 0 this tells which one it became.
+    /// The first TCP address, with the port that was taken if port 0 was asked for.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// let address = server.local_addr().expect("it listens over TCP");
+    /// std::net::TcpStream::connect(address)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.addresses.first().copied()
     }
 
     /// All TCP addresses.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// assert_eq!(server.local_addrs().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The cache it serves.
+    /// The cache that it serves.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// assert_eq!(server.cache().stats().total.items, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.shared.core.cache
     }
 
-    /// Clients that are connected now.
+    /// The number of clients that are connected.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// assert_eq!(server.connections(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.gauges.connections.current.load(Ordering::Acquire)
@@ -343,7 +271,17 @@ impl Server {
         }
     }
 
-    /// A handle that can stop it while [`Server::join`] waits.
+    /// A handle that stops it, also while [`Server::join`] waits; see [`StopHandle`].
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// let handle = server.stop_handle();
+    /// handle.stop();
+    /// server.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(self.control.clone())
@@ -353,15 +291,33 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::join`].
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// server.stop()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(self) -> io::Result<()> {
         self.control.stop();
         self.join()
     }
 
-    /// Waits until something stops it.
+    /// Waits until something stops it: a [`StopHandle`], or a client if that is allowed.
     ///
     /// # Errors
-    /// It ended because the system refused something, or because a thread panicked.
+    /// The system refused something that the server needs to go on, or a thread panicked.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// let handle = server.stop_handle();
+    /// std::thread::spawn(move || handle.stop());
+    /// server.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join(mut self) -> io::Result<()> {
         self.wait()
     }
@@ -385,13 +341,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.control.stop();
-        // Who wants to know how it ended calls `join`.
+        // `join` reports how it ended.
         let _ = self.wait();
     }
 }
 
-/// Ends the whole server when a thread ends, however that happens: a server without one of its
-/// workers would leave a part of its clients without answers.
+/// Ends the whole server when a thread ends for whatever reason: without one of its workers a part of
+/// its clients would get no answers.
 struct StopOnDrop {
     acceptor: AcceptorHandle,
     workers: Vec<WorkerHandle>,
@@ -455,11 +411,4 @@ fn thread<T: Send + 'static>(
 
 fn refused(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |source| StartError::System { what, source }
-}
-
-/// Reads an address of [`Builder::listen`].
-fn place(address: &str) -> Option<Listen> {
-    let (host, port) = split_address(address)?;
-    let port = port.map(str::parse).transpose().ok()?;
-    Some(Listen { host: (host != "*").then(|| host.to_owned()), port, ..Listen::default() })
 }

@@ -1,8 +1,8 @@
-//! A server for other people's tests. It must never need anything from the machine but a free
-//! port on the loopback.
+//! A server for the tests of other programs. It needs nothing but a free port of the loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use memcore::{Cache, Clock, ManualClock, SystemClock};
 
@@ -28,7 +28,7 @@ const LIMIT: usize = 64 << 20;
 ///
 /// // The test looks into the same cache, and need not wait for a minute.
 /// assert_eq!(server.cache().get("session").as_deref(), Some(b"hello".as_slice()));
-/// server.advance(60);
+/// server.advance(std::time::Duration::from_secs(60));
 /// assert_eq!(server.cache().get("session"), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -45,6 +45,12 @@ impl TestServer {
     ///
     /// # Errors
     /// [`StartError`].
+    ///
+    /// # Examples
+    /// ```
+    /// let server = memserver::TestServer::start()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn start() -> Result<Self, StartError> {
         let shown = ManualClock::new(SystemClock::new().now());
         let clock = Arc::new(DrivenClock::new(shown.clone()));
@@ -62,20 +68,41 @@ impl TestServer {
         Ok(Self { server, address, clock })
     }
 
-    /// Where clients connect.
+    /// The address that clients connect to.
+    ///
+    /// # Examples
+    /// ```
+    /// let server = memserver::TestServer::start()?;
+    /// std::net::TcpStream::connect(server.address())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The cache behind it.
+    ///
+    /// # Examples
+    /// ```
+    /// let server = memserver::TestServer::start()?;
+    /// server.cache().set(b"key", b"value", memcore::Attrs::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn cache(&self) -> &Cache {
         self.server.cache()
     }
 
-    /// Lets the server believe that so many seconds have passed.
-    pub fn advance(&self, seconds: u32) {
-        self.clock.advance(seconds);
+    /// Moves the server's clock ahead, so that items expire.
+    ///
+    /// # Examples
+    /// ```
+    /// let server = memserver::TestServer::start()?;
+    /// server.advance(std::time::Duration::from_secs(60));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
     }
 }

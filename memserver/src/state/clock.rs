@@ -44,10 +44,9 @@ impl DrivenClock {
         self.offset.lock().paused = false;
     }
 
-    /// Moves ahead by `seconds`, paused or not.
-    pub(crate) fn advance(&self, seconds: u32) {
+    /// Moves ahead, paused or not.
+    pub(crate) fn advance(&self, by: Duration) {
         let mut offset = self.offset.lock();
-        let by = Duration::from_secs(seconds.into());
         offset.ahead += by;
         self.shown.advance(by);
     }
@@ -73,7 +72,7 @@ mod tests {
         clock.pause();
         clock.follow(Moment::from_secs(150));
         assert_eq!(shown.now().as_secs(), 101);
-        clock.advance(10);
+        clock.advance(Duration::from_secs(10));
         assert_eq!(shown.now().as_secs(), 111);
         clock.resume();
         clock.follow(Moment::from_secs(151));

@@ -1,4 +1,4 @@
-//! What one worker counts about its requests and bytes. It must never know how it is printed.
+//! What one worker counts about its requests and bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,5 +1,5 @@
-//! `stats detail`: requests by key prefix, counted while somebody has switched that on. It must
-//! never grow without bound, whatever keys clients think of.
+//! `stats detail`: requests by key prefix, counted while that is switched on. The number of
+//! prefixes is bounded.
 
 use std::hash::RandomState;
 
@@ -92,7 +92,7 @@ impl Prefixes {
         out
     }
 
-    /// Forgets all counts.
+    /// Removes all counts.
     pub(crate) fn clear(&self) {
         self.counts.lock().clear();
     }

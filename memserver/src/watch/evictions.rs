@@ -1,5 +1,4 @@
-//! The way from a cache that evicts to the servers whose watchers want to know. It must never
-//! know why an item was chosen, nor who watches.
+//! The way from a cache that evicts items to the servers whose clients watch that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +10,8 @@ use super::{Hub, attention};
 
 /// Tells the clients that `watch evictions` what a cache evicts.
 ///
-/// A cache reports to whoever it was built with, so this is made first, then the cache, then the
-/// server. Without it a server answers `watch evictions` as well, but has nothing to tell.
+/// A cache reports to what it was built with, so this is made first, then the cache, then the
+/// server. A server without it also answers `watch evictions`, but has nothing to tell.
 ///
 /// # Examples
 /// ```
@@ -31,7 +30,7 @@ pub struct Evictions(Arc<Feed>);
 
 #[derive(Debug, Default)]
 struct Feed {
-    /// Whether anybody watches: while nobody does, an eviction costs one look at this.
+    /// Whether a client watches. While none does, an eviction costs one load of this.
     watched: AtomicBool,
     hubs: RwLock<Vec<Arc<Hub>>>,
 }

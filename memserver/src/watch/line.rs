@@ -84,9 +84,9 @@ impl Storage<'_> {
 
 impl Deletion<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let (command, class, len) = (self.command, self.meta.class, self.meta.value_len);
+        let Self { command, meta, .. } = self;
         key(out, "deleted", self.key);
-        put(out, format_args!(" cmd={command} clsid={class} size={len}"));
+        put(out, format_args!(" cmd={command} clsid={} size={}", meta.class, meta.value_len));
     }
 }
 
@@ -97,14 +97,20 @@ pub(super) fn begin(out: &mut Vec<u8>, number: u64) {
 }
 
 pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>) {
-    let (meta, now) = (&removal.meta, removal.at);
+    let meta = &removal.meta;
+    let now = removal.at;
     let until = |end: Moment| i64::from(end.as_secs()) - i64::from(now.as_secs());
     let fetched = if meta.fetched { "yes" } else { "no" };
     let ttl = meta.expiry.map_or(-1, until);
     let idle = now.saturating_since(meta.last_access).as_secs();
     key(out, "eviction", removal.key);
-    let (class, len) = (meta.class, meta.value_len);
-    put(out, format_args!(" fetch={fetched} ttl={ttl} la={idle} clsid={class} size={len}"));
+    put(
+        out,
+        format_args!(
+            " fetch={fetched} ttl={ttl} la={idle} clsid={} size={}",
+            meta.class, meta.value_len
+        ),
+    );
 }
 
 pub(super) fn raw(out: &mut Vec<u8>, client: i32, request: &[u8]) {
@@ -151,8 +157,8 @@ fn key(out: &mut Vec<u8>, kind: &str, key: &[u8]) {
 fn put_peer(out: &mut Vec<u8>, peer: &Peer) {
     match peer {
         Peer::Tcp(address) => {
-            let (ip, port) = (address.ip(), address.port());
-            put(out, format_args!("rip={ip} rport={port} transport=tcp"));
+            let ip = address.ip();
+            put(out, format_args!("rip={ip} rport={} transport=tcp", address.port()));
         }
         Peer::Gone => put(out, format_args!("rip=unknown rport=0 transport=tcp")),
         Peer::Local => put(out, format_args!("rip=unix rport=0 transport=local")),

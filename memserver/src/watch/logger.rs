@@ -1,5 +1,5 @@
-//! The thread that collects lines and hands them to the watchers. It sleeps unless a line was
-//! written or a watcher's socket has something to say.
+//! The thread that collects lines and sends them to the watchers. It sleeps until a line is written
+//! or a watcher's socket has an event.
 
 use std::io;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Logger {
         }
     }
 
-    /// Takes in those who have just begun to watch.
+    /// Registers clients that have just begun to watch.
     fn accept_pending(&mut self) {
         let arrivals = std::mem::take(&mut *self.hub.arrivals.lock());
         for arrival in arrivals {
@@ -88,7 +88,7 @@ impl Logger {
         }
     }
 
-    /// Hands all lines written so far to whom they interest, in the order of their numbers.
+    /// Sends all lines written so far to the watchers of their categories, in order.
     fn collect(&mut self) {
         let Self { hub, watchers, pages, .. } = self;
         let mut lines: Vec<(Line, &[u8])> = Vec::new();
@@ -125,7 +125,7 @@ impl Logger {
         }
     }
 
-    /// Ends a connection, and nobody writes lines any more that only it was interested in.
+    /// Closes a connection. Categories that only it watched become inactive.
     fn leave(&mut self, index: usize, end: End) {
         let Some(watcher) = self.watchers[index].take() else { return };
         let others = self.hub.pages.len();

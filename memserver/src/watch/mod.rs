@@ -1,6 +1,6 @@
-//! `watch`: clients that look on while others work. Whoever does something worth a line writes it
-//! into a page of its own; one thread collects the pages and hands the lines to the watchers. Both
-//! are bounded, and what does not fit is counted instead of waited for.
+//! `watch`: clients that are sent a log of what other clients do. Each worker writes lines into a
+//! page of its own; one thread collects the pages and sends the lines to the watchers. Both are
+//! bounded: a line that does not fit is dropped and counted.
 //!
 //! ```text
 //!   worker-0 -> page \
@@ -8,7 +8,7 @@
 //!   others   -> page /                             --> watcher's buffer -> socket
 //! ```
 //!
-//! While nobody looks on, all this costs one look at [`Hub::attention`] per turn of a worker.
+//! While no client watches, this costs one load of [`Hub::attention`] per turn of a worker.
 
 mod evictions;
 mod line;
@@ -38,7 +38,7 @@ pub(crate) use line::{Deletion, End, Lookup, Storage};
 /// Watchers at once.
 const WATCHERS_MAX: usize = 20;
 
-/// Bits of [`Hub::attention`]: who looks on for what.
+/// Bits of [`Hub::attention`]: the categories of lines that are watched.
 pub(crate) mod attention {
     /// Lookups.
     pub(crate) const FETCHERS: u32 = 1 << 0;
@@ -54,14 +54,14 @@ pub(crate) mod attention {
     pub(crate) const SYSEVENTS: u32 = 1 << 5;
     /// Requests as they came.
     pub(crate) const RAWCMDS: u32 = 1 << 6;
-    /// Requests are counted by prefix. No watcher, but somebody who looks on all the same.
+    /// Requests are counted by prefix, which needs the same hooks though no client watches.
     pub(crate) const DETAIL: u32 = 1 << 31;
 }
 
-/// Where everybody who has something to tell meets those who watch.
+/// Where lines are written and watchers registered.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// What somebody looks on for; see [`attention`]. Zero nearly always.
+    /// The active categories; see [`attention`]. Zero nearly always.
     pub(crate) attention: AtomicU32,
     /// What is counted about it.
     pub(crate) counts: Counts,
@@ -160,7 +160,7 @@ impl Hub {
         self.evictions.connect(Arc::clone(self));
     }
 
-    /// Whether somebody looks on for `kind`.
+    /// Whether the category `kind` is active.
     #[inline]
     pub(crate) fn attends(&self, kind: u32) -> bool {
         self.attention.load(Ordering::Relaxed) & kind != 0
@@ -197,7 +197,7 @@ impl Hub {
         if logger.is_none() {
             match self.start() {
                 Ok(thread) => *logger = Some(thread),
-                // Without the thread nobody can watch; the client sees the end of its connection.
+                // Without the thread there is no watching; the client sees its connection closed.
                 Err(_) => return closed(),
             }
         }

@@ -1,5 +1,5 @@
 //! Requests and replies on standard error, for `-vv`. Bytes are escaped: a client must not be able
-//! to steer the terminal of whoever reads them.
+//! to control the terminal that shows them.
 
 use crate::os::log;
 

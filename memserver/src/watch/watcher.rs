@@ -7,7 +7,7 @@ use super::{Arrival, WatchPermit};
 use crate::net::socket::Peer;
 use crate::net::transport::{Readiness, Transport};
 
-/// Reads of what a watcher says, which interests nobody, before it has to go.
+/// Reads of what a watcher sends, which is ignored, before it is closed.
 const READS_MAX: usize = 64;
 
 /// A client that watches.
@@ -57,7 +57,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Reads and forgets what it says; an error if it has left, or won't stop talking.
+    /// Reads and ignores what it sends; an error if it has closed, or sends too much.
     pub(super) fn listen(&mut self) -> io::Result<()> {
         let mut heard = [0; 4096];
         for _ in 0..READS_MAX {

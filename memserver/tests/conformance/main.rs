@@ -143,7 +143,8 @@ fn over_tcp() {
         if case.flags.is_empty() {
             let server = TestServer::start().unwrap();
             let connect = || Remote::connect(server.address());
-            return play(case, connect, |seconds| server.advance(seconds)).map(drop);
+            let advance = |seconds: u32| server.advance(Duration::from_secs(seconds.into()));
+            return play(case, connect, advance).map(drop);
         }
         let flags: Vec<&str> = case.flags.iter().map(String::as_str).collect();
         let program = Program::start(&flags);

@@ -151,7 +151,7 @@ pub(crate) fn each(shared: &Shared, section: Section, visit: &mut dyn FnMut(&Met
     }
 }
 
-/// The metrics of one section on their way to whoever wants them.
+/// The metrics of one section, and what is called for each.
 struct List<'l> {
     section: Section,
     visit: &'l mut dyn FnMut(&Metric<'_>),

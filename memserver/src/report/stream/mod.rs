@@ -1,6 +1,6 @@
 //! Answers that are too long, or take too long, to be made in one go. A stream is asked for its
 //! next piece whenever the client has taken the last one, so it holds no more than one piece, and
-//! other connections get their turns in between. It must never know a socket.
+//! other connections get their turns in between.
 
 mod conns;
 mod dump;

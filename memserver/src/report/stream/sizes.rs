@@ -1,4 +1,4 @@
-//! `stats sizes`: a histogram of item sizes. It is made by a walk when somebody asks for it, so
+//! `stats sizes`: a histogram of item sizes. It is made by a walk when a client asks for it, so
 //! that storing an item pays nothing.
 
 use std::collections::BTreeMap;
