@@ -346,8 +346,8 @@ impl Drop for Server {
     }
 }
 
-/// Ends the whole server when a thread ends for whatever reason: without one of its workers a part of
-/// its clients would get no answers.
+/// Ends the whole server when a thread ends for whatever reason: without one of its workers a part
+/// of its clients would get no answers.
 struct StopOnDrop {
     acceptor: AcceptorHandle,
     workers: Vec<WorkerHandle>,
