@@ -236,6 +236,8 @@ pub struct Fetch {
     pub create: Option<Expiry>,
     /// For `create`: the new item's mark.
     pub marked: bool,
+    /// For `create`: the new item's version instead of the cache's next one.
+    pub version: Option<u64>,
 }
 
 impl Fetch {
@@ -252,6 +254,7 @@ impl Fetch {
             renew_within: None,
             create: None,
             marked: false,
+            version: None,
         }
     }
 
@@ -285,6 +288,14 @@ impl Fetch {
             Value::Skip => false,
             Value::UnlessVersion(known) => version != known,
         }
+    }
+
+    /// Sets [`version`](Self::version).
+    #[inline]
+    #[must_use]
+    pub fn version(mut self, version: impl Into<Option<u64>>) -> Self {
+        self.version = version.into();
+        self
     }
 
     /// Sets [`inline_max`](Self::inline_max), in bytes.
@@ -521,11 +532,14 @@ pub struct Remove {
     pub expected: Option<u64>,
     /// Keep the item, but marked stale with a free lease, under a new version.
     pub invalidate: bool,
-    /// Keep the item, but with an empty value and zero flags.
+    /// Keep the item, but with an empty value and other flags, neither stale nor leased to anybody.
     pub clear: bool,
+    /// With `clear`: the new flags, 0 by default.
+    pub flags: u32,
     /// With `invalidate` or `clear`: the new expiry.
     pub touch: Option<Expiry>,
-    /// With `invalidate` or `clear`: the new version.
+    /// With `invalidate` or `clear`: the new version. Without one an invalidated item gets the
+    /// cache's next version, and one that is only cleared keeps its own.
     pub version: Option<u64>,
 }
 
@@ -534,7 +548,14 @@ impl Remove {
     #[inline]
     #[must_use]
     pub const fn new() -> Self {
-        Self { expected: None, invalidate: false, clear: false, touch: None, version: None }
+        Self {
+            expected: None,
+            invalidate: false,
+            clear: false,
+            flags: 0,
+            touch: None,
+            version: None,
+        }
     }
 
     /// Sets [`expected`](Self::expected).
@@ -558,6 +579,14 @@ impl Remove {
     #[must_use]
     pub const fn clear(mut self, clear: bool) -> Self {
         self.clear = clear;
+        self
+    }
+
+    /// Sets [`flags`](Self::flags).
+    #[inline]
+    #[must_use]
+    pub const fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
         self
     }
 

@@ -49,7 +49,8 @@ parse_errors! {
     BadDataChunk: "CLIENT_ERROR bad data chunk",
     /// A meta key with flag `b` is not base64 or too long.
     BadKeyEncoding: "CLIENT_ERROR error decoding key",
-    /// Too few words, a word that is not the number it should be, or a key over 250 bytes.
+    /// Too few words, a word that is not the number it should be, a meta flag that is no letter, or
+    /// a key over 250 bytes.
     BadLineFormat: "CLIENT_ERROR bad command line format",
     /// A meta flag whose number is missing or malformed.
     BadToken: "CLIENT_ERROR bad token in command line format",
@@ -57,13 +58,17 @@ parse_errors! {
     DuplicateFlag: "CLIENT_ERROR duplicate flag",
     /// A mode of `ma` outside I + D -.
     InvalidArithMode: "CLIENT_ERROR invalid mode for ma M token",
+    /// The delta of a meta command, flag `D`.
+    InvalidDeltaFlag: "CLIENT_ERROR invalid numeric delta value",
+    /// The initial value of a meta command, flag `J`.
+    InvalidInitialFlag: "CLIENT_ERROR invalid numeric initial value",
     /// The delta of incr or decr.
     InvalidDelta: "CLIENT_ERROR invalid numeric delta argument",
     /// The time of touch, gat, gats or flush_all.
     InvalidExptime: "CLIENT_ERROR invalid exptime argument",
     /// An unknown meta flag letter.
     InvalidFlag: "CLIENT_ERROR invalid flag",
-    /// Any flag error of `ma`.
+    /// Nearly any flag error of `ma`, or a key of it over 250 bytes.
     InvalidOrDuplicateFlag: "CLIENT_ERROR invalid or duplicate flag",
     /// A mode of `ms` outside A E P R S.
     InvalidSetMode: "CLIENT_ERROR invalid mode for ms M token",

@@ -38,9 +38,6 @@ pub const BINARY_HEADER: usize = 24;
 /// Longest body of the first `set` that carries `user password` when text authentication is on.
 pub const MAX_AUTH_TOKEN: u32 = 16_384;
 
-/// Longest SASL mechanism name.
-pub const MAX_SASL_MECHANISM: usize = 32;
-
 /// The limits a server may move.
 ///
 /// ```

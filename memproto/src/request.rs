@@ -82,6 +82,8 @@ pub enum Request<'a> {
         /// How, or what is wrong with it. Which of the two is answered where nobody may shut
         /// down is not for the parser to say.
         mode: Result<Shutdown, ParseError>,
+        /// No reply, not even an error.
+        noreply: bool,
     },
     /// stats with its raw words.
     Stats {
@@ -236,7 +238,7 @@ pub enum ArithVerb {
 /// use memproto::{Limits, Request, Scan, Step, text};
 ///
 /// let step = text::parse(b"shutdown graceful\r\n", &mut Scan::new(), &Limits::default());
-/// let Step::Request { request: Request::Shutdown { mode }, .. } = step else {
+/// let Step::Request { request: Request::Shutdown { mode, .. }, .. } = step else {
 ///     panic!("one whole line was there");
 /// };
 /// assert_eq!(mode, Ok(memproto::Shutdown::Graceful));

@@ -1,8 +1,9 @@
 //! Meta commands: tables of lines with the request or the error they have to become.
 
 use memproto::ParseError::{
-    BadKeyEncoding, BadLineFormat, BadToken, DuplicateFlag, InvalidArithMode, InvalidFlag,
-    InvalidOrDuplicateFlag, InvalidSetMode, OpaqueTooLong, TooManyFlags,
+    BadKeyEncoding, BadLineFormat, BadToken, DuplicateFlag, InvalidArithMode, InvalidDeltaFlag,
+    InvalidFlag, InvalidInitialFlag, InvalidOrDuplicateFlag, InvalidSetMode, OpaqueTooLong,
+    TooManyFlags,
 };
 use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
 use memproto::{Limits, ParseError, Request, Scan, Step, key, limits, text};
@@ -132,9 +133,12 @@ fn base64_keys() {
         key::push_base64(&mut text, &vec![0_u8; length]);
         String::from_utf8(text).unwrap()
     };
-    let line = format!("mg {} b\r\n", encoded(250));
-    assert_eq!(meta(&line).key.bytes(&mut [1; limits::MAX_KEY]), [0; 250]);
-    rejects(&format!("mg {} b", encoded(251)), BadKeyEncoding, 0);
+    // What counts is the length on the line.
+    let line = format!("mg {} b\r\n", encoded(186));
+    assert_eq!(meta(&line).key.bytes(&mut [1; limits::MAX_KEY]), [0; 186]);
+    rejects(&format!("mg {} b", encoded(187)), BadLineFormat, 0);
+    rejects(&format!("ma {} b", encoded(187)), InvalidOrDuplicateFlag, 0);
+    rejects(&format!("ms {} 5 b", encoded(187)), BadLineFormat, 7);
     for key in ["!!!", "Zg", "Zg=", "====", "="] {
         rejects(&format!("mg {key} b"), BadKeyEncoding, 0);
         rejects(&format!("ms {key} 5 b"), BadKeyEncoding, 7);
@@ -150,7 +154,8 @@ fn bad_lines() {
         rejects(&format!("{word}  "), BadLineFormat, 0);
     }
     for word in ["mg", "md", "ma", "me"] {
-        rejects(&format!("{word} {long} q"), BadLineFormat, 0);
+        let error = if word == "ma" { InvalidOrDuplicateFlag } else { BadLineFormat };
+        rejects(&format!("{word} {long} q"), error, 0);
         assert!(meta(&format!("{word} {}\r\n", &long[1..])).key.raw.len() == 250);
     }
     for line in ["ms k", "ms k S1", "ms k -1", "ms k 2147483646", "ms k T0 5", "ms k 1x"] {
@@ -165,14 +170,12 @@ fn bad_flags() {
         ("v v", DuplicateFlag),
         ("v t f v", DuplicateFlag),
         ("O1 O2", DuplicateFlag),
-        ("\x7f", DuplicateFlag),
-        ("\u{e9}", DuplicateFlag),
         ("z", InvalidFlag),
         ("S", InvalidFlag),
         ("S1", InvalidFlag),
         ("1", InvalidFlag),
-        ("!", InvalidFlag),
-        ("\x01", InvalidFlag),
+        ("_", InvalidFlag),
+        ("[", InvalidFlag),
         ("z v v", InvalidFlag),
         ("T", BadToken),
         ("Tx", BadToken),
@@ -184,9 +187,11 @@ fn bad_flags() {
         ("C18446744073709551616", BadToken),
         ("E", BadToken),
         ("Ex", BadToken),
-        ("D", BadToken),
-        ("D-1", BadToken),
-        ("J", BadToken),
+        ("D", InvalidDeltaFlag),
+        ("D-1", InvalidDeltaFlag),
+        ("J", InvalidInitialFlag),
+        ("J1x", InvalidInitialFlag),
+        ("T000000000000000000000", BadToken),
     ] {
         rejects(&format!("mg k {flags}"), error, 0);
         rejects(&format!("md k {flags}"), error, 0);
@@ -196,8 +201,26 @@ fn bad_flags() {
     for flags in ["F", "Fx", "F-1", "F4294967296"] {
         rejects(&format!("mg k {flags}"), BadLineFormat, 0);
         rejects(&format!("ms k 5 {flags}"), BadLineFormat, 7);
-        rejects(&format!("ma k {flags}"), BadLineFormat, 0);
+        rejects(&format!("ma k {flags}"), InvalidOrDuplicateFlag, 0);
     }
+    // What is no letter, wherever it stands and whatever else is wrong.
+    for flags in ["!", "v v !", "D !x", "\x7f", "\u{e9}", "\x01", "\0", "v \0", "@", "{"] {
+        for head in ["mg k", "md k", "ma k", "me k"] {
+            rejects(&format!("{head} {flags}"), BadLineFormat, 0);
+        }
+        rejects(&format!("ms k 5 {flags}"), BadLineFormat, 7);
+    }
+    assert_eq!(meta("mg k T- N-\r\n").ttl(), Some(0));
+}
+
+/// A NUL is an ordinary byte, so that nothing behind it is another request's key or flag.
+#[test]
+fn a_nul_ends_nothing() {
+    assert_eq!(meta("mg a\0b v\r\n").key.raw, b"a\0b");
+    assert_eq!(meta("mg k Oa\0b v\r\n").opaque(), b"a\0b");
+    rejects("ms k 1\0", BadLineFormat, 0);
+    rejects("ms k 1 T0\0", BadToken, 3);
+    rejects("mg k q\0 q", DuplicateFlag, 0);
 }
 
 #[test]
@@ -220,8 +243,8 @@ fn at_most_twenty_tokens() {
     rejects(&format!("mg k {} D1", flags.join(" ")), TooManyFlags, 0);
     rejects(&format!("mg k {} v", flags.join(" ")), TooManyFlags, 0);
     rejects(&format!("mg k v v {}", flags.join(" ")), TooManyFlags, 0);
-    rejects(&format!("ma k z {}", flags.join(" ")), TooManyFlags, 0);
+    rejects(&format!("ma k z {}", flags.join(" ")), InvalidOrDuplicateFlag, 0);
     assert_eq!(meta(&format!("ms k 5 {}\r\n", flags[1..].join(" "))).flags.count(), 17);
     rejects(&format!("ms k 5 {}", flags.join(" ")), TooManyFlags, 7);
-    rejects(&format!("me k {} v", flags.join(" ")), TooManyFlags, 0);
+    assert_eq!(meta(&format!("me k {} v\r\n", flags.join(" "))).flags.count(), 19);
 }

@@ -212,10 +212,13 @@ fn a_flush_may_wait() {
         "set a 0 0 1\r\n1\r\nflush_all 10\r\nget a\r\n",
         "STORED\r\nOK\r\nVALUE a 0 1\r\n1\r\nEND\r\n",
     );
-    server.advance(9);
+    // A second early, as in memcached.
+    server.advance(8);
     server.ask("get a\r\n", "VALUE a 0 1\r\n1\r\nEND\r\n");
     server.advance(1);
     server.ask("get a\r\n", "END\r\n");
+    server.ask("set a 0 0 1\r\n1\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\n1\r\nEND\r\n");
+    server.ask("flush_all 1\r\nget a\r\n", "OK\r\nEND\r\n");
     server.ask("set a 0 0 1\r\n1\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\n1\r\nEND\r\n");
     server.ask("flush_all -1\r\nget a\r\n", "OK\r\nEND\r\n");
     server.ask("flush_all 99999999999\r\n", "CLIENT_ERROR invalid exptime argument\r\n");

@@ -307,7 +307,7 @@ impl Engine {
             value_len: 0,
             flags: 0,
             expiry: expiry_field(expiry, at.now),
-            version: None,
+            version: how.version,
         };
         let state = State::default()
             .with_access(at.now)
@@ -315,7 +315,8 @@ impl Engine {
             .with_marked(how.marked)
             .with_lease(false, true);
         let parts = [Part::Bytes(&[]); 2];
-        let new = NewItem { header, state, parts, version: self.hot.next_version() };
+        let version = how.version.unwrap_or_else(|| self.hot.next_version());
+        let new = NewItem { header, state, parts, version };
         match self.put(&mut at, &new) {
             Ok(loc) => {
                 let mut meta = self.space.read_any(loc).meta(at.now);

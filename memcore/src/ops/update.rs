@@ -173,20 +173,20 @@ impl Engine {
     /// The item that is left when a value is invalidated or cleared.
     fn new_invalid(&self, item: &Item, how: &Remove, now: u32) -> NewItem<'static> {
         let mut new = self.copy_of(item);
-        new.header.version = how.version;
-        new.version = how.version.unwrap_or_else(|| self.hot.next_version());
+        // What is only cleared keeps its version.
+        let version = how.version.or((!how.invalidate).then_some(item.version));
+        new.header.version = version;
+        new.version = version.unwrap_or_else(|| self.hot.next_version());
         if item.shape.has_expiry() {
             new.header.expiry = Some(item.expiry);
         }
         if let Some(expiry) = how.touch {
             new.header.expiry = expiry_field(expiry, now);
         }
-        if how.invalidate {
-            new.state = new.state.with_lease(true, false);
-        }
+        new.state = new.state.with_lease(how.invalidate, false);
         if how.clear {
             new.header.value_len = 0;
-            new.header.flags = 0;
+            new.header.flags = how.flags;
             new.parts = [Part::Bytes(&[]); 2];
         }
         new

@@ -5,7 +5,7 @@ use super::REQUEST_MAGIC;
 use super::header::Header;
 use super::opcode::Opcode;
 use super::request::{Command, ReplyTo, Request, Status, Step};
-use crate::limits::{BINARY_HEADER, MAX_KEY, MAX_SASL_MECHANISM};
+use crate::limits::{BINARY_HEADER, MAX_KEY};
 use crate::request::{ArithVerb, StoreVerb};
 use crate::{Limits, Scan};
 
@@ -33,6 +33,10 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
         return Step::Partial;
     };
     let header = Header::decode(head);
+    if header.magic != REQUEST_MAGIC {
+        scan.seen = 0;
+        return Step::Close;
+    }
     let to = ReplyTo { opcode: header.opcode, opaque: header.opaque };
     let (opcode, value_len) = match check(&header, limits) {
         Ok(checked) => checked,
@@ -64,12 +68,17 @@ fn split_front<'a>(header: &Header, body: &'a [u8]) -> Option<(&'a [u8], &'a [u8
     Some((extras, rest.get(..usize::from(header.key_len))?))
 }
 
+/// Bytes of extras and key.
+#[inline]
+fn front_len(header: &Header) -> u32 {
+    u32::from(header.extras_len) + u32::from(header.key_len)
+}
+
 /// The command and the length of its value, or the status to answer and, unless the connection
 /// has to close, the bytes to drop.
 #[inline]
 fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Option<u32>)> {
-    let front = u32::from(header.extras_len) + u32::from(header.key_len);
-    if header.magic != REQUEST_MAGIC || front > header.body_len {
+    if front_len(header) > header.body_len {
         return Err((Status::UnknownCommand, None));
     }
     if usize::from(header.key_len) > MAX_KEY || header.body_len > limits.binary_body {
@@ -78,7 +87,7 @@ fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Opt
     let Some(opcode) = Opcode::from_byte(header.opcode) else {
         return Err((Status::UnknownCommand, Some(header.body_len)));
     };
-    let value_len = header.body_len - front;
+    let value_len = header.body_len - front_len(header);
     debug_assert!(value_len <= limits.binary_body);
     if shape_is_legal(opcode, header.extras_len, header.key_len, value_len) {
         Ok((opcode, value_len))
@@ -112,9 +121,7 @@ fn shape_is_legal(opcode: Opcode, extras_len: u8, key_len: u16, value_len: u32) 
         Op::Noop | Op::Version | Op::Quit | Op::QuitQ | Op::SaslList => {
             extras_len == 0 && !has_key && !has_value
         }
-        Op::SaslAuth | Op::SaslStep => {
-            extras_len == 0 && has_key && usize::from(key_len) <= MAX_SASL_MECHANISM
-        }
+        Op::SaslAuth | Op::SaslStep => extras_len == 0 && has_key,
     }
 }
 

@@ -233,4 +233,7 @@ pub enum Step<'a> {
         /// The connection closes behind the reply.
         close: bool,
     },
+    /// No frame: it begins with another byte. The connection is to be closed without a reply
+    /// (earlier replies are still sent).
+    Close,
 }

@@ -1,5 +1,5 @@
 //! Strict decimal numbers from and to bytes, without allocation: no sign on unsigned numbers, no
-//! blanks, no partial parse.
+//! blanks, no partial parse, no more than 20 digits.
 
 const PAIRS: [[u8; 2]; 100] = pairs();
 
@@ -22,7 +22,10 @@ fn two_digits(value: usize) -> [u8; 2] {
     PAIRS.get(value).copied().unwrap_or(*b"??")
 }
 
-/// Digits only, at least one, at most 2^64 - 1.
+/// Digits of the longest number, leading zeroes included.
+const MAX_DIGITS: usize = 20;
+
+/// Digits only, at least one and at most 20, up to 2^64 - 1.
 ///
 /// ```
 /// use memproto::number::parse_u64;
@@ -33,11 +36,11 @@ fn two_digits(value: usize) -> [u8; 2] {
 #[must_use]
 #[inline]
 pub fn parse_u64(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
+    if digits.is_empty() || digits.len() > MAX_DIGITS {
         return None;
     }
     let mut value = 0_u64;
-    if digits.len() < 20 {
+    if digits.len() < MAX_DIGITS {
         // 19 digits cannot overflow, so the common case needs no check per digit.
         for &byte in digits {
             let digit = byte.wrapping_sub(b'0');
@@ -72,18 +75,21 @@ pub fn parse_u32(digits: &[u8]) -> Option<u32> {
     u32::try_from(parse_u64(digits)?).ok()
 }
 
-/// Digits with an optional minus sign, in the range of i32.
+/// Digits with an optional minus sign, in the range of i32. A minus sign alone is 0, as in
+/// memcached.
 ///
 /// ```
 /// use memproto::number::parse_i32;
 ///
 /// assert_eq!(parse_i32(b"-1"), Some(-1));
+/// assert_eq!(parse_i32(b"-"), Some(0));
 /// assert_eq!(parse_i32(b"2147483648"), None);
 /// ```
 #[must_use]
 #[inline]
 pub fn parse_i32(bytes: &[u8]) -> Option<i32> {
     match bytes.split_first() {
+        Some((b'-', [])) => Some(0),
         Some((b'-', digits)) => {
             let magnitude = i64::try_from(parse_u64(digits)?).ok()?;
             i32::try_from(-magnitude).ok()
@@ -232,13 +238,18 @@ mod tests {
             ["", "-", "+1", " 1", "1 ", "1x", "x1", "--1", "1-", "0x10", "1.0", "\0", "/", ":"]
         {
             assert_eq!(parse_u64(text.as_bytes()), None, "{text}");
-            assert_eq!(parse_i32(text.as_bytes()), None, "{text}");
+            assert_eq!(
+                parse_i32(text.as_bytes()),
+                if text == "-" { Some(0) } else { None },
+                "{text}"
+            );
             assert_eq!(parse_i64(text.as_bytes()), None, "{text}");
         }
         assert_eq!(parse_u64(b"-1"), None);
         assert_eq!(parse_u64(b"18446744073709551616"), None);
         assert_eq!(parse_u64(b"99999999999999999999999999"), None);
-        assert_eq!(parse_u64(b"00000000000000000000000000000000000001"), Some(1));
+        assert_eq!(parse_u64(b"00000000000000000001"), Some(1));
+        assert_eq!(parse_u64(b"000000000000000000001"), None);
         assert_eq!(parse_u32(b"4294967296"), None);
         assert_eq!(parse_i32(b"2147483648"), None);
         assert_eq!(parse_i32(b"-2147483649"), None);

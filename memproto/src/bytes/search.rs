@@ -151,8 +151,7 @@ const fn first_hit(hits: u64) -> Option<usize> {
     if hits == 0 { None } else { Some((hits.trailing_zeros() / 8) as usize) }
 }
 
-/// Splits the next word off `line`: its bytes, and what follows the spaces behind it. A NUL
-/// ends the last word of a line; what stands behind it is never looked at.
+/// Splits the next word off `line`: its bytes, and what follows the spaces behind it.
 #[inline]
 pub(crate) fn split_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = trim_start(line);
@@ -168,7 +167,7 @@ pub(crate) fn cut_word(line: &[u8]) -> (&[u8], &[u8]) {
     line.split_at_checked(end).unwrap_or((line, &[]))
 }
 
-/// Index of the first space or NUL, or the length. Any other control byte belongs to the word.
+/// Index of the first space, or the length. Every other byte belongs to the word.
 #[inline]
 fn word_end(line: &[u8]) -> usize {
     match near_space(line) {
@@ -188,7 +187,7 @@ fn near_space(line: &[u8]) -> Option<usize> {
 /// The same in what is left of a line, where most arguments of flags stand.
 #[inline]
 fn last_word_end(line: &[u8]) -> usize {
-    let end = line.iter().position(|&byte| matches!(byte, b' ' | 0)).unwrap_or(line.len());
+    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
     note(end);
     end
 }
@@ -198,7 +197,7 @@ fn far_word_end(line: &[u8]) -> usize {
     // Words are not long, so the search does not warm up with sixteen bytes.
     while let Some(rest) = line.get(from..) {
         let Some(at) = find(rest, |byte| byte <= b' ', blanks) else { break };
-        if matches!(rest.get(at), Some(b' ' | 0)) {
+        if rest.get(at) == Some(&b' ') {
             return from + at;
         }
         from += at + 1;
@@ -259,11 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn words_end_at_spaces_and_nul_only() {
+    fn words_end_at_spaces_only() {
         assert_eq!(split_word(b"  ab  c "), Some((&b"ab"[..], &b"c "[..])));
         assert_eq!(split_word(b"a\tb\rc d"), Some((&b"a\tb\rc"[..], &b"d"[..])));
-        assert_eq!(split_word(b"ab\0cd"), Some((&b"ab"[..], &b"\0cd"[..])));
-        assert_eq!(split_word(b"\0cd"), None);
+        assert_eq!(split_word(b"ab\0cd e"), Some((&b"ab\0cd"[..], &b"e"[..])));
+        assert_eq!(split_word(b"\0cd"), Some((&b"\0cd"[..], &b""[..])));
         assert_eq!(split_word(b"   "), None);
         assert_eq!(split_word(b""), None);
     }

@@ -32,6 +32,7 @@ fn look<'a>(buf: &'a [u8], scan: &mut Scan) -> Option<(Used, Step<'a>)> {
             assert_eq!(*swallow, 0);
             None
         }
+        Step::Close => None,
         Step::Reject { consumed, swallow, .. } => {
             assert!(*swallow <= LIMITS.binary_body && *consumed == BINARY_HEADER);
             Some(consumed + *swallow as usize)

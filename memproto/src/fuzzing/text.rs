@@ -146,7 +146,7 @@ fn push_store(line: &mut Vec<u8>, store: &Store<'_>) {
 
 fn push_key(line: &mut Vec<u8>, key: &[u8]) {
     assert!((1..=MAX_KEY).contains(&key.len()));
-    assert!(!key.iter().any(|byte| b" \n\0".contains(byte)));
+    assert!(!key.iter().any(|byte| b" \n".contains(byte)));
     push_word(line, key);
 }
 

@@ -85,7 +85,8 @@ pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
     let Some((key, mut rest)) = split_word(line.args) else {
         return line.reject(ParseError::BadLineFormat);
     };
-    let (mut len, mut swallow) = (0, 0);
+    let mut len = 0;
+    let mut swallow = 0;
     if command == MetaCommand::Set {
         let Some((word, flags)) = split_word(rest) else {
             return line.reject(ParseError::BadLineFormat);
@@ -93,7 +94,9 @@ pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
         let Some(announced) = parse_len(word) else {
             return line.reject(ParseError::BadLineFormat);
         };
-        (len, swallow, rest) = (announced, block_len(announced), flags);
+        len = announced;
+        swallow = block_len(announced);
+        rest = flags;
     }
     let mut request = MetaRequest::new(command);
     request.key.raw = key;
@@ -108,10 +111,13 @@ pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
 fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
     let mut left = max_flags(request.command);
     for flag in request.flags {
-        if left == 0 {
+        if left == 0 && request.command != MetaCommand::Debug {
             return Err(ParseError::TooManyFlags);
         }
-        left -= 1;
+        left = left.saturating_sub(1);
+        if !is_letter(flag.letter) {
+            return Err(ParseError::BadLineFormat);
+        }
         if !looks_at(request.command, flag.letter) {
             continue;
         }
@@ -119,6 +125,11 @@ fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
         read_argument(request, flag)?;
     }
     Ok(())
+}
+
+/// Whether a flag may begin with this byte, whether it is known or not.
+const fn is_letter(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'z')
 }
 
 /// me has never looked at its flags, except for the one that decodes the key.
@@ -154,8 +165,8 @@ fn read_argument(request: &mut MetaRequest<'_>, flag: Flag<'_>) -> Result<(), Pa
         b'R' => request.recache = parse_i32(flag.arg).ok_or(BAD)?,
         b'C' => request.compare = parse_u64(flag.arg).ok_or(BAD)?,
         b'E' => request.version = parse_u64(flag.arg).ok_or(BAD)?,
-        b'D' => request.delta = parse_u64(flag.arg).ok_or(BAD)?,
-        b'J' => request.initial = parse_u64(flag.arg).ok_or(BAD)?,
+        b'D' => request.delta = parse_u64(flag.arg).ok_or(ParseError::InvalidDeltaFlag)?,
+        b'J' => request.initial = parse_u64(flag.arg).ok_or(ParseError::InvalidInitialFlag)?,
         b'F' => request.client_flags = parse_u32(flag.arg).ok_or(ParseError::BadLineFormat)?,
         b'M' => read_mode(request, flag.arg)?,
         _ => {}
@@ -190,28 +201,56 @@ fn read_mode(request: &mut MetaRequest<'_>, arg: &[u8]) -> Result<(), ParseError
 
 fn check_key(request: &MetaRequest<'_>) -> Result<(), ParseError> {
     let key = request.key;
-    if key.base64 {
-        // Decoded here to prove it possible; the server decodes it again where it needs the key.
-        let decoded = key::decode_base64(key.raw, &mut [0; MAX_KEY]).is_some();
-        return if decoded { Ok(()) } else { Err(ParseError::BadKeyEncoding) };
+    if key.raw.len() > MAX_KEY {
+        return Err(ParseError::BadLineFormat);
     }
-    if key.raw.len() <= MAX_KEY { Ok(()) } else { Err(ParseError::BadLineFormat) }
+    // Decoded here to prove it possible; the server decodes it again where it needs the key.
+    if key.base64 && key::decode_base64(key.raw, &mut [0; MAX_KEY]).is_none() {
+        return Err(ParseError::BadKeyEncoding);
+    }
+    Ok(())
 }
 
-/// What a peer is told when more than one thing is wrong: too many flags and too long a key come
-/// before all others, then letters that can't be; of bad tokens the last one counts; client flags,
-/// opaque and mode are looked at when all else is right. ma has one answer for nearly all of them.
+/// What a peer is told when more than one thing is wrong. ma has one answer for nearly all of them.
 #[cold]
 fn reported(request: &MetaRequest<'_>, first: ParseError) -> ParseError {
+    match worst(request, first) {
+        Worst::NoLetter => ParseError::BadLineFormat,
+        Worst::Flag(error @ (ParseError::InvalidArithMode | ParseError::OpaqueTooLong)) => error,
+        Worst::Flag(_) if request.command == MetaCommand::Arith => {
+            ParseError::InvalidOrDuplicateFlag
+        }
+        Worst::Flag(error) => error,
+    }
+}
+
+/// What counts most of all that is wrong with a line.
+enum Worst {
+    /// A flag does not begin with a letter.
+    NoLetter,
+    /// Anything else.
+    Flag(ParseError),
+}
+
+/// Flags that are no letters come first, then too many of them, too long a key, and letters that
+/// can't be; of bad numbers the last one counts; client flags, opaque and mode are looked at when
+/// all else is right.
+fn worst(request: &MetaRequest<'_>, first: ParseError) -> Worst {
     let mut again = MetaRequest { set: FlagSet::default(), ..*request };
-    let (mut worst, mut settled, mut count) = (first, false, 0);
+    let mut worst = first;
+    let mut settled = false;
+    let mut count = 0;
     for flag in request.flags {
+        if !is_letter(flag.letter) {
+            return Worst::NoLetter;
+        }
         count += 1;
         if settled || !looks_at(request.command, flag.letter) {
             continue;
         }
         if let Err(refusal) = again.set.insert(flag.letter) {
-            (worst, settled) = (refused(refusal), true);
+            worst = refused(refusal);
+            settled = true;
             continue;
         }
         let mut read = read_argument(&mut again, flag);
@@ -223,24 +262,13 @@ fn reported(request: &MetaRequest<'_>, first: ParseError) -> ParseError {
             _ => {}
         }
     }
-    if count > max_flags(request.command) {
-        return ParseError::TooManyFlags;
+    if count > max_flags(request.command) && request.command != MetaCommand::Debug {
+        return Worst::Flag(ParseError::TooManyFlags);
     }
-    if request.key.raw.len() > MAX_KEY && !request.flags.into_iter().any(|flag| flag.letter == b'b')
-    {
-        return ParseError::BadLineFormat;
+    if request.key.raw.len() > MAX_KEY {
+        return Worst::Flag(ParseError::BadLineFormat);
     }
-    match worst {
-        ParseError::DuplicateFlag
-        | ParseError::InvalidFlag
-        | ParseError::BadToken
-        | ParseError::BadKeyEncoding
-            if request.command == MetaCommand::Arith =>
-        {
-            ParseError::InvalidOrDuplicateFlag
-        }
-        other => other,
-    }
+    Worst::Flag(worst)
 }
 
 /// Which of two errors is reported.

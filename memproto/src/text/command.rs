@@ -62,10 +62,11 @@ fn key_and_word(args: &[u8]) -> (Option<[&[u8]; 2]>, bool) {
 
 /// Words between the key and `noreply` are ignored: old clients send a time there.
 pub(super) fn delete(line: Line<'_>) -> Step<'_> {
-    let Some((key, rest)) = split_word(line.args) else {
+    let Some((key, _)) = split_word(line.args) else {
         return line.reject(ParseError::BadLineFormat);
     };
-    let noreply = ends_in_noreply(rest);
+    // Also if that is the key.
+    let noreply = ends_in_noreply(line.args);
     if key.len() > MAX_KEY {
         return line.reject_block(ParseError::BadLineFormat, 0, noreply);
     }
@@ -78,6 +79,9 @@ pub(super) fn plain_delete<'a>(line: &mut Cursor<'a>) -> Result<Request<'a>, Sto
     line.literal(b"te ")?;
     let key = line.last_key()?;
     let noreply = line.noreply()?;
+    if key == b"noreply" {
+        return Err(Stop::Other);
+    }
     Ok(Request::Delete { key, noreply })
 }
 
@@ -105,7 +109,7 @@ pub(super) fn shutdown(line: Line<'_>) -> Step<'_> {
         Some((b"graceful", rest)) if split_word(rest).is_none() => Ok(Shutdown::Graceful),
         Some(_) => Err(ParseError::InvalidShutdownMode),
     };
-    line.accept(Request::Shutdown { mode })
+    line.accept(Request::Shutdown { mode, noreply: line.noreply() })
 }
 
 pub(super) fn stats(line: Line<'_>) -> Step<'_> {
@@ -113,7 +117,8 @@ pub(super) fn stats(line: Line<'_>) -> Step<'_> {
 }
 
 pub(super) fn admin(line: Line<'_>, command: Admin) -> Step<'_> {
-    let noreply = line.noreply();
+    // A watcher cannot ask for silence.
+    let noreply = command != Admin::Watch && line.noreply();
     let args = if noreply { without_last_word(line.args) } else { line.args };
     line.accept(Request::Admin { command, args: Args::new(args), noreply })
 }

@@ -1,7 +1,7 @@
 //! One line of the text framing and the data block it announces, as every command sees them.
 
 use super::BLOCK_END;
-use crate::bytes::number::parse_u32;
+use crate::bytes::number::parse_i32;
 use crate::bytes::{Scan, ends_in_noreply};
 use crate::error::{CloseReason, ParseError};
 use crate::limits::{Limits, MAX_LEADING_SPACES, MAX_TEXT_VALUE};
@@ -66,7 +66,8 @@ pub(super) fn limit(buf: &[u8], limits: &Limits) -> usize {
 
 /// The length of a data block, without its terminator.
 pub(crate) fn parse_len(word: &[u8]) -> Option<u32> {
-    parse_u32(word).filter(|&len| len <= MAX_TEXT_VALUE)
+    let len = u32::try_from(parse_i32(word)?).ok()?;
+    (len <= MAX_TEXT_VALUE).then_some(len)
 }
 
 /// The bytes of a data block, with its terminator.

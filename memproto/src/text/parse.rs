@@ -189,6 +189,7 @@ fn dispatch_word(text: &[u8], consumed: usize) -> Step<'_> {
         b"shutdown" => command::shutdown(line),
         _ => match admin(word) {
             Some(admin) => command::admin(line, admin),
+            None if word.is_empty() => indented(line),
             None => unknown(line),
         },
     }
@@ -206,6 +207,18 @@ fn admin(word: &[u8]) -> Option<Admin> {
         b"watch" => Admin::Watch,
         _ => return None,
     })
+}
+
+/// With a space in front of them, memcached knows two commands only.
+#[cold]
+fn indented(line: Line<'_>) -> Step<'_> {
+    let (word, rest) = cut_word(line.args);
+    let behind = Line { args: trim_start(rest), ..line };
+    match word {
+        b"flush_all" => command::flush_all(behind),
+        b"verbosity" => command::verbosity(behind),
+        _ => unknown(line),
+    }
 }
 
 /// An unknown command is answered, unless a browser has sent it: then the next lines would be

@@ -1,7 +1,7 @@
 //! set, add, replace, append, prepend, cas: one header line; the data block is not looked at.
 
 use super::line::{Line, block_len, parse_len};
-use crate::bytes::number::{parse_i32, parse_u32, parse_u64};
+use crate::bytes::number::parse_u64;
 use crate::bytes::{Cursor, Stop, ends_in_noreply};
 use crate::error::ParseError;
 use crate::limits::{MAX_KEY, MAX_TEXT_VALUE};
@@ -23,33 +23,73 @@ pub(super) fn plain<'a>(verb: StoreVerb, line: &mut Cursor<'a>) -> Result<Reques
         cas = line.number()?;
     }
     let noreply = line.noreply()?;
-    if flags > u32::MAX.into() || exptime > i32::MAX as u64 || len > MAX_TEXT_VALUE.into() {
+    if len > MAX_TEXT_VALUE.into() {
         return Err(Stop::Other);
     }
-    let (flags, exptime, len) = (flags as u32, exptime as i64, len as u32);
+    let len = len as u32;
+    let flags = u32::try_from(flags).map_err(|_| Stop::Other)?;
+    let exptime = i64::try_from(exptime).map_err(|_| Stop::Other)?;
     Ok(Request::Store(Store { verb, key, flags, exptime, len, cas, noreply }))
 }
 
 /// Any storage header.
 pub(super) fn store(line: Line<'_>, verb: StoreVerb) -> Step<'_> {
     let mut words = Args::new(line.args);
-    let Some(key) = words.next() else {
+    let key = words.next();
+    let behind_key = words.raw();
+    let flags = words.next();
+    let exptime = words.next();
+    let Some(len) = words.next().and_then(parse_len) else {
+        // Without a length nobody knows how many bytes to drop, nor that this is a whole request.
         return line.reject(ParseError::BadLineFormat);
     };
-    let noreply = ends_in_noreply(words.raw());
-    let (Some(flags), Some(exptime), Some(len)) = (words.next(), words.next(), words.next()) else {
-        return line.reject_block(ParseError::BadLineFormat, 0, noreply);
-    };
+    let noreply = ends_in_noreply(behind_key);
     let cas = if verb == StoreVerb::Cas { words.next() } else { Some(&b"0"[..]) };
-    let (Some(cas), Some(len)) = (cas, parse_len(len)) else {
-        // Without a length nobody knows how many bytes to drop.
-        return line.reject_block(ParseError::BadLineFormat, 0, noreply);
+    let store = || {
+        Some(Store {
+            verb,
+            key: key.filter(|key| key.len() <= MAX_KEY)?,
+            flags: parse_flags(flags?)?,
+            exptime: parse_exptime(exptime?)?,
+            len,
+            cas: parse_u64(cas?)?,
+            noreply,
+        })
     };
-    match (parse_u32(flags), parse_i32(exptime), parse_u64(cas)) {
-        (Some(flags), Some(exptime), Some(cas)) if key.len() <= MAX_KEY => {
-            let exptime = exptime.into();
-            line.accept(Request::Store(Store { verb, key, flags, exptime, len, cas, noreply }))
-        }
-        _ => line.reject_block(ParseError::BadLineFormat, block_len(len), noreply),
+    match store() {
+        Some(store) => line.accept(Request::Store(store)),
+        None => line.reject_block(ParseError::BadLineFormat, block_len(len), noreply),
     }
+}
+
+/// Client flags. They may have a sign, as in C, but no value that 32 bits don't hold.
+fn parse_flags(word: &[u8]) -> Option<u32> {
+    let (is_negative, magnitude) = parse_sign(word)?;
+    if is_negative && magnitude > 0 {
+        return None;
+    }
+    u32::try_from(magnitude).ok()
+}
+
+/// An expiry: any number of 64 bits, perhaps with a sign.
+fn parse_exptime(word: &[u8]) -> Option<i64> {
+    match parse_sign(word)? {
+        (true, magnitude) => 0_i64.checked_sub_unsigned(magnitude),
+        (false, magnitude) => i64::try_from(magnitude).ok(),
+    }
+}
+
+/// Whether a number is negative, and the rest of it, with any number of zeroes in front.
+fn parse_sign(word: &[u8]) -> Option<(bool, u64)> {
+    let (is_negative, digits) = match word.split_first()? {
+        (b'-', digits) => (true, digits),
+        (b'+', digits) => (false, digits),
+        _ => (false, word),
+    };
+    let zeroes = digits.iter().take_while(|&&byte| byte == b'0').count();
+    let significant = digits.get(zeroes..)?;
+    if significant.is_empty() && zeroes > 0 {
+        return Some((is_negative, 0));
+    }
+    Some((is_negative, parse_u64(significant)?))
 }

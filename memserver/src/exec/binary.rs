@@ -71,7 +71,7 @@ impl Exec<'_> {
     }
 
     fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
-        let how = Remove::new().expected(expected(request));
+        let how = Remove::new().expected(self.expected(expected(request)));
         if self.is_observed() {
             self.observe_search(key);
         }
@@ -95,8 +95,9 @@ impl Exec<'_> {
             let expiry = self.expiry(i64::from(exptime));
             (initial, Attrs::new().expiry(expiry))
         });
-        let mut how =
-            Count::increment(delta).down(verb == ArithVerb::Decr).expected(expected(request));
+        let mut how = Count::increment(delta)
+            .down(verb == ArithVerb::Decr)
+            .expected(self.expected(expected(request)));
         how.initial = create;
         match self.count(key, &how) {
             Ok(Counted::Done { .. }) if request.quiet => {}
@@ -141,6 +142,9 @@ impl Exec<'_> {
 
     fn binary_stat(&mut self, to: ReplyTo, key: &[u8], pending: &mut Pending, out: &mut Output) {
         let words = gate::words(key);
+        if !key.is_empty() && key.iter().all(|&byte| byte == b' ') {
+            return refuse(to, Status::NotFound, out);
+        }
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, to, name, value);
         let format = Format::Binary(to);

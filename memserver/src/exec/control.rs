@@ -31,19 +31,19 @@ impl Exec<'_> {
         }
     }
 
-    /// Makes all items invisible, at once or later.
+    /// Makes all items invisible, at once or later. As memcached does, it acts a second early.
     pub(super) fn flush_after(&self, delay: i64) {
         self.counters.cmd_flush.add(1);
         let cache = &self.shared.core.cache;
         let now = cache.now().as_secs();
         let moment = match delay {
-            1..=RELATIVE_MAX => i64::from(now) + delay,
-            _ => delay,
+            1..=RELATIVE_MAX => i64::from(now) + delay - 1,
+            _ => delay.saturating_sub(1),
         };
         match u32::try_from(moment) {
             Ok(moment) if moment > now => cache.flush_at(Moment::from_secs(moment)),
             // No item is from before the server was; only a flush that was to come is called off.
-            Ok(moment) if delay > 0 && moment <= self.shared.core.started => {
+            Ok(moment) if delay > 0 && moment < self.shared.core.started => {
                 cache.flush_at(Moment::MAX)
             }
             _ => cache.flush(),
@@ -57,7 +57,11 @@ impl Exec<'_> {
     }
 
     /// shutdown.
-    pub(super) fn shutdown(&self, mode: Result<Shutdown, ParseError>, out: &mut Output) -> Flow {
+    pub(super) fn shutdown(
+        &self,
+        mode: Result<Shutdown, ParseError>,
+        out: Option<&mut Output>,
+    ) -> Flow {
         match mode {
             Ok(mode) => {
                 log::log_shutdown(mode == Shutdown::Graceful, self.verbosity());
@@ -65,7 +69,7 @@ impl Exec<'_> {
                 Flow::Close
             }
             Err(error) => {
-                out.put(error.reply());
+                say(out, error.reply());
                 Flow::Done
             }
         }

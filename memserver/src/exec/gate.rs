@@ -178,7 +178,9 @@ impl Exec<'_> {
             Work::Text(Request::FlushAll { noreply, .. }, _) => {
                 say(reply(out, *noreply), FLUSH_DISABLED);
             }
-            Work::Text(Request::Shutdown { .. }, _) => out.put(SHUTDOWN_DISABLED),
+            Work::Text(Request::Shutdown { noreply, .. }, _) => {
+                say(reply(out, *noreply), SHUTDOWN_DISABLED);
+            }
             Work::Text(Request::Stats { args }, _) => out.put(refused_stats(*args)),
             Work::Text(Request::Admin { args, noreply, .. }, _) => {
                 say(reply(out, *noreply), self.refused_dump(*args));

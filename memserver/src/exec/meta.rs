@@ -64,7 +64,8 @@ impl Exec<'_> {
     fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
         let expiries = self.expiries(request, key);
         // A client that shows that it has this version already gets no value.
-        let value = match request.compare() {
+        let known = self.expected(request.compare());
+        let value = match known {
             _ if !request.has(b'v') => Value::Skip,
             Some(version) => Value::UnlessVersion(version),
             None => Value::Deliver,
@@ -77,8 +78,9 @@ impl Exec<'_> {
             .lease(true)
             .renew_within(request.recache().map(seconds))
             .create(expiries.created)
-            .marked(request.key.base64);
-        let wanted = |hit: &Hit| request.has(b'v') && request.compare() != Some(hit.meta.version);
+            .marked(request.key.base64)
+            .version(given_version(request));
+        let wanted = |hit: &Hit| request.has(b'v') && known != Some(hit.meta.version);
         let head = |hit: &Hit, out: &mut Vec<u8>| {
             if wanted(hit) {
                 write::va(out, hit.meta.value_len);
@@ -201,16 +203,20 @@ impl Exec<'_> {
         let clear = request.has(b'x');
         let ttl = request.ttl().map(|ttl| self.expiry(ttl));
         let how = Remove::new()
-            .expected(request.compare())
+            .expected(self.expected(request.compare().filter(|&version| {
+                // Without versions all of them are 0 to md.
+                version != 0 || self.shared.core.config.cas_enabled
+            })))
             .invalidate(request.has(b'I'))
             .clear(clear)
+            .flags(request.client_flags)
             .touch(if clear { Some(ttl.unwrap_or(Expiry::Never)) } else { ttl })
-            .version(request.version());
+            .version(given_version(request));
         if self.is_observed() {
             self.observe_search(key);
         }
         let removed = self.shared.core.cache.remove(key, &how);
-        if self.is_observed() && !(how.invalidate || how.clear) {
+        if self.is_observed() && (clear || !how.invalidate) {
             self.observe_delete(key.bytes(), "md", &removed);
         }
         match removed {
@@ -237,8 +243,8 @@ impl Exec<'_> {
         let mut how = Count::increment(request.delta)
             .down(request.arith_mode == ArithMode::Decr)
             // As in memcached, no item has version 0, and ma takes it for no version.
-            .expected(request.compare().filter(|&version| version != 0))
-            .version(request.version())
+            .expected(self.expected(request.compare().filter(|&version| version != 0)))
+            .version(given_version(request))
             .touch(expiries.at_once());
         how.initial = create;
         let counted = self.count(key, &how);
@@ -328,9 +334,16 @@ impl Exec<'_> {
         let extends = matches!(mode, Mode::Append | Mode::Prepend);
         let compare = request.compare();
         let write = Store::mode(mode)
-            .expected(compare.filter(|&version| mode != Mode::Add && !(extends && version == 0)))
-            .version(request.version())
-            .allow_stale(request.has(b'I') && !extends && compare != Some(0))
+            .expected(self.expected(
+                compare.filter(|&version| mode != Mode::Add && !(extends && version == 0)),
+            ))
+            .version(given_version(request))
+            .allow_stale(
+                request.has(b'I')
+                    && !extends
+                    && compare != Some(0)
+                    && self.shared.core.config.cas_enabled,
+            )
             .create(request.vivify().map(|ttl| self.expiry(ttl)));
         Terms { attrs, write, replaces: mode == Mode::Set }
     }
@@ -466,6 +479,11 @@ fn echo_key(name: &[u8], encoded: bool, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(name);
     }
+}
+
+/// The version to give an item; 0 stands for a new one.
+fn given_version(request: &MetaRequest<'_>) -> Option<u64> {
+    request.version().filter(|&version| version != 0)
 }
 
 /// Seconds to live, -1 for ever.

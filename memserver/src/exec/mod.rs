@@ -123,7 +123,9 @@ impl<'w> Exec<'w> {
             (&Request::Verbosity { level, noreply }, _) => {
                 self.set_verbosity(level, reply(out, noreply));
             }
-            (&Request::Shutdown { mode }, _) => return self.shutdown(mode, out),
+            (&Request::Shutdown { mode, noreply }, _) => {
+                return self.shutdown(mode, reply(out, noreply));
+            }
             (&Request::Stats { args }, _) => self.stats(args, pending, out),
             (&Request::Admin { command, args, noreply }, _) => {
                 self.admin(command, args, pending, reply(out, noreply));
@@ -144,8 +146,19 @@ impl<'w> Exec<'w> {
         Expiry::At(match exptime {
             0 => return Expiry::Never,
             1..=RELATIVE_MAX => now + Duration::from_secs(exptime as u64),
-            _ => u32::try_from(exptime).map_or(now, Moment::from_secs),
+            _ => match u32::try_from(exptime) {
+                Ok(moment) => Moment::from_secs(moment),
+                Err(_) if exptime > 0 => return Expiry::Never,
+                Err(_) => now,
+            },
         })
+    }
+
+    /// The version that an item must have to be `version`, as sent.
+    #[inline]
+    fn expected(&self, version: Option<u64>) -> Option<u64> {
+        // Without versions none is ever the right one. No item has version 0.
+        version.map(|version| if self.shared.core.config.cas_enabled { version } else { 0 })
     }
 
     /// The version to show.

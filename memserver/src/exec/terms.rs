@@ -6,6 +6,10 @@ use memproto::{Store, StoreVerb};
 use super::Exec;
 use crate::session::job::{StoreFrame, StoreRequest};
 
+/// From here on an expiry is a negative number of 32 bits that a client has sent unsigned.
+const NEGATIVE: i64 = NEGATIVE_ONE - (1 << 24) + 1;
+const NEGATIVE_ONE: i64 = u32::MAX as i64;
+
 /// What a storage request asks of the cache.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
@@ -33,8 +37,12 @@ impl Exec<'_> {
 
     #[inline]
     fn text_terms(&self, store: &Store<'_>) -> Terms {
-        let attrs = Attrs::new().flags(store.flags).expiry(self.expiry(store.exptime));
-        let expected = (store.verb == StoreVerb::Cas).then_some(store.cas);
+        let exptime = match store.exptime {
+            NEGATIVE..=NEGATIVE_ONE => -1,
+            exptime => exptime,
+        };
+        let attrs = Attrs::new().flags(store.flags).expiry(self.expiry(exptime));
+        let expected = self.expected((store.verb == StoreVerb::Cas).then_some(store.cas));
         let write = memcore::Store::mode(mode(store.verb)).expected(expected);
         Terms { attrs, write, replaces: store.verb == StoreVerb::Set }
     }

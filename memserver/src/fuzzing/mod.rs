@@ -95,6 +95,12 @@ impl Stage {
         self
     }
 
+    /// What the clock shows, in seconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        self.shared.core.cache.now().as_secs()
+    }
+
     /// Lets time go by, and the housekeeping that belongs to it.
     pub fn advance(&self, seconds: u32) {
         self.clock.advance(Duration::from_secs(seconds.into()));

@@ -221,11 +221,14 @@ impl Reference {
     }
 
     fn flush_after(&mut self, delay: i64) {
-        let moment = if (1..=MONTH).contains(&delay) { i64::from(self.now) + delay } else { delay };
+        let moment = match delay {
+            1..=MONTH => i64::from(self.now) + delay - 1,
+            _ => delay.saturating_sub(1),
+        };
         match u32::try_from(moment) {
             Ok(moment) if moment > self.now => self.flush_at = Some(moment),
             // Nothing is from before the start.
-            Ok(moment) if delay > 0 && moment <= self.started => self.flush_at = None,
+            Ok(moment) if delay > 0 && moment < self.started => self.flush_at = None,
             _ => self.flush(),
         }
     }
@@ -476,6 +479,9 @@ fn expiry(exptime: i64, now: u32) -> Option<u32> {
     match exptime {
         0 => None,
         1..=MONTH => Some(now + exptime as u32),
+        // Only the storage commands of the text protocol take numbers of more than 31 bits.
+        0xff00_0000..=0xffff_ffff => Some(0),
+        0x1_0000_0000.. => None,
         _ => Some(u32::try_from(exptime).unwrap_or(0)),
     }
 }

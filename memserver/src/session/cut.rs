@@ -414,6 +414,10 @@ impl Cutter {
         let start = cursor.pos;
         match binary::parse(cursor.rest(), &mut self.scan, &LIMITS) {
             binary::Step::Partial => false,
+            binary::Step::Close => {
+                self.framing = Framing::Closed { at_fault: true };
+                true
+            }
             binary::Step::Request { consumed, request } => {
                 cursor.pos += consumed;
                 self.binary(cursor, start, request, batch)

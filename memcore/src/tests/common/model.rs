@@ -286,12 +286,12 @@ impl Model {
         attrs.expiry = how.touch.unwrap_or(attrs.expiry);
         let mut value = old.value.clone();
         if how.clear {
-            attrs.flags = 0;
+            attrs.flags = how.flags;
             value = Arc::default();
         }
-        let invalid = Lease { stale: true, taken: false };
-        let lease = if how.invalidate { invalid } else { old.seen.lease };
-        self.put(key, value, attrs, how.version, lease);
+        let lease = Lease { stale: how.invalidate, taken: false };
+        let version = how.version.or((!how.invalidate).then_some(old.seen.version));
+        self.put(key, value, attrs, version, lease);
         Answer::Gone(old.seen)
     }
 

@@ -151,6 +151,7 @@ impl Bytes<'_> {
             .expected(self.expected())
             .invalidate(self.flag())
             .clear(self.flag())
+            .flags(7)
             .touch(self.maybe(Self::expiry))
             .version(self.version())
     }
