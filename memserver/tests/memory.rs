@@ -188,3 +188,20 @@ fn large_pages_are_asked_for_or_a_line_says_that_there_are_none() {
     // An empty cache takes no more for it.
     assert!(program.resident() < 32 << 10, "{} kB", program.resident());
 }
+
+#[test]
+fn a_core_dump_leaves_the_cache_out() {
+    let program = Program::start(&["-m", "1024"]);
+    let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", program.id())).unwrap();
+    let mut dumped = 0;
+    let mut size = 0;
+    for line in smaps.lines() {
+        if let Some(kilobytes) = line.strip_prefix("Size:") {
+            size = kilobytes.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+        } else if let Some(flags) = line.strip_prefix("VmFlags:") {
+            let is_left_out = flags.split_whitespace().any(|flag| flag == "dd");
+            dumped += if is_left_out { 0 } else { size };
+        }
+    }
+    assert!(dumped < 512 << 10, "{dumped} kB");
+}

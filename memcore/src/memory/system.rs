@@ -25,6 +25,9 @@ pub(crate) fn map(len: usize) -> io::Result<NonNull<u8>> {
     if base == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
+    // A core dump shows the program, not gigabytes of values. A refusal only makes it larger.
+    // SAFETY: the mapping made above; this advice leaves the contents alone.
+    unsafe { libc::madvise(base, len, libc::MADV_DONTDUMP) };
     NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
