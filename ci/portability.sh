@@ -13,7 +13,6 @@ targets=(
     aarch64-apple-darwin
     x86_64-unknown-freebsd
     x86_64-pc-windows-msvc
-    x86_64-pc-windows-gnu
     aarch64-unknown-linux-gnu
     i686-unknown-linux-gnu
     wasm32-wasip1

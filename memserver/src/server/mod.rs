@@ -325,7 +325,7 @@ impl Server {
     fn wait(&mut self) -> io::Result<()> {
         let panicked = |_| io::Error::other("a thread of the server panicked");
         let mut result = match self.acceptor.take() {
-            Some(acceptor) => acceptor.join().map_err(panicked).flatten(),
+            Some(acceptor) => acceptor.join().unwrap_or_else(|panic| Err(panicked(panic))),
             None => Ok(()),
         };
         for worker in self.workers.drain(..) {

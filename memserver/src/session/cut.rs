@@ -225,22 +225,18 @@ impl Cutter {
         batch: &mut Batch<'a>,
     ) -> bool {
         match request {
-            Request::Get { verb, exptime, keys } if let Some(key) = keys.single() => {
-                let first = batch.key(key);
-                let run = Retrieval {
-                    verb: RetrievalVerb { verb, exptime },
-                    first,
-                    end: first + 1,
-                    line_end: cursor.pos,
-                    last: true,
-                    single: true,
-                };
-                batch.add(start, Work::Get(run));
-            }
             Request::Get { verb, exptime, keys } => {
+                let verb = RetrievalVerb { verb, exptime };
                 let line_end = cursor.pos;
-                cursor.pos = start;
-                self.retrieval(cursor, line_end, RetrievalVerb { verb, exptime }, keys, batch);
+                let Some(key) = keys.single() else {
+                    cursor.pos = start;
+                    self.retrieval(cursor, line_end, verb, keys, batch);
+                    return true;
+                };
+                let first = batch.key(key);
+                let end = first + 1;
+                let run = Retrieval { verb, first, end, line_end, last: true, single: true };
+                batch.add(start, Work::Get(run));
             }
             Request::Store(store) => {
                 return self.value(cursor, start, StoreRequest::Text(store), batch);
