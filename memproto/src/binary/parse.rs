@@ -33,18 +33,11 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
         return Step::Partial;
     };
     let header = Header::decode(head);
-    if header.magic != REQUEST_MAGIC {
-        scan.seen = 0;
-        return Step::Close;
-    }
-    let to = ReplyTo { opcode: header.opcode, opaque: header.opaque };
     let (opcode, value_len) = match check(&header, limits) {
         Ok(checked) => checked,
         Err((status, swallow)) => {
             scan.seen = 0;
-            let close = swallow.is_none();
-            let swallow = swallow.unwrap_or(0);
-            return Step::Reject { consumed: BINARY_HEADER, to, status, swallow, close };
+            return refuse(&header, status, swallow);
         }
     };
     let consumed = BINARY_HEADER + usize::from(header.extras_len) + usize::from(header.key_len);
@@ -57,8 +50,29 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     debug_assert_eq!(extras.len(), usize::from(header.extras_len));
     debug_assert_eq!(key.len(), usize::from(header.key_len));
     let command = command(opcode, extras, key, value_len);
+    let to = reply_to(&header);
     let request = Request { to, quiet: opcode.is_quiet(), cas: header.cas, command };
     Step::Request { consumed, request }
+}
+
+#[inline]
+fn reply_to(header: &Header) -> ReplyTo {
+    ReplyTo { opcode: header.opcode, opaque: header.opaque }
+}
+
+/// The step behind a header that [`check`] has refused.
+#[cold]
+fn refuse<'a>(header: &Header, status: Status, swallow: Option<u32>) -> Step<'a> {
+    if header.magic != REQUEST_MAGIC {
+        return Step::Close;
+    }
+    Step::Reject {
+        consumed: BINARY_HEADER,
+        to: reply_to(header),
+        status,
+        swallow: swallow.unwrap_or(0),
+        close: swallow.is_none(),
+    }
 }
 
 /// Extras and key, which have to be there before a request can be told.
@@ -68,17 +82,12 @@ fn split_front<'a>(header: &Header, body: &'a [u8]) -> Option<(&'a [u8], &'a [u8
     Some((extras, rest.get(..usize::from(header.key_len))?))
 }
 
-/// Bytes of extras and key.
-#[inline]
-fn front_len(header: &Header) -> u32 {
-    u32::from(header.extras_len) + u32::from(header.key_len)
-}
-
 /// The command and the length of its value, or the status to answer and, unless the connection
 /// has to close, the bytes to drop.
 #[inline]
 fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Option<u32>)> {
-    if front_len(header) > header.body_len {
+    let front = u32::from(header.extras_len) + u32::from(header.key_len);
+    if header.magic != REQUEST_MAGIC || front > header.body_len {
         return Err((Status::UnknownCommand, None));
     }
     if usize::from(header.key_len) > MAX_KEY || header.body_len > limits.binary_body {
@@ -87,7 +96,7 @@ fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Opt
     let Some(opcode) = Opcode::from_byte(header.opcode) else {
         return Err((Status::UnknownCommand, Some(header.body_len)));
     };
-    let value_len = header.body_len - front_len(header);
+    let value_len = header.body_len - front;
     debug_assert!(value_len <= limits.binary_body);
     if shape_is_legal(opcode, header.extras_len, header.key_len, value_len) {
         Ok((opcode, value_len))

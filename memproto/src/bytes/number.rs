@@ -36,11 +36,8 @@ const MAX_DIGITS: usize = 20;
 #[must_use]
 #[inline]
 pub fn parse_u64(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > MAX_DIGITS {
-        return None;
-    }
     let mut value = 0_u64;
-    if digits.len() < MAX_DIGITS {
+    if (1..MAX_DIGITS).contains(&digits.len()) {
         // 19 digits cannot overflow, so the common case needs no check per digit.
         for &byte in digits {
             let digit = byte.wrapping_sub(b'0');
@@ -51,14 +48,22 @@ pub fn parse_u64(digits: &[u8]) -> Option<u64> {
         }
         return Some(value);
     }
-    for &byte in digits {
+    parse_longest(digits)
+}
+
+/// A number of as many digits as there may be.
+#[cold]
+fn parse_longest(digits: &[u8]) -> Option<u64> {
+    if digits.len() != MAX_DIGITS {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, &byte| {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
         }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
-    }
-    Some(value)
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 /// Digits only, at most 2^32 - 1.
@@ -89,13 +94,19 @@ pub fn parse_u32(digits: &[u8]) -> Option<u32> {
 #[inline]
 pub fn parse_i32(bytes: &[u8]) -> Option<i32> {
     match bytes.split_first() {
-        Some((b'-', [])) => Some(0),
-        Some((b'-', digits)) => {
-            let magnitude = i64::try_from(parse_u64(digits)?).ok()?;
-            i32::try_from(-magnitude).ok()
-        }
+        Some((b'-', digits)) => parse_negative(digits),
         _ => i32::try_from(parse_u64(bytes)?).ok(),
     }
+}
+
+/// What follows a minus sign. Not inlined, as nearly all numbers are positive.
+#[cold]
+fn parse_negative(digits: &[u8]) -> Option<i32> {
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let magnitude = i64::try_from(parse_u64(digits)?).ok()?;
+    i32::try_from(-magnitude).ok()
 }
 
 /// Digits with an optional minus sign, in the range of i64.
