@@ -60,7 +60,7 @@ impl Exec<'_> {
             let len = hit.meta.value_len as u32;
             write::value(out, request.to, shown, hit.meta.flags, len, version);
         });
-        self.count_get(key, delivered, touch.is_some());
+        self.count_get(key, &delivered, touch.is_some());
         match delivered {
             Delivered::Value(_) => {}
             Delivered::NoRoom => refuse(request.to, Status::OutOfMemory, out),

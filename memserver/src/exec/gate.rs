@@ -61,12 +61,13 @@ impl Rights {
     }
 
     /// Whether they allow `work`.
-    #[inline]
+    // Asked for every request.
+    #[inline(always)]
     pub(crate) fn allow(self, work: &Work<'_>) -> bool {
         right(work).is_none_or(|right| self.has(right))
     }
 
-    #[inline]
+    #[inline(always)]
     fn has(self, right: Right) -> bool {
         self.0 & Self::bit(right) != 0
     }
@@ -86,11 +87,12 @@ impl Rights {
 
 /// The right that `work` needs; none if everybody may ask for it, or if it goes on with what was
 /// allowed already.
-#[inline]
-pub(crate) fn right(work: &Work<'_>) -> Option<Right> {
+#[inline(always)]
+fn right(work: &Work<'_>) -> Option<Right> {
     match work {
         Work::Get(run) => Some(if run.verb.verb.touches() { Right::Write } else { Right::Read }),
         Work::Put { .. } | Work::Begin { .. } | Work::BadDataChunk(_) => Some(Right::Write),
+        Work::Text(Request::Meta(meta), _) => Some(of_meta(meta)),
         Work::Text(request, _) => of_text(request),
         Work::Binary(request, _) => of_binary(&request.command),
         Work::Watch(_) => Some(Right::Watch),
@@ -98,7 +100,6 @@ pub(crate) fn right(work: &Work<'_>) -> Option<Right> {
     }
 }
 
-#[inline]
 fn of_text(request: &Request<'_>) -> Option<Right> {
     match request {
         Request::Get { verb, .. } if !verb.touches() => Some(Right::Read),
@@ -117,7 +118,7 @@ fn of_text(request: &Request<'_>) -> Option<Right> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn of_meta(meta: &MetaRequest<'_>) -> Right {
     match meta.command {
         MetaCommand::Get if meta.has(b'T') || meta.has(b'N') => Right::Write,
@@ -145,7 +146,6 @@ fn of_admin(command: Admin, mut args: Args<'_>) -> Right {
     }
 }
 
-#[inline]
 fn of_binary(command: &Command<'_>) -> Option<Right> {
     match command {
         Command::Get { touch: None, .. } => Some(Right::Read),

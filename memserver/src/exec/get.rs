@@ -1,6 +1,6 @@
 //! Retrieval: get, gets, gat, gats, and the copying or pinning of values that all protocols share.
 
-use memcore::{Fetch, Fetched, Hit, Key, Miss};
+use memcore::{Fetch, Fetched, Hit, Key, Meta, Miss};
 use memproto::text::write;
 
 use super::{Exec, INLINE_MAX};
@@ -13,7 +13,7 @@ use crate::session::output::Output;
 pub(super) const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory writing get response\r\n";
 
 /// What became of a value that was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Delivered {
     /// Head and value are in the output.
     Value(Hit),
@@ -35,17 +35,17 @@ impl Exec<'_> {
                 return Flow::Full(index);
             }
             let key = batch.keys[index as usize];
-            let head = |hit: &Hit, out: &mut Vec<u8>| {
-                let flags = hit.meta.flags;
-                let len = hit.meta.value_len;
-                if verb.with_cas() {
-                    write::value_cas(out, key.bytes(), flags, len, self.version(hit.meta.version));
-                } else {
-                    write::value(out, key.bytes(), flags, len);
-                }
+            let delivered = if verb.with_cas() {
+                self.deliver(key, &how, out, |hit, out| {
+                    let Meta { flags, value_len, version, .. } = hit.meta;
+                    write::value_cas(out, key.bytes(), flags, value_len, self.version(version));
+                })
+            } else {
+                self.deliver(key, &how, out, |hit, out| {
+                    write::value(out, key.bytes(), hit.meta.flags, hit.meta.value_len);
+                })
             };
-            let delivered = self.deliver(key, &how, out, head);
-            self.count_get(key, delivered, touch.is_some());
+            self.count_get(key, &delivered, touch.is_some());
             match delivered {
                 Delivered::Value(_) => out.put(b"\r\n"),
                 Delivered::Miss(_) => {}
@@ -106,7 +106,7 @@ impl Exec<'_> {
 
     /// Books a lookup. One that renews the expiry counts as a touch instead.
     #[inline(always)]
-    pub(super) fn count_get(&self, key: Key<'_>, delivered: Delivered, touched: bool) {
+    pub(super) fn count_get(&self, key: Key<'_>, delivered: &Delivered, touched: bool) {
         if self.is_observed() {
             self.observe_get(key.bytes(), delivered);
         }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use memcore::{
-    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Mode, Moment, Remove, Removed,
-    Store, StoreError, Stored, Value,
+    Attrs, Count, CountError, Counted, Expiry, Fetch, Hit, Key, Meta, Mode, Moment, Remove,
+    Removed, Store, StoreError, Stored, Value,
 };
 use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
@@ -94,7 +94,7 @@ impl Exec<'_> {
         if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
             self.touch_afterwards(key, &expiries);
         }
-        self.count_get(key, delivered, touched);
+        self.count_get(key, &delivered, touched);
         match delivered {
             Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
             Delivered::Value(_) => {}
@@ -131,11 +131,9 @@ impl Exec<'_> {
     ) {
         let meta = &hit.meta;
         let facts = Facts {
-            version: Some(self.version(meta.version)),
-            client_flags: Some(meta.flags),
-            fetched: Some(meta.fetched),
-            last_access: Some(meta.last_access),
+            version: Some(meta.version),
             len: Some(meta.value_len),
+            item: Some(meta),
             lifetime: Some(Lifetime { expiries, found: meta.expiry, created: hit.created }),
             ..Facts::of(name, KeyForm::AsStored { marked: meta.marked })
         };
@@ -158,28 +156,26 @@ impl Exec<'_> {
         let mut expiry = facts.lifetime.map(|lifetime| lifetime.start());
         let now = || self.shared.core.cache.now();
         for flag in request.flags {
-            if let Some(lifetime) = &facts.lifetime {
-                expiry = expiry.map(|expiry| lifetime.pass(flag.letter, expiry));
-            }
             match flag.letter {
                 b'c' => {
                     if let Some(version) = facts.version {
-                        write::flag_u64(out, b'c', version);
+                        write::flag_u64(out, b'c', self.version(version));
                     }
                 }
                 b'f' => {
-                    if let Some(flags) = facts.client_flags {
-                        write::flag_u64(out, b'f', u64::from(flags));
+                    if let Some(item) = facts.item {
+                        write::flag_u64(out, b'f', u64::from(item.flags));
                     }
                 }
                 b'h' => {
-                    if let Some(fetched) = facts.fetched {
-                        write::flag_u64(out, b'h', u64::from(fetched));
+                    if let Some(item) = facts.item {
+                        write::flag_u64(out, b'h', u64::from(item.fetched));
                     }
                 }
                 b'l' => {
-                    if let Some(moment) = facts.last_access {
-                        write::flag_u64(out, b'l', now().saturating_since(moment).as_secs());
+                    if let Some(item) = facts.item {
+                        let idle = now().saturating_since(item.last_access);
+                        write::flag_u64(out, b'l', idle.as_secs());
                     }
                 }
                 b's' => {
@@ -190,6 +186,12 @@ impl Exec<'_> {
                 b't' => {
                     if let Some(expiry) = expiry {
                         write::flag_i64(out, b't', time_left(expiry, now()));
+                    }
+                }
+                // Flags act in their order: those behind see what these have set.
+                b'T' | b'N' => {
+                    if let Some(lifetime) = &facts.lifetime {
+                        expiry = expiry.map(|expiry| lifetime.pass(flag.letter, expiry));
                     }
                 }
                 b'k' => echo_key(facts.name, facts.form.is_encoded(facts.name), out),
@@ -255,7 +257,7 @@ impl Exec<'_> {
             Ok(Counted::Done { .. }) if request.quiet() => return,
             Ok(Counted::Done { value, meta, created, .. }) => {
                 let facts = Facts {
-                    version: Some(self.version(meta.version)),
+                    version: Some(meta.version),
                     lifetime: Some(Lifetime { expiries: &expiries, found: meta.expiry, created }),
                     ..Facts::of(key.bytes(), KeyForm::AsSent { base64: request.key.base64 })
                 };
@@ -359,7 +361,7 @@ impl Exec<'_> {
         self.counters.cmd_meta.add(1);
         let (code, version, len) = match outcome {
             Ok(Stored::Done { .. }) if request.quiet() => return,
-            Ok(Stored::Done { version, value_len, .. }) => (HD, self.version(*version), *value_len),
+            Ok(Stored::Done { version, value_len, .. }) => (HD, *version, *value_len),
             Ok(Stored::VersionMismatch) => (EX, 0, request.len as usize),
             Ok(Stored::NotFound) => (NF, 0, request.len as usize),
             Ok(_) => (NS, 0, request.len as usize),
@@ -398,14 +400,10 @@ struct Facts<'a> {
     form: KeyForm,
     /// `c`.
     version: Option<u64>,
-    /// `f`.
-    client_flags: Option<u32>,
-    /// `h`.
-    fetched: Option<bool>,
-    /// `l`.
-    last_access: Option<Moment>,
     /// `s`: bytes of the value.
     len: Option<usize>,
+    /// `f`, `h` and `l`.
+    item: Option<&'a Meta>,
     /// `t`.
     lifetime: Option<Lifetime<'a>>,
 }
@@ -443,16 +441,7 @@ impl<'a> Facts<'a> {
     /// No fact but the key.
     #[inline(always)]
     fn of(name: &'a [u8], form: KeyForm) -> Self {
-        Self {
-            name,
-            form,
-            version: None,
-            client_flags: None,
-            fetched: None,
-            last_access: None,
-            len: None,
-            lifetime: None,
-        }
+        Self { name, form, version: None, len: None, item: None, lifetime: None }
     }
 }
 

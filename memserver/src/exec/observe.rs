@@ -20,7 +20,7 @@ impl Exec<'_> {
     /// A lookup.
     #[cold]
     #[inline(never)]
-    pub(super) fn observe_get(&self, key: &[u8], delivered: Delivered) {
+    pub(super) fn observe_get(&self, key: &[u8], delivered: &Delivered) {
         if self.attends(attention::DETAIL) {
             let hit = !matches!(delivered, Delivered::Miss(_));
             self.shared.gauges.prefixes.count(key, if hit { Use::Hit } else { Use::Miss });
@@ -31,7 +31,7 @@ impl Exec<'_> {
                 Delivered::Value(Hit { created: true, .. }) => Err("not_found"),
                 Delivered::Value(hit) => Ok(hit.meta),
                 Delivered::NoRoom => self.shared.core.cache.peek(key).ok_or("not_found"),
-                Delivered::Miss(miss) => Err(reason(miss)),
+                Delivered::Miss(miss) => Err(reason(*miss)),
             };
             self.tell_lookup(key, found);
         }

@@ -178,7 +178,8 @@ impl From<Socket> for Transport {
 
 impl Plain {
     /// Reads with `read`, which has `room` bytes of room.
-    #[inline]
+    // Inlined into each read, where the compiler sees the call to the system.
+    #[inline(always)]
     fn receive(
         &mut self,
         room: usize,

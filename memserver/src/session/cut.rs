@@ -74,11 +74,13 @@ impl Cutter {
     }
 
     /// What the next byte of input is.
+    #[inline]
     pub(crate) fn framing(&self) -> Framing {
         self.framing
     }
 
     /// The protocol, once it is known.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn protocol(&self) -> Option<Protocol> {
         self.protocol
     }
@@ -91,6 +93,7 @@ impl Cutter {
     }
 
     /// Whether no more input is wanted.
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.framing, Framing::Closed { .. })
     }
@@ -136,7 +139,7 @@ impl Cutter {
                 let closed = self.is_closed();
                 return if closed { ParseState::Closing } else { ParseState::Drained };
             }
-            if self.framing == Framing::Barrier {
+            if matches!(self.framing, Framing::Barrier) {
                 return ParseState::More;
             }
         }
@@ -151,7 +154,7 @@ impl Cutter {
 
     /// Whether a value that has no terminator is complete, so that no byte is needed to go on.
     fn is_body_complete(&self) -> bool {
-        self.framing == Framing::Body { left: 0, tail: 0 }
+        matches!(self.framing, Framing::Body { left: 0, tail: 0 })
     }
 
     /// One step of the machine; false if it needs more input.

@@ -12,8 +12,6 @@
 
 use std::ops::{ControlFlow, Range};
 
-use memproto::Protocol;
-
 use crate::config::Binding;
 use crate::session::batch::Batch;
 use crate::session::cut::{Cursor, Cutter, ParseState};
@@ -82,7 +80,8 @@ impl Dialogue {
     }
 
     /// The protocol, once it is known.
-    pub(crate) fn protocol(&self) -> Option<Protocol> {
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn protocol(&self) -> Option<memproto::Protocol> {
         self.cutter.protocol()
     }
 
@@ -98,12 +97,13 @@ impl Dialogue {
 
     /// Whether it is over because the client broke the protocol.
     pub(crate) fn is_at_fault(&self) -> bool {
-        self.framing() == Framing::Closed { at_fault: true }
+        matches!(self.framing(), Framing::Closed { at_fault: true })
     }
 
     /// Whether the last request may be unanswered yet.
+    #[inline]
     pub(crate) fn is_at_barrier(&self) -> bool {
-        self.framing() == Framing::Barrier
+        matches!(self.framing(), Framing::Barrier)
     }
 
     /// Whether it can go on without more input: the last request may be unanswered yet, or the
@@ -114,7 +114,7 @@ impl Dialogue {
 
     /// Whether the next byte is the first of a request.
     pub(crate) fn is_between_requests(&self) -> bool {
-        self.framing() == Framing::Command
+        matches!(self.framing(), Framing::Command)
     }
 
     /// Whether a value is on its way.
@@ -202,7 +202,8 @@ impl Dialogue {
     /// Executes the jobs of a round in order and appends their replies to `out`. When that is full,
     /// `make_room` is to send, or refuse for some reason, and the dialogue stops before the job
     /// that found no room.
-    #[inline]
+    // Inlined into its few callers, because it is executed for every connection of every turn.
+    #[inline(always)]
     pub(crate) fn execute<R>(
         &mut self,
         round: &Round<'_, '_>,
@@ -211,39 +212,55 @@ impl Dialogue {
         mut make_room: impl FnMut(&mut Output) -> ControlFlow<R>,
     ) -> ControlFlow<Stop<R>> {
         for job in &round.batch.jobs[round.jobs.clone()] {
-            let mut flow = self.attempt(job, round, exec, out, &mut make_room)?;
-            if let Flow::Full(_) = flow {
-                let mut rest = *job;
-                while let Flow::Full(key) = flow {
-                    resume_at(&mut rest, key, round);
-                    flow = self.attempt(&rest, round, exec, out, &mut make_room)?;
-                }
+            // A watcher's socket is given away, so the replies that it is owed are sent first.
+            let urgent = out.is_full() || matches!(job.work, Work::Watch(_));
+            if urgent && let ControlFlow::Break(reason) = make_room(out) {
+                return self.stop(job, reason);
             }
-            if flow == Flow::Close {
-                self.cutter.close();
-                return ControlFlow::Break(Stop::Closed);
+            match exec.execute(job, round.batch, &mut self.pending, out) {
+                Flow::Done => {}
+                Flow::Full(key) => self.go_on(job, key, round, exec, out, &mut make_room)?,
+                Flow::Close => return self.end(),
             }
         }
         ControlFlow::Continue(())
     }
 
-    /// Executes as much of a job as the output has room for.
-    #[inline]
-    fn attempt<R>(
+    /// Goes on with a retrieval from `key` on, for which the output had no room.
+    #[inline(never)]
+    fn go_on<R>(
         &mut self,
         job: &Job<'_>,
+        mut key: KeyIndex,
         round: &Round<'_, '_>,
         exec: &mut impl Execute,
         out: &mut Output,
         make_room: &mut impl FnMut(&mut Output) -> ControlFlow<R>,
-    ) -> ControlFlow<Stop<R>, Flow> {
-        // A watcher's socket is given away, so the replies that it is owed have to be sent first.
-        let urgent = out.is_full() || matches!(job.work, Work::Watch(_));
-        if urgent && let ControlFlow::Break(reason) = make_room(out) {
-            self.cutter.rewind(job.before);
-            return ControlFlow::Break(Stop::NoRoom { pos: job.start, reason });
+    ) -> ControlFlow<Stop<R>> {
+        let mut rest = *job;
+        loop {
+            resume_at(&mut rest, key, round);
+            if let ControlFlow::Break(reason) = make_room(out) {
+                return self.stop(&rest, reason);
+            }
+            match exec.execute(&rest, round.batch, &mut self.pending, out) {
+                Flow::Done => return ControlFlow::Continue(()),
+                Flow::Full(next) => key = next,
+                Flow::Close => return self.end(),
+            }
         }
-        ControlFlow::Continue(exec.execute(job, round.batch, &mut self.pending, out))
+    }
+
+    /// Stops before `job`, for which there was no room.
+    fn stop<R>(&mut self, job: &Job<'_>, reason: R) -> ControlFlow<Stop<R>> {
+        self.cutter.rewind(job.before);
+        ControlFlow::Break(Stop::NoRoom { pos: job.start, reason })
+    }
+
+    /// Ends the dialogue.
+    fn end<R>(&mut self) -> ControlFlow<Stop<R>> {
+        self.cutter.close();
+        ControlFlow::Break(Stop::Closed)
     }
 }
 
