@@ -28,7 +28,18 @@ pub fn is_plain(key: &[u8]) -> bool {
     !key.iter().fold(false, |any, &byte| any | (byte <= b' ') | (byte == 0x7f))
 }
 
-/// Appends `key` as it is, or escaped if it can't stand on a line.
+/// Whether a key is printable ASCII without a space, which every reader of a dump understands.
+///
+/// ```
+/// assert!(memproto::key::is_printable(b"user:1/x"));
+/// assert!(!memproto::key::is_printable("\u{e9}".as_bytes()));
+/// ```
+#[must_use]
+pub fn is_printable(key: &[u8]) -> bool {
+    key.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
+}
+
+/// Appends `key` as it is, or escaped if it is not printable.
 ///
 /// ```
 /// let mut out = Vec::new();
@@ -37,7 +48,7 @@ pub fn is_plain(key: &[u8]) -> bool {
 /// assert_eq!(out, b"50%%20x");
 /// ```
 pub fn push_word(out: &mut Vec<u8>, key: &[u8]) {
-    if is_plain(key) { out.extend_from_slice(key) } else { push_escaped(out, key) }
+    if is_printable(key) { out.extend_from_slice(key) } else { push_escaped(out, key) }
 }
 
 /// Appends `key` with everything but the unreserved characters of a URI as `%XX`, so that it is

@@ -296,7 +296,7 @@ impl Exec<'_> {
         let now = self.shared.core.cache.now();
         let out = out.bytes();
         out.extend_from_slice(b"ME ");
-        if meta.marked || !key::is_plain(key.bytes()) {
+        if meta.marked || !key::is_printable(key.bytes()) {
             key::push_base64(out, key.bytes());
         } else {
             out.extend_from_slice(key.bytes());

@@ -1,7 +1,7 @@
 //! Walks over all keys: metadump, mgdump and cachedump.
 
 use memcore::{Cache, Cursor, Meta};
-use memproto::key::{is_plain, push_base64, push_escaped, push_word};
+use memproto::key::{is_printable, push_base64, push_escaped, push_word};
 use memproto::number::{parse_u32, push_u64};
 use memproto::text::write::{END, OK};
 
@@ -159,7 +159,7 @@ fn meta_line(key: &[u8], meta: &Meta, versions: bool, out: &mut Vec<u8>) {
 /// A request for the value. It has to be one line, also if the key was stored by a binary client.
 fn key_line(key: &[u8], meta: &Meta, out: &mut Vec<u8>) {
     out.extend_from_slice(b"mg ");
-    if meta.marked || !is_plain(key) {
+    if meta.marked || !is_printable(key) {
         push_base64(out, key);
         out.extend_from_slice(b" b");
     } else {
