@@ -345,7 +345,10 @@ impl Cache {
         match self.store(key, value, attrs, &Store::new())? {
             Stored::Done { version, .. } => Ok(version),
             // Without a condition there is nothing that could keep it from being stored.
-            _ => Err(StoreError::OutOfMemory),
+            other => {
+                debug_assert!(false, "an unconditional write came to {other:?}");
+                Err(StoreError::Internal)
+            }
         }
     }
 

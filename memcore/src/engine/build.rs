@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::engine::{Engine, Settings};
 use crate::index::{Index, LOC_MAX};
 use crate::memory::region::{ON_DEMAND, Region};
+use crate::ops::read::CERTIFY_FROM;
 use crate::space::Space;
 use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
@@ -34,8 +35,9 @@ const ADDRESSABLE: usize = {
     let (reach, machine) = (LOC_MAX * 4, isize::MAX as u64);
     (if reach < machine { reach } else { machine }) as usize
 };
-/// Words behind the last segment, so that a look at garbage stays within the memory.
-const MARGIN: usize = 128;
+/// Words behind the last segment, so that a look at garbage stays within the memory: the longest
+/// header and key, and as much of a value as is copied before it is certified.
+const MARGIN: usize = 128 + CERTIFY_FROM / 4;
 /// Unless told otherwise, a cache with this limit or more asks for huge pages: they take more than
 /// is filled, which should not matter.
 const HUGE_PAGES_FROM: usize = 64 << 20;

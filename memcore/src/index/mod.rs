@@ -572,6 +572,10 @@ impl Mapping {
         }
     }
 
+    /// The group of a position. Readers load the three words one after the other, while the shard
+    /// may be resized: what comes out may be wrong then, which the sequence shows afterwards, but
+    /// it is a group that there is memory for. So nothing here may depend on the words being of
+    /// one moment, and the difference wraps.
     #[inline(always)]
     fn group(&self, position: u32) -> Group {
         let old = self.old.load(Ordering::Relaxed);
@@ -581,7 +585,7 @@ impl Mapping {
             return Group { number, count: old };
         }
         let moved = self.moved.load(Ordering::Relaxed);
-        let is_moved = if new > old { number >= old - moved } else { number < moved };
+        let is_moved = if new > old { number >= old.wrapping_sub(moved) } else { number < moved };
         match is_moved {
             true => Group { number: scale(position, new), count: new },
             false => Group { number, count: old },

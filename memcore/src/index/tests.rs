@@ -293,3 +293,22 @@ fn the_stash_takes_no_more_memory_than_is_accounted_for() {
         assert!(lock.stash.capacity() <= most, "{} of {most}", lock.stash.capacity());
     }
 }
+
+/// Readers load the words of a mapping one after the other: any combination may come up.
+#[test]
+fn words_of_different_moments_are_no_harm() {
+    let index = Index::new(1, 40_000, false).unwrap();
+    let mapping = &index.shards[0].shared.0;
+    let counts = [GROUPS_MIN, 25, 38, index.groups_max];
+    for (old, new) in counts.iter().flat_map(|&old| counts.map(|new| (old, new))) {
+        for moved in [0, 1, 15, 16, 37, index.groups_max, u32::MAX] {
+            mapping.old.store(old, Ordering::Relaxed);
+            mapping.new.store(new, Ordering::Relaxed);
+            mapping.moved.store(moved, Ordering::Relaxed);
+            for at in [0, 1, u32::MAX / 3, u32::MAX] {
+                let home = index.home(Position { shard: 0, at });
+                assert!(home.line + LINE <= index.slots.len());
+            }
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::{Expiry, Fetch, Fetched, Hit, Key, Meta, Miss};
 /// Optimistic attempts before the shard is locked.
 const ATTEMPTS: usize = 8;
 /// Larger values are certified before they are copied as well, in case their length is garbage.
-const CERTIFY_FROM: usize = 4096;
+pub(crate) const CERTIFY_FROM: usize = 4096;
 
 /// A lookup: what is wanted of the item, and where it goes.
 struct Lookup<'a, H> {
@@ -51,11 +51,10 @@ impl Engine {
         key: &Key<'_>,
         how: &Fetch,
         out: &mut Vec<u8>,
-        head: impl FnMut(&Hit, &mut Vec<u8>),
+        mut head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Fetched {
-        let mut lookup = Lookup { how, out, head };
         if how.touch.is_some() {
-            return self.fetch_locked(key, lookup);
+            return self.fetch_locked(key, Lookup { how, out, head });
         }
         // The clock is read while the line is on its way.
         self.index.prefetch(self.position(key));
@@ -67,14 +66,16 @@ impl Engine {
             }
             Ok(Some(found)) if self.is_simple(&found, how, now) => {
                 let hit = Hit { meta: found.item.meta(now), won: false, created: false };
-                if let Some(fetched) = self.copy_out(&found, hit, None, &mut lookup) {
+                // A lookup of its own: one that is handed on has to lie in memory.
+                let mut lookup = Lookup { how, out: &mut *out, head: &mut head };
+                if self.copy_out(&found, &hit, None, &mut lookup) {
                     self.note_fetch(key, how, &found, now);
-                    return fetched;
+                    return delivered(hit, how);
                 }
             }
             _ => {}
         }
-        self.fetch_again(key, lookup)
+        self.fetch_again(key, Lookup { how, out, head })
     }
 
     /// Whether it is enough to copy the item: nearly every lookup ends so, at the first attempt.
@@ -156,7 +157,7 @@ impl Engine {
         let how = lookup.how;
         loop {
             let mut at = self.probe(key);
-            let old = match at.found {
+            let mut found = match at.found {
                 Ok(found) => found,
                 Err(miss) => match self.create_on_miss(at, how) {
                     Missed::Again => continue,
@@ -167,19 +168,16 @@ impl Engine {
                     Missed::Created(hit) => {
                         self.count_miss(miss);
                         (lookup.head)(&hit, lookup.out);
-                        return match how.delivers(hit.meta.version) {
-                            true => Fetched::Copied(hit),
-                            false => Fetched::Skipped(hit),
-                        };
+                        return delivered(hit, how);
                     }
                 },
             };
-            match self.touch_found(&mut at, &old, how.touch) {
-                Ok(found) => return self.fetch_found(&at, &found, &mut lookup),
+            match self.touch_found(&mut at, &mut found, how.touch) {
+                Ok(()) => return self.fetch_found(&at, &found, &mut lookup),
                 Err(error) => {
-                    let meta = old.item.meta(at.now);
+                    let meta = found.item.meta(at.now);
                     drop(at);
-                    if self.recover(error, &self.copy_of(&old.item).header).is_err() {
+                    if self.recover(error, &self.copy_of(&found.item).header).is_err() {
                         return Fetched::Untouched(meta);
                     }
                 }
@@ -227,30 +225,29 @@ impl Engine {
         if len > CERTIFY_FROM && !self.is_stable(found, lock) {
             return None;
         }
-        self.copy_out(found, hit, lock, lookup)
+        self.copy_out(found, &hit, lock, lookup).then(|| delivered(hit, lookup.how))
     }
 
-    /// Appends the head, and the value if it is wanted; `None`, and nothing appended, if the item
+    /// Appends the head, and the value if it is wanted; false, and nothing appended, if the item
     /// changed meanwhile.
     #[inline(always)]
     fn copy_out<H: FnMut(&Hit, &mut Vec<u8>)>(
         &self,
         found: &Found,
-        hit: Hit,
+        hit: &Hit,
         lock: Option<&Guard<'_>>,
         lookup: &mut Lookup<'_, H>,
-    ) -> Option<Fetched> {
+    ) -> bool {
         let start = lookup.out.len();
-        let delivers = lookup.how.delivers(found.item.version);
-        (lookup.head)(&hit, lookup.out);
-        if delivers {
+        (lookup.head)(hit, lookup.out);
+        if lookup.how.delivers(found.item.version) {
             self.space.append_value(&found.item, lookup.out);
         }
-        if !self.is_stable(found, lock) {
+        let is_stable = self.is_stable(found, lock);
+        if !is_stable {
             lookup.out.truncate(start);
-            return None;
         }
-        Some(if delivers { Fetched::Copied(hit) } else { Fetched::Skipped(hit) })
+        is_stable
     }
 
     /// Counts a lookup that found something as a use.
@@ -262,31 +259,32 @@ impl Engine {
         }
     }
 
-    /// Gives a found item another expiry if that is asked for, and returns it as it is then.
+    /// Gives a found item another expiry if that is asked for.
     ///
     /// # Errors
     /// It has no room for an expiry and there is no memory for one that has, at the moment.
     pub(crate) fn touch_found(
         &self,
         at: &mut Probe<'_, '_>,
-        found: &Found,
+        found: &mut Found,
         touch: Option<Expiry>,
-    ) -> Result<Found, PutError> {
+    ) -> Result<(), PutError> {
         let Some(expiry) = touch.map(|expiry| expiry_field(expiry, at.now)) else {
-            return Ok(*found);
+            return Ok(());
         };
         if found.item.shape.has_expiry() {
-            let expiry = expiry.unwrap_or(0);
-            self.space.set_expiry(&found.item, expiry);
-            return Ok(Found { item: Item { expiry, ..found.item }, ..*found });
+            found.item.expiry = expiry.unwrap_or(0);
+            self.space.set_expiry(&found.item, found.item.expiry);
+            return Ok(());
         }
         if expiry.is_none() {
-            return Ok(*found);
+            return Ok(());
         }
         let mut new = self.copy_of(&found.item);
         new.header.expiry = expiry;
         let loc = self.rewrite(at, found, &new)?;
-        Ok(Found { item: self.space.read_any(loc), slot: found.slot.with_loc(loc) })
+        *found = Found { item: self.space.read_any(loc), slot: found.slot.with_loc(loc) };
+        Ok(())
     }
 
     /// Whether this reader is to renew the value; then no other will be.
@@ -381,6 +379,12 @@ impl Engine {
         self.space.prefetch(loc);
         self.space.table().prefetch(self.space.table().segment_of(loc));
     }
+}
+
+/// What a lookup returns whose head, and value if it was wanted, are in the buffer.
+#[inline(always)]
+fn delivered(hit: Hit, how: &Fetch) -> Fetched {
+    if how.delivers(hit.meta.version) { Fetched::Copied(hit) } else { Fetched::Skipped(hit) }
 }
 
 /// Whether a reader that takes part in leases would get this item's.

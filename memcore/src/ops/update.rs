@@ -20,11 +20,11 @@ impl Engine {
     pub(crate) fn touch(&self, key: &Key<'_>, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
         loop {
             let mut at = self.probe(key);
-            let Ok(found) = at.found else { return Ok(None) };
-            match self.touch_found(&mut at, &found, Some(expiry)) {
-                Ok(Found { item, .. }) => {
-                    self.mark_used(item.loc, at.now);
-                    return Ok(Some(item.meta(at.now)));
+            let Ok(mut found) = at.found else { return Ok(None) };
+            match self.touch_found(&mut at, &mut found, Some(expiry)) {
+                Ok(()) => {
+                    self.mark_used(found.item.loc, at.now);
+                    return Ok(Some(found.item.meta(at.now)));
                 }
                 Err(error) => {
                     drop(at);

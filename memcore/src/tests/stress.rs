@@ -409,6 +409,43 @@ fn no_change_is_lost() {
     assert_eq!(won.load(SeqCst), removed.load(SeqCst));
 }
 
+/// Readers of a tiny cache whose index grows and shrinks all the time. With overflow checks, as
+/// tests are built, arithmetic on words of different moments would panic.
+#[test]
+fn readers_bear_an_index_that_is_resized() {
+    const READERS: usize = 6;
+    const ROUNDS: u32 = 12;
+    const ITEMS: u32 = 6_000;
+    let cache = Cache::new(1 << 20).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                for key in (0..ITEMS).cycle() {
+                    if stop.load(SeqCst) {
+                        return;
+                    }
+                    let name = key.to_le_bytes();
+                    if let Some(value) = cache.get(name) {
+                        assert_eq!(value, name);
+                    }
+                    cache.contains(name);
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            for key in 0..ITEMS {
+                let name = key.to_le_bytes();
+                cache.set(name, &name, Attrs::new()).unwrap();
+            }
+            (0..ITEMS).for_each(|key| _ = cache.delete(key.to_le_bytes()));
+            while cache.maintain(1000) {}
+        }
+        stop.store(true, SeqCst);
+    });
+    cache.validate();
+}
+
 /// Adds one by compare and swap.
 fn swap(cache: &Cache) {
     loop {
