@@ -18,6 +18,7 @@ pub struct Builder {
     pub(crate) limit: usize,
     pub(crate) limit_most: Option<usize>,
     pub(crate) max_item_size: usize,
+    pub(crate) max_key_len: usize,
     pub(crate) evictions: bool,
     pub(crate) pin_limit: Option<usize>,
     pub(crate) huge_pages: Option<bool>,
@@ -32,6 +33,7 @@ impl Builder {
             limit,
             limit_most: None,
             max_item_size: (1 << 20).min(limit / 2),
+            max_key_len: 250,
             evictions: true,
             pin_limit: None,
             huge_pages: None,
@@ -54,6 +56,25 @@ impl Builder {
     #[must_use]
     pub fn max_item_size(mut self, bytes: usize) -> Self {
         self.max_item_size = bytes;
+        self
+    }
+
+    /// The longest key in bytes. Default 250, at most 65,536. Keys of more than 255 bytes take four
+    /// bytes more than their length.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Attrs, Cache};
+    ///
+    /// let cache = Cache::builder(64 << 20).max_key_len(4096).build()?;
+    /// let url = format!("https://example.org/?{}", "q".repeat(1000));
+    /// cache.set(&url, b"page", Attrs::new())?;
+    /// assert!(cache.contains(&url));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn max_key_len(mut self, bytes: usize) -> Self {
+        self.max_key_len = bytes;
         self
     }
 

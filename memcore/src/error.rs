@@ -20,6 +20,14 @@ pub enum ConfigError {
         /// The largest size that works under this limit.
         most: usize,
     },
+    /// Keys may be limited to 65,536 bytes at most.
+    #[error("keys of {max} bytes are too long, the most is {most}")]
+    KeyTooLong {
+        /// What was asked for.
+        max: usize,
+        /// The longest that a key can be.
+        most: usize,
+    },
     /// The limit is beyond what this cache reserved address space for.
     #[error("a limit of {limit} bytes is beyond the {most} that this cache can grow to")]
     LimitTooLarge {
@@ -54,8 +62,8 @@ pub enum StoreError {
     /// The key was hashed by another cache.
     #[error("the key was hashed by another cache")]
     ForeignKey,
-    /// Keys have 1 to 250 bytes.
-    #[error("a key has 1 to 250 bytes")]
+    /// The key is empty, or longer than [`Builder::max_key_len`](crate::Builder::max_key_len).
+    #[error("the key is empty or too long")]
     BadKey,
 }
 

@@ -12,6 +12,7 @@ use crate::index::{Index, LOC_MAX};
 use crate::memory::region::{ON_DEMAND, Region};
 use crate::ops::read::CERTIFY_FROM;
 use crate::space::Space;
+use crate::space::layout::KEY_MAX;
 use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
 use crate::space::segments::{ROW_BYTES, Segments};
@@ -66,6 +67,7 @@ impl Engine {
         let space = Space::new(pool, builder.pin_limit);
         let settings = Settings {
             max_item_size: builder.max_item_size,
+            max_key_len: builder.max_key_len,
             evictions: builder.evictions,
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
@@ -103,6 +105,9 @@ impl Sizes {
         let most = (limit / 2).min(ITEM_MAX);
         if builder.max_item_size > most {
             return Err(ConfigError::ItemTooLarge { max: builder.max_item_size, most });
+        }
+        if builder.max_key_len > KEY_MAX {
+            return Err(ConfigError::KeyTooLong { max: builder.max_key_len, most: KEY_MAX });
         }
         Ok(sizes)
     }

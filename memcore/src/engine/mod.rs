@@ -20,8 +20,8 @@ use crate::index::{Certainty, Guard, Index, NeedsLock, Position, SlotRef};
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listener;
 use crate::space::Space;
-use crate::space::item::{Item, KEY_BUFFER};
-use crate::space::layout::{FREQ_MAX, Shape};
+use crate::space::item::{Item, KeyBuffer};
+use crate::space::layout::{FREQ_MAX, KEY_SHORT, Shape};
 use crate::space::segments::{Loc, Queue};
 use crate::upkeep::state::Upkeep;
 use crate::{Key, Miss};
@@ -43,6 +43,7 @@ pub(crate) struct Engine {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) max_item_size: usize,
+    pub(crate) max_key_len: usize,
     pub(crate) evictions: bool,
     /// The most that the limit can become, and the least.
     pub(crate) limit_most: usize,
@@ -83,11 +84,11 @@ impl Engine {
         self.index.position(key.hash)
     }
 
-    /// Where the index has the key of the item at `loc`.
+    /// Where the index has the key of `key_len` bytes of the item at `loc`.
     #[inline]
-    pub(crate) fn position_of(&self, loc: Loc, shape: Shape) -> Position {
-        let mut key = [0; KEY_BUFFER];
-        self.index.position(self.hot.hash(self.space.key_of(loc, shape, &mut key)))
+    pub(crate) fn position_of(&self, loc: Loc, shape: Shape, key_len: usize) -> Position {
+        let mut key = KeyBuffer::new();
+        self.index.position(self.hot.hash(self.space.key_of(loc, shape, key_len, &mut key)))
     }
 
     /// Looks a key up without a lock. What is found is certain only as far as it is certified by
@@ -110,6 +111,10 @@ impl Engine {
                 return ControlFlow::Continue(Certainty::Changed);
             };
             let found = Found { item, slot };
+            // Garbage must not lead a comparison piece by piece to anywhere.
+            if key.bytes.len() > KEY_SHORT && !self.is_current(&found) {
+                return ControlFlow::Continue(Certainty::Changed);
+            }
             if self.space.has_key(&found.item, key.bytes) {
                 return ControlFlow::Break(found);
             }

@@ -5,7 +5,7 @@ use super::hot::ACCESS_GRAIN;
 use crate::Moment;
 use crate::counters::Event;
 use crate::removal::{Cause, Removal};
-use crate::space::item::{Item, KEY_BUFFER};
+use crate::space::item::{Item, KeyBuffer};
 use crate::space::segments::Queue;
 
 impl Engine {
@@ -30,8 +30,8 @@ impl Engine {
     /// Tells the listener and the counters that a value has gone.
     pub(crate) fn report(&self, item: &Item, cause: Cause, now: u32) {
         if let Some(listener) = &self.listener {
-            let mut key = [0; KEY_BUFFER];
-            let key = self.space.key_of(item.loc, item.shape, &mut key);
+            let mut key = KeyBuffer::new();
+            let key = self.space.key_of(item.loc, item.shape, item.key_len, &mut key);
             let at = Moment::from_secs(now);
             listener.call(&Removal { cause, key, meta: item.meta(now), at });
         }

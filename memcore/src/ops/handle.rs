@@ -115,7 +115,8 @@ impl Engine {
             self.space.unpin_segments(&segments);
             return Pin::Changed;
         }
-        let bytes = Bytes::Pinned { engine: Arc::clone(self), at: found.item.value_at() };
+        let bytes =
+            Bytes::Pinned { engine: Arc::clone(self), at: self.space.value_at(&found.item) };
         Pin::Done(Handle { meta, bytes })
     }
 

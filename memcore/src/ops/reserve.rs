@@ -225,7 +225,7 @@ impl Engine {
             }
         };
         let (key, hash) = (key.bytes.into(), key.hash);
-        let last = Piece { at: room.slot().value_at(), from: 0 };
+        let last = Piece { at: self.space.value_in(&room), from: 0 };
         let engine = Arc::clone(self);
         Ok(Reservation {
             engine,
@@ -307,7 +307,7 @@ impl Engine {
         if reservation.failed {
             return Err(self.refuse(&slot.header));
         }
-        let value = Part::Stored { at: slot.value_at(), len: slot.header.value_len };
+        let value = Part::Stored { at: self.space.value_in(room), len: slot.header.value_len };
         loop {
             let mut at = self.probe(&key);
             let effect = match plan(at.item(), how) {

@@ -56,9 +56,7 @@ impl Engine {
         let next = self.index.visit_group(position, &lock, |_, loc| {
             let item = self.space.read_any(loc);
             if self.hidden(&item, now).is_none() {
-                let start = copied.keys.len();
-                copied.keys.resize(start + item.shape.key_len(), 0);
-                self.space.memory().read(item.key_at(), &mut copied.keys[start..]);
+                self.space.append_key(&item, &mut copied.keys);
                 copied.items.push((copied.keys.len(), item.meta(now)));
             }
         });

@@ -107,7 +107,7 @@ impl Engine {
     }
 
     pub(crate) fn check_key(&self, key: &Key<'_>) -> Result<(), StoreError> {
-        let fits = (1..=250).contains(&key.bytes.len());
+        let fits = (1..=self.settings.max_key_len).contains(&key.bytes.len());
         if fits { Ok(()) } else { Err(StoreError::BadKey) }
     }
 
@@ -169,7 +169,7 @@ impl Engine {
         } else if let (Mode::Append | Mode::Prepend, Some(create)) = (how.mode, how.create) {
             expiry = expiry_field(create, at.now);
         }
-        let parts = join(kept, value, how.mode);
+        let parts = join(kept.map(|old| self.stored(old)), value, how.mode);
         let header = Header {
             key_len: at.key.bytes.len(),
             value_len: parts.iter().map(Part::len).sum(),
@@ -223,7 +223,8 @@ impl Engine {
             self.space.free_room(room);
             return Err(PutError::Flushed);
         }
-        let value = Pieces::new(self.space.table(), slot.value_at(), new.header.value_len);
+        let value =
+            Pieces::new(self.space.table(), self.space.value_in(room), new.header.value_len);
         self.space.copy(value, &new.parts);
         Ok(())
     }
@@ -336,17 +337,22 @@ impl Engine {
         Ok(loc)
     }
 
+    /// An item's value as a part of another one.
+    fn stored(&self, item: &Item) -> Part<'static> {
+        Part::Stored { at: self.space.value_at(item), len: item.value_len }
+    }
+
     /// A copy of an item: the same value, version and use.
     pub(crate) fn copy_of(&self, old: &Item) -> NewItem<'static> {
         let far = self.hot.last_version().abs_diff(old.version) > VERSION_REACH;
         let header = Header {
-            key_len: old.shape.key_len(),
+            key_len: old.key_len,
             value_len: old.value_len,
             flags: old.flags,
             expiry: old.expiry().map(Moment::as_secs),
             version: (far || old.shape.has_version()).then_some(old.version),
         };
-        let value = Part::Stored { at: old.value_at(), len: old.value_len };
+        let value = self.stored(old);
         let parts = [value, Part::Bytes(&[])];
         NewItem { header, state: old.state, parts, version: old.version }
     }
@@ -428,11 +434,13 @@ pub(crate) fn plan(old: Option<&Item>, how: &Store) -> Plan {
     }
 }
 
-/// The parts of a value that may be joined to an old one.
-pub(crate) fn join<'a>(old: Option<&Item>, value: Part<'a>, mode: Mode) -> [Part<'a>; 2] {
-    let Some(old) = old else { return [value, Part::Bytes(&[])] };
-    let stored = Part::Stored { at: old.value_at(), len: old.value_len };
-    if mode == Mode::Prepend { [value, stored] } else { [stored, value] }
+/// The parts of a value, of which the `old` one may be one.
+fn join<'a>(old: Option<Part<'a>>, value: Part<'a>, mode: Mode) -> [Part<'a>; 2] {
+    match old {
+        None => [value, Part::Bytes(&[])],
+        Some(old) if mode == Mode::Prepend => [value, old],
+        Some(old) => [old, value],
+    }
 }
 
 /// An expiry as it is kept; `None` needs no room.

@@ -57,14 +57,14 @@ pub(crate) enum Room {
 }
 
 impl Slot {
-    /// The byte address of the value.
-    pub(crate) fn value_at(&self) -> usize {
-        (self.loc as usize + self.shape.key_at()) * 4 + self.header.key_len
+    /// The byte address of the key.
+    fn key_at(&self) -> usize {
+        (self.loc as usize + self.shape.key_at()) * 4
     }
 
     /// Bytes of the whole item.
     pub(crate) fn size(&self) -> usize {
-        4 * item_words(self.shape, self.header.value_len)
+        4 * item_words(self.shape, self.header.lengths())
     }
 
     /// The size class of the item.
@@ -99,14 +99,39 @@ impl Space {
         if head.item_words() <= self.table().segment_words() {
             return self.allocate(claim, head, true).map(Room::Slot);
         }
+        self.chain_for(claim, head, 0)
+    }
+
+    /// A chain of which at most `missing` words have no memory yet.
+    fn chain_for(&self, claim: &Claim, head: &Head<'_>, missing: usize) -> Result<Room, NeedsRoom> {
         let mut chain = self.begin_chain(claim, head)?;
-        while chain.missing > 0 {
+        while chain.missing > missing {
             if self.extend_chain(&mut chain, &claim.opening).is_err() {
                 self.free_room(&Room::Chain(chain));
                 return Err(NeedsRoom);
             }
         }
+        self.write_long_key(&chain.slot, head);
         Ok(Room::Chain(chain))
+    }
+
+    /// Writes a key that may lie in several segments, all of which are linked by now. Nobody looks
+    /// at the key of an item that is not live.
+    fn write_long_key(&self, slot: &Slot, head: &Head<'_>) {
+        if head.has_long_key() {
+            let mut rest = head.key;
+            for (at, len) in Pieces::new(self.table(), slot.key_at(), head.key.len()) {
+                let (now, later) = rest.split_at(len);
+                self.memory().write(at, now);
+                rest = later;
+            }
+        }
+    }
+
+    /// The byte address of the value that will be in `room`.
+    pub(crate) fn value_in(&self, room: &Room) -> usize {
+        let slot = room.slot();
+        self.behind_key(slot.key_at(), slot.header.key_len)
     }
 
     /// Memory for an item that is written bit by bit: all of it, or the beginning of one that is
@@ -118,7 +143,8 @@ impl Space {
         if head.item_words() <= self.table().segment_words() {
             return self.allocate(claim, head, false).map(Room::Slot);
         }
-        self.begin_chain(claim, head).map(Room::Chain)
+        // All but the value, of which the first byte is there: it says where to go on.
+        self.chain_for(claim, head, head.header.value_len.saturating_sub(1) / 4)
     }
 
     /// Finds a place for an item of at most a segment and writes its head there.
@@ -147,6 +173,7 @@ impl Space {
             *open = next;
             slot
         };
+        self.write_long_key(&slot, head);
         self.note_expiry(slot.loc, head.header.expiry);
         Ok(slot)
     }
@@ -355,7 +382,9 @@ impl Space {
         for (cell, &word) in cells.iter().zip(&words) {
             cell.store(word, Ordering::Relaxed);
         }
-        self.memory().write((loc as usize + len) * 4, head.key);
+        if !head.has_long_key() {
+            self.memory().write((loc as usize + len) * 4, head.key);
+        }
     }
 
     /// Makes the sweep look at the item's segment in time.

@@ -2,7 +2,7 @@
 
 use crate::memory::sync::{AtomicU32, Ordering, fence};
 use crate::space::Space;
-use crate::space::layout::{self, Header, PENDING, Shape, State};
+use crate::space::layout::{self, Header, KEY_SHORT, Lengths, PENDING, Shape, State};
 use crate::space::segments::{Loc, Pieces, SegmentId, Stamp, class_of};
 use crate::{Lease, Meta, Moment};
 
@@ -17,8 +17,18 @@ const HEADER_MAX: usize = 8;
 /// What [`Part::Blanks`] is made of.
 const BLANKS: [u8; 64] = [b' '; 64];
 
-/// Room for any key, and for any length that a header can have.
-pub(crate) const KEY_BUFFER: usize = 256;
+/// Room for a key: short ones need no allocation.
+pub(crate) struct KeyBuffer {
+    short: [u8; KEY_SHORT + 1],
+    long: Vec<u8>,
+}
+
+impl KeyBuffer {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { short: [0; KEY_SHORT + 1], long: Vec::new() }
+    }
+}
 
 /// What was read of an item. It may be garbage until it is certified by `Engine::is_current`, or
 /// was read under the shard's lock.
@@ -29,6 +39,7 @@ pub(crate) struct Item {
     pub(crate) sequence: u32,
     pub(crate) shape: Shape,
     pub(crate) state: State,
+    pub(crate) key_len: usize,
     pub(crate) value_len: usize,
     pub(crate) flags: u32,
     /// 0 for never.
@@ -40,17 +51,16 @@ impl Item {
     /// Bytes in memory.
     #[inline(always)]
     pub(crate) fn size(&self) -> usize {
-        4 * layout::item_words(self.shape, self.value_len)
+        4 * layout::item_words(self.shape, self.lengths())
+    }
+
+    #[inline(always)]
+    fn lengths(&self) -> Lengths {
+        Lengths { key: self.key_len, value: self.value_len }
     }
 
     pub(crate) fn class(&self) -> u8 {
         class_of(self.size())
-    }
-
-    /// The byte address of the value.
-    #[inline(always)]
-    pub(crate) fn value_at(&self) -> usize {
-        self.key_at() + self.shape.key_len()
     }
 
     /// The byte address of the key.
@@ -85,6 +95,7 @@ impl Item {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outline {
     pub(crate) shape: Shape,
+    pub(crate) key_len: usize,
     pub(crate) state: State,
     pub(crate) words: usize,
 }
@@ -163,7 +174,7 @@ impl Space {
     fn parse(&self, words: &[AtomicU32], loc: Loc, stamp: Stamp, sequence: u32) -> Item {
         let field = |at: usize| words[at].load(Ordering::Relaxed);
         let shape = Shape(field(1));
-        let value_len = layout::value_len(shape, || field(3));
+        let Lengths { key, value } = layout::lengths(shape, || field(3));
         let flags = if shape.has_flags() { field(shape.flags_at()) } else { 0 };
         let expiry = if shape.has_expiry() { field(shape.expiry_at()) } else { 0 };
         let version = if shape.has_version() {
@@ -179,7 +190,8 @@ impl Space {
             sequence,
             shape,
             state: State(field(2)),
-            value_len,
+            key_len: key,
+            value_len: value,
             flags,
             expiry,
             version,
@@ -192,15 +204,23 @@ impl Space {
         let words = self.memory().cells(loc as usize, 4);
         let field = |at: usize| words[at].load(Ordering::Relaxed);
         let shape = Shape(field(1));
-        let len = layout::value_len(shape, || field(3));
-        Outline { shape, state: State(field(2)), words: layout::item_words(shape, len) }
+        let lengths = layout::lengths(shape, || field(3));
+        Outline {
+            shape,
+            key_len: lengths.key,
+            state: State(field(2)),
+            words: layout::item_words(shape, lengths),
+        }
     }
 
-    /// Whether the item's key is `key`.
+    /// Whether the item's key is `key`. Of a long one, the item must have been certified.
     #[inline(always)]
     pub(crate) fn has_key(&self, item: &Item, key: &[u8]) -> bool {
-        if item.shape.key_len() != key.len() {
+        if item.key_len != key.len() {
             return false;
+        }
+        if key.len() > KEY_SHORT {
+            return self.has_long_key(item, key);
         }
         let start = item.loc as usize + item.shape.key_at();
         let words = self.memory().cells(start, key.len().div_ceil(4));
@@ -216,17 +236,81 @@ impl Space {
             })
     }
 
-    /// Copies the key of the item at `loc`.
+    #[cold]
+    fn has_long_key(&self, item: &Item, key: &[u8]) -> bool {
+        let mut rest = key;
+        let mut buffer = [0; 256];
+        for (mut at, mut len) in Pieces::new(self.table(), item.key_at(), key.len()) {
+            while len > 0 {
+                let chunk = &mut buffer[..len.min(256)];
+                self.memory().read(at, chunk);
+                let (same, later) = rest.split_at(chunk.len());
+                if *chunk != *same {
+                    return false;
+                }
+                rest = later;
+                at += same.len();
+                len -= same.len();
+            }
+        }
+        true
+    }
+
+    /// Copies the key of `key_len` bytes of the item at `loc`.
     #[inline]
     pub(crate) fn key_of<'b>(
         &self,
         loc: Loc,
         shape: Shape,
-        buffer: &'b mut [u8; KEY_BUFFER],
+        key_len: usize,
+        buffer: &'b mut KeyBuffer,
     ) -> &'b [u8] {
-        let key = &mut buffer[..shape.key_len()];
-        self.memory().read((loc as usize + shape.key_at()) * 4, key);
+        let at = (loc as usize + shape.key_at()) * 4;
+        if key_len > KEY_SHORT {
+            buffer.long.clear();
+            self.append_bytes(at, key_len, &mut buffer.long);
+            return &buffer.long;
+        }
+        let key = &mut buffer.short[..key_len];
+        self.memory().read(at, key);
         key
+    }
+
+    /// Appends the item's key to `out`.
+    pub(crate) fn append_key(&self, item: &Item, out: &mut Vec<u8>) {
+        self.append_bytes(item.key_at(), item.key_len, out);
+    }
+
+    /// Appends bytes that may lie in several pieces.
+    fn append_bytes(&self, at: usize, len: usize, out: &mut Vec<u8>) {
+        for (at, len) in Pieces::new(self.table(), at, len) {
+            self.memory().append_to(at, len, out);
+        }
+    }
+
+    /// The byte address of the item's value. Of an item with a long key that was read without a
+    /// lock, it must have been certified.
+    #[inline(always)]
+    pub(crate) fn value_at(&self, item: &Item) -> usize {
+        self.behind_key(item.key_at(), item.key_len)
+    }
+
+    /// The byte address behind a key.
+    #[inline(always)]
+    pub(super) fn behind_key(&self, key_at: usize, key_len: usize) -> usize {
+        match key_len > KEY_SHORT {
+            true => self.behind_long_key(key_at, key_len),
+            false => key_at + key_len,
+        }
+    }
+
+    /// A long key may end in another segment than it begins in.
+    #[cold]
+    fn behind_long_key(&self, key_at: usize, key_len: usize) -> usize {
+        // One more byte, so that an address at the very end of a segment is that of the next one.
+        Pieces::new(self.table(), key_at, key_len + 1)
+            .last()
+            .map_or(key_at, |(at, len)| at + len - 1)
     }
 
     /// The item's pieces, header and key included.
@@ -238,7 +322,7 @@ impl Space {
     /// The pieces of the item's value.
     #[inline(always)]
     pub(crate) fn value_pieces(&self, item: &Item) -> Pieces<'_> {
-        Pieces::new(self.table(), item.value_at(), item.value_len)
+        Pieces::new(self.table(), self.value_at(item), item.value_len)
     }
 
     /// Appends the item's value to `out`.

@@ -4,7 +4,7 @@
 //!   word 0   sequence   changes with every change of the bytes below; PENDING while they change
 //!   word 1   shape      lengths, and which optional fields follow; never changes
 //!   word 2   state      use counter, marks, second of last access
-//!   [word]   upper bits of the value's length     values of 1 MiB and more
+//!   [word]   extension  upper bits of the lengths   values of 1 MiB, keys of 256 bytes and more
 //!   [word]   client flags                         unless they are zero
 //!   [word]   expiry                               unless there is none
 //!   [2 words] version                             unless it follows from sequence and segment
@@ -18,13 +18,24 @@ use crate::space::segments::class_of;
 /// The sequence of an item whose bytes are being written.
 pub(crate) const PENDING: u32 = 1 << 31;
 
+/// Keys of up to this many bytes need no extension word, and lie in one piece.
+pub(crate) const KEY_SHORT: usize = KEY_MASK as usize;
+/// Bytes of the longest key that a header can describe.
+pub(crate) const KEY_MAX: usize = 1 << 16;
+
 /// Words of every item's header.
 pub(crate) const FIXED_WORDS: usize = 3;
 /// Bits of the value's length that are kept in the shape.
 const LEN_BITS: u32 = 20;
 const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
 const KEY_SHIFT: u32 = LEN_BITS;
-const HAS_LONG: u32 = 1 << 28;
+const KEY_BITS: u32 = 8;
+const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
+/// Bits of the extension word that hold upper bits of the value's length, and of the key's behind
+/// them. The other 13 are for fields to come; they are zero.
+const EXT_LEN_BITS: u32 = 10;
+const EXT_KEY_BITS: u32 = 9;
+const HAS_EXT: u32 = 1 << 28;
 const HAS_FLAGS: u32 = 1 << 29;
 const HAS_EXPIRY: u32 = 1 << 30;
 const HAS_VERSION: u32 = 1 << 31;
@@ -46,17 +57,9 @@ const KEY_AT: u64 = {
 pub(crate) struct Shape(pub(crate) u32);
 
 impl Shape {
-    pub(crate) fn key_len(self) -> usize {
-        (self.0 >> KEY_SHIFT & 0xff) as usize
-    }
-
-    /// The value's length, but for its upper bits.
-    pub(crate) fn len_low(self) -> usize {
-        (self.0 & LEN_MASK) as usize
-    }
-
-    pub(crate) fn is_long(self) -> bool {
-        self.0 & HAS_LONG != 0
+    /// Whether there is an extension word.
+    pub(crate) fn has_ext(self) -> bool {
+        self.0 & HAS_EXT != 0
     }
 
     pub(crate) fn has_flags(self) -> bool {
@@ -77,7 +80,7 @@ impl Shape {
 
     /// Where the client flags are, in words from the item's start.
     pub(crate) fn flags_at(self) -> usize {
-        FIXED_WORDS + self.count(HAS_LONG)
+        FIXED_WORDS + self.count(HAS_EXT)
     }
 
     /// Where the expiry is.
@@ -114,8 +117,8 @@ impl Header {
         let field = |present: bool, bit: u32| if present { bit } else { 0 };
         Shape(
             (self.value_len as u32 & LEN_MASK)
-                | (self.key_len as u32) << KEY_SHIFT
-                | field(self.value_len > LEN_MASK as usize, HAS_LONG)
+                | (self.key_len as u32 & KEY_MASK) << KEY_SHIFT
+                | field(self.value_len > LEN_MASK as usize || self.key_len > KEY_SHORT, HAS_EXT)
                 | field(self.flags != 0, HAS_FLAGS)
                 | field(self.expiry.is_some(), HAS_EXPIRY)
                 | field(self.version.is_some(), HAS_VERSION),
@@ -124,7 +127,11 @@ impl Header {
 
     /// Words of the whole item.
     pub(crate) fn words(&self) -> usize {
-        item_words(self.shape(), self.value_len)
+        item_words(self.shape(), self.lengths())
+    }
+
+    pub(crate) fn lengths(&self) -> Lengths {
+        Lengths { key: self.key_len, value: self.value_len }
     }
 
     /// The size class of the item.
@@ -148,14 +155,21 @@ impl<'k> Head<'k> {
         Self { header, shape: header.shape(), key, state }
     }
 
-    /// Words before the value, the key's last word included.
+    /// Words that must lie in one piece: those before the value, the key's last word included. A
+    /// long key may go on in another segment, as the value may.
     pub(crate) fn words(&self) -> usize {
-        self.shape.key_at() + self.key.len().div_ceil(4)
+        let key = if self.has_long_key() { 0 } else { self.key.len() };
+        self.shape.key_at() + key.div_ceil(4)
+    }
+
+    /// Whether the key is longer than [`KEY_SHORT`].
+    pub(crate) fn has_long_key(&self) -> bool {
+        self.key.len() > KEY_SHORT
     }
 
     /// Words of the whole item.
     pub(crate) fn item_words(&self) -> usize {
-        item_words(self.shape, self.header.value_len)
+        item_words(self.shape, self.header.lengths())
     }
 
     /// The size class of the item.
@@ -173,8 +187,11 @@ impl<'k> Head<'k> {
             words[len] = word;
             len += 1;
         };
-        if self.shape.is_long() {
-            push((header.value_len >> LEN_BITS) as u32);
+        if self.shape.has_ext() {
+            let key = (header.key_len >> KEY_BITS) as u32;
+            debug_assert!(key < 1 << EXT_KEY_BITS, "a key of {} bytes", header.key_len);
+            debug_assert!(header.value_len >> LEN_BITS < 1 << EXT_LEN_BITS);
+            push((header.value_len >> LEN_BITS) as u32 | key << EXT_LEN_BITS);
         }
         if self.shape.has_flags() {
             push(header.flags);
@@ -190,19 +207,32 @@ impl<'k> Head<'k> {
     }
 }
 
-/// The value's length from the shape and the word for its upper bits, which only a long value has.
-#[inline(always)]
-pub(crate) fn value_len(shape: Shape, high: impl FnOnce() -> u32) -> usize {
-    match shape.is_long() {
-        true => shape.len_low() | ((high() & 0x3ff) as usize) << LEN_BITS,
-        false => shape.len_low(),
-    }
+/// Bytes of an item's key and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    pub(crate) key: usize,
+    pub(crate) value: usize,
 }
 
-/// Words of an item of this shape with a value of `value_len` bytes.
+/// The lengths from the shape and the extension word, which only long keys and values have.
 #[inline(always)]
-pub(crate) fn item_words(shape: Shape, value_len: usize) -> usize {
-    shape.key_at() + (shape.key_len() + value_len).div_ceil(4)
+pub(crate) fn lengths(shape: Shape, ext: impl FnOnce() -> u32) -> Lengths {
+    let mut lengths = Lengths {
+        key: (shape.0 >> KEY_SHIFT & KEY_MASK) as usize,
+        value: (shape.0 & LEN_MASK) as usize,
+    };
+    if shape.has_ext() {
+        let ext = ext() as usize;
+        lengths.value |= (ext & ((1 << EXT_LEN_BITS) - 1)) << LEN_BITS;
+        lengths.key |= (ext >> EXT_LEN_BITS & ((1 << EXT_KEY_BITS) - 1)) << KEY_BITS;
+    }
+    lengths
+}
+
+/// Words of an item of this shape and these lengths.
+#[inline(always)]
+pub(crate) fn item_words(shape: Shape, lengths: Lengths) -> usize {
+    shape.key_at() + (lengths.key + lengths.value).div_ceil(4)
 }
 
 /// What changes about an item without a new value: word 2.
@@ -310,11 +340,22 @@ mod tests {
         let (words, len) = Head::new(header, &[b'k'; 250], State::default()).encode();
         let shape = Shape(words[1]);
         assert_eq!((len, shape.key_at()), (8, 8));
-        assert_eq!(shape.key_len(), 250);
-        assert_eq!(value_len(shape, || words[3]), (1 << 30) - 1);
+        assert_eq!(lengths(shape, || words[3]), Lengths { key: 250, value: (1 << 30) - 1 });
         assert_eq!(words[shape.flags_at()], 5);
         assert_eq!(words[shape.expiry_at()], 6);
         assert_eq!(words[shape.version_at()..], [8, 7]);
+    }
+
+    #[test]
+    fn only_long_keys_take_an_extension_word() {
+        for (key_len, words) in [(255, 3 + 64), (256, 4 + 64), (65_536, 4 + 16_384)] {
+            let header = Header { key_len, value_len: 0, ..PLAIN };
+            assert_eq!(header.words(), words);
+            let key = vec![b'k'; key_len];
+            let (encoded, _) = Head::new(header, &key, State::default()).encode();
+            let shape = Shape(encoded[1]);
+            assert_eq!(lengths(shape, || encoded[3]), Lengths { key: key_len, value: 0 });
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Space {
     /// listed, because the links between them are reliable only while the item is.
     pub(crate) fn pin(&self, item: &Item) -> Option<Vec<SegmentId>> {
         let max = self.pins.limit.unwrap_or_else(|| self.pool.limit() / PIN_SHARE);
-        let segments = self.segments_of(item.value_at(), item.value_len);
+        let segments = self.segments_of(self.value_at(item), item.value_len);
         for (i, &segment) in segments.iter().enumerate() {
             if self.table().add_pin(segment) {
                 let bytes = self.table().segment_bytes();

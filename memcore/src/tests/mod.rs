@@ -9,5 +9,6 @@ mod common {
     pub(super) mod values;
 }
 mod abuse;
+mod long_keys;
 mod model;
 mod stress;

@@ -8,7 +8,7 @@ use crate::index::{Guard, Position};
 use crate::memory::sync::Ordering;
 use crate::removal::Cause;
 use crate::space::append::Claim;
-use crate::space::item::{Item, KEY_BUFFER};
+use crate::space::item::{Item, KeyBuffer};
 use crate::space::layout::FREQ_MAX;
 use crate::space::pool::{Freed, Sealed};
 use crate::space::segments::{CLASSES, Loc, LogId, Phase, Place, Queue, SegmentId};
@@ -84,7 +84,7 @@ impl Engine {
             let outline = (lead != 0).then(|| self.space.outline(lead));
             if let Some(outline) = outline.filter(|outline| outline.state.is_live()) {
                 if let Some(place) = places.next() {
-                    *place = Some((lead, self.position_of(lead, outline.shape)));
+                    *place = Some((lead, self.position_of(lead, outline.shape, outline.key_len)));
                 }
             }
         }
@@ -93,7 +93,7 @@ impl Engine {
             let outline = self.space.outline(loc);
             if outline.state.is_live() {
                 let Some(place) = places.next() else { return false };
-                let position = self.position_of(loc, outline.shape);
+                let position = self.position_of(loc, outline.shape, outline.key_len);
                 self.index.prefetch_for_write(position);
                 *place = Some((loc, position));
             }
@@ -172,8 +172,8 @@ impl Engine {
         if !compacts {
             new.state = new.state.with_freq(new.state.freq() - 1);
         }
-        let mut key = [0; KEY_BUFFER];
-        let head = new.head(self.space.key_of(item.loc, item.shape, &mut key));
+        let mut key = KeyBuffer::new();
+        let head = new.head(self.space.key_of(item.loc, item.shape, item.key_len, &mut key));
         let class = head.class();
         let queue = if compacts { victim.log.queue } else { Queue::Main };
         let claim = Claim {

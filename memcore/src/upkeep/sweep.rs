@@ -5,7 +5,6 @@ use crate::counters::Event;
 use crate::engine::Engine;
 use crate::memory::sync::Ordering;
 use crate::removal::Cause;
-use crate::space::layout;
 use crate::space::segments::{Loc, NEVER, Phase};
 use crate::upkeep::state::{Reclaim, Round, Sweep, Visit};
 
@@ -102,7 +101,7 @@ impl Engine {
             *left = left.saturating_sub(ROWS_PER_ITEM);
             let loc = table.start(visit.id) + visit.at as u64;
             let item = self.space.read_any(loc);
-            visit.at += layout::item_words(item.shape, item.value_len);
+            visit.at += item.size() / 4;
             if !item.state.is_live() {
                 continue;
             }
@@ -126,7 +125,8 @@ impl Engine {
 
     /// Removes an item if it is still there and still expired.
     fn expire(&self, loc: Loc, now: u32) {
-        let position = self.position_of(loc, self.space.outline(loc).shape);
+        let outline = self.space.outline(loc);
+        let position = self.position_of(loc, outline.shape, outline.key_len);
         let mut lock = self.index.lock(position);
         let Some(slot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.space.read_any(loc);
