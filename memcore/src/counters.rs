@@ -9,42 +9,81 @@ use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::memory::thread;
 use crate::space::segments::CLASSES;
 
-/// What is counted, per size class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Event {
-    /// Gauge: live items of the small queue.
-    ItemsSmall,
-    /// Gauge: live items of the main queue.
-    ItemsMain,
-    /// Gauge: bytes of live items.
-    Bytes,
-    HitsSmall,
-    HitsMain,
-    /// Counted for class 0, as a missing item has none.
-    Misses,
-    MissesExpired,
-    MissesFlushed,
-    TooLarge,
-    Stored,
-    Evicted,
-    EvictedUnfetched,
-    EvictedExpiring,
-    EvictedActive,
-    Expired,
-    ExpiredUnfetched,
-    ExpiredSwept,
-    Swept,
-    Deleted,
-    Replaced,
-    Flushed,
-    Promoted,
-    Reinserted,
-    DirectReclaims,
-    OutOfMemory,
+/// All counters: the event, its field in [`ClassStats`](crate::ClassStats) with its documentation,
+/// and whether it is known for each class or only for the total (it is counted for class 0 then).
+/// Calls `$then!` with the list.
+macro_rules! for_each_counter {
+    ($then:ident) => {
+        $then! {
+            /// Writes that became visible.
+            Stored stored Class,
+            /// Lookups that found an item in the small queue.
+            HitsSmall hits_small Class,
+            /// Lookups that found an item in the main queue.
+            HitsMain hits_main Class,
+            /// Lookups that found nothing; only in the total.
+            Misses misses Total,
+            /// Of the misses: the item had expired.
+            MissesExpired misses_expired Total,
+            /// Of the misses: the item had been flushed.
+            MissesFlushed misses_flushed Total,
+            /// Items removed to make room.
+            Evicted evicted Class,
+            /// Of these: never read.
+            EvictedUnfetched evicted_unfetched Class,
+            /// Of these: with an expiry.
+            EvictedExpiring evicted_expiring Class,
+            /// Of these: read within the last minute.
+            EvictedActive evicted_active Class,
+            /// Items removed because they had expired.
+            Expired expired Class,
+            /// Of these: never read.
+            ExpiredUnfetched expired_unfetched Class,
+            /// Of the expired: found by the proactive sweep.
+            ExpiredSwept expired_swept Class,
+            /// Items looked at by the proactive sweep.
+            Swept swept Class,
+            /// Items deleted by callers.
+            Deleted deleted Class,
+            /// Items replaced by a newer value.
+            Replaced replaced Class,
+            /// Items removed because of a flush.
+            Flushed flushed Class,
+            /// Survivors copied from the small queue to the main one.
+            Promoted promoted Class,
+            /// Survivors copied within the main queue.
+            Reinserted reinserted Class,
+            /// Writes that had to evict for themselves.
+            DirectReclaims direct_reclaims Class,
+            /// Writes refused for lack of memory.
+            OutOfMemory out_of_memory Class,
+            /// Writes refused because the item was too large; only in the total.
+            TooLarge too_large Total,
+        }
+    };
 }
+pub(crate) use for_each_counter;
 
-const EVENTS: usize = Event::OutOfMemory as usize + 1;
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident $field:ident $scope:ident,)*) => {
+        /// What is counted, per size class.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub(crate) enum Event {
+            /// Gauge: live items of the small queue.
+            ItemsSmall,
+            /// Gauge: live items of the main queue.
+            ItemsMain,
+            /// Gauge: bytes of live items.
+            Bytes,
+            $($(#[$doc])* $event,)*
+        }
+
+        const EVENTS: usize = GAUGES + [$(Event::$event),*].len();
+    };
+}
+for_each_counter!(events);
+
 const GAUGES: usize = Event::Bytes as usize + 1;
 /// Stripes that belong to one thread each.
 const OWN: usize = if cfg!(loom) { 0 } else { 16 };

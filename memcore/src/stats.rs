@@ -1,6 +1,6 @@
 //! What the cache counts.
 
-use crate::counters::{Event, Sums};
+use crate::counters::{Event, Sums, for_each_counter};
 use crate::engine::Engine;
 use crate::memory::sync::Ordering;
 use crate::removal::Listener;
@@ -36,71 +36,62 @@ pub struct Stats {
     pub classes: Vec<ClassStats>,
 }
 
-/// Counters and gauges of one size class.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ClassStats {
-    /// Largest item (header and key included) of this class, in bytes; for the total, of all.
-    pub item_max: usize,
-    /// Gauge: live items.
-    pub items: u64,
-    /// Gauge: items in the small queue (new ones).
-    pub items_small: u64,
-    /// Gauge: bytes of live items with header and key.
-    pub bytes: u64,
-    /// Gauge: segments held.
-    pub segments: u64,
-    /// Gauge: seconds since the oldest item of the small queue was written.
-    pub age_small: u32,
-    /// Gauge: seconds since the oldest segment of the main queue was opened.
-    pub age_main: u32,
-    /// Writes that became visible.
-    pub stored: u64,
-    /// Lookups that found an item in the small queue.
-    pub hits_small: u64,
-    /// Lookups that found an item in the main queue.
-    pub hits_main: u64,
-    /// Lookups that found nothing; only in the total.
-    pub misses: u64,
-    /// Of the misses: the item had expired.
-    pub misses_expired: u64,
-    /// Of the misses: the item had been flushed.
-    pub misses_flushed: u64,
-    /// Items removed to make room.
-    pub evicted: u64,
-    /// Of these: never read.
-    pub evicted_unfetched: u64,
-    /// Of these: with an expiry.
-    pub evicted_expiring: u64,
-    /// Of these: read within the last minute.
-    pub evicted_active: u64,
-    /// Seconds between last access and eviction of the item evicted last.
-    pub evicted_age: u32,
-    /// Items removed because they had expired.
-    pub expired: u64,
-    /// Of these: never read.
-    pub expired_unfetched: u64,
-    /// Of the expired: found by the proactive sweep.
-    pub expired_swept: u64,
-    /// Items looked at by the proactive sweep.
-    pub swept: u64,
-    /// Items deleted by callers.
-    pub deleted: u64,
-    /// Items replaced by a newer value.
-    pub replaced: u64,
-    /// Items removed because of a flush.
-    pub flushed: u64,
-    /// Survivors copied from the small queue to the main one.
-    pub promoted: u64,
-    /// Survivors copied within the main queue.
-    pub reinserted: u64,
-    /// Writes that had to evict for themselves.
-    pub direct_reclaims: u64,
-    /// Writes refused for lack of memory.
-    pub out_of_memory: u64,
-    /// Writes refused because the item was too large; only in the total.
-    pub too_large: u64,
+/// Where a counter is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Class,
+    Total,
 }
+
+macro_rules! class_stats {
+    ($($(#[$doc:meta])* $event:ident $field:ident $scope:ident,)*) => {
+        /// Counters and gauges of one size class.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct ClassStats {
+            /// Largest item (header and key included) of this class, in bytes; for the total, of
+            /// all.
+            pub item_max: usize,
+            /// Gauge: live items.
+            pub items: u64,
+            /// Gauge: items in the small queue (new ones).
+            pub items_small: u64,
+            /// Gauge: bytes of live items with header and key.
+            pub bytes: u64,
+            /// Gauge: segments held.
+            pub segments: u64,
+            /// Gauge: seconds since the oldest item of the small queue was written.
+            pub age_small: u32,
+            /// Gauge: seconds since the oldest segment of the main queue was opened.
+            pub age_main: u32,
+            /// Seconds between last access and eviction of the item evicted last.
+            pub evicted_age: u32,
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl ClassStats {
+            /// Takes over the counters that are known for `scope`.
+            fn take(&mut self, scope: Scope, count: impl Fn(Event) -> u64) {
+                $(if scope == Scope::$scope {
+                    self.$field = count(Event::$event);
+                })*
+            }
+
+            /// Adds what is known about a class to a total.
+            fn add(&mut self, class: &Self) {
+                self.items += class.items;
+                self.items_small += class.items_small;
+                self.bytes += class.bytes;
+                self.segments += class.segments;
+                self.age_small = self.age_small.max(class.age_small);
+                self.age_main = self.age_main.max(class.age_main);
+                self.evicted_age = self.evicted_age.max(class.evicted_age);
+                $(self.$field += class.$field;)*
+            }
+        }
+    };
+}
+for_each_counter!(class_stats);
 
 impl Engine {
     /// All counters and gauges.
@@ -111,11 +102,7 @@ impl Engine {
         self.add_segments(&mut classes);
         let mut total = ClassStats { item_max: self.item_max(), ..Default::default() };
         classes.iter().for_each(|class| total.add(class));
-        let count = |event| sums.of(0, event);
-        total.misses = count(Event::Misses);
-        total.misses_expired = count(Event::MissesExpired);
-        total.misses_flushed = count(Event::MissesFlushed);
-        total.too_large = count(Event::TooLarge);
+        total.take(Scope::Total, |event| sums.of(0, event));
         let gauge = self.space.pool.gauge();
         let (index_bytes, index_slots) = self.index.size();
         Stats {
@@ -135,33 +122,17 @@ impl Engine {
 
     fn class(&self, sums: &Sums, class: u8) -> ClassStats {
         let count = |event| sums.of(class, event);
-        let most = CLASS_MAX.get(usize::from(class)).copied();
-        ClassStats {
-            item_max: most.unwrap_or(usize::MAX).min(self.item_max()),
+        let max = CLASS_MAX.get(usize::from(class)).copied();
+        let mut stats = ClassStats {
+            item_max: max.unwrap_or(usize::MAX).min(self.item_max()),
             items: count(Event::ItemsSmall) + count(Event::ItemsMain),
             items_small: count(Event::ItemsSmall),
             bytes: count(Event::Bytes),
-            stored: count(Event::Stored),
-            hits_small: count(Event::HitsSmall),
-            hits_main: count(Event::HitsMain),
-            evicted: count(Event::Evicted),
-            evicted_unfetched: count(Event::EvictedUnfetched),
-            evicted_expiring: count(Event::EvictedExpiring),
-            evicted_active: count(Event::EvictedActive),
             evicted_age: self.counters.evicted_age(class),
-            expired: count(Event::Expired),
-            expired_unfetched: count(Event::ExpiredUnfetched),
-            expired_swept: count(Event::ExpiredSwept),
-            swept: count(Event::Swept),
-            deleted: count(Event::Deleted),
-            replaced: count(Event::Replaced),
-            flushed: count(Event::Flushed),
-            promoted: count(Event::Promoted),
-            reinserted: count(Event::Reinserted),
-            direct_reclaims: count(Event::DirectReclaims),
-            out_of_memory: count(Event::OutOfMemory),
             ..ClassStats::default()
-        }
+        };
+        stats.take(Scope::Class, count);
+        stats
     }
 
     /// Adds up what the segment table knows.
@@ -180,42 +151,6 @@ impl Engine {
                 Queue::Main => &mut class.age_main,
             };
             *oldest = age.max(*oldest);
-        }
-    }
-}
-
-impl ClassStats {
-    /// Adds the counters of a class to a total.
-    fn add(&mut self, class: &Self) {
-        let Self { age_small, age_main, evicted_age, .. } = *class;
-        self.age_small = self.age_small.max(age_small);
-        self.age_main = self.age_main.max(age_main);
-        self.evicted_age = self.evicted_age.max(evicted_age);
-        for (sum, count) in [
-            (&mut self.items, class.items),
-            (&mut self.items_small, class.items_small),
-            (&mut self.bytes, class.bytes),
-            (&mut self.segments, class.segments),
-            (&mut self.stored, class.stored),
-            (&mut self.hits_small, class.hits_small),
-            (&mut self.hits_main, class.hits_main),
-            (&mut self.evicted, class.evicted),
-            (&mut self.evicted_unfetched, class.evicted_unfetched),
-            (&mut self.evicted_expiring, class.evicted_expiring),
-            (&mut self.evicted_active, class.evicted_active),
-            (&mut self.expired, class.expired),
-            (&mut self.expired_unfetched, class.expired_unfetched),
-            (&mut self.expired_swept, class.expired_swept),
-            (&mut self.swept, class.swept),
-            (&mut self.deleted, class.deleted),
-            (&mut self.replaced, class.replaced),
-            (&mut self.flushed, class.flushed),
-            (&mut self.promoted, class.promoted),
-            (&mut self.reinserted, class.reinserted),
-            (&mut self.direct_reclaims, class.direct_reclaims),
-            (&mut self.out_of_memory, class.out_of_memory),
-        ] {
-            *sum += count;
         }
     }
 }
