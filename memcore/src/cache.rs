@@ -635,6 +635,13 @@ impl Cache {
         self.0.hot.track_access_exactly();
     }
 
+    /// Empties one segment, if there is one with holes or the oldest otherwise.
+    #[cfg(all(test, loom))]
+    pub(crate) fn reclaim_once(&self) {
+        let mut reclaim = self.0.upkeep.reclaim.lock();
+        while self.0.reclaim_step(&mut reclaim) == crate::upkeep::evict::Step::Working {}
+    }
+
     /// Recounts everything, for tests; no other thread may use the cache meanwhile.
     #[cfg(any(test, fuzzing))]
     #[doc(hidden)]

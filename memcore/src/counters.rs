@@ -181,7 +181,7 @@ impl Counters {
         sums
     }
 
-    /// Starts all counters anew, but no gauge.
+    /// Resets all counters, but no gauge.
     pub(crate) fn reset(&self) {
         **self.reset.lock() = self.sums_of_life();
     }

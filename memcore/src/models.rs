@@ -5,8 +5,12 @@
 
 use core::time::Duration;
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use loom::thread as modelled;
 
+use crate::index::{Certainty, Index, Position};
 use crate::{Attrs, Cache, Handle, ManualClock, Moment};
 
 /// Bytes for a handful of segments of 128 bytes each.
@@ -23,8 +27,13 @@ fn cache_with_clock() -> (Cache, ManualClock) {
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_bounded(2, model);
+}
+
+/// Threads are interrupted at most `preemptions` times, unless the environment says otherwise.
+fn check_bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
+    builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = 200_000;
     builder.check(model);
 }
@@ -49,7 +58,7 @@ fn alone_in_a_segment(cache: &Cache, key: &str) {
 }
 
 /// Deletes `key` and writes where it was.
-fn use_memory_anew(cache: &Cache, key: &str) {
+fn reuse_memory(cache: &Cache, key: &str) {
     cache.delete(key);
     set(cache, "a", &[b'a'; 20]);
     set(cache, "b", &[b'b'; 20]);
@@ -70,12 +79,12 @@ fn a_reader_sees_one_value_or_the_other_while_it_is_overwritten() {
 }
 
 #[test]
-fn a_reader_never_sees_memory_that_is_used_anew() {
+fn a_reader_never_sees_memory_that_is_reused() {
     check(|| {
         let cache = cache();
         alone_in_a_segment(&cache, "k");
         let writer = cache.clone();
-        let writer = modelled::spawn(move || use_memory_anew(&writer, "k"));
+        let writer = modelled::spawn(move || reuse_memory(&writer, "k"));
         if let Some(value) = cache.get("k") {
             assert_whole(&value, b"1");
         }
@@ -85,12 +94,12 @@ fn a_reader_never_sees_memory_that_is_used_anew() {
 }
 
 #[test]
-fn pinned_bytes_stay_while_memory_is_used_anew() {
+fn pinned_bytes_stay_while_memory_is_reused() {
     check(|| {
         let cache = cache();
         alone_in_a_segment(&cache, "k");
         let writer = cache.clone();
-        let writer = modelled::spawn(move || use_memory_anew(&writer, "k"));
+        let writer = modelled::spawn(move || reuse_memory(&writer, "k"));
         let handle = cache.get_handle("k");
         writer.join().unwrap();
         if let Some(handle) = handle {
@@ -111,6 +120,70 @@ fn pinned_bytes_are_not_written_over() {
         assert_whole(&before, b"12");
         writer.join().unwrap();
         assert_eq!(handle.to_vec(), before);
+    });
+}
+
+/// The thread that opens a segment and the one that writes to it later are not the same.
+#[test]
+fn a_reader_among_two_writers_never_sees_memory_that_is_reused() {
+    check_bounded(1, || {
+        let cache = cache();
+        alone_in_a_segment(&cache, "k");
+        let (first, second) = (cache.clone(), cache.clone());
+        let first = modelled::spawn(move || {
+            first.delete("k");
+            set(&first, "a", &[b'a'; 20]);
+        });
+        let second = modelled::spawn(move || set(&second, "b", &[b'b'; 20]));
+        if let Some(value) = cache.get("k") {
+            assert_whole(&value, b"1");
+        }
+        first.join().unwrap();
+        second.join().unwrap();
+        assert_eq!(cache.get("k"), None);
+    });
+}
+
+/// A lookup while the key's group is moved. For a moment the key is in no slot at all.
+#[test]
+fn a_key_is_found_while_its_group_is_moved() {
+    check_bounded(2, || {
+        let index = Arc::new(Index::new(1, 1, false).unwrap());
+        // The last position belongs to the group that is moved first.
+        let position = Position { shard: 0, at: u32::MAX };
+        index.insert(position, 7, &mut index.lock(position)).unwrap();
+        let resizer = Arc::clone(&index);
+        let resizer = modelled::spawn(move || {
+            let mut lock = resizer.lock(position);
+            resizer.resize_to(0, 25, &mut lock);
+            resizer.advance(0, &mut lock, |_, loc| panic!("lost {loc}"));
+        });
+        let found = index.search(position, |slot| match slot.loc() == 7 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(Certainty::Stable),
+        });
+        assert!(!matches!(found, Ok(None)), "missed");
+        resizer.join().unwrap();
+    });
+}
+
+/// The reclaimer moves an item to another segment and lets its old memory be reused.
+#[test]
+fn a_reader_finds_an_item_that_is_relocated() {
+    check_bounded(1, || {
+        let cache = cache();
+        alone_in_a_segment(&cache, "k");
+        // It has been used, so that it survives.
+        cache.get("k");
+        let reclaimer = cache.clone();
+        let reclaimer = modelled::spawn(move || {
+            reclaimer.reclaim_once();
+            set(&reclaimer, "a", &[b'a'; 20]);
+        });
+        let value = cache.get("k").expect("it is there all the time");
+        assert_whole(&value, b"1");
+        reclaimer.join().unwrap();
+        assert_eq!(cache.get("k").as_deref(), Some(&b"11111111"[..]));
     });
 }
 

@@ -17,7 +17,7 @@ use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
 use crate::space::segments::{ROW_BYTES, Segments};
 
-/// The limit is cut into so many segments, as far as their size permits.
+/// Number of segments that the limit is cut into, as far as their size permits.
 const SEGMENTS: usize = 256;
 /// Bytes of a segment, at least and at most; tiny for the model checker.
 const SEGMENT_BYTES: (usize, usize) = if cfg!(loom) { (128, 128) } else { (8 << 10, 64 << 10) };
@@ -42,7 +42,7 @@ const MARGIN: usize = 128 + CERTIFY_FROM / 4;
 /// Unless told otherwise, a cache with this limit or more asks for huge pages: they take more than
 /// is filled, which should not matter.
 const HUGE_PAGES_FROM: usize = 64 << 20;
-/// Unless told otherwise, a cache can grow to so many times its limit.
+/// Unless told otherwise, a cache can grow to this many times its limit.
 const GROWTH: usize = 4;
 
 impl Engine {

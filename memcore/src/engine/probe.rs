@@ -1,5 +1,5 @@
 //! A probe: one key in its locked shard, with what is there. Operations that change something work
-//! on one, and begin anew with another one after they had to let go of the lock.
+//! on one, and begin again with another one after they had to release the lock.
 
 use super::{Engine, Found};
 use crate::index::{Guard, Position};

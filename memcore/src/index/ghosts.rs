@@ -14,7 +14,7 @@ use crate::memory::sync::{AtomicU64, Ordering};
 
 /// Ghosts of a group.
 const GHOSTS: usize = 2 * LINE;
-/// Ghosts are forgotten when they are so many ticks old.
+/// Age in ticks at which ghosts are forgotten.
 const TICKS_MAX: u32 = 4;
 /// Ticks come round after this.
 const TICKS: u32 = 8;

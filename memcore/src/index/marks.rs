@@ -35,12 +35,15 @@ fn share(at: u32, of: usize) -> usize {
 impl Index {
     #[inline(always)]
     pub(super) fn is_marked(&self, slot: usize) -> bool {
+        // Pairs with the release store of `set_mark`: marks are read before slots, so a key that
+        // was moved away from here is found there.
         self.slots.at(slot).load(Ordering::Acquire) & MARK != 0
     }
 
     pub(super) fn set_mark(&self, slot: usize, on: bool) {
         let cell = self.slots.at(slot);
         let word = cell.load(Ordering::Relaxed);
+        // Pairs with the acquire load of `is_marked`.
         cell.store(if on { word | MARK } else { word & !MARK }, Ordering::Release);
     }
 

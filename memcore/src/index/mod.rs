@@ -45,8 +45,13 @@ const BLOCK_PAGES: usize = BLOCK * GROUP * size_of::<u64>() / OS_PAGE;
 const TAG_BITS: u32 = 28;
 const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
 
+/// Where a slot is in the region of all slots. From [`STASH`] on it is a place in the stash.
+type SlotIndex = usize;
+/// The first slot of a line.
+type LineIndex = SlotIndex;
+
 /// Slot numbers from here on stand for places in the stash.
-const STASH: usize = usize::MAX / 2;
+const STASH: SlotIndex = usize::MAX / 2;
 const LOC_BITS: u32 = 35;
 const TAG_SHIFT: u32 = 64 - TAG_BITS;
 const TAG_MASK: u32 = (1 << TAG_BITS) - 1;
@@ -112,7 +117,7 @@ pub(crate) struct Position {
 /// A slot's number, and what it held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotRef {
-    slot: usize,
+    at: SlotIndex,
     word: u64,
 }
 
@@ -132,8 +137,8 @@ impl SlotRef {
 /// A key's group and its home line there, as numbers of their first slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Home {
-    group: usize,
-    line: usize,
+    group: SlotIndex,
+    line: LineIndex,
 }
 
 /// A group and the count under which it is one.
@@ -186,13 +191,13 @@ impl Index {
         Position { shard: shard as u32, at: hash as u32 }
     }
 
-    /// Brings a key's home line near.
+    /// Prefetches a key's home line.
     #[inline(always)]
     pub(crate) fn prefetch(&self, position: Position) {
         self.slots.prefetch(self.home(position).line);
     }
 
-    /// Brings near what a writer will look at: the home line, and the ghosts of its group.
+    /// Prefetches what a writer will look at: the home line, and the ghosts of its group.
     #[inline(always)]
     pub(crate) fn prefetch_for_write(&self, position: Position) {
         let home = self.home(position);
@@ -201,7 +206,7 @@ impl Index {
     }
 
     /// Looks for a slot of this key. `check` is asked about each slot that may be the one, and ends
-    /// the search or not; it may also say that what it saw has changed, and then all begins anew.
+    /// the search or not; it may also say that what it saw has changed, and then the search begins again.
     ///
     /// # Errors
     /// The search needs the lock: the key may be in the stash, or the shard changes all the time.
@@ -214,11 +219,15 @@ impl Index {
         const ATTEMPTS: u32 = 32;
         let mapping = self.mapping(position);
         for attempt in 0..ATTEMPTS {
+            // Pairs with the release store at the end of `Mapping::change`: an even number means
+            // that the moves up to it are visible.
             let sequence = mapping.sequence.load(Ordering::Acquire);
             if sequence % 2 == 0 {
                 match self.search_once(position, mapping, &mut check) {
                     ControlFlow::Break(found) => return Ok(Some(found)),
                     ControlFlow::Continue(Certainty::Stable) => {
+                        // Pairs with the release fence at the beginning of `Mapping::change`: who
+                        // saw a slot that was moved sees the sequence changed.
                         fence(Ordering::Acquire);
                         if mapping.sequence.load(Ordering::Relaxed) == sequence {
                             return Ok(None);
@@ -268,10 +277,12 @@ impl Index {
         let cells = self.line(line);
         let mut candidates = slots_that(cells, |word| has_tag(word, position.at));
         while let Some(slot) = candidates.take_first() {
+            // Pairs with the release stores of `fill` and `redirect`: the item that a slot leads
+            // to is complete.
             let word = cells[slot].load(Ordering::Acquire);
             // A slot that holds another key now did not hold this one for a moment at least.
             if matches(word, position.at) {
-                let slot = SlotRef { slot: line + slot, word };
+                let slot = SlotRef { at: line + slot, word };
                 if let Certainty::Changed = check(slot)? {
                     return ControlFlow::Continue(Certainty::Changed);
                 }
@@ -296,26 +307,28 @@ impl Index {
         lock: &Guard<'_>,
         mut is_it: impl FnMut(SlotRef) -> bool,
     ) -> Option<SlotRef> {
-        let mut check = |spot| match is_it(spot) {
-            true => ControlFlow::Break(spot),
+        let mut check = |slot| match is_it(slot) {
+            true => ControlFlow::Break(slot),
             false => ControlFlow::Continue(Certainty::Stable),
         };
         match self.search_once(position, self.mapping(position), &mut check) {
-            ControlFlow::Break(spot) => Some(spot),
+            ControlFlow::Break(slot) => Some(slot),
             ControlFlow::Continue(Certainty::Stashed) => lock.stashed(position).find(|&s| is_it(s)),
             ControlFlow::Continue(_) => None,
         }
     }
 
-    /// Whether the slot still holds what it held. One in the stash does as long as the lock is
-    /// held under which it was found; without it, nobody knows.
+    /// Whether the slot still holds what it held. A stash entry is stable only while the shard's
+    /// lock is held under which it was found, so without it the answer is no.
     #[inline(always)]
-    pub(crate) fn is_unchanged(&self, spot: SlotRef) -> bool {
-        if spot.slot >= STASH {
+    pub(crate) fn is_unchanged(&self, slot: SlotRef) -> bool {
+        if slot.at >= STASH {
             return false;
         }
-        let word = self.slots.at(spot.slot).load(Ordering::Acquire);
-        word & !MARK == spot.word & !MARK
+        // Pairs with the release stores of `fill`, `redirect` and `remove`: who sees the slot as it
+        // was before the stamp was read knows that the item was published under that stamp.
+        let word = self.slots.at(slot.at).load(Ordering::Acquire);
+        word & !MARK == slot.word & !MARK
     }
 
     /// Locks the key's shard.
@@ -324,7 +337,7 @@ impl Index {
         self.shards[position.shard as usize].state.lock()
     }
 
-    /// Locks the key's shard if nobody else has it.
+    /// Locks the key's shard unless another thread has.
     #[inline]
     pub(crate) fn try_lock(&self, position: Position) -> Option<Guard<'_>> {
         self.shards[position.shard as usize].state.try_lock()
@@ -338,29 +351,31 @@ impl Index {
         loc: Loc,
         lock: &Guard<'_>,
     ) -> Option<SlotRef> {
-        self.search_locked(position, lock, |spot| spot.loc() == loc)
+        self.search_locked(position, lock, |slot| slot.loc() == loc)
     }
 
     /// Leads the slot to another address. The shard is locked.
-    pub(crate) fn redirect(&self, spot: SlotRef, loc: Loc, lock: &mut Guard<'_>) {
-        if let Some(place) = spot.slot.checked_sub(STASH) {
+    pub(crate) fn redirect(&self, slot: SlotRef, loc: Loc, lock: &mut Guard<'_>) {
+        if let Some(place) = slot.at.checked_sub(STASH) {
             return lock.stash.redirect(place, loc);
         }
-        let cell = self.slots.at(spot.slot);
+        let cell = self.slots.at(slot.at);
         let word = cell.load(Ordering::Relaxed);
+        // Pairs with the acquire loads of `search_line` and `is_unchanged`.
         cell.store(word_leading_to(word, loc), Ordering::Release);
     }
 
     /// Enters a key. The shard is locked.
     ///
     /// # Errors
-    /// Group and stash are full: some item of the group has to go first.
+    /// Group and stash are full: an item of the group has to be removed first.
     pub(crate) fn insert(
         &self,
         position: Position,
         loc: Loc,
         lock: &mut Guard<'_>,
     ) -> Result<(), GroupFull> {
+        debug_assert!(loc != 0 && loc < LOC_MAX, "no item is at {loc}");
         let home = self.home(position);
         if !self.place(home, position.at, loc) {
             self.stash(home, position, loc, lock)?;
@@ -412,17 +427,24 @@ impl Index {
     }
 
     /// Removes a slot of this key. The shard is locked.
-    pub(crate) fn remove(&self, position: Position, spot: SlotRef, lock: &mut Guard<'_>) {
+    pub(crate) fn remove(&self, position: Position, slot: SlotRef, lock: &mut Guard<'_>) {
+        debug_assert!(lock.items > 0, "more items are removed than there are");
         lock.items -= 1;
-        if let Some(place) = spot.slot.checked_sub(STASH) {
+        if let Some(place) = slot.at.checked_sub(STASH) {
             lock.stash.remove(place);
             return self.unmark_stashed(position, lock);
         }
-        let cell = self.slots.at(spot.slot);
+        let cell = self.slots.at(slot.at);
+        debug_assert_eq!(
+            cell.load(Ordering::Relaxed) & !MARK,
+            slot.word & !MARK,
+            "a slot changed in its locked shard"
+        );
+        // Pairs with the acquire load of `is_unchanged`.
         cell.store(cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
         let group = self.mapping(position).group(position.at);
         let home = self.home_in(position.shard, group, position.at);
-        let is_stray = !(home.line..home.line + LINE).contains(&spot.slot);
+        let is_stray = !(home.line..home.line + LINE).contains(&slot.at);
         if is_stray {
             self.unmark_stray(home, group, position.at);
         }
@@ -433,14 +455,14 @@ impl Index {
         let line = self.home(position).line;
         std::array::from_fn(|i| {
             let word = self.slots.at(line + i).load(Ordering::Relaxed);
-            SlotRef { slot: line + i, word }
+            SlotRef { at: line + i, word }
         })
     }
 
     /// The position of an item in the same group as `position`.
-    pub(crate) fn position_of(&self, spot: SlotRef, position: Position) -> Position {
+    pub(crate) fn position_of(&self, slot: SlotRef, position: Position) -> Position {
         let group = self.mapping(position).group(position.at);
-        Position { shard: position.shard, at: group.position(tag_of(spot.word)) }
+        Position { shard: position.shard, at: group.position(tag_of(slot.word)) }
     }
 
     /// Visits the items of the group that `position` belongs to, from there on, and returns the
@@ -548,10 +570,8 @@ impl ShardState {
     /// The places in the stash that hold this very position.
     fn stashed(&self, position: Position) -> impl Iterator<Item = SlotRef> {
         let places = self.stash.of(position.at);
-        places.map(move |(place, loc)| SlotRef {
-            slot: STASH + place,
-            word: word_of(position.at, loc),
-        })
+        places
+            .map(move |(place, loc)| SlotRef { at: STASH + place, word: word_of(position.at, loc) })
     }
 }
 
@@ -641,12 +661,12 @@ fn matches(word: u64, position: u32) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Slots(u32);
 
-/// The slots that are like this. All are looked at without a branch, as nobody can predict which
-/// ones it will be.
+/// Bitmask of the slots that match. All are compared without a branch, which could not be
+/// predicted.
 #[inline(always)]
-fn slots_that(cells: &[AtomicU64], is_like_this: impl Fn(u64) -> bool) -> Slots {
+fn slots_that(cells: &[AtomicU64], matches: impl Fn(u64) -> bool) -> Slots {
     let words = cells.iter().rev().map(|cell| cell.load(Ordering::Relaxed));
-    Slots(words.fold(0, |slots, word| slots << 1 | u32::from(is_like_this(word))))
+    Slots(words.fold(0, |slots, word| slots << 1 | u32::from(matches(word))))
 }
 
 impl Slots {
@@ -665,6 +685,8 @@ fn loc_of(word: u64) -> Loc {
 
 /// Puts a word into a free slot, whose mark stays.
 fn fill(cell: &AtomicU64, word: u64) {
+    debug_assert_eq!(cell.load(Ordering::Relaxed) & !MARK, 0, "the slot is free");
+    // Pairs with the acquire loads of `search_line` and `is_unchanged`.
     cell.store(word | cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
 }
 
@@ -689,7 +711,7 @@ fn stash_of_pages(pages: usize) -> usize {
     stash_of_groups(groups_of_pages(pages) as usize)
 }
 
-/// Places in the stash of so many groups: several times what is needed when the groups are as full
+/// Places in the stash of a shard with this number of groups: several times what is needed when the groups are as full
 /// as they get before the shard grows.
 fn stash_of_groups(groups: usize) -> usize {
     16 + groups / 2

@@ -20,7 +20,7 @@ const SPARSE: u64 = 35;
 /// Per cent of its slots that a shard fills after it has shrunk.
 const SHRUNK: u64 = 65;
 
-/// A shard grows by one in so many pages: small enough that shards of different sizes don't waste
+/// A shard grows by 1/STEPS of its pages: small enough that shards of different sizes don't waste
 /// much, large enough that an item is moved only now and then.
 const STEPS: usize = 16;
 /// Words of a page.
@@ -62,7 +62,7 @@ impl Index {
     }
 
     #[cfg(test)]
-    pub(super) fn resize_to(&self, shard: u32, groups: u32, lock: &mut Guard<'_>) {
+    pub(crate) fn resize_to(&self, shard: u32, groups: u32, lock: &mut Guard<'_>) {
         while self.is_moving(shard, lock) {
             self.advance(shard, lock, |_, loc| panic!("lost {loc}"));
         }
@@ -181,9 +181,13 @@ impl Mapping {
     /// Makes readers wait while slots are not where they belong.
     fn change(&self, change: impl FnOnce()) {
         let sequence = self.sequence.load(Ordering::Relaxed);
+        debug_assert!(sequence.is_multiple_of(2), "slots are moved by one thread at a time");
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
+        // Pairs with the acquire fence of `Index::search`: who sees a slot change below sees the
+        // odd sequence as well.
         fence(Ordering::Release);
         change();
+        // Pairs with the acquire load of `Index::search`: who sees this sees all that has moved.
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
     }
 }

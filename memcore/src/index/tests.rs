@@ -85,7 +85,7 @@ fn keys_are_found_while_their_shard_is_resized() {
         });
         while !resizer.is_finished() {
             for (loc, &hash) in (1..).zip(&keys) {
-                let found = index.search(index.position(hash), |spot| match spot.loc() == loc {
+                let found = index.search(index.position(hash), |slot| match slot.loc() == loc {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(Certainty::Stable),
                 });
@@ -111,8 +111,8 @@ fn removal_leaves_the_others_and_shrinking_keeps_them() {
         let hash = items.remove(&loc).unwrap();
         let position = index.position(hash);
         let mut lock = index.lock(position);
-        let spot = index.find_loc(position, loc, &lock).unwrap();
-        index.remove(position, spot, &mut lock);
+        let slot = index.find_loc(position, loc, &lock).unwrap();
+        index.remove(position, slot, &mut lock);
         drop(lock);
         assert!(!find(&index, hash, loc));
     }
@@ -215,8 +215,8 @@ fn a_full_group_refuses_and_stays_whole() {
     }
     assert!(index.insert(position, room + 1, &mut lock).is_err());
     for loc in 1..=room {
-        let spot = index.find_loc(position, loc, &lock).unwrap();
-        index.remove(position, spot, &mut lock);
+        let slot = index.find_loc(position, loc, &lock).unwrap();
+        index.remove(position, slot, &mut lock);
     }
     assert!(index.insert(position, 33, &mut lock).is_ok());
     assert_eq!(lock.items, 1);
@@ -226,9 +226,9 @@ fn a_full_group_refuses_and_stays_whole() {
 fn marks_wanted(index: &Index, items: &BTreeMap<Loc, u64>, lock: &Guard<'_>) -> HashSet<usize> {
     let elsewhere = items.iter().filter_map(|(&loc, &hash)| {
         let position = index.position(hash);
-        let spot = index.find_loc(position, loc, lock).unwrap();
+        let slot = index.find_loc(position, loc, lock).unwrap();
         let line = index.home(position).line;
-        match spot.slot {
+        match slot.at {
             STASH.. => Some(stash_mark(line, position.at)),
             slot if (line..line + LINE).contains(&slot) => None,
             _ => Some(stray_mark(line, position.at)),
@@ -264,8 +264,8 @@ fn marks_are_those_of_the_keys_that_are_elsewhere() {
         let removed = (loc % 3 == 0).then(|| items.pop_first()).flatten();
         if let Some((loc, hash)) = removed {
             let position = index.position(hash);
-            let spot = index.find_loc(position, loc, &lock).unwrap();
-            index.remove(position, spot, &mut lock);
+            let slot = index.find_loc(position, loc, &lock).unwrap();
+            index.remove(position, slot, &mut lock);
         }
         if loc % 20 == 0 {
             assert_eq!(marks_set(&index), marks_wanted(&index, &items, &lock), "at {loc}");

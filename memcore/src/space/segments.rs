@@ -1,7 +1,7 @@
 //! The segment table: one row per run of memory that items are appended to.
 //!
 //! A segment is filled from front to back, then sealed, and reclaimed as a whole. Its stamp changes
-//! when its memory is about to be used anew: a reader that saw the same stamp before and after has
+//! when its memory is about to be reused: a reader that saw the same stamp before and after has
 //! read what was published there.
 
 use crate::memory::region::Region;
@@ -276,7 +276,7 @@ impl Segments {
         self.segment_of(at as Loc / 4)
     }
 
-    /// How many segments so many bytes are.
+    /// How many whole segments `bytes` are.
     #[inline(always)]
     pub(crate) fn count_in(&self, bytes: usize) -> usize {
         bytes >> (self.shift + 2)

@@ -1,4 +1,4 @@
-//! Work that nobody asked for: eviction, compaction, expiry, a smaller limit.
+//! Work in the background of operations: eviction, compaction, expiry, a smaller limit.
 
 pub(crate) mod activity;
 pub(crate) mod evict;

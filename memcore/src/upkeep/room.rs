@@ -13,7 +13,7 @@ const SWEEP: usize = 256;
 const FREE_SHARE: usize = 256;
 
 impl Engine {
-    /// Removes what kept an item from its place, so that the caller can begin anew. No shard may
+    /// Removes what kept an item from its place, so that the caller can begin again. No shard may
     /// be locked.
     ///
     /// # Errors

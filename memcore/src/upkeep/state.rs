@@ -4,7 +4,7 @@ use crate::memory::sync::Mutex;
 use crate::space::segments::{LogId, SegmentId, Stamp};
 use crate::upkeep::policy::{Policy, Survivors};
 
-/// The state of upkeep, and who is at it.
+/// The state of upkeep, and its locks.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
     pub(crate) reclaim: Mutex<Reclaim>,
