@@ -20,8 +20,8 @@ use crate::index::{Certainty, Guard, Index, NeedsLock, Position, SlotRef};
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listener;
 use crate::space::Space;
-use crate::space::item::{Item, KeyBuffer};
-use crate::space::layout::{FREQ_MAX, KEY_SHORT, Shape};
+use crate::space::item::{Item, KeyBuffer, Outline};
+use crate::space::layout::{FREQ_MAX, Shape};
 use crate::space::segments::{Loc, Queue};
 use crate::upkeep::state::Upkeep;
 use crate::{Key, Miss};
@@ -110,15 +110,12 @@ impl Engine {
             let Some(item) = self.space.read(loc, stamp) else {
                 return ControlFlow::Continue(Certainty::Changed);
             };
-            let found = Found { item, slot };
             // Garbage must not lead a comparison piece by piece to anywhere.
-            if key.bytes.len() > KEY_SHORT && !self.is_current(&found) {
-                return ControlFlow::Continue(Certainty::Changed);
+            let certified = || self.is_current(&Found { item, slot });
+            if self.space.has_key(loc, item.shape, item.key_len(), key.bytes, certified) {
+                return ControlFlow::Break(Found { item, slot });
             }
-            if self.space.has_key(&found.item, key.bytes) {
-                return ControlFlow::Break(found);
-            }
-            ControlFlow::Continue(match self.is_current(&found) {
+            ControlFlow::Continue(match self.is_current(&Found { item, slot }) {
                 true => Certainty::Stable,
                 false => Certainty::Changed,
             })
@@ -148,17 +145,12 @@ impl Engine {
     /// Finds a key in its locked shard, whether or not the item is visible.
     #[inline]
     pub(crate) fn find(&self, key: &Key<'_>, lock: &Guard<'_>) -> Option<Found> {
-        let mut found = None;
         let slot = self.index.search_locked(self.position(key), lock, |slot| {
             self.space.prefetch(slot.loc());
-            let item = self.space.read_any(slot.loc());
-            let same = self.space.has_key(&item, key.bytes);
-            if same {
-                found = Some(item);
-            }
-            same
+            let Outline { shape, key_len, .. } = self.space.outline(slot.loc());
+            self.space.has_key(slot.loc(), shape, key_len, key.bytes, || true)
         })?;
-        found.map(|item| Found { item, slot })
+        Some(Found { item: self.space.read_any(slot.loc()), slot })
     }
 
     /// Why the item must not be seen, if so.

@@ -33,18 +33,18 @@ impl Engine {
     pub(crate) fn probe<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
         let now = self.now();
         let position = self.position(key);
-        let mut lock = self.index.lock(position);
-        let found = match self.find(key, &lock) {
-            None => Err(Miss::Absent),
-            Some(found) => match self.hidden(&found.item, now) {
+        let lock = self.index.lock(position);
+        let mut at = Probe { key: *key, position, now, lock, found: Err(Miss::Absent) };
+        if let Some(found) = self.find(key, &at.lock) {
+            at.found = match self.hidden(&found.item, now) {
                 None => Ok(found),
                 Some(miss) => {
-                    self.index.remove(position, found.slot, &mut lock);
+                    self.index.remove(position, found.slot, &mut at.lock);
                     self.retire(&found.item, Cause::of_hidden(miss), now);
                     Err(miss)
                 }
-            },
-        };
-        Probe { key: *key, position, now, lock, found }
+            };
+        }
+        at
     }
 }

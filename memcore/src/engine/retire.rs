@@ -31,7 +31,7 @@ impl Engine {
     pub(crate) fn report(&self, item: &Item, cause: Cause, now: u32) {
         if let Some(listener) = &self.listener {
             let mut key = KeyBuffer::new();
-            let key = self.space.key_of(item.loc, item.shape, item.key_len, &mut key);
+            let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut key);
             let at = Moment::from_secs(now);
             listener.call(&Removal { cause, key, meta: item.meta(now), at });
         }

@@ -70,7 +70,7 @@ impl Engine {
         }
         recount.items[usize::from(item.class())] += 1;
         recount.bytes[usize::from(item.class())] += item.size() as u64;
-        let position = self.position_of(loc, item.shape, item.key_len);
+        let position = self.position_of(loc, item.shape, item.key_len());
         let slot = self.index.find_loc(position, loc, &self.index.lock(position));
         assert!(slot.is_some(), "no slot leads to the item at {loc}");
         self.validate_due(loc, item.expiry);

@@ -206,7 +206,8 @@ impl Index {
     }
 
     /// Looks for a slot of this key. `check` is asked about each slot that may be the one, and ends
-    /// the search or not; it may also say that what it saw has changed, and then the search begins again.
+    /// the search or not; it may also say that what it saw has changed, and then the search begins
+    /// again.
     ///
     /// # Errors
     /// The search needs the lock: the key may be in the stash, or the shard changes all the time.
@@ -711,8 +712,8 @@ fn stash_of_pages(pages: usize) -> usize {
     stash_of_groups(groups_of_pages(pages) as usize)
 }
 
-/// Places in the stash of a shard with this number of groups: several times what is needed when the groups are as full
-/// as they get before the shard grows.
+/// Places in the stash of a shard with this number of groups: several times what is needed when the
+/// groups are as full as they get before the shard grows.
 fn stash_of_groups(groups: usize) -> usize {
     16 + groups / 2
 }

@@ -181,7 +181,7 @@ impl Mapping {
     /// Makes readers wait while slots are not where they belong.
     fn change(&self, change: impl FnOnce()) {
         let sequence = self.sequence.load(Ordering::Relaxed);
-        debug_assert!(sequence.is_multiple_of(2), "slots are moved by one thread at a time");
+        debug_assert!(sequence & 1 == 0, "slots are moved by one thread at a time");
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
         // Pairs with the acquire fence of `Index::search`: who sees a slot change below sees the
         // odd sequence as well.

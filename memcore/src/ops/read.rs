@@ -157,9 +157,8 @@ impl Engine {
         let how = lookup.how;
         loop {
             let mut at = self.probe(key);
-            let mut found = match at.found {
-                Ok(found) => found,
-                Err(miss) => match self.create_on_miss(at, how) {
+            if let Err(miss) = at.found {
+                match self.create_on_miss(at, how) {
                     Missed::Again => continue,
                     Missed::Nothing => {
                         self.count_miss(miss);
@@ -170,14 +169,20 @@ impl Engine {
                         (lookup.head)(&hit, lookup.out);
                         return delivered(hit, how);
                     }
-                },
+                }
+            }
+            let touched = self.touch_found(&mut at, how.touch);
+            let Ok(found) = &at.found else {
+                debug_assert!(false, "an item is gone from its locked shard");
+                return Fetched::Miss(Miss::Absent);
             };
-            match self.touch_found(&mut at, &mut found, how.touch) {
-                Ok(()) => return self.fetch_found(&at, &found, &mut lookup),
+            match touched {
+                Ok(()) => return self.fetch_found(&at, found, &mut lookup),
                 Err(error) => {
                     let meta = found.item.meta(at.now);
+                    let header = self.copy_of(&found.item).header;
                     drop(at);
-                    if self.recover(error, &self.copy_of(&found.item).header).is_err() {
+                    if self.recover(error, &header).is_err() {
                         return Fetched::Untouched(meta);
                     }
                 }
@@ -259,16 +264,16 @@ impl Engine {
         }
     }
 
-    /// Gives a found item another expiry if that is asked for.
+    /// Gives the item that was found another expiry if that is asked for.
     ///
     /// # Errors
     /// It has no room for an expiry and there is no memory for one that has, at the moment.
     pub(crate) fn touch_found(
         &self,
         at: &mut Probe<'_, '_>,
-        found: &mut Found,
         touch: Option<Expiry>,
     ) -> Result<(), PutError> {
+        let Ok(found) = &mut at.found else { return Ok(()) };
         let Some(expiry) = touch.map(|expiry| expiry_field(expiry, at.now)) else {
             return Ok(());
         };
@@ -280,10 +285,11 @@ impl Engine {
         if expiry.is_none() {
             return Ok(());
         }
-        let mut new = self.copy_of(&found.item);
+        let old = *found;
+        let mut new = self.copy_of(&old.item);
         new.header.expiry = expiry;
-        let loc = self.rewrite(at, found, &new)?;
-        *found = Found { item: self.space.read_any(loc), slot: found.slot.with_loc(loc) };
+        let loc = self.rewrite(at, &old, &new)?;
+        at.found = Ok(Found { item: self.space.read_any(loc), slot: old.slot.with_loc(loc) });
         Ok(())
     }
 

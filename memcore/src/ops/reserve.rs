@@ -316,7 +316,9 @@ impl Engine {
             };
             let new = self.new_item(&at, attrs, how, effect, value);
             let len = new.header.value_len;
-            self.check_size(key.bytes.len(), len, attrs)?;
+            if effect.joins {
+                self.check_size(key.bytes.len(), len, attrs)?;
+            }
             if self.fits_as_it_is(room, &new, effect) {
                 self.space.set_state(slot.loc, new.state);
                 let published = self.publish(&mut at, room, new.version);

@@ -20,15 +20,17 @@ impl Engine {
     pub(crate) fn touch(&self, key: &Key<'_>, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
         loop {
             let mut at = self.probe(key);
-            let Ok(mut found) = at.found else { return Ok(None) };
-            match self.touch_found(&mut at, &mut found, Some(expiry)) {
+            let touched = self.touch_found(&mut at, Some(expiry));
+            let Some(item) = at.item() else { return Ok(None) };
+            match touched {
                 Ok(()) => {
-                    self.mark_used(found.item.loc, at.now);
-                    return Ok(Some(found.item.meta(at.now)));
+                    self.mark_used(item.loc, at.now);
+                    return Ok(Some(item.meta(at.now)));
                 }
                 Err(error) => {
+                    let header = self.copy_of(item).header;
                     drop(at);
-                    self.recover(error, &self.copy_of(&found.item).header)?;
+                    self.recover(error, &header)?;
                 }
             }
         }
@@ -149,7 +151,7 @@ impl Engine {
     pub(crate) fn remove(&self, key: &Key<'_>, how: &Remove) -> Result<Removed, StoreError> {
         loop {
             let mut at = self.probe(key);
-            let Ok(found) = at.found else { return Ok(Removed::NotFound) };
+            let Ok(found) = &at.found else { return Ok(Removed::NotFound) };
             let item = &found.item;
             if how.expected.is_some_and(|expected| expected != item.version) {
                 return Ok(Removed::VersionMismatch);
@@ -160,7 +162,8 @@ impl Engine {
                 self.retire(item, Cause::Deleted, at.now);
                 return Ok(Removed::Done(meta));
             }
-            let new = self.new_invalid(item, how, at.now);
+            let found = *found;
+            let new = self.new_invalid(&found.item, how, at.now);
             let done = self.invalidate(&mut at, &found, &new);
             drop(at);
             match done {

@@ -93,7 +93,9 @@ impl Engine {
             };
             let new = self.new_item(&at, attrs, how, effect, Part::Bytes(value));
             let len = new.header.value_len;
-            self.check_size(key.bytes.len(), len, attrs)?;
+            if effect.joins {
+                self.check_size(key.bytes.len(), len, attrs)?;
+            }
             let put = self.put(&mut at, &new);
             drop(at);
             match put {
@@ -169,7 +171,10 @@ impl Engine {
         } else if let (Mode::Append | Mode::Prepend, Some(create)) = (how.mode, how.create) {
             expiry = expiry_field(create, at.now);
         }
-        let parts = join(kept.map(|old| self.stored(old)), value, how.mode);
+        let parts = match kept {
+            None => [value, Part::Bytes(&[])],
+            Some(old) => join(self.stored(old), value, how.mode),
+        };
         let header = Header {
             key_len: at.key.bytes.len(),
             value_len: parts.iter().map(Part::len).sum(),
@@ -346,7 +351,7 @@ impl Engine {
     pub(crate) fn copy_of(&self, old: &Item) -> NewItem<'static> {
         let far = self.hot.last_version().abs_diff(old.version) > VERSION_REACH;
         let header = Header {
-            key_len: old.key_len,
+            key_len: old.key_len(),
             value_len: old.value_len,
             flags: old.flags,
             expiry: old.expiry().map(Moment::as_secs),
@@ -434,13 +439,9 @@ pub(crate) fn plan(old: Option<&Item>, how: &Store) -> Plan {
     }
 }
 
-/// The parts of a value, of which the `old` one may be one.
-fn join<'a>(old: Option<Part<'a>>, value: Part<'a>, mode: Mode) -> [Part<'a>; 2] {
-    match old {
-        None => [value, Part::Bytes(&[])],
-        Some(old) if mode == Mode::Prepend => [value, old],
-        Some(old) => [old, value],
-    }
+/// The parts of a value to which `value` is added.
+fn join<'a>(old: Part<'a>, value: Part<'a>, mode: Mode) -> [Part<'a>; 2] {
+    if mode == Mode::Prepend { [value, old] } else { [old, value] }
 }
 
 /// An expiry as it is kept; `None` needs no room.

@@ -111,20 +111,22 @@ impl Space {
                 return Err(NeedsRoom);
             }
         }
-        self.write_long_key(&chain.slot, head);
+        if head.has_long_key() {
+            self.write_long_key(&chain.slot, head.key);
+        }
         Ok(Room::Chain(chain))
     }
 
     /// Writes a key that may lie in several segments, all of which are linked by now. Nobody looks
     /// at the key of an item that is not live.
-    fn write_long_key(&self, slot: &Slot, head: &Head<'_>) {
-        if head.has_long_key() {
-            let mut rest = head.key;
-            for (at, len) in Pieces::new(self.table(), slot.key_at(), head.key.len()) {
-                let (now, later) = rest.split_at(len);
-                self.memory().write(at, now);
-                rest = later;
-            }
+    #[cold]
+    #[inline(never)]
+    fn write_long_key(&self, slot: &Slot, key: &[u8]) {
+        let mut rest = key;
+        for (at, len) in Pieces::new(self.table(), slot.key_at(), key.len()) {
+            let (now, later) = rest.split_at(len);
+            self.memory().write(at, now);
+            rest = later;
         }
     }
 
@@ -173,7 +175,9 @@ impl Space {
             *open = next;
             slot
         };
-        self.write_long_key(&slot, head);
+        if head.has_long_key() {
+            self.write_long_key(&slot, head.key);
+        }
         self.note_expiry(slot.loc, head.header.expiry);
         Ok(slot)
     }

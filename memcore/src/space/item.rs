@@ -39,7 +39,8 @@ pub(crate) struct Item {
     pub(crate) sequence: u32,
     pub(crate) shape: Shape,
     pub(crate) state: State,
-    pub(crate) key_len: usize,
+    /// Small enough not to make this type larger: it is copied by every operation.
+    key_len: u32,
     pub(crate) value_len: usize,
     pub(crate) flags: u32,
     /// 0 for never.
@@ -56,7 +57,13 @@ impl Item {
 
     #[inline(always)]
     fn lengths(&self) -> Lengths {
-        Lengths { key: self.key_len, value: self.value_len }
+        Lengths { key: self.key_len(), value: self.value_len }
+    }
+
+    /// Bytes of the key.
+    #[inline(always)]
+    pub(crate) fn key_len(&self) -> usize {
+        self.key_len as usize
     }
 
     pub(crate) fn class(&self) -> u8 {
@@ -190,7 +197,7 @@ impl Space {
             sequence,
             shape,
             state: State(field(2)),
-            key_len: key,
+            key_len: key as u32,
             value_len: value,
             flags,
             expiry,
@@ -213,16 +220,24 @@ impl Space {
         }
     }
 
-    /// Whether the item's key is `key`. Of a long one, the item must have been certified.
+    /// Whether the key of the item at `loc` is `key`. If it is long, its length is `certified`
+    /// before it is compared.
     #[inline(always)]
-    pub(crate) fn has_key(&self, item: &Item, key: &[u8]) -> bool {
-        if item.key_len != key.len() {
+    pub(crate) fn has_key(
+        &self,
+        loc: Loc,
+        shape: Shape,
+        key_len: usize,
+        key: &[u8],
+        certified: impl FnOnce() -> bool,
+    ) -> bool {
+        if key_len != key.len() {
             return false;
         }
+        let start = loc as usize + shape.key_at();
         if key.len() > KEY_SHORT {
-            return self.has_long_key(item, key);
+            return certified() && self.has_long_key(start * 4, key);
         }
-        let start = item.loc as usize + item.shape.key_at();
         let words = self.memory().cells(start, key.len().div_ceil(4));
         let whole = key.chunks_exact(4);
         let rest = whole.remainder();
@@ -237,10 +252,11 @@ impl Space {
     }
 
     #[cold]
-    fn has_long_key(&self, item: &Item, key: &[u8]) -> bool {
+    #[inline(never)]
+    fn has_long_key(&self, key_at: usize, key: &[u8]) -> bool {
         let mut rest = key;
         let mut buffer = [0; 256];
-        for (mut at, mut len) in Pieces::new(self.table(), item.key_at(), key.len()) {
+        for (mut at, mut len) in Pieces::new(self.table(), key_at, key.len()) {
             while len > 0 {
                 let chunk = &mut buffer[..len.min(256)];
                 self.memory().read(at, chunk);
@@ -278,7 +294,7 @@ impl Space {
 
     /// Appends the item's key to `out`.
     pub(crate) fn append_key(&self, item: &Item, out: &mut Vec<u8>) {
-        self.append_bytes(item.key_at(), item.key_len, out);
+        self.append_bytes(item.key_at(), item.key_len(), out);
     }
 
     /// Appends bytes that may lie in several pieces.
@@ -292,7 +308,7 @@ impl Space {
     /// lock, it must have been certified.
     #[inline(always)]
     pub(crate) fn value_at(&self, item: &Item) -> usize {
-        self.behind_key(item.key_at(), item.key_len)
+        self.behind_key(item.key_at(), item.key_len())
     }
 
     /// The byte address behind a key.
@@ -306,6 +322,7 @@ impl Space {
 
     /// A long key may end in another segment than it begins in.
     #[cold]
+    #[inline(never)]
     fn behind_long_key(&self, key_at: usize, key_len: usize) -> usize {
         // One more byte, so that an address at the very end of a segment is that of the next one.
         Pieces::new(self.table(), key_at, key_len + 1)

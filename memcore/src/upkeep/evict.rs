@@ -173,7 +173,7 @@ impl Engine {
             new.state = new.state.with_freq(new.state.freq() - 1);
         }
         let mut key = KeyBuffer::new();
-        let head = new.head(self.space.key_of(item.loc, item.shape, item.key_len, &mut key));
+        let head = new.head(self.space.key_of(item.loc, item.shape, item.key_len(), &mut key));
         let class = head.class();
         let queue = if compacts { victim.log.queue } else { Queue::Main };
         let claim = Claim {
