@@ -25,8 +25,12 @@ impl Setup {
     }
 
     fn send(&self, header: [u16; 4], request: &str) {
+        self.send_bytes(header, request.as_bytes());
+    }
+
+    fn send_bytes(&self, header: [u16; 4], request: &[u8]) {
         let mut datagram: Vec<u8> = header.iter().flat_map(|field| field.to_be_bytes()).collect();
-        datagram.extend(request.as_bytes());
+        datagram.extend(request);
         self.socket.send(&datagram).unwrap();
     }
 
@@ -74,7 +78,6 @@ fn lookups_are_answered_each_in_its_own_datagrams() {
     let a = "VALUE a 0 1\r\nx\r\nEND\r\n";
     setup.ask("get a\r\nget b\r\nversion\r\n", &[a, "END\r\n", "VERSION 1.6.45\r\n"]);
     setup.ask("mg a v\r\nmn\r\n", &["VA 1\r\nx\r\n", "MN\r\n"]);
-    setup.ask("nonsense\r\n", &["ERROR\r\n"]);
     assert_eq!(client.stat("stats", "get_hits"), "3");
     assert_ne!(client.stat("stats settings", "udpport"), "0");
 }
@@ -91,6 +94,48 @@ fn what_is_no_whole_request_is_dropped() {
     setup.expect_silence();
     setup.send([3, 9, 1, 9], "get a\r\n");
     assert_eq!(setup.reply(3), "END\r\n");
+}
+
+#[test]
+fn what_may_be_a_reply_of_another_server_is_not_answered() {
+    let setup = Setup::new(&["-o", "udp_writes"]);
+    setup.program.connect().ask("set a 0 0 1\r\n1\r\n", "STORED\r\n");
+    for request in ["get a\r\n", "mg a v\r\n", "me a\r\n", "version\r\n", "mn\r\n", "incr a 1\r\n"]
+    {
+        setup.send([1, 0, 1, 0], request);
+        let reply = setup.reply(1);
+        setup.send([1, 0, 1, 0], &reply);
+        setup.expect_silence();
+    }
+    for datagram in [
+        "nonsense\r\n",
+        "\0\x01\x02\r\n",
+        "ERROR\r\n",
+        "CLIENT_ERROR bad command line format\r\n",
+        "CLIENT_ERROR not allowed over UDP\r\n",
+        "SERVER_ERROR out of memory\r\n",
+        "SERVER_ERROR reply too large for UDP\r\n",
+        "get\r\n",
+        "incr a x\r\n",
+        "set a 0 0 x\r\n",
+        "set a 0 0 1\r\n1234\r\n",
+        "mg a !\r\n",
+        "me a b x\r\n",
+    ] {
+        setup.send([1, 0, 1, 0], datagram);
+        setup.expect_silence();
+    }
+    // A binary reply, an unknown binary command, and one that is malformed.
+    for (magic, opcode, key_len) in [(0x81, 0, 0), (0x80, 0xf0, 0), (0x80, 0x0b, 1)] {
+        let mut frame = [0; 24];
+        (frame[0], frame[1], frame[3], frame[11]) = (magic, opcode, key_len, key_len);
+        let body = vec![b'a'; usize::from(key_len)];
+        setup.send_bytes([1, 0, 1, 0], &[&frame[..], &body].concat());
+        setup.expect_silence();
+    }
+    // What stands in front of it is answered.
+    setup.ask("mn\r\nERROR\r\nmn\r\n", &["MN\r\n"]);
+    setup.expect_silence();
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Requests in datagrams (`-U`): off unless asked for, at this machine only unless asked for twice
 //! (`-o udp_public`), and only lookups unless asked for (`-o udp_writes`). One thread serves them,
 //! each datagram as a short dialogue of its own. Administration, statistics and watching are never
-//! to be had this way: their replies are long, and nobody can tell who gets them.
+//! to be had this way: their replies are long, and nobody can tell who gets them. What does not
+//! parse is not answered: it may be the reply of another server, and two servers would go on
+//! answering each other for ever.
 
 mod allowance;
 mod frame;
@@ -14,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use memproto::Request;
+use memproto::meta::MetaCommand;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -142,7 +146,7 @@ impl Service {
 }
 
 /// Executes the requests of one datagram and calls `reply` with the reply to each. It ends with the
-/// first request that is refused.
+/// first request that is malformed or refused.
 fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: impl FnMut(&[u8])) {
     let mut dialogue = Dialogue::new(shared.core.config.protocol);
     let mut exec = Exec::for_datagrams(shared);
@@ -154,6 +158,9 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
         batch.clear();
         let state = dialogue.cut(&mut cursor, 1, &mut batch);
         if let Some(job) = batch.jobs.first() {
+            if is_malformed(&job.work) {
+                return;
+            }
             if !is_served(&job.work) || !exec.may_ask_for(&job.work) {
                 gate::refuse_over_udp(&job.work, &mut answer);
                 return reply(&answer);
@@ -184,6 +191,18 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
         if state != ParseState::More {
             return;
         }
+    }
+}
+
+/// Whether this is no request as a client sends it, but maybe the reply of a server. That of `me`
+/// begins like its request, with more words behind the key.
+fn is_malformed(work: &Work<'_>) -> bool {
+    match work {
+        Work::Reject(_) | Work::RejectFrame { .. } | Work::BadDataChunk(_) => true,
+        Work::Text(Request::Meta(meta), _) if meta.command == MetaCommand::Debug => {
+            meta.flags.into_iter().any(|flag| flag.letter != b'b')
+        }
+        _ => false,
     }
 }
 
