@@ -9,8 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
-use memcore::{Cache, Clock, ConfigError, ManualClock, SystemClock};
+use memcore::{Cache, ConfigError, ManualClock};
 
 use crate::cli::{self, Command, Exit, Options, Process, StartupError};
 use crate::config::{Config, Listen};
@@ -79,7 +80,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let identity = identity(process.user.as_deref(), user::is_root(), User::find)?;
     warnings.extend(exposure(&config, user::is_root() && identity.is_none()));
     warnings.iter().for_each(|warning| log::warning(warning));
-    let clock = ManualClock::new(SystemClock::new().now());
+    let clock = ManualClock::new(SystemTime::now().into());
     let evictions = Evictions::new();
     // What may fail comes before a socket file is created.
     let cache = cache(&config, clock.clone(), evictions.clone())?;

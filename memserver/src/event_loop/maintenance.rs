@@ -1,8 +1,5 @@
-//! The background thread that moves the clock and maintains the cache.
-//!
-//! The clock is driven from here rather than read from the system at each request: a request then
-//! pays one load of a shared, rarely written word instead of a call into the system's time page,
-//! and the time it sees is late by no more than one pause.
+//! The background thread that maintains the cache, and moves the clock at the beginning of each
+//! second, whether requests come or not.
 
 use std::io;
 use std::sync::Arc;
@@ -66,7 +63,8 @@ fn run(shared: &Shared, stop: &AtomicBool) {
         let after = Swept::of(cache);
         report(shared, before, after);
         before = after;
-        thread::park_timeout(pause);
+        let due = clock.as_deref().map_or(pause, DrivenClock::until_due);
+        thread::park_timeout(pause.min(due));
     }
 }
 
@@ -76,7 +74,7 @@ fn work_off(cache: &Cache, clock: Option<&DrivenClock>, stop: &AtomicBool) -> bo
     let mut busy = false;
     loop {
         if let Some(clock) = clock {
-            clock.tick();
+            clock.catch_up();
         }
         if !cache.maintain(STEP) || stop.load(Ordering::Acquire) {
             return busy;

@@ -138,6 +138,7 @@ impl Worker {
             if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
                 events.clear();
             }
+            self.shared.core.catch_up();
             for event in &events {
                 match event.token() {
                     WAKE => {

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use memcore::{Cache, ManualClock, Moment};
 use memproto::binary::{Header, Opcode, REQUEST_MAGIC};
@@ -14,6 +14,7 @@ use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
 use crate::config::{Binding, Config};
 use crate::net::listener::Arrival;
 use crate::state::budgets::BACKLOGS;
+use crate::state::clock::DrivenClock;
 use crate::state::shared::Shared;
 
 /// Longer than anything here takes, also on a machine with much else to do.
@@ -32,7 +33,10 @@ impl Harness {
     }
 
     fn serve(config: Config, cache: Cache) -> Self {
-        let shared = Shared::without_threads(cache, config);
+        Self::share(Shared::without_threads(cache, config))
+    }
+
+    fn share(shared: Arc<Shared>) -> Self {
         let start = |index| {
             let setup = WorkerSetup::new().unwrap();
             let handle = setup.handle();
@@ -120,6 +124,40 @@ fn a_half_closed_client_gets_every_reply_and_then_the_end() {
     assert_eq!(server.ask(b""), b"");
     assert_eq!(server.ask(b"get a\r\nquit\r\nget a\r\n"), b"VALUE a 0 1\r\nx\r\nEND\r\n");
     server.settle(0);
+}
+
+/// A server without a maintenance thread: only its workers move the clock.
+#[test]
+fn no_item_outlives_its_time_however_late_maintenance_is() {
+    let clock = ManualClock::new(SystemTime::now().into());
+    let cache = Cache::builder(16 << 20).clock(clock.clone()).build().unwrap();
+    let config = Config { threads: 1, ..Config::default() };
+    let driven = Some(Arc::new(DrivenClock::new(clock)));
+    let server = Harness::share(Shared::with_clock(cache, config, driven));
+    thread::scope(|scope| {
+        for phase in 0..10 {
+            let server = &server;
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(phase * 100));
+                let mut client = server.connect();
+                let before = Instant::now();
+                let set = format!("set a{phase} 0 1 1\r\nx\r\nset b{phase} 0 2 1\r\nx\r\n");
+                client.write_all(set.as_bytes()).unwrap();
+                expect(&mut client, b"STORED\r\nSTORED\r\n");
+                let stored = Instant::now();
+                let hit = format!("VALUE b{phase} 0 1\r\nx\r\nEND\r\n");
+                client.write_all(format!("get b{phase}\r\n").as_bytes()).unwrap();
+                let mut reply = vec![0; hit.len()];
+                let len = client.read(&mut reply).unwrap();
+                if before.elapsed() < Duration::from_secs(1) {
+                    assert_eq!(reply[..len], *hit.as_bytes(), "it ended too soon");
+                }
+                thread::sleep(Duration::from_secs(1).saturating_sub(stored.elapsed()));
+                client.write_all(format!("get a{phase}\r\n").as_bytes()).unwrap();
+                expect(&mut client, b"END\r\n");
+            });
+        }
+    });
 }
 
 #[test]

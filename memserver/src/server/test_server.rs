@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use memcore::{Cache, Clock, ManualClock, SystemClock};
+use memcore::{Cache, ManualClock};
 
 use crate::server::{Server, StartError};
 use crate::state::clock::DrivenClock;
@@ -52,7 +52,7 @@ impl TestServer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn start() -> Result<Self, StartError> {
-        let shown = ManualClock::new(SystemClock::new().now());
+        let shown = ManualClock::new(SystemTime::now().into());
         let clock = Arc::new(DrivenClock::new(shown.clone()));
         let system = |reason: String| StartError::System {
             what: "memory",

@@ -63,4 +63,12 @@ impl Core {
             clock,
         }
     }
+    /// Shows the present second to the cache, if the server drives its clock. For threads that have
+    /// waited for requests.
+    #[inline]
+    pub(crate) fn catch_up(&self) {
+        if let Some(clock) = &self.clock {
+            clock.catch_up();
+        }
+    }
 }

@@ -47,7 +47,17 @@ impl Shared {
         cache: memcore::Cache,
         config: crate::config::Config,
     ) -> Arc<Self> {
-        let core = Core::new(cache, config, Default::default(), None);
+        Self::with_clock(cache, config, None)
+    }
+
+    /// The same, whose cache has the clock `clock`.
+    #[cfg(test)]
+    pub(crate) fn with_clock(
+        cache: memcore::Cache,
+        config: crate::config::Config,
+        clock: Option<Arc<crate::state::clock::DrivenClock>>,
+    ) -> Arc<Self> {
+        let core = Core::new(cache, config, Default::default(), clock);
         Self::new(core, Evictions::new(), crate::state::control::Detached)
     }
 

@@ -102,6 +102,7 @@ impl Service {
             if self.poll.poll(&mut events, rest).is_err() {
                 events.clear();
             }
+            self.shared.core.catch_up();
             for event in &events {
                 let Token(index) = event.token();
                 busy.get_mut(index).into_iter().for_each(|busy| *busy = true);
