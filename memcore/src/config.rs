@@ -86,7 +86,8 @@ impl Builder {
         self
     }
 
-    /// Bytes that handles may keep from being reclaimed. Default an eighth of the limit.
+    /// Bytes that handles may keep from being reclaimed. Default an eighth of the cache's limit,
+    /// which the last value to be pinned may exceed, so that every value can be.
     #[must_use]
     pub fn pin_limit(mut self, bytes: usize) -> Self {
         self.pin_limit = Some(bytes);

@@ -224,6 +224,8 @@ pub struct Fetch {
     pub value: Value,
     /// Larger values (in bytes) come as a [`Handle`](crate::Handle) instead of a copy.
     pub inline_max: usize,
+    /// Whether larger values may be pinned; if not, they are [`Fetched::Busy`].
+    pub pins: bool,
     /// Look without counting as a use: no effect on eviction, `fetched` or `last_access`.
     pub peek: bool,
     /// Give the item a new expiry.
@@ -248,6 +250,7 @@ impl Fetch {
         Self {
             value: Value::Deliver,
             inline_max: usize::MAX,
+            pins: true,
             peek: false,
             touch: None,
             lease: false,
@@ -303,6 +306,14 @@ impl Fetch {
     #[must_use]
     pub const fn inline_max(mut self, bytes: usize) -> Self {
         self.inline_max = bytes;
+        self
+    }
+
+    /// Sets [`pins`](Self::pins).
+    #[inline]
+    #[must_use]
+    pub const fn pins(mut self, pins: bool) -> Self {
+        self.pins = pins;
         self
     }
 
@@ -372,8 +383,8 @@ pub enum Fetched {
     Skipped(Hit),
     /// The value is larger than [`Fetch::inline_max`]; nothing was appended.
     Pinned(Hit, crate::Handle),
-    /// The value is larger than [`Fetch::inline_max`] and no more bytes may be pinned; nothing was
-    /// appended.
+    /// The value is larger than [`Fetch::inline_max`] and no more bytes may be pinned. Nothing was
+    /// appended or changed, and nothing counts as a use: the lookup may be repeated.
     Busy(Hit),
     /// The item has no room for the expiry of [`Fetch::touch`], and there is no memory for one that
     /// has; nothing was appended or changed.

@@ -551,6 +551,43 @@ fn no_more_is_pinned_than_allowed() {
     assert_eq!(cache.stats().pinned_bytes, 0);
 }
 
+/// A value that is larger than the usual share can be pinned all the same, but not two of them.
+#[test]
+fn the_last_value_pinned_may_exceed_the_usual_share() {
+    let cache = Cache::builder(32 << 20).max_item_size(16 << 20).build().unwrap();
+    for key in ["a", "b"] {
+        cache.set(key, &vec![b'x'; 6 << 20], Attrs::new()).unwrap();
+    }
+    let how = Fetch::new().inline_max(0);
+    let fetch = |key, how: Fetch| cache.fetch(key, &how, &mut Vec::new(), |_, _| {});
+    assert!(matches!(fetch("a", how.pins(false)), Fetched::Busy(_)));
+    let Fetched::Pinned(_, first) = fetch("a", how) else { panic!("it was not pinned") };
+    assert!(matches!(fetch("b", how), Fetched::Busy(_)));
+    // The same value needs no more memory.
+    assert!(matches!(fetch("a", how), Fetched::Pinned(..)));
+    drop(first);
+    assert!(matches!(fetch("b", how), Fetched::Pinned(..)));
+}
+
+#[test]
+fn a_lookup_that_finds_no_room_changes_nothing() {
+    let clock = ManualClock::new(START);
+    let builder = Cache::builder(16 << 20).pin_limit(0).clock(clock.clone());
+    let cache = builder.build().unwrap();
+    cache.set("k", &[1; 20_000], Attrs::new()).unwrap();
+    cache.remove("k", &memcore::Remove::new().invalidate(true)).unwrap();
+    let before = cache.peek("k").unwrap();
+    let hits = cache.stats().total.hits_main + cache.stats().total.hits_small;
+    let touch = Expiry::At(after(100));
+    for how in [Fetch::new(), Fetch::new().lease(true), Fetch::new().lease(true).touch(touch)] {
+        let fetched = cache.fetch("k", &how.inline_max(0), &mut Vec::new(), |_, _| {});
+        assert!(matches!(fetched, Fetched::Busy(hit) if !hit.won), "{fetched:?}");
+        assert_eq!(cache.peek("k").unwrap(), before);
+    }
+    let total = cache.stats().total;
+    assert_eq!(total.hits_main + total.hits_small, hits);
+}
+
 #[test]
 fn a_handle_tells_of_the_time_before_it_was_taken() {
     for pin_limit in [0, 1 << 20] {

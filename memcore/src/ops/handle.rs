@@ -32,6 +32,13 @@ impl Handle {
         Self { meta, bytes: Bytes::Copied(bytes) }
     }
 
+    /// The same value with the meta data of its item as it is now.
+    pub(crate) fn with_meta(mut self, meta: Meta) -> Self {
+        debug_assert_eq!(self.meta.value_len, meta.value_len, "another value");
+        self.meta = meta;
+        self
+    }
+
     /// The value's pieces in order.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let (pinned, copied) = match &self.bytes {

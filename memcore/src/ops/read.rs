@@ -130,7 +130,8 @@ impl Engine {
             return Attempt::Lock;
         }
         let hit = Hit { meta: found.item.meta(now), won: false, created: false };
-        match self.deliver(&found, hit, None, lookup) {
+        match self.deliver(&found, hit, lookup) {
+            Some(Fetched::Busy(hit)) => Attempt::Done(Fetched::Busy(hit)),
             Some(fetched) => {
                 self.note_fetch(key, lookup.how, &found, now);
                 Attempt::Done(fetched)
@@ -171,13 +172,23 @@ impl Engine {
                     }
                 }
             }
+            // A lookup that finds no room changes nothing, so the value is pinned first.
+            let mut pinned = None;
+            if let Ok(found) = &at.found {
+                let hit = Hit { meta: found.item.meta(at.now), won: false, created: false };
+                match self.pin_if_large(found, hit, Some(&at.lock), how) {
+                    Some(Fetched::Pinned(_, handle)) => pinned = Some(handle),
+                    Some(busy) => return busy,
+                    None => {}
+                }
+            }
             let touched = self.touch_found(&mut at, how.touch);
             let Ok(found) = &at.found else {
                 debug_assert!(false, "an item is gone from its locked shard");
                 return Fetched::Miss(Miss::Absent);
             };
             match touched {
-                Ok(()) => return self.fetch_found(&at, found, &mut lookup),
+                Ok(()) => return self.fetch_found(&at, found, pinned, &mut lookup),
                 Err(error) => {
                     let meta = found.item.meta(at.now);
                     let header = self.copy_of(&found.item).header;
@@ -195,6 +206,7 @@ impl Engine {
         self: &Arc<Self>,
         at: &Probe<'_, '_>,
         found: &Found,
+        pinned: Option<Handle>,
         lookup: &mut Lookup<'_, H>,
     ) -> Fetched {
         let Found { item, .. } = found;
@@ -204,33 +216,55 @@ impl Engine {
             self.count_hit(item);
             self.mark_used(item.loc, at.now);
         }
-        self.deliver(found, hit, Some(&at.lock), lookup).unwrap_or_else(|| {
-            debug_assert!(false, "an item changed in its locked shard");
-            Fetched::Busy(hit)
-        })
+        if let Some(handle) = pinned {
+            return Fetched::Pinned(hit, handle.with_meta(hit.meta));
+        }
+        match self.copy_out(found, &hit, Some(&at.lock), lookup) {
+            true => delivered(hit, lookup.how),
+            false => {
+                debug_assert!(false, "an item changed in its locked shard");
+                Fetched::Busy(hit)
+            }
+        }
     }
 
-    /// Copies or pins a visible item; `None` if it changed meanwhile, which it can't do while its
-    /// shard is locked.
+    /// Copies or pins a visible item; `None` if it changed meanwhile.
     fn deliver<H: FnMut(&Hit, &mut Vec<u8>)>(
         self: &Arc<Self>,
         found: &Found,
         hit: Hit,
-        lock: Option<&Guard<'_>>,
         lookup: &mut Lookup<'_, H>,
     ) -> Option<Fetched> {
-        let len = if lookup.how.delivers(found.item.version) { found.item.value_len } else { 0 };
-        if len > lookup.how.inline_max {
-            return match self.pin(found, hit.meta, lock) {
-                Pin::Done(handle) => Some(Fetched::Pinned(hit, handle)),
-                Pin::Changed => None,
-                Pin::Full => Some(Fetched::Busy(hit)),
-            };
+        let delivers = lookup.how.delivers(found.item.version);
+        if delivers && found.item.value_len > lookup.how.inline_max {
+            return self.pin_if_large(found, hit, None, lookup.how);
         }
-        if len > CERTIFY_FROM && !self.is_stable(found, lock) {
+        if delivers && found.item.value_len > CERTIFY_FROM && !self.is_current(found) {
             return None;
         }
-        self.copy_out(found, &hit, lock, lookup).then(|| delivered(hit, lookup.how))
+        self.copy_out(found, &hit, None, lookup).then(|| delivered(hit, lookup.how))
+    }
+
+    /// Pins a value that is not to be copied; `None` if it is to be, or if it changed meanwhile,
+    /// which it can't do while its shard is locked.
+    fn pin_if_large(
+        self: &Arc<Self>,
+        found: &Found,
+        hit: Hit,
+        lock: Option<&Guard<'_>>,
+        how: &Fetch,
+    ) -> Option<Fetched> {
+        if !how.delivers(found.item.version) || found.item.value_len <= how.inline_max {
+            return None;
+        }
+        if !how.pins {
+            return self.is_stable(found, lock).then_some(Fetched::Busy(hit));
+        }
+        match self.pin(found, hit.meta, lock) {
+            Pin::Done(handle) => Some(Fetched::Pinned(hit, handle)),
+            Pin::Changed => None,
+            Pin::Full => Some(Fetched::Busy(hit)),
+        }
     }
 
     /// Appends the head, and the value if it is wanted; false, and nothing appended, if the item
@@ -360,22 +394,16 @@ impl Engine {
     pub(crate) fn get_handle(self: &Arc<Self>, key: &Key<'_>) -> Option<Handle> {
         let mut copy = Vec::new();
         let pin = Fetch { inline_max: 0, ..Fetch::default() };
-        let before = match self.fetch(key, &pin, &mut copy, |_, _| {}) {
+        match self.fetch(key, &pin, &mut copy, |_, _| {}) {
             Fetched::Pinned(_, handle) => return Some(handle),
             Fetched::Copied(hit) => return Some(Handle::copied(copy, hit.meta)),
             Fetched::Miss(_) | Fetched::Untouched(_) | Fetched::Skipped(_) => return None,
-            Fetched::Busy(hit) => hit.meta,
-        };
-        let copied = Fetch { peek: true, ..Fetch::default() };
-        let Fetched::Copied(hit) = self.fetch(key, &copied, &mut copy, |_, _| {}) else {
-            return None;
-        };
-        let mut meta = hit.meta;
-        if meta.version == before.version {
-            // The first look was this very use, which a lookup does not tell of.
-            (meta.fetched, meta.last_access) = (before.fetched, before.last_access);
+            Fetched::Busy(_) => {}
         }
-        Some(Handle::copied(copy, meta))
+        match self.fetch(key, &Fetch::default(), &mut copy, |_, _| {}) {
+            Fetched::Copied(hit) => Some(Handle::copied(copy, hit.meta)),
+            _ => None,
+        }
     }
 
     /// Prefetches the items of keys whose index lines were prefetched before.

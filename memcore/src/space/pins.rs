@@ -30,16 +30,18 @@ impl Space {
     /// Pins the segments that the item's value lies in; `None` if no more may be pinned. They are
     /// listed, because the links between them are reliable only while the item is.
     pub(crate) fn pin(&self, item: &Item) -> Option<Vec<SegmentId>> {
-        let max = self.pins.limit.unwrap_or_else(|| self.pool.limit() / PIN_SHARE);
         let segments = self.segments_of(self.value_at(item), item.value_len);
-        for (i, &segment) in segments.iter().enumerate() {
-            if self.table().add_pin(segment) {
-                let bytes = self.table().segment_bytes();
-                if self.pins.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
-                    self.unpin_segments(&segments[..=i]);
-                    return None;
-                }
-            }
+        let first = segments.iter().filter(|&&segment| self.table().add_pin(segment)).count();
+        let new = first * self.table().segment_bytes();
+        let before = self.pins.bytes.fetch_add(new, Ordering::Relaxed);
+        let fits = match self.pins.limit {
+            Some(max) => before + new <= max,
+            // A value that is larger than this share could never be pinned otherwise.
+            None => before < self.pool.limit() / PIN_SHARE,
+        };
+        if new > 0 && !fits {
+            self.unpin_segments(&segments);
+            return None;
         }
         Some(segments)
     }

@@ -49,6 +49,8 @@ pub(crate) struct Conn {
     /// The other end, noted at the beginning if somebody watched: a connection that was reset can't
     /// be asked any more.
     pub(crate) peer: Option<Box<Peer>>,
+    /// Whether it has waited for memory, and did not go on since.
+    pub(crate) has_starved: bool,
     /// Second of the last bytes received, or sent by a connection that had been stuck.
     pub(crate) last_active: u32,
 }
@@ -62,6 +64,8 @@ enum Schedule {
     Queued(Start),
     /// The answers of other workers.
     Waiting,
+    /// Memory that other clients hold. Nothing is read meanwhile.
+    Starved,
     /// Its client, who does not read. Nothing is read or executed before these replies are sent.
     Blocked { replies: Box<Output>, then: Start },
 }
@@ -88,6 +92,8 @@ pub(crate) enum State {
     Closing,
     /// The transport takes no more replies for now.
     Blocked,
+    /// It needs memory that other clients hold.
+    Starved,
     /// The connection is broken.
     Broken,
 }
@@ -103,6 +109,8 @@ pub(crate) enum Next {
     Wait,
     /// Nothing before its client has read.
     Block,
+    /// To be queued when other clients may have given memory back.
+    Starve,
     /// To be closed.
     Close,
 }
@@ -118,6 +126,7 @@ impl Conn {
             readiness: Readiness::Drained,
             schedule: Schedule::Parked,
             long_line: None,
+            has_starved: false,
             peer: None,
             last_active: now,
         }
@@ -127,7 +136,7 @@ impl Conn {
     pub(crate) fn blocked_replies(&self) -> Option<&Output> {
         match &self.schedule {
             Schedule::Blocked { replies, .. } => Some(replies),
-            Schedule::Parked | Schedule::Queued(_) | Schedule::Waiting => None,
+            Schedule::Parked | Schedule::Queued(_) | Schedule::Waiting | Schedule::Starved => None,
         }
     }
 
@@ -144,6 +153,17 @@ impl Conn {
     /// Whether it waits for other workers.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.schedule, Schedule::Waiting)
+    }
+
+    /// Whether it waits for memory that other clients hold.
+    pub(crate) fn is_starved(&self) -> bool {
+        matches!(self.schedule, Schedule::Starved)
+    }
+
+    /// Has it try again to get memory.
+    pub(crate) fn retry(&mut self) {
+        debug_assert!(self.is_starved(), "it does not wait, but {:?}", self.schedule);
+        self.schedule = Schedule::Queued(Start::Resume);
     }
 
     /// Takes note of an event.
@@ -185,6 +205,10 @@ impl Conn {
             State::Broken | State::Closing => return Next::Close,
             // It is blocked already, as its replies could not be sent.
             State::Blocked => return Next::Block,
+            State::Starved => {
+                self.schedule = Schedule::Starved;
+                return Next::Starve;
+            }
             State::Drained if self.dialogue.is_at_barrier() => {
                 self.schedule = Schedule::Waiting;
                 return Next::Wait;

@@ -257,7 +257,7 @@ impl<'t, 'w> Executor<'t, 'w> {
         batch: &Batch<'_>,
         out: &mut Output,
     ) {
-        self.exec.serve(|| conn.transport.number());
+        self.exec.serve(conn.has_starved, || conn.transport.number());
         let round = Round { input, jobs: part.jobs.clone(), batch };
         if self.traced {
             self.run_traced(conn, part, round, out);
@@ -279,7 +279,9 @@ impl<'t, 'w> Executor<'t, 'w> {
         for index in round.jobs.clone() {
             let job = &round.batch.jobs[index];
             let goes_on = matches!(job.work, Work::Continue | Work::Body { .. })
-                || matches!(job.before, Framing::Keys { .. });
+                || matches!(job.before, Framing::Keys { .. })
+                // It was shown when it came, before it had to wait.
+                || conn.has_starved && index == round.jobs.start;
             if !goes_on {
                 let request = &round.input[job.start..];
                 if self.logged {
@@ -323,6 +325,10 @@ impl<'t, 'w> Executor<'t, 'w> {
             ControlFlow::Break(Stop::NoRoom { pos, reason }) => {
                 part.pos = pos;
                 part.state = reason;
+            }
+            ControlFlow::Break(Stop::Starved { pos }) => {
+                part.pos = pos;
+                part.state = State::Starved;
             }
         }
         false

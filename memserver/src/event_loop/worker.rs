@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
@@ -33,6 +33,10 @@ const LONG_LINE: usize = 40 << 10;
 const STUCK_MAX: u32 = 10;
 /// Seconds after which a client that does not read is closed while it is sent a dump.
 const DUMP_STUCK_MAX: u32 = 60;
+/// How often connections that wait for memory try again.
+const RETRY: Duration = Duration::from_millis(1);
+/// How many of them do so at once.
+const RETRIES_MAX: usize = 32;
 /// How often idle or stuck connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -50,6 +54,10 @@ pub(crate) struct Worker {
     ready: VecDeque<usize>,
     /// Connections that wait for another worker.
     waiting: Vec<usize>,
+    /// Connections that wait for memory that other clients hold, in the order in which they try.
+    starved: VecDeque<usize>,
+    /// When they tried last.
+    starved_tried: Option<Instant>,
     /// Connections whose client does not read.
     stuck: usize,
     /// Connections with a value that is arriving in pieces.
@@ -121,6 +129,8 @@ impl Worker {
             vacant: Vec::new(),
             ready: VecDeque::new(),
             waiting: Vec::new(),
+            starved: VecDeque::new(),
+            starved_tried: None,
             stuck: 0,
             uploading: 0,
             idle_checked: shared.core.cache.now().as_secs(),
@@ -149,6 +159,7 @@ impl Worker {
                     Token(index) => self.on_event(index, event),
                 }
             }
+            self.retry_starved();
             self.serve(&mut turn);
             self.close_idle();
         }
@@ -163,6 +174,8 @@ impl Worker {
     fn poll_timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
             Some(Duration::ZERO)
+        } else if !self.starved.is_empty() {
+            Some(RETRY)
         } else {
             self.has_deadlines().then_some(IDLE_CHECK)
         }
@@ -202,6 +215,10 @@ impl Worker {
         let Departure { conn: index, state, was_uploading } = departure;
         let Some(conn) = self.conns[index].as_mut() else { return };
         conn.last_active = now;
+        if conn.has_starved || state == State::Starved {
+            self.note_starved(index, state);
+        }
+        let Some(conn) = self.conns[index].as_mut() else { return };
         self.stuck += usize::from(state == State::Blocked);
         self.uploading -= usize::from(was_uploading);
         self.uploading += usize::from(conn.dialogue.is_uploading());
@@ -223,6 +240,7 @@ impl Worker {
             // What it waits for may have happened since it was found waiting; then there is a
             // wake-up under way.
             Next::Wait => self.waiting.push(index),
+            Next::Starve => self.starved.push_back(index),
             Next::Block => {
                 let rearmed = conn.transport.rearm(self.poll.registry(), Token(index), true);
                 if rearmed.is_err() {
@@ -284,6 +302,41 @@ impl Worker {
         }
     }
 
+    /// Counts a connection while it waits for memory that other clients hold. One whose client
+    /// has to read first does not go on yet.
+    #[cold]
+    fn note_starved(&mut self, index: usize, state: State) {
+        let Some(conn) = &mut self.conns[index] else { return };
+        let starves = matches!(state, State::Starved);
+        let starved = &self.shared.budgets.starved;
+        match (conn.has_starved, starves) {
+            (false, true) => _ = starved.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = starved.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+        conn.has_starved = starves;
+    }
+
+    /// Has connections that wait for memory try again.
+    fn retry_starved(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        if self.starved_tried.is_some_and(|tried| now - tried < RETRY) {
+            return;
+        }
+        self.starved_tried = Some(now);
+        for _ in 0..RETRIES_MAX {
+            let Some(index) = self.starved.pop_front() else { break };
+            // One that was closed meanwhile has left its number, perhaps to another.
+            if let Some(conn) = self.conns[index].as_mut().filter(|conn| conn.is_starved()) {
+                conn.retry();
+                self.ready.push_back(index);
+            }
+        }
+    }
+
     /// Takes note of what the system says about a connection.
     #[inline]
     fn on_event(&mut self, index: usize, event: &Event) {
@@ -309,7 +362,7 @@ impl Worker {
                 self.ready.push_back(index);
             }
             Ok(Next::Close) => self.close(index, End::Normal),
-            Ok(Next::Park | Next::Wait | Next::Block) => {}
+            Ok(Next::Park | Next::Wait | Next::Block | Next::Starve) => {}
             Err(_) => self.close(index, End::Error),
         }
     }
@@ -340,6 +393,9 @@ impl Worker {
             }
             self.stuck -= usize::from(conn.is_blocked());
             self.uploading -= usize::from(conn.dialogue.is_uploading());
+            if conn.has_starved {
+                self.shared.budgets.starved.fetch_sub(1, Ordering::Relaxed);
+            }
             self.vacant.push(index);
             self.shared.connection_closed();
         }
@@ -424,7 +480,7 @@ fn conn_info(conn: &Conn, now: u32) -> ConnInfo {
     let (peer, local) = conn.transport.ends();
     let state = if conn.is_blocked() {
         "conn_mwrite"
-    } else if conn.is_queued() || conn.dialogue.is_at_barrier() {
+    } else if conn.is_queued() || conn.is_starved() || conn.dialogue.is_at_barrier() {
         "conn_parse_cmd"
     } else if conn.dialogue.is_receiving() {
         "conn_nread"

@@ -10,6 +10,7 @@ use super::terms::Outcome;
 use super::{Exec, INLINE_MAX, gate};
 use crate::report::stats::{self, Answer};
 use crate::report::stream::Format;
+use crate::session::dialogue::Flow;
 use crate::session::job::StoreFrame;
 use crate::session::output::Output;
 use crate::session::pending::Pending;
@@ -22,11 +23,11 @@ impl Exec<'_> {
         key: Option<Key<'_>>,
         pending: &mut Pending,
         out: &mut Output,
-    ) {
+    ) -> Flow {
         match (request.command, key) {
             (Command::Get { key: name, touch, with_key }, Some(key)) => {
                 let shown = if with_key { name } else { &[] };
-                self.binary_get(request, key, shown, touch, out);
+                return self.binary_get(request, key, shown, touch, out);
             }
             (Command::Delete { .. }, Some(key)) => self.binary_delete(request, key, out),
             (Command::Arith { .. }, Some(key)) => self.binary_arith(request, key, out),
@@ -43,6 +44,7 @@ impl Exec<'_> {
             // came with it hashed.
             _ => refuse(request.to, Status::UnknownCommand, out),
         }
+        Flow::Done
     }
 
     fn binary_get(
@@ -52,22 +54,26 @@ impl Exec<'_> {
         shown: &[u8],
         touch: Option<u32>,
         out: &mut Output,
-    ) {
+    ) -> Flow {
         let touch = touch.map(|exptime| self.expiry(i64::from(exptime)));
-        let how = Fetch::new().inline_max(INLINE_MAX).touch(touch);
+        let how = Fetch::new().inline_max(INLINE_MAX).pins(self.may_pin).touch(touch);
         let delivered = self.deliver(key, &how, out, |hit, out| {
             let version = self.version(hit.meta.version);
             let len = hit.meta.value_len as u32;
             write::value(out, request.to, shown, hit.meta.flags, len, version);
         });
+        if let Delivered::Later = delivered {
+            return Flow::Starved(None);
+        }
         self.count_get(key, &delivered, touch.is_some());
         match delivered {
             Delivered::Value(_) => {}
-            Delivered::NoRoom => refuse(request.to, Status::OutOfMemory, out),
+            Delivered::NoRoom | Delivered::Later => refuse(request.to, Status::OutOfMemory, out),
             Delivered::Miss(_) if request.quiet => {}
             Delivered::Miss(_) if shown.is_empty() => refuse(request.to, Status::NotFound, out),
             Delivered::Miss(_) => write::miss_with_key(out.bytes(), request.to, shown),
         }
+        Flow::Done
     }
 
     fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {

@@ -9,6 +9,8 @@ use crate::session::dialogue::Flow;
 use crate::session::job::Retrieval;
 use crate::session::output::Output;
 
+/// A client waits until larger values can be pinned, as copies of them take much memory and time.
+const COPY_MAX: usize = 1 << 20;
 /// The reply has no room.
 pub(super) const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory writing get response\r\n";
 
@@ -21,6 +23,8 @@ pub(super) enum Delivered {
     Miss(Miss),
     /// There is one, but no memory to send it.
     NoRoom,
+    /// There is one, but other clients hold the memory that it needs. Nothing has happened.
+    Later,
 }
 
 impl Exec<'_> {
@@ -29,7 +33,7 @@ impl Exec<'_> {
     pub(super) fn retrieve(&self, run: &Retrieval, batch: &Batch<'_>, out: &mut Output) -> Flow {
         let verb = run.verb.verb;
         let touch = verb.touches().then(|| self.expiry(run.verb.exptime));
-        let how = Fetch::new().inline_max(INLINE_MAX).touch(touch);
+        let how = Fetch::new().inline_max(INLINE_MAX).pins(self.may_pin).touch(touch);
         for index in run.first..run.end {
             if index > run.first && out.is_full() {
                 return Flow::Full(index);
@@ -45,11 +49,14 @@ impl Exec<'_> {
                     write::value(out, key.bytes(), hit.meta.flags, hit.meta.value_len);
                 })
             };
+            if let Delivered::Later = delivered {
+                return Flow::Starved(Some(index));
+            }
             self.count_get(key, &delivered, touch.is_some());
             match delivered {
                 Delivered::Value(_) => out.put(b"\r\n"),
                 Delivered::Miss(_) => {}
-                Delivered::NoRoom => return give_up(run, out),
+                Delivered::NoRoom | Delivered::Later => return give_up(run, out),
             }
         }
         if run.last {
@@ -75,32 +82,43 @@ impl Exec<'_> {
                 out.pin(value);
                 Delivered::Value(hit)
             }
-            Fetched::Busy(hit) => self.copy(key, hit.meta.value_len, out, head),
+            Fetched::Busy(hit) => self.copy(key, how, hit.meta.value_len, out, head),
             // What was asked for as a whole is not done in part.
             _ => Delivered::NoRoom,
         }
     }
 
-    /// Copies a large value, since no more may be pinned.
+    /// Copies a value, since it can't be pinned now.
     #[cold]
     fn copy(
         &self,
         key: Key<'_>,
+        how: &Fetch,
         len: usize,
         out: &mut Output,
         head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Delivered {
-        if !self.book(len, out) {
-            self.counters.response_oom.add(1);
-            return Delivered::NoRoom;
+        if (self.can_wait && len > COPY_MAX) || !self.book(len, out) {
+            return self.no_room();
         }
-        // The first look has counted as a use already. A value that has grown since by more than
-        // its booking is refused like one that finds no room.
-        let how = Fetch::new().inline_max(len).peek(true);
+        let how = how.inline_max(len).pins(false);
         match self.shared.core.cache.fetch(key, &how, out.bytes(), head) {
-            Fetched::Copied(hit) => Delivered::Value(hit),
+            Fetched::Copied(hit) | Fetched::Skipped(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
+            // It has grown since by more than its booking.
+            Fetched::Busy(_) => self.no_room(),
             _ => Delivered::NoRoom,
+        }
+    }
+
+    /// What becomes of a value that can neither be pinned nor copied now.
+    fn no_room(&self) -> Delivered {
+        self.shared.note_shortage();
+        if self.can_wait {
+            Delivered::Later
+        } else {
+            self.counters.response_oom.add(1);
+            Delivered::NoRoom
         }
     }
 
@@ -113,7 +131,7 @@ impl Exec<'_> {
         if touched {
             return match delivered {
                 Delivered::Value(hit) => self.count_touch(Some(hit.meta.class)),
-                Delivered::NoRoom => {
+                Delivered::NoRoom | Delivered::Later => {
                     self.count_touch(self.shared.core.cache.peek(key).map(|meta| meta.class))
                 }
                 Delivered::Miss(_) => self.count_touch(None),
@@ -121,7 +139,9 @@ impl Exec<'_> {
         }
         self.counters.cmd_get.add(1);
         match delivered {
-            Delivered::Value(_) | Delivered::NoRoom => self.counters.get_hits.add(1),
+            Delivered::Value(_) | Delivered::NoRoom | Delivered::Later => {
+                self.counters.get_hits.add(1)
+            }
             Delivered::Miss(miss) => {
                 self.counters.get_misses.add(1);
                 match miss {

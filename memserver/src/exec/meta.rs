@@ -18,6 +18,7 @@ use super::get::{Delivered, NO_ROOM};
 use super::store::error_line;
 use super::terms::{Outcome, Terms};
 use super::{Exec, INLINE_MAX};
+use crate::session::dialogue::Flow;
 use crate::session::output::Output;
 
 /// A number that was to be created found no memory.
@@ -27,7 +28,12 @@ const EN_CODE: &[u8] = b"EN";
 
 impl Exec<'_> {
     /// A meta request without a data block. Without a `key` the request's own must be decoded.
-    pub(super) fn meta(&self, request: &MetaRequest<'_>, key: Option<Key<'_>>, out: &mut Output) {
+    pub(super) fn meta(
+        &self,
+        request: &MetaRequest<'_>,
+        key: Option<Key<'_>>,
+        out: &mut Output,
+    ) -> Flow {
         match key {
             Some(key) => self.meta_of(key, request, out),
             None => self.meta_decoded(request, out),
@@ -36,15 +42,14 @@ impl Exec<'_> {
 
     #[cold]
     #[inline(never)]
-    fn meta_decoded(&self, request: &MetaRequest<'_>, out: &mut Output) {
+    fn meta_decoded(&self, request: &MetaRequest<'_>, out: &mut Output) -> Flow {
         let mut scratch = [0; MAX_KEY];
         let key = self.shared.core.cache.key(request.key.bytes(&mut scratch));
-        self.meta_of(key, request, out);
+        self.meta_of(key, request, out)
     }
 
     #[inline]
-    fn meta_of(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
-        self.counters.cmd_meta.add(1);
+    fn meta_of(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) -> Flow {
         if request.has(b'l') || request.command == MetaCommand::Debug {
             self.shared
                 .core
@@ -52,16 +57,22 @@ impl Exec<'_> {
                 .call_once(|| self.shared.core.cache.track_access_exactly());
         }
         match request.command {
-            MetaCommand::Get => self.meta_get(key, request, out),
+            MetaCommand::Get => {
+                if let Flow::Starved(key) = self.meta_get(key, request, out) {
+                    return Flow::Starved(key);
+                }
+            }
             MetaCommand::Delete => self.meta_delete(key, request, out),
             MetaCommand::Arith => self.meta_arith(key, request, out),
             MetaCommand::Debug => self.meta_debug(key, out),
             // Storage became a job of its own.
             MetaCommand::Set => {}
         }
+        self.counters.cmd_meta.add(1);
+        Flow::Done
     }
 
-    fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
+    fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) -> Flow {
         let expiries = self.expiries(request, key);
         // A client that shows that it has this version already gets no value.
         let known = self.expected(request.compare());
@@ -73,6 +84,7 @@ impl Exec<'_> {
         let how = Fetch::new()
             .value(value)
             .inline_max(INLINE_MAX)
+            .pins(self.may_pin)
             .peek(request.has(b'u'))
             .touch(expiries.at_once())
             .lease(true)
@@ -90,6 +102,9 @@ impl Exec<'_> {
             self.meta_head(request, key.bytes(), hit, &expiries, out);
         };
         let delivered = self.deliver(key, &how, out, head);
+        if let Delivered::Later = delivered {
+            return Flow::Starved(None);
+        }
         let touched = request.has(b'T') && !matches!(delivered, Delivered::Miss(_));
         if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
             self.touch_afterwards(key, &expiries);
@@ -98,10 +113,11 @@ impl Exec<'_> {
         match delivered {
             Delivered::Value(hit) if wanted(&hit) => out.put(b"\r\n"),
             Delivered::Value(_) => {}
-            Delivered::NoRoom => out.put(NO_ROOM),
+            Delivered::NoRoom | Delivered::Later => out.put(NO_ROOM),
             Delivered::Miss(_) if request.quiet() => {}
             Delivered::Miss(_) => self.answer(EN_CODE, request, key.bytes(), out),
         }
+        Flow::Done
     }
 
     #[inline]

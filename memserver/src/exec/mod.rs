@@ -49,6 +49,12 @@ pub(crate) struct Exec<'w> {
     /// What its clients may do.
     rights: Rights,
     observer: Observer,
+    /// Whether a client can wait for memory that others hold.
+    can_wait: bool,
+    /// Whether other clients wait for it already.
+    others_wait: bool,
+    /// Whether large values may be pinned for the client: those who wait go first.
+    may_pin: bool,
 }
 
 /// Who is told about requests besides the client.
@@ -65,7 +71,15 @@ impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
         let rights = Rights::of_connections(&shared.core.config);
-        Self::with_counters(shared, &shared.gauges.workers[index], index, rights)
+        let others_wait = shared.budgets.starved.load(Ordering::Relaxed) > 0;
+        let exec = Self::with_counters(shared, &shared.gauges.workers[index], index, rights);
+        Self { can_wait: true, others_wait, ..exec }
+    }
+
+    /// The same for clients that can't wait for memory that others hold: they are refused.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn without_waiting(self) -> Self {
+        Self { can_wait: false, others_wait: false, ..self }
     }
 
     /// Executes jobs that came in datagrams.
@@ -81,12 +95,23 @@ impl<'w> Exec<'w> {
         rights: Rights,
     ) -> Self {
         let observer = Observer { attention: attention(shared), client: 0 };
-        Self { shared, counters, index, rights, observer }
+        Self {
+            shared,
+            counters,
+            index,
+            rights,
+            observer,
+            can_wait: false,
+            others_wait: false,
+            may_pin: true,
+        }
     }
 
-    /// Says that what follows comes from connection number `number`.
+    /// Says that what follows comes from connection number `number`, and whether it has waited for
+    /// memory.
     #[inline(always)]
-    pub(crate) fn serve(&mut self, number: impl FnOnce() -> i32) {
+    pub(crate) fn serve(&mut self, has_waited: bool, number: impl FnOnce() -> i32) {
+        self.may_pin = has_waited || !self.others_wait;
         if self.is_observed() {
             self.observer.client = number();
         }
@@ -106,8 +131,7 @@ impl<'w> Exec<'w> {
         out: &mut Output,
     ) -> Flow {
         if let Request::Meta(meta) = request {
-            self.meta(meta, key, out);
-            return Flow::Done;
+            return self.meta(meta, key, out);
         }
         match (request, key) {
             (&Request::Arith { verb, delta, noreply, .. }, Some(key)) => {
@@ -217,7 +241,9 @@ impl Execute for Exec<'_> {
             Work::Get(run) => return self.retrieve(run, batch, out),
             Work::Put { request, key, value } => self.put(request, hashed(key), value, out),
             Work::Text(request, key) => return self.text(request, hashed(key), pending, out),
-            Work::Binary(request, key) => self.binary(request, hashed(key), pending, out),
+            Work::Binary(request, key) => {
+                return self.binary(request, hashed(key), pending, out);
+            }
             Work::Begin { request, header, value } => self.begin(request, header, value, pending),
             Work::Body { value, end } => self.upload(value, *end, pending, out),
             Work::BadDataChunk(request) => self.refuse_unterminated(request, out),

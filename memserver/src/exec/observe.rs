@@ -30,7 +30,9 @@ impl Exec<'_> {
                 // The item did not exist before it was asked for.
                 Delivered::Value(Hit { created: true, .. }) => Err("not_found"),
                 Delivered::Value(hit) => Ok(hit.meta),
-                Delivered::NoRoom => self.shared.core.cache.peek(key).ok_or("not_found"),
+                Delivered::NoRoom | Delivered::Later => {
+                    self.shared.core.cache.peek(key).ok_or("not_found")
+                }
                 Delivered::Miss(miss) => Err(reason(*miss)),
             };
             self.tell_lookup(key, found);

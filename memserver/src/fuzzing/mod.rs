@@ -146,7 +146,7 @@ impl Dialogue {
         out.adapt(&self.shared.budgets);
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(&mut self.spare));
-        let mut exec = Exec::new(&shared, 0);
+        let mut exec = Exec::new(&shared, 0).without_waiting();
         let mut cursor = Cursor { input: &input, pos: 0 };
         loop {
             batch.clear();
@@ -157,7 +157,7 @@ impl Dialogue {
             drain(&mut out, &mut replies);
             match stop {
                 Some(Stop::Closed) => break,
-                Some(Stop::NoRoom { pos, .. }) => cursor.pos = pos,
+                Some(Stop::NoRoom { pos, .. } | Stop::Starved { pos }) => cursor.pos = pos,
                 None if state == ParseState::More => {}
                 None => break,
             }

@@ -61,6 +61,9 @@ pub(crate) enum Flow {
     Full(KeyIndex),
     /// It was done, and the dialogue ends with its reply.
     Close,
+    /// Other clients hold the memory that a value needs. A retrieval is to go on at this key,
+    /// another request is to be repeated.
+    Starved(Option<KeyIndex>),
 }
 
 /// Why not all jobs of a round were executed.
@@ -71,6 +74,9 @@ pub(crate) enum Stop<R> {
     /// There was no room for more replies, for this reason. The dialogue is to go on at `pos` of
     /// the input.
     NoRoom { pos: usize, reason: R },
+    /// Other clients hold the memory that a value needs. The dialogue is to go on at `pos` of the
+    /// input when some was given back.
+    Starved { pos: usize },
 }
 
 impl Dialogue {
@@ -221,9 +227,27 @@ impl Dialogue {
                 Flow::Done => {}
                 Flow::Full(key) => self.go_on(job, key, round, exec, out, &mut make_room)?,
                 Flow::Close => return self.end(),
+                Flow::Starved(key) => return self.starve(*job, key, round),
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Goes back to where a job found no memory.
+    #[cold]
+    fn starve<R>(
+        &mut self,
+        mut job: Job<'_>,
+        key: Option<KeyIndex>,
+        round: &Round<'_, '_>,
+    ) -> ControlFlow<Stop<R>> {
+        if let (Some(key), Work::Get(run)) = (key, &job.work)
+            && key > run.first
+        {
+            resume_at(&mut job, key, round);
+        }
+        self.cutter.rewind(job.before);
+        ControlFlow::Break(Stop::Starved { pos: job.start })
     }
 
     /// Goes on with a retrieval from `key` on, for which the output had no room.
@@ -247,6 +271,7 @@ impl Dialogue {
                 Flow::Done => return ControlFlow::Continue(()),
                 Flow::Full(next) => key = next,
                 Flow::Close => return self.end(),
+                Flow::Starved(key) => return self.starve(rest, key, round),
             }
         }
     }

@@ -77,7 +77,7 @@ impl Output {
 
     /// Takes note of how much memory there is for unsent replies.
     pub(crate) fn adapt(&mut self, budgets: &Budgets) {
-        self.scarce = budgets.backlogs.is_exhausted();
+        self.scarce = budgets.backlogs.is_exhausted() || budgets.copies.is_scarce();
     }
 
     /// Shrinks its buffer and charges it to the budget for replies that wait for their clients.

@@ -25,6 +25,8 @@ pub(crate) struct Budgets {
     pub(crate) long_lines: Arc<Budget>,
     /// Lists of connections that wait to be sent.
     pub(crate) conn_queries: Arc<Budget>,
+    /// Connections that wait until others give memory back.
+    pub(crate) starved: AtomicUsize,
     /// Second when a copy, or a value that arrives in pieces, last found no room.
     short_at: AtomicU32,
 }
@@ -41,6 +43,7 @@ impl Budgets {
             backlogs: Budget::new(BACKLOGS),
             long_lines: Budget::new(long_lines),
             conn_queries: Budget::new(CONN_QUERIES),
+            starved: AtomicUsize::new(0),
             short_at: AtomicU32::new(0),
         }
     }
@@ -83,6 +86,11 @@ impl Budget {
     pub(crate) fn take_anyway(self: &Arc<Self>, amount: usize) -> Permit {
         self.used.fetch_add(amount, Ordering::Relaxed);
         Permit { budget: Arc::clone(self), amount }
+    }
+
+    /// Whether half of it is in use.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.used() >= self.limit / 2
     }
 
     /// Whether nothing is left.

@@ -176,7 +176,7 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
                 ControlFlow::Continue(())
             };
             let stop = dialogue.execute(&round, &mut exec, &mut out, drain).break_value();
-            let is_too_long = matches!(stop, Some(Stop::NoRoom { .. }))
+            let is_too_long = matches!(stop, Some(Stop::NoRoom { .. } | Stop::Starved { .. }))
                 || answer.len() + out.unsent() > reply_max;
             if is_too_long {
                 answer.clear();
