@@ -1,5 +1,5 @@
 //! The accept loop: connections come in, are counted against the limit, and go to the workers by
-//! turns. It must never read from a client.
+//! turns. Clients are not read from here.
 
 use std::io;
 use std::sync::Arc;
@@ -234,7 +234,7 @@ impl Acceptor {
             // A socket that can't be taken out wakes this loop more often, which is harmless.
             let _ = listener.ignore(self.poll.registry());
         }
-        // Whatever waits now is reported anew when the sockets are watched again.
+        // What waits now is reported again when the sockets are watched again.
         self.ready.clear();
         self.pause = Some(Pause { since: Instant::now(), shortage });
         let connections = &self.shared.gauges.connections;

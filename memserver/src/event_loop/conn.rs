@@ -1,5 +1,5 @@
 //! One client's connection: it moves bytes between a transport and a dialogue and remembers what is
-//! left over. It must never know what the bytes mean.
+//! left over. What the bytes mean is not known here.
 
 use std::io::{self, IoSliceMut};
 
@@ -46,8 +46,8 @@ pub(crate) struct Conn {
     schedule: Schedule,
     /// The budget's part that `input` takes because it is large.
     pub(crate) long_line: Option<Permit>,
-    /// The other end, noted at the beginning if somebody watched: a connection that was reset can't
-    /// be asked any more.
+    /// The other end, noted at the beginning if connections are watched: a connection that was
+    /// reset can't be asked any more.
     pub(crate) peer: Option<Box<Peer>>,
     /// Whether it has waited for memory, and did not go on since.
     pub(crate) has_starved: bool,

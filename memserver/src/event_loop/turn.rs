@@ -8,7 +8,7 @@
 //!   keep   what was not used or not sent goes back to the connection
 //! ```
 //!
-//! It must never know how connections become ready.
+//! How connections become ready is not known here.
 
 use std::io;
 use std::ops::{ControlFlow, Range};

@@ -1,5 +1,5 @@
-//! One event loop with its connections: it finds out which are ready and keeps order among them. It
-//! must never know what is said.
+//! One event loop with its connections: it finds out which are ready and keeps order among them.
+//! What is said over them is not known here.
 
 use std::collections::VecDeque;
 use std::io;
@@ -274,7 +274,7 @@ impl Worker {
         }
     }
 
-    /// Tells about the connections here to whoever asks.
+    /// Answers the questions about the connections here.
     fn answer_queries(&mut self) {
         let queries = std::mem::take(&mut *self.inbox.queries.lock());
         if queries.is_empty() {

@@ -34,7 +34,7 @@ impl Exec<'_> {
         }
     }
 
-    /// Changes a number, and books it.
+    /// Changes a number, and counts that.
     pub(super) fn count(&self, key: Key<'_>, how: &Count) -> Result<Counted, CountError> {
         if self.is_observed() {
             self.observe_search(key);

@@ -158,7 +158,7 @@ impl Exec<'_> {
         self.refresh_attention();
         match answer {
             Ok(Answer::Listed | Answer::Reset | Answer::Done) => write::done(out.bytes(), to, 0),
-            Ok(Answer::Lines(lines)) if !self.book(lines.len(), out) => {
+            Ok(Answer::Lines(lines)) if !self.charge(lines.len(), out) => {
                 refuse(to, Status::OutOfMemory, out);
             }
             Ok(Answer::Lines(lines)) => {

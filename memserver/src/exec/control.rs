@@ -85,7 +85,7 @@ impl Exec<'_> {
             Ok(Answer::Listed) => out.put(write::END),
             Ok(Answer::Reset) => out.put(write::RESET),
             Ok(Answer::Done) => out.put(write::OK),
-            Ok(Answer::Lines(lines)) if !self.book(lines.len(), out) => {
+            Ok(Answer::Lines(lines)) if !self.charge(lines.len(), out) => {
                 out.put(refusals::stats(stats::Refusal::OutOfMemory));
             }
             Ok(Answer::Lines(lines)) => {

@@ -1,5 +1,5 @@
 //! The expiries that a meta request gives an item: flags act in their order, so each sees what
-//! those in front of it have set. It must never touch an item.
+//! those in front of it have set. Items are not touched here.
 
 use memcore::{Expiry, Moment};
 use memproto::meta::MetaRequest;

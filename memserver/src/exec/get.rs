@@ -17,7 +17,7 @@ pub(super) const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory writing get respo
 /// What became of a value that was asked for.
 #[derive(Debug)]
 pub(super) enum Delivered {
-    /// Head and value are in the output.
+    /// Its line and the value are in the output.
     Value(Hit),
     /// There is none.
     Miss(Miss),
@@ -98,14 +98,14 @@ impl Exec<'_> {
         out: &mut Output,
         head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Delivered {
-        if (self.can_wait && len > COPY_MAX) || !self.book(len, out) {
+        if (self.can_wait && len > COPY_MAX) || !self.charge(len, out) {
             return self.no_room();
         }
         let how = how.inline_max(len).pins(false);
         match self.shared.core.cache.fetch(key, &how, out.bytes(), head) {
             Fetched::Copied(hit) | Fetched::Skipped(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
-            // It has grown since by more than its booking.
+            // It has grown since by more than its charge.
             Fetched::Busy(_) => self.no_room(),
             _ => Delivered::NoRoom,
         }
@@ -122,7 +122,7 @@ impl Exec<'_> {
         }
     }
 
-    /// Books a lookup. One that renews the expiry counts as a touch instead.
+    /// Counts a lookup. One that renews the expiry counts as a touch instead.
     #[inline(always)]
     pub(super) fn count_get(&self, key: Key<'_>, delivered: &Delivered, touched: bool) {
         if self.is_observed() {

@@ -238,7 +238,7 @@ impl Exec<'_> {
             self.observe_delete(key.bytes(), "md", &removed);
         }
         match removed {
-            // memcached books neither an item that stays as a stale one, nor this as a mismatch.
+            // memcached counts neither an item that stays as a stale one, nor this as a mismatch.
             Ok(Removed::Done(_)) if how.invalidate => {}
             Ok(Removed::VersionMismatch) => self.counters.delete_misses.add(1),
             _ => self.count_removal(&removed),

@@ -60,10 +60,10 @@ pub(crate) struct Exec<'w> {
 /// Who is told about requests besides the client.
 #[derive(Clone, Copy, Debug)]
 struct Observer {
-    /// What somebody is interested in, see [`crate::watch::attention`]; zero nearly always.
+    /// What watchers ask for, see [`crate::watch::attention`]; zero nearly always.
     attention: u32,
-    /// The descriptor's number of the connection that is served; kept up to date only while
-    /// somebody is interested.
+    /// The descriptor's number of the connection that is served; kept up to date only while there
+    /// are watchers.
     client: i32,
 }
 
@@ -190,9 +190,9 @@ impl<'w> Exec<'w> {
         if self.shared.core.config.cas_enabled { version } else { 0 }
     }
 
-    /// Books `bytes` that a long answer takes until its client has read it; false if there is no
-    /// room for them.
-    fn book(&self, bytes: usize, out: &mut Output) -> bool {
+    /// Charges `bytes` of a long answer to the budget for copies until its client has read it;
+    /// false if that is exhausted.
+    fn charge(&self, bytes: usize, out: &mut Output) -> bool {
         let Some(permit) = self.shared.budgets.copies.take(bytes) else {
             self.shared.note_shortage();
             return false;
@@ -201,18 +201,18 @@ impl<'w> Exec<'w> {
         true
     }
 
-    /// Asks again what somebody is interested in.
+    /// Asks again what watchers ask for.
     fn refresh_attention(&mut self) {
         self.observer.attention = attention(self.shared);
     }
 
-    /// Whether somebody is told about requests at all.
+    /// Whether requests are watched, or counted by prefix, at all.
     #[inline(always)]
     fn is_observed(&self) -> bool {
         self.observer.attention != 0
     }
 
-    /// Whether somebody is interested in requests of `kind`.
+    /// Whether requests of `kind` are watched.
     pub(crate) fn attends(&self, kind: u32) -> bool {
         self.observer.attention & kind != 0
     }
@@ -256,7 +256,7 @@ impl Execute for Exec<'_> {
     }
 }
 
-/// What somebody is interested in now.
+/// What watchers ask for now.
 fn attention(shared: &Shared) -> u32 {
     shared.watch.attention.load(Ordering::Relaxed)
 }

@@ -1,5 +1,5 @@
 //! Requests as others are told about them: counted by prefix, or written to watchers. Most of the
-//! time nobody is interested, hence all of this is kept off the hot paths.
+//! time there are no watchers, hence all of this is kept off the hot paths.
 
 use memcore::{
     Count, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta, Miss, Mode, Removed, StoreError, Stored,

@@ -144,7 +144,7 @@ impl Exec<'_> {
         }
     }
 
-    /// Books and answers what became of a value.
+    /// Counts and answers what became of a value.
     #[inline]
     fn finish(
         &self,

@@ -22,7 +22,7 @@ impl Exec<'_> {
         }
     }
 
-    /// Books a touch. One for which there is no memory has neither hit nor missed.
+    /// Counts a touch. One for which there is no memory has neither hit nor missed.
     pub(super) fn count_touched(&self, touched: &Result<Option<Meta>, StoreError>) {
         match touched {
             Ok(found) => self.count_touch(found.map(|meta| meta.class)),
@@ -44,7 +44,7 @@ impl Exec<'_> {
         say(out, if found { write::DELETED } else { write::NOT_FOUND });
     }
 
-    /// Books a touch of an item of this class, if there is one.
+    /// Counts a touch of an item of this class, if there is one.
     pub(super) fn count_touch(&self, found: Option<u8>) {
         self.counters.cmd_touch.add(1);
         match found {
@@ -53,7 +53,7 @@ impl Exec<'_> {
         }
     }
 
-    /// Books a conditional removal.
+    /// Counts a conditional removal.
     pub(super) fn count_removal(&self, removed: &Result<Removed, StoreError>) {
         match removed {
             Ok(Removed::Done(_)) => self.count_delete(true),

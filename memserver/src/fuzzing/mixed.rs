@@ -8,12 +8,12 @@ use super::{Dialogue, NOW, Stage};
 const ESCAPE: u8 = 0x1b;
 /// Bytes that all repetitions of one input may come to, so that nothing has to be evicted.
 const REPEATED_MAX: usize = 512 << 10;
-/// A repetition is so many times its count.
+/// How often a byte is repeated for each unit of its count.
 const REPEATED_UNIT: usize = 64;
 
 /// Plays the input on a server and checks every reply.
 ///
-/// Escapes: `0` and `1` choose the client who speaks from here on; `t` and a byte let so many
+/// Escapes: `0` and `1` choose the client who speaks from here on; `t` and a byte let that many
 /// seconds go by; `r` and two bytes stand for the first, 64 times as often as the second says.
 ///
 /// # Panics

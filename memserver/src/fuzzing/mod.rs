@@ -166,7 +166,7 @@ impl Dialogue {
         self.out = out;
         self.spare = batch.into_spare();
         if self.dialogue.take_watch_permit().is_some() {
-            // There is nobody here who would take over.
+            // There is no thread here to which the connection could be given.
             replies.extend_from_slice(memproto::text::write::OK);
         }
         if !self.dialogue.is_closed() {

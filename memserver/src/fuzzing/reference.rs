@@ -250,7 +250,7 @@ impl Reference {
 
     /// The key is known to have no item.
     fn remove(&mut self, key: &[u8]) {
-        // An item that has ended is known to be nobody's.
+        // An item that has expired is known to be missing.
         let gone = Item { flags: 0, expires: Some(0), value: Vec::new(), version: None };
         self.slots.insert(key.to_vec(), Slot::Item(gone));
     }

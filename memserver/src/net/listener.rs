@@ -1,4 +1,4 @@
-//! Listening sockets: what the settings name becomes bound and ready. It must never accept.
+//! Listening sockets: what the settings name becomes bound and ready.
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! A connected stream of either family. It must never know what is said over it.
+//! A connected stream of either family.
 //!
 //! Its two hot calls go to the kernel directly: the C library makes each of them a cancellation
 //! point, which costs more than parsing a request.

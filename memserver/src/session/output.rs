@@ -1,5 +1,5 @@
-//! Replies on their way to one client: copied bytes with pinned values in between. It must never
-//! know a socket or a protocol.
+//! Replies on their way to one client: copied bytes with pinned values in between. Neither sockets
+//! nor protocols are known here.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

@@ -1,6 +1,6 @@
-//! How much a peer may be sent. The source of a datagram can be forged, and whoever is named there
-//! gets the replies; so a server that strangers can reach must not send anybody more than a
-//! trickle. It must never grow with the number of peers.
+//! How much a peer may be sent. The source of a datagram can be forged, and the replies go to the
+//! forged address; so a server that strangers can reach sends each peer no more than a trickle. The
+//! accounts take bounded memory, however many peers there are.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The frame around requests and replies in datagrams. It must never know what is inside.
+//! The frame around requests and replies in datagrams. What is inside is not known here.
 //!
 //! ```text
 //!   0        2        4        6        8
@@ -14,7 +14,7 @@ pub(super) const DATAGRAM_MAX: usize = 1400;
 const _: () = assert!(DATAGRAM_MAX - HEADER > MAX_KEY);
 
 /// The number that a request carries and its reply repeats, and the request. None if there is no
-/// frame, or if the request has more than this one datagram: nobody waits for the others.
+/// frame, or if the request has more than this one datagram: those are not reassembled.
 pub(super) fn open(datagram: &[u8]) -> Option<(u16, &[u8])> {
     let (&[id_high, id_low, _, _, of_high, of_low, _, _], request) =
         datagram.split_first_chunk::<HEADER>()?;

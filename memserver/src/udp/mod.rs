@@ -1,9 +1,9 @@
 //! Requests in datagrams (`-U`): off unless asked for, at this machine only unless asked for twice
 //! (`-o udp_public`), and only lookups unless asked for (`-o udp_writes`). One thread serves them,
 //! each datagram as a short dialogue of its own. Administration, statistics and watching are never
-//! to be had this way: their replies are long, and nobody can tell who gets them. What does not
-//! parse is not answered: it may be the reply of another server, and two servers would go on
-//! answering each other for ever.
+//! to be had this way: their replies are long, and may go to a forged address. What does not parse
+//! is not answered: it may be the reply of another server, and two servers would go on answering
+//! each other for ever.
 
 mod allowance;
 mod frame;

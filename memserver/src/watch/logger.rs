@@ -131,7 +131,7 @@ impl Logger {
         let others = self.hub.pages.len();
         self.hub.closed(others, watcher.transport.number(), &watcher.peer, end);
         let number = watcher.transport.number();
-        self.hub.seated.lock().retain(|(info, _)| info.number != number);
+        self.hub.watching.lock().retain(|(info, _)| info.number != number);
         let closed = watcher.close();
         let arrivals = self.hub.arrivals.lock();
         let here = self.watchers.iter().flatten().map(Watcher::kinds);

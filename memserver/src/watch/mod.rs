@@ -68,7 +68,7 @@ pub(crate) struct Hub {
     /// Permits that are taken.
     watchers: AtomicUsize,
     /// Who watches, and since when.
-    seated: Mutex<Vec<(ConnInfo, u32)>>,
+    watching: Mutex<Vec<(ConnInfo, u32)>>,
     /// One per worker, and one for everybody else.
     pages: Box<[Mutex<Page>]>,
     page_max: usize,
@@ -142,7 +142,7 @@ impl Hub {
             attention: AtomicU32::new(attention),
             counts: Counts::default(),
             watchers: AtomicUsize::new(0),
-            seated: Mutex::default(),
+            watching: Mutex::default(),
             pages: (0..=config.threads.max(1)).map(|_| Mutex::default()).collect(),
             page_max: config.worker_logbuf_size,
             buffer_max: config.watcher_logbuf_size,
@@ -173,9 +173,12 @@ impl Hub {
 
     /// What `stats conns` shows of them.
     pub(crate) fn conn_infos(&self, now: u32) -> Vec<ConnInfo> {
-        let seated = self.seated.lock();
+        let watching = self.watching.lock();
         let idle = |since: u32| now.saturating_sub(since);
-        seated.iter().map(|(info, since)| ConnInfo { idle: idle(*since), ..info.clone() }).collect()
+        watching
+            .iter()
+            .map(|(info, since)| ConnInfo { idle: idle(*since), ..info.clone() })
+            .collect()
     }
 
     /// A permit for a watcher of `kinds`, unless there are too many.
@@ -210,7 +213,7 @@ impl Hub {
             state: "conn_watch",
             idle: 0,
         };
-        self.seated.lock().push((info, now));
+        self.watching.lock().push((info, now));
         let mut arrivals = self.arrivals.lock();
         self.attention.fetch_or(permit.kinds, Ordering::Relaxed);
         arrivals.push(Arrival { transport, permit, closed });
