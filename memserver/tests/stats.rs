@@ -117,6 +117,18 @@ fn numbers_that_are_created_and_values_that_are_spoiled_count_as_in_memcached() 
     }
 }
 
+/// As counted by a memcached 1.6.18. It does not count binary ones that are refused.
+#[test]
+fn flushes_count_whatever_becomes_of_them() {
+    const BINARY: &[u8] = b"\x80\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    for (flags, count) in [(&[][..], 4), (&["-F"], 3)] {
+        let mut server = Server::with_flags(flags);
+        server.reply("flush_all\r\nflush_all x\r\nflush_all noreply\r\n");
+        server.another().feed(BINARY);
+        assert_eq!(server.stat("stats", "cmd_flush"), count, "{flags:?}");
+    }
+}
+
 #[test]
 fn misses_tell_their_cause() {
     let mut server = Server::start();

@@ -60,14 +60,14 @@ pub(super) fn license(name: Name) -> String {
     version(name) + "Free software, to be used under the terms of " + licenses + ".\n"
 }
 
-/// All flags and words.
+/// All flags and words that the program takes. Scripts look here for what it was built with.
 pub(super) fn usage(name: Name) -> String {
     let mut text = version(name);
-    for flag in FLAGS {
+    for flag in FLAGS.iter().filter(|flag| !flag.policy.refuses()) {
         entry(&mut text, &spelling(flag), flag.about, flag.default, flag.policy);
     }
     text.push_str("\nWords of -o:\n");
-    for word in WORDS {
+    for word in WORDS.iter().filter(|word| !word.policy.refuses()) {
         let name = match word.takes {
             Takes::Nothing => word.name.to_owned(),
             Takes::Value(value) => format!("{}={value}", word.name),
@@ -106,9 +106,8 @@ fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Poli
         let _ = write!(words, " (default: {default})");
     }
     match policy {
-        Policy::Act => {}
+        Policy::Act | Policy::Refuse(_) => {}
         Policy::Ignore(_) => words.push_str(" (accepted, without effect)"),
-        Policy::Refuse(_) => words.push_str(" (not in this build)"),
     }
     let mut line = format!("{name:COLUMN$}");
     if name.len() >= COLUMN {

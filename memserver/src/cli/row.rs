@@ -15,6 +15,13 @@ pub(super) enum Policy {
     Refuse(&'static str),
 }
 
+impl Policy {
+    /// Whether the server does not start with it.
+    pub(super) fn refuses(self) -> bool {
+        matches!(self, Self::Refuse(_))
+    }
+}
+
 /// Whether a value follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {

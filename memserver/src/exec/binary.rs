@@ -140,6 +140,7 @@ impl Exec<'_> {
     }
 
     fn binary_flush(&self, request: &Request<'_>, delay: u32, out: &mut Output) {
+        self.count_flush();
         self.flush_after(i64::from(delay));
         if !request.quiet {
             write::done(out.bytes(), request.to, 0);

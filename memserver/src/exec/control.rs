@@ -22,6 +22,7 @@ const VERBOSITY_MAX: u32 = 2;
 impl Exec<'_> {
     /// flush_all.
     pub(super) fn flush(&self, delay: Result<i64, ParseError>, out: Option<&mut Output>) {
+        self.count_flush();
         match delay {
             Ok(delay) => {
                 self.flush_after(delay);
@@ -31,9 +32,13 @@ impl Exec<'_> {
         }
     }
 
+    /// Counts a flush; refused and malformed ones as well, as memcached does.
+    pub(super) fn count_flush(&self) {
+        self.counters.cmd_flush.add(1);
+    }
+
     /// Makes all items invisible, at once or later. As memcached does, it acts a second early.
     pub(super) fn flush_after(&self, delay: i64) {
-        self.counters.cmd_flush.add(1);
         let cache = &self.shared.core.cache;
         let now = cache.now().as_secs();
         let moment = match delay {

@@ -176,6 +176,7 @@ impl Exec<'_> {
     pub(super) fn refuse(&self, work: &Work<'_>, out: &mut Output) {
         match work {
             Work::Text(Request::FlushAll { noreply, .. }, _) => {
+                self.count_flush();
                 say(reply(out, *noreply), FLUSH_DISABLED);
             }
             Work::Text(Request::Shutdown { noreply, .. }, _) => {

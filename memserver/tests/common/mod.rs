@@ -23,6 +23,11 @@ impl Server {
         Self { stage, client }
     }
 
+    /// One more client.
+    pub(crate) fn another(&self) -> Dialogue {
+        self.stage.connect()
+    }
+
     /// Lets time pass.
     pub(crate) fn advance(&mut self, seconds: u32) {
         self.stage.advance(seconds);
