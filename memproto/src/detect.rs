@@ -1,5 +1,5 @@
-//! Chooses the protocol of a connection from its first byte. It must never look at a second one:
-//! a connection keeps its protocol until it ends.
+//! Chooses the protocol of a connection from its first byte; the connection keeps it until it
+//! ends.
 
 /// The two framings a connection can speak; meta commands travel inside the text framing.
 ///

@@ -81,6 +81,7 @@ pub fn push_escaped(out: &mut Vec<u8>, key: &[u8]) {
 pub fn push_base64(out: &mut Vec<u8>, key: &[u8]) {
     let start = out.len();
     let len = key.len().div_ceil(3) * 4;
+    // The library writes into a slice of exactly this length; padding is included.
     out.resize(start + len, 0);
     let Some(room) = out.get_mut(start..) else { return };
     let written = BASE64.encode_slice(key, room);

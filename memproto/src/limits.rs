@@ -1,5 +1,5 @@
-//! The numbers a peer may not exceed, each with its reason. It must never know which limits an
-//! engine sets on values: an oversize value is an answer of the server, not of the parser.
+//! The numbers a peer may not exceed, each with its reason. How large a value
+//! may be is not among them: the server answers that, not the parser.
 
 /// Longest key in bytes. Clients hash or refuse anything longer, so the number is part of the
 /// protocol and not a setting.

@@ -1,5 +1,4 @@
-//! Requests as values borrowed from the read buffer. It must never know how a request was
-//! found in the bytes, nor what executes it.
+//! Requests as values borrowed from the read buffer.
 
 use crate::bytes::split_word;
 use crate::error::ParseError;
@@ -60,8 +59,8 @@ pub enum Request<'a> {
     },
     /// flush_all.
     FlushAll {
-        /// Seconds from now or absolute time as sent; 0 when absent. Where nobody may flush, it
-        /// does not matter whether it is a number.
+        /// Seconds from now or absolute time as sent; 0 when absent. A server that refuses
+        /// to flush answers so whether it is a number or not.
         delay: Result<i64, ParseError>,
         /// No reply, not even an error.
         noreply: bool,
@@ -79,8 +78,8 @@ pub enum Request<'a> {
     Quit,
     /// shutdown.
     Shutdown {
-        /// How, or what is wrong with it. Which of the two is answered where nobody may shut
-        /// down is not for the parser to say.
+        /// How, or what is wrong with it. A server that refuses to shut down answers that
+        /// first, so the error is not for the parser to send.
         mode: Result<Shutdown, ParseError>,
         /// No reply, not even an error.
         noreply: bool,
@@ -378,6 +377,7 @@ impl<'a> Iterator for Keys<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        // The first key was split off by the parser to see that there is one.
         let key = if self.first.is_empty() {
             if self.rest.is_empty() {
                 return None;

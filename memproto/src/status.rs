@@ -1,4 +1,4 @@
-//! What one look at the front of a text buffer can mean. It must never own bytes.
+//! What one look at the front of a text buffer can mean. It owns no bytes.
 
 use crate::error::{CloseReason, ParseError};
 use crate::request::Request;

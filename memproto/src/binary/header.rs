@@ -37,6 +37,8 @@ impl Header {
     #[must_use]
     #[inline]
     pub const fn decode(bytes: &[u8; BINARY_HEADER]) -> Self {
+        // Taken apart by a pattern instead of indices, which could be out of bounds and are denied
+        // in this crate.
         let [
             magic,
             opcode,

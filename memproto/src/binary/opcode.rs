@@ -1,4 +1,4 @@
-//! Command bytes and their quiet variants. It must never know what a command carries.
+//! Command bytes and their quiet variants.
 
 /// A known command byte. Quiet variants end in `q` in the protocol's own naming.
 ///

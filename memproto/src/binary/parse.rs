@@ -1,5 +1,5 @@
 //! One frame to one request. Lengths are checked as soon as the header is there and before
-//! anything else of the frame is waited for. It must never look at a value.
+//! anything else of the frame is waited for. Values are not looked at.
 
 use super::REQUEST_MAGIC;
 use super::header::Header;
@@ -26,6 +26,7 @@ use crate::{Limits, Scan};
 #[must_use]
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    // Set below, once the header was read.
     if buf.len() < scan.seen {
         return Step::Partial;
     }
@@ -41,11 +42,13 @@ pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
         }
     };
     let consumed = BINARY_HEADER + usize::from(header.extras_len) + usize::from(header.key_len);
+    // The value is not waited for: it may be larger than the caller's buffer.
     let Some((extras, key)) = split_front(&header, body) else {
         scan.seen = consumed;
         return Step::Partial;
     };
     scan.seen = 0;
+    // `shape_is_legal` has checked the extras, so that `command` finds every number it reads.
     debug_assert!(consumed <= buf.len());
     debug_assert_eq!(extras.len(), usize::from(header.extras_len));
     debug_assert_eq!(key.len(), usize::from(header.key_len));
@@ -63,6 +66,7 @@ fn reply_to(header: &Header) -> ReplyTo {
 /// The step behind a header that [`check`] has refused.
 #[cold]
 fn refuse<'a>(header: &Header, status: Status, swallow: Option<u32>) -> Step<'a> {
+    // Not even the opaque can be trusted, so no reply makes sense.
     if header.magic != REQUEST_MAGIC {
         return Step::Close;
     }
@@ -87,12 +91,14 @@ fn split_front<'a>(header: &Header, body: &'a [u8]) -> Option<(&'a [u8], &'a [u8
 #[inline]
 fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Option<u32>)> {
     let front = u32::from(header.extras_len) + u32::from(header.key_len);
+    // Lengths that contradict each other do not tell where the next frame begins.
     if header.magic != REQUEST_MAGIC || front > header.body_len {
         return Err((Status::UnknownCommand, None));
     }
     if usize::from(header.key_len) > MAX_KEY || header.body_len > limits.binary_body {
         return Err((Status::InvalidArguments, None));
     }
+    // The frame is sound, so that clients may try commands that we don't have.
     let Some(opcode) = Opcode::from_byte(header.opcode) else {
         return Err((Status::UnknownCommand, Some(header.body_len)));
     };
@@ -101,6 +107,7 @@ fn check(header: &Header, limits: &Limits) -> Result<(Opcode, u32), (Status, Opt
     if shape_is_legal(opcode, header.extras_len, header.key_len, value_len) {
         Ok((opcode, value_len))
     } else {
+        // memcached closes the connection behind this answer, too.
         Err((Status::InvalidArguments, None))
     }
 }
@@ -115,6 +122,7 @@ fn shape_is_legal(opcode: Opcode, extras_len: u8, key_len: u16, value_len: u32) 
         Op::Get | Op::GetQ | Op::GetK | Op::GetKQ | Op::Delete | Op::DeleteQ => {
             extras_len == 0 && has_key && !has_value
         }
+        // Values may be empty, here and below.
         Op::Set | Op::SetQ | Op::Add | Op::AddQ | Op::Replace | Op::ReplaceQ => {
             extras_len == 8 && has_key
         }

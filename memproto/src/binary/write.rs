@@ -1,4 +1,4 @@
-//! Binary replies, appended to the caller's buffer. It must never know how a result came about.
+//! Binary replies, appended to the caller's buffer.
 
 use super::RESPONSE_MAGIC;
 use super::header::Header;
@@ -39,6 +39,8 @@ pub struct Lengths {
 #[inline]
 pub fn header(out: &mut Vec<u8>, to: ReplyTo, status: Status, lengths: Lengths, cas: u64) {
     let front = u32::from(lengths.key) + u32::from(lengths.extras);
+    // Values are limited far below this by the item size; a reply that wraps would put the client
+    // out of step for good.
     debug_assert!(lengths.value.checked_add(front).is_some(), "{lengths:?} does not fit a frame");
     let header = Header {
         magic: RESPONSE_MAGIC,

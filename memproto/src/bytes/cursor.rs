@@ -42,6 +42,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn literal(&mut self, literal: &[u8]) -> Result<(), Stop> {
         match self.rest.strip_prefix(literal) {
             Some(rest) => self.rest = rest,
+            // So far the bytes agree: the next read decides, and the general parser need not run
+            // yet.
             None if literal.starts_with(self.rest) => return Err(Stop::End),
             None => return Err(Stop::Other),
         }
@@ -52,6 +54,8 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn key(&mut self) -> Result<&'a [u8], Stop> {
         let key = self.last_key()?;
+        // A blank is there, or `word` had stopped. If it is not a space, the line ends too early or
+        // holds a control byte: the general parser has the error for it.
         self.rest = self.rest.strip_prefix(b" ").ok_or(Stop::Other)?;
         Ok(key)
     }
@@ -66,6 +70,7 @@ impl<'a> Cursor<'a> {
     /// One or more bytes that are neither a space nor a control byte; what ends them is left.
     #[inline(always)]
     pub(crate) fn word(&mut self) -> Result<&'a [u8], Stop> {
+        // Without a blank the word may go on in the next read.
         let end = find_blank(self.rest).ok_or(Stop::End)?;
         let (word, rest) = self.rest.split_at_checked(end).ok_or(Stop::End)?;
         self.rest = rest;
@@ -82,6 +87,7 @@ impl<'a> Cursor<'a> {
             if digit > 9 {
                 break;
             }
+            // It may wrap: more than 19 digits are refused below, and 19 can't overflow.
             value = value.wrapping_mul(10).wrapping_add(digit.into());
             rest.next();
         }
@@ -89,12 +95,15 @@ impl<'a> Cursor<'a> {
         debug_assert!(digits <= self.rest.len());
         note(digits);
         self.rest = rest.as_slice();
+        // Longer numbers are rare, and the general parser knows which of them fit.
         if (1..=19).contains(&digits) { Ok(value) } else { Err(Stop::Other) }
     }
 
     /// ` noreply`, if that follows, and the end of the line.
     #[inline]
     pub(crate) fn noreply(&mut self) -> Result<bool, Stop> {
+        // Hardly any request has `noreply`. If the bytes end with CR, the second literal reports
+        // `Other`; the general parser then sees that the line feed is missing, and waits.
         match self.literal(b"\r\n") {
             Ok(()) => Ok(false),
             Err(_) => self.literal(b" noreply\r\n").map(|()| true),

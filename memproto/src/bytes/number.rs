@@ -1,12 +1,14 @@
 //! Strict decimal numbers from and to bytes, without allocation: no sign on unsigned numbers, no
 //! blanks, no partial parse, no more than 20 digits.
 
+/// The digits of 00 to 99: one division yields two digits.
 const PAIRS: [[u8; 2]; 100] = pairs();
 
 const fn pairs() -> [[u8; 2]; 100] {
     let mut table = [[0; 2]; 100];
     let mut rest: &mut [[u8; 2]] = &mut table;
     let mut value = 0;
+    // A const function can't iterate, and indexing is denied in this crate.
     while let Some((pair, tail)) = rest.split_first_mut() {
         *pair = [b'0' + value / 10, b'0' + value % 10];
         value += 1;
@@ -54,6 +56,7 @@ pub fn parse_u64(digits: &[u8]) -> Option<u64> {
 /// A number of as many digits as there may be.
 #[cold]
 fn parse_longest(digits: &[u8]) -> Option<u64> {
+    // The largest number of 64 bits has 20 digits, so that only this length needs checked sums.
     if digits.len() != MAX_DIGITS {
         return None;
     }
@@ -106,6 +109,7 @@ fn parse_negative(digits: &[u8]) -> Option<i32> {
         return Some(0);
     }
     let magnitude = i64::try_from(parse_u64(digits)?).ok()?;
+    // The negation can't overflow: as an i64 the magnitude is at most `i64::MAX`.
     i32::try_from(-magnitude).ok()
 }
 
@@ -120,6 +124,7 @@ fn parse_negative(digits: &[u8]) -> Option<i32> {
 #[must_use]
 pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
     match bytes.split_first() {
+        // Subtracted from 0, because the magnitude of `i64::MIN` does not fit an i64.
         Some((b'-', digits)) => 0_i64.checked_sub_unsigned(parse_u64(digits)?),
         _ => i64::try_from(parse_u64(bytes)?).ok(),
     }
@@ -178,6 +183,7 @@ impl Decimal {
 #[inline]
 pub fn push_u64(out: &mut Vec<u8>, value: u64) {
     match value {
+        // Client flags and many lengths have one digit.
         0..10 => out.push(b'0' + value as u8),
         10..10_000 => push_up_to_four(out, value as usize),
         _ => push_longer(out, value),
@@ -197,7 +203,9 @@ fn push_up_to_four(out: &mut Vec<u8>, value: usize) {
     let [a, b] = two_digits(value / 100);
     let [c, d] = two_digits(value % 100);
     let zeroes = usize::from(value < 10) + usize::from(value < 100) + usize::from(value < 1000);
+    // The first digit is in the lowest byte, so that a shift to the right drops the leading zeroes.
     let digits = u32::from_le_bytes([a, b, c, d]) >> (8 * zeroes);
+    // Always four bytes, which is a single store; the surplus is cut off again.
     out.extend_from_slice(&digits.to_le_bytes());
     out.truncate(out.len() - zeroes);
 }

@@ -54,6 +54,8 @@ pub(crate) mod looked {
     }
 }
 
+// For the classic test of eight bytes at once: the subtraction borrows from the high bit of each
+// byte that is below a bound.
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 const LINE_FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
@@ -97,12 +99,15 @@ const fn line_feeds(word: u64) -> u64 {
 /// The high bits of bytes that are a space or a control byte, right up to the first.
 #[inline]
 const fn blanks(word: u64) -> u64 {
+    // `!word` leaves out bytes from 0x80 on: they are part of a word, for example UTF-8.
     word.wrapping_sub(ABOVE_SPACE) & !word & HIGH_BITS
 }
 
 /// Index of the first hit. `is_hit` tests one byte, `hits` does the same for eight at once.
 #[inline(always)]
 fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) -> Option<usize> {
+    // Two stages: the first has no position to keep and runs in vector registers, the second finds
+    // the position within the sixteen bytes at which the first has stopped.
     let start = skip_sixteens(bytes, &is_hit);
     let found = find_within_sixteen(bytes, start, is_hit, hits);
     note(found.unwrap_or(bytes.len()));
@@ -115,6 +120,7 @@ fn find(bytes: &[u8], is_hit: impl Fn(u8) -> bool, hits: impl Fn(u64) -> u64) ->
 fn skip_sixteens(bytes: &[u8], is_hit: impl Fn(u8) -> bool) -> usize {
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<16>() {
+        // `any` would leave the loop early, which can't be vectorised.
         if chunk.iter().fold(false, |any, &byte| any | is_hit(byte)) {
             break;
         }
@@ -133,6 +139,7 @@ fn find_within_sixteen(
     hits: impl Fn(u64) -> u64,
 ) -> Option<usize> {
     if let Some(first) = bytes.get(start..)?.first_chunk() {
+        // Little endian on every machine: then the lowest bit that is set belongs to the first hit.
         if let Some(at) = first_hit(hits(u64::from_le_bytes(*first))) {
             return Some(start + at);
         }
@@ -172,6 +179,7 @@ pub(crate) fn cut_word(line: &[u8]) -> (&[u8], &[u8]) {
 fn word_end(line: &[u8]) -> usize {
     match near_space(line) {
         Some(end) => end,
+        // `near_space` could not load eight bytes.
         None if line.len() < 8 => last_word_end(line),
         None => far_word_end(line),
     }
@@ -181,6 +189,7 @@ fn word_end(line: &[u8]) -> usize {
 #[inline]
 fn near_space(line: &[u8]) -> Option<usize> {
     let hits = blanks(u64::from_le_bytes(*line.first_chunk::<8>()?));
+    // Only a space ends a word; at a control byte the slow search goes on.
     first_hit(hits).filter(|&end| line.get(end) == Some(&b' '))
 }
 
@@ -200,6 +209,7 @@ fn far_word_end(line: &[u8]) -> usize {
         if rest.get(at) == Some(&b' ') {
             return from + at;
         }
+        // A control byte within the word: memcached splits a line at spaces only.
         from += at + 1;
     }
     line.len()
@@ -221,6 +231,7 @@ pub(crate) fn ends_in_noreply(args: &[u8]) -> bool {
     while let Some((b' ', rest)) = args.split_last() {
         args = rest;
     }
+    // It has to be a word of its own: `xnoreply` is none.
     args.strip_suffix(b"noreply").is_some_and(|rest| matches!(rest.last(), None | Some(b' ')))
 }
 

@@ -1,5 +1,5 @@
-//! Meta flags: the letters that exist, the set of those present, and their tokens in order. It
-//! must never know what a flag does.
+//! Meta flags: the letters that exist, the set of those present, and their tokens in order.
+//! What a flag does is decided by the server.
 
 use crate::bytes::{cut_word, trim_start};
 
@@ -17,13 +17,13 @@ use crate::bytes::{cut_word, trim_start};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlagSet(u64);
 
-/// In the place of all letters that no command knows.
+/// Stands for every byte that is no known letter. Letters have the bits 0 to 57.
 const UNKNOWN: u64 = 1 << 63;
 
 /// Every letter that some command knows; P and L are reserved for proxies and ignored.
 const KNOWN: FlagSet = FlagSet::of(b"CDEFIJLMNOPRTbcfhklqstuvx");
 
-/// The same by letter, because a look is cheaper than a sum.
+/// The bit of each byte: one load is cheaper than two comparisons and a shift.
 const BIT_BY_LETTER: [u64; 256] = bit_by_letter();
 
 const fn bit_by_letter() -> [u64; 256] {
@@ -48,11 +48,11 @@ impl Taken {
     /// None yet.
     #[inline]
     pub(super) const fn new() -> Self {
-        // So a letter that nobody knows is refused like one that was there before.
+        // With this bit set from the start, one test refuses repeated and unknown letters.
         Self(UNKNOWN)
     }
 
-    /// Adds a letter, and tells it as a set; none if it is there or nobody knows it.
+    /// Adds a letter and returns it as a set; none if it is there already or unknown.
     #[inline]
     pub(super) fn add(&mut self, letter: u8) -> Option<FlagSet> {
         let bit = BIT_BY_LETTER.get(usize::from(letter)).copied().unwrap_or(UNKNOWN);
@@ -183,8 +183,9 @@ impl<'a> Iterator for Flags<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (&letter, tail) = self.rest.split_first()?;
-            // Most flags are a single letter, so the next space is looked for nearby first.
+            // Most flags are a single letter, so the byte behind it is looked at before a search.
             let (arg, rest) = match tail.first() {
+                // Spaces in front, or more than one between two flags.
                 _ if letter == b' ' => {
                     self.rest = tail;
                     continue;

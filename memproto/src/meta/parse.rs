@@ -1,4 +1,4 @@
-//! One meta line to one request. It must never know what the server does with a flag: every
+//! One meta line to one request. As in memcached, every
 //! known flag is accepted by every command, and its number is checked even where it is ignored.
 
 use super::flags::{Flag, FlagSet, Flags, Refusal, Taken};
@@ -45,13 +45,17 @@ pub(crate) fn read_plain<'a>(request: &mut MetaRequest<'a>, buf: &'a [u8]) -> Op
         request.len = u32::try_from(len).ok().filter(|&len| len <= MAX_TEXT_VALUE)?;
         rest = cursor.rest();
     }
+    // Behind the blank that ends the key or length: the flags, or the end of the line.
     let words = rest.get(1..)?;
     let mut taken = Taken::new();
+    // A second space is an unknown letter to `add`. A flag with an argument that is not read ends
+    // the loop in front of it. Both leave the line to the general parser.
     while let [b' ', letter, ref tail @ ..] = *rest {
         let acts = ACTING.meets(taken.add(letter)?);
         rest = if acts { take_argument(request, letter, tail)? } else { tail };
     }
     let consumed = buf.len() - rest.strip_prefix(b"\r\n")?.len();
+    // Without flags `words` is shorter than what is left: the CR was skipped.
     let flags = words.get(..words.len().saturating_sub(rest.len()))?;
     request.set = taken.set();
     request.flags = Flags::new(flags);
@@ -71,6 +75,7 @@ fn take_argument<'a>(
     letter: u8,
     bytes: &'a [u8],
 ) -> Option<&'a [u8]> {
+    // Numbers and modes are short: most blanks are a few bytes away.
     let (arg, rest) = bytes.split_at_checked(find_near_blank(bytes)?)?;
     match letter {
         // The most common one; only its length matters.
@@ -95,6 +100,7 @@ pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
             return line.reject(ParseError::BadLineFormat);
         };
         len = announced;
+        // From here on the length is known, so any error drops the block.
         swallow = block_len(announced);
         rest = flags;
     }
@@ -102,6 +108,7 @@ pub(crate) fn parse<'a>(command: MetaCommand, line: Line<'a>) -> Step<'a> {
     request.key.raw = key;
     request.len = len;
     request.flags = Flags::new(rest);
+    // The key comes last, because flag `b` decides how long it may be.
     match read_flags(&mut request).and_then(|()| check_key(&request)) {
         Ok(()) => line.accept(Request::Meta(request)),
         Err(error) => line.reject_block(reported(&request, error), swallow, false),
@@ -129,6 +136,7 @@ fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
 
 /// Whether a flag may begin with this byte, whether it is known or not.
 const fn is_letter(byte: u8) -> bool {
+    // With the six characters between `Z` and `a`: those are unknown flags, which is another error.
     matches!(byte, b'0'..=b'9' | b'A'..=b'z')
 }
 
@@ -201,6 +209,7 @@ fn read_mode(request: &mut MetaRequest<'_>, arg: &[u8]) -> Result<(), ParseError
 
 fn check_key(request: &MetaRequest<'_>) -> Result<(), ParseError> {
     let key = request.key;
+    // On the line: also a base64 form may not be longer, though its key would be shorter.
     if key.raw.len() > MAX_KEY {
         return Err(ParseError::BadLineFormat);
     }
@@ -236,6 +245,8 @@ enum Worst {
 /// can't be; of bad numbers the last one counts; client flags, opaque and mode are looked at when
 /// all else is right.
 fn worst(request: &MetaRequest<'_>, first: ParseError) -> Worst {
+    // The first error is not always the one that memcached reports: all flags are read once more,
+    // now that the time does not matter.
     let mut again = MetaRequest { set: FlagSet::default(), ..*request };
     let mut worst = first;
     let mut settled = false;
@@ -250,6 +261,7 @@ fn worst(request: &MetaRequest<'_>, first: ParseError) -> Worst {
         }
         if let Err(refusal) = again.set.insert(flag.letter) {
             worst = refused(refusal);
+            // Bad numbers behind it do not count any more.
             settled = true;
             continue;
         }

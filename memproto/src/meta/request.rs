@@ -151,6 +151,7 @@ pub struct MetaRequest<'a> {
     pub delta: u64,
     /// `J`: initial value, 0 by default.
     pub initial: u64,
+    // Not public: they mean something only if their flag is there, which the accessors check.
     pub(crate) ttl: i32,
     pub(crate) vivify: i32,
     pub(crate) recache: i32,
@@ -220,6 +221,7 @@ impl<'a> MetaRequest<'a> {
     /// `O`: bytes to echo, without the letter; empty when absent.
     #[must_use]
     pub fn opaque(&self) -> &'a [u8] {
+        // `me` ignores its flags, so that only a letter in the set counts.
         let opaque = self.flags.into_iter().find(|flag| flag.letter == b'O' && self.has(b'O'));
         opaque.map_or(&[], |flag| flag.arg)
     }

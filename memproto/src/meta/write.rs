@@ -1,6 +1,5 @@
 //! Replies of the meta commands, appended to the caller's buffer. A reply is its head, then the
-//! returned flags in request order, each behind a space, then [`end`]. It must never know which
-//! flags a command returns.
+//! returned flags in request order, each behind a space, then [`end`].
 
 use crate::bytes::number::{push_i64, push_u64};
 

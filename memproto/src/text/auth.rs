@@ -1,5 +1,5 @@
 //! The first request of a connection that has to authenticate in text: `set` with any words,
-//! and `user password` as its data block. It must never know which passwords are right.
+//! and `user password` as its data block. Which passwords are right is not known here.
 
 use thiserror::Error;
 
@@ -26,7 +26,7 @@ pub enum AuthError {
     /// The block does not end in CRLF.
     #[error("CLIENT_ERROR bad command line termination")]
     BadTermination,
-    /// Nobody of that name has that password; never returned by this crate.
+    /// No user of that name has that password; never returned by this crate.
     #[error("CLIENT_ERROR authentication failure")]
     Failure,
     /// More than [`MAX_AUTH_TOKEN`] bytes are announced.
@@ -80,6 +80,8 @@ pub enum AuthStep {
 pub fn parse_auth(buf: &[u8], scan: &mut Scan) -> AuthStep {
     let Some(line) = find_line(buf, scan.seen) else {
         scan.seen = buf.len();
+        // Before authentication a client may not make the buffer grow: no command has a longer
+        // line.
         return if buf.len() >= MAX_LINE { AuthStep::Close } else { AuthStep::Partial };
     };
     scan.seen = 0;
@@ -89,6 +91,7 @@ pub fn parse_auth(buf: &[u8], scan: &mut Scan) -> AuthStep {
     }
     let mut words = Args::new(line.strip_suffix(b"\r").unwrap_or(line));
     let is_set = words.next() == Some(b"set");
+    // Key, flags and time may be anything: only the length matters.
     match words.nth(3).and_then(parse_u32) {
         Some(len) if is_set && len <= MAX_AUTH_TOKEN => AuthStep::Block { consumed, len },
         Some(_) if is_set => AuthStep::Reject { consumed, error: AuthError::TooLong },
@@ -108,6 +111,7 @@ pub fn parse_auth(buf: &[u8], scan: &mut Scan) -> AuthStep {
 /// ```
 pub fn parse_credentials(block: &[u8]) -> Result<(&[u8], &[u8]), AuthError> {
     let mut words = Args::new(block.strip_suffix(&BLOCK_END).ok_or(AuthError::BadTermination)?);
+    // Words behind the password are ignored.
     words.next().zip(words.next()).ok_or(AuthError::BadFormat)
 }
 

@@ -56,6 +56,7 @@ pub(super) fn plain_touch<'a>(line: &mut Cursor<'a>) -> Result<Request<'a>, Stop
 fn key_and_word(args: &[u8]) -> (Option<[&[u8]; 2]>, bool) {
     let mut words = Args::new(args);
     let key = words.next().filter(|key| key.len() <= MAX_KEY);
+    // Looked for behind the key: a key of that name does not count.
     let noreply = ends_in_noreply(words.raw());
     (key.zip(words.next()).map(|(key, word)| [key, word]), noreply)
 }
@@ -65,7 +66,8 @@ pub(super) fn delete(line: Line<'_>) -> Step<'_> {
     let Some((key, _)) = split_word(line.args) else {
         return line.reject(ParseError::BadLineFormat);
     };
-    // Also if that is the key.
+    // Over the whole line, so that `delete noreply` deletes a key of that name without a reply:
+    // memcached looks at the last word only.
     let noreply = ends_in_noreply(line.args);
     if key.len() > MAX_KEY {
         return line.reject_block(ParseError::BadLineFormat, 0, noreply);
@@ -79,6 +81,7 @@ pub(super) fn plain_delete<'a>(line: &mut Cursor<'a>) -> Result<Request<'a>, Sto
     line.literal(b"te ")?;
     let key = line.last_key()?;
     let noreply = line.noreply()?;
+    // `delete noreply` is special; see `delete`.
     if key == b"noreply" {
         return Err(Stop::Other);
     }
@@ -88,6 +91,7 @@ pub(super) fn plain_delete<'a>(line: &mut Cursor<'a>) -> Result<Request<'a>, Sto
 pub(super) fn flush_all(line: Line<'_>) -> Step<'_> {
     let noreply = line.noreply();
     let delay = match split_word(line.args) {
+        // If `noreply` is the only word, it is not the delay.
         Some((word, rest)) if !(noreply && rest.is_empty()) => parse_i32(word),
         _ => Some(0),
     };
@@ -106,6 +110,8 @@ pub(super) fn verbosity(line: Line<'_>) -> Step<'_> {
 pub(super) fn shutdown(line: Line<'_>) -> Step<'_> {
     let mode = match split_word(line.args) {
         None => Ok(Shutdown::AtOnce),
+        // Any other word is an error, and so is one behind `graceful`: a typing error must not end
+        // the server.
         Some((b"graceful", rest)) if split_word(rest).is_none() => Ok(Shutdown::Graceful),
         Some(_) => Err(ParseError::InvalidShutdownMode),
     };
@@ -117,7 +123,7 @@ pub(super) fn stats(line: Line<'_>) -> Step<'_> {
 }
 
 pub(super) fn admin(line: Line<'_>, command: Admin) -> Step<'_> {
-    // A watcher cannot ask for silence.
+    // The reply to `watch` tells the client that log lines follow; it is always sent.
     let noreply = command != Admin::Watch && line.noreply();
     let args = if noreply { without_last_word(line.args) } else { line.args };
     line.accept(Request::Admin { command, args: Args::new(args), noreply })

@@ -45,6 +45,7 @@ impl<'a> Line<'a> {
 /// No line feed in the whole of `buf`: wait, unless the line is too long already.
 #[cold]
 pub(super) fn partial<'a>(buf: &[u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
+    // Which command it is matters only once the lower limit is reached.
     if buf.len() >= limits.line && buf.len() >= limit(buf, limits) {
         scan.seen = 0;
         return Step::Close(CloseReason::LineTooLong);
@@ -61,16 +62,19 @@ pub(super) fn limit(buf: &[u8], limits: &Limits) -> usize {
         line = line.strip_prefix(b" ").unwrap_or(line);
     }
     let retrieval = [&b"get "[..], b"gets ", b"gat ", b"gats "].iter().any(|w| line.starts_with(w));
+    // A server sets the two limits independently; a retrieval never gets the lower one.
     if retrieval { limits.get_line.max(limits.line) } else { limits.line }
 }
 
 /// The length of a data block, without its terminator.
 pub(crate) fn parse_len(word: &[u8]) -> Option<u32> {
+    // A signed number, as in memcached: `-1` is a malformed line, not a huge value.
     let len = u32::try_from(parse_i32(word)?).ok()?;
     (len <= MAX_TEXT_VALUE).then_some(len)
 }
 
 /// The bytes of a data block, with its terminator.
 pub(crate) const fn block_len(len: u32) -> u32 {
+    // `MAX_TEXT_VALUE` leaves room for the terminator, so this can't saturate.
     len.saturating_add(BLOCK_END.len() as u32)
 }

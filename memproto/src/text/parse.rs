@@ -1,5 +1,5 @@
-//! From the front of a buffer to one line, and from its first word to the command. It must
-//! never know what the words of a single command mean.
+//! From the front of a buffer to one line, and from its first word to the command. What the
+//! other words mean is known to the file of each command.
 
 use super::line::{Line, partial};
 use super::{command, retrieve, store};
@@ -25,6 +25,7 @@ const COMMAND: usize = 4;
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     if scan.seen == 0 {
+        // Only at the first look at a line: repeated with every read, one pass would be many.
         // The commands that make up nearly all traffic are read in one pass, without looking for
         // the end of the line first; anything unusual is left to `parse_line`.
         match buf.split_first_chunk() {
@@ -79,12 +80,14 @@ fn plain<'a>(
     match read(&mut line) {
         Ok(request) => {
             let consumed = buf.len() - line.remaining();
+            // The same limit as in `parse_line`: it must not depend on how a line is spelled.
             if consumed > limits.line {
                 return Step::Close(CloseReason::LineTooLong);
             }
             Step::Request { consumed, request }
         }
         Err(Stop::End) => partial(buf, scan, limits),
+        // The search for the line feed begins at the front again: these lines are short.
         Err(Stop::Other) => parse_line(buf, scan, limits),
     }
 }
@@ -141,7 +144,9 @@ fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
     if consumed > limits.line && consumed > super::line::limit(buf, limits) {
         return Step::Close(CloseReason::LineTooLong);
     }
+    // A bare line feed ends a line as well, for clients typed by hand.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // `mn` with a bare line feed is the one command that is shorter.
     if consumed < MIN_LINE && line != b"mn" {
         return Line { consumed, args: line }.reject(ParseError::BadLineFormat);
     }
@@ -149,6 +154,7 @@ fn parse_line<'a>(buf: &'a [u8], scan: &mut Scan, limits: &Limits) -> Step<'a> {
 }
 
 fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
+    // Meta commands first, by two compares instead of a search for the end of the word.
     if let Some((&[b'm', letter, b' '], args)) = text.split_first_chunk() {
         if let Some(command) = meta::command(letter) {
             return meta::parse(command, Line { consumed, args: trim_start(args) });
@@ -160,6 +166,7 @@ fn dispatch(text: &[u8], consumed: usize) -> Step<'_> {
 fn dispatch_word(text: &[u8], consumed: usize) -> Step<'_> {
     let (word, rest) = cut_word(text);
     let line = Line { consumed, args: trim_start(rest) };
+    // A meta command without a word behind it: its parser has the error for that.
     if let [b'm', letter] = *word {
         if let Some(command) = meta::command(letter) {
             return meta::parse(command, line);
@@ -222,9 +229,10 @@ fn indented(line: Line<'_>) -> Step<'_> {
 }
 
 /// An unknown command is answered, unless a browser has sent it: then the next lines would be
-/// headers under somebody else's control.
+/// headers and a body that a web page controls, and each of them would be run as a command.
 #[cold]
 fn unknown(line: Line<'_>) -> Step<'_> {
+    // A request line ends in `HTTP/1.1` or the like, with any number of spaces before it.
     let last = line.args.rsplit(|&b| b == b' ').find(|word| !word.is_empty());
     if last.is_some_and(|word| word.starts_with(b"HTTP/")) {
         return Step::Close(CloseReason::Http);

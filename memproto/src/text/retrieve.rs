@@ -1,4 +1,5 @@
-//! get, gets, gat, gats: one line to keys. It must never look at a key that nobody asked for.
+//! get, gets, gat, gats: one line to keys. Keys are not split
+//! here but while they are looked up, so that a long line is walked once.
 
 use super::line::Line;
 use crate::bytes::number::parse_i32;
@@ -10,6 +11,7 @@ use crate::status::Step;
 /// get or gets behind its name, with one key and CRLF, as most clients send it.
 #[inline(always)]
 pub(super) fn plain<'a>(verb: GetVerb, line: &mut Cursor<'a>) -> Result<Request<'a>, Stop> {
+    // Its length is checked where it is taken, so that both ways give the same answer.
     let key = line.word()?;
     line.literal(b"\r\n")?;
     Ok(Request::Get { verb, exptime: 0, keys: Keys::new(key, &[]) })
@@ -23,6 +25,7 @@ pub(super) fn gat(line: Line<'_>, verb: GetVerb) -> Step<'_> {
     let Some((exptime, rest)) = split_word(line.args) else {
         return line.reject(ParseError::BadLineFormat);
     };
+    // A missing key is reported before a time that is no number.
     if rest.is_empty() {
         return line.reject(ParseError::BadLineFormat);
     }

@@ -23,6 +23,7 @@ pub(super) fn plain<'a>(verb: StoreVerb, line: &mut Cursor<'a>) -> Result<Reques
         cas = line.number()?;
     }
     let noreply = line.noreply()?;
+    // What does not fit is left to the general parser, which has the errors.
     if len > MAX_TEXT_VALUE.into() {
         return Err(Stop::Other);
     }
@@ -40,10 +41,13 @@ pub(super) fn store(line: Line<'_>, verb: StoreVerb) -> Step<'_> {
     let flags = words.next();
     let exptime = words.next();
     let Some(len) = words.next().and_then(parse_len) else {
-        // Without a length nobody knows how many bytes to drop, nor that this is a whole request.
+        // Without a length the block can't be dropped, nor can a last `noreply` be trusted: the
+        // error is sent, and what follows is read as commands.
         return line.reject(ParseError::BadLineFormat);
     };
+    // Behind the key, so that a key of that name does not count.
     let noreply = ends_in_noreply(behind_key);
+    // The other verbs compare no version; 0 stands for that.
     let cas = if verb == StoreVerb::Cas { words.next() } else { Some(&b"0"[..]) };
     let store = || {
         Some(Store {
@@ -58,6 +62,7 @@ pub(super) fn store(line: Line<'_>, verb: StoreVerb) -> Step<'_> {
     };
     match store() {
         Some(store) => line.accept(Request::Store(store)),
+        // The length is known, so the block is dropped and not taken for commands.
         None => line.reject_block(ParseError::BadLineFormat, block_len(len), noreply),
     }
 }
@@ -65,6 +70,7 @@ pub(super) fn store(line: Line<'_>, verb: StoreVerb) -> Step<'_> {
 /// Client flags. They may have a sign, as in C, but no value that 32 bits don't hold.
 fn parse_flags(word: &[u8]) -> Option<u32> {
     let (is_negative, magnitude) = parse_sign(word)?;
+    // `-0` is 0 in C, too.
     if is_negative && magnitude > 0 {
         return None;
     }
@@ -86,6 +92,7 @@ fn parse_sign(word: &[u8]) -> Option<(bool, u64)> {
         (b'+', digits) => (false, digits),
         _ => (false, word),
     };
+    // Leading zeroes are allowed without limit, as in C; `parse_u64` would count them as digits.
     let zeroes = digits.iter().take_while(|&&byte| byte == b'0').count();
     let significant = digits.get(zeroes..)?;
     if significant.is_empty() && zeroes > 0 {

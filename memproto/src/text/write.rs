@@ -1,5 +1,4 @@
-//! Replies of the classic text commands, appended to the caller's buffer. It must never know
-//! how a result came about.
+//! Replies of the classic text commands, appended to the caller's buffer.
 
 use crate::bytes::number::push_u64;
 
