@@ -63,6 +63,17 @@ fn silent_clients_are_closed_and_counted() {
     assert_eq!(client.stat("stats settings", "idle_timeout"), "1");
 }
 
+/// Bytes that complete no request keep no client.
+#[test]
+fn clients_that_trickle_are_idle() {
+    let program = Program::start(&["-o", "idle_timeout=1,request_timeout=0"]);
+    let mut trickling = program.connect();
+    eventually("it is closed", || {
+        thread::sleep(Duration::from_millis(100));
+        trickling.0.write_all(b"x").is_err()
+    });
+}
+
 #[test]
 fn the_limit_of_connections_is_exact() {
     let program = Program::start(&["-c", "5"]);

@@ -110,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) lru_maintainer: bool,
     /// Seconds; 0 keeps idle connections.
     pub(crate) idle_timeout: u32,
+    /// Seconds that a request may take to arrive, and one more per MiB of its value; 0 for any.
+    pub(crate) request_timeout: u32,
     pub(crate) watcher_logbuf_size: usize,
     pub(crate) worker_logbuf_size: usize,
     pub(crate) read_buf_mem_limit: usize,
@@ -157,6 +159,7 @@ impl Default for Config {
             hash_algorithm: "murmur3",
             lru_maintainer: true,
             idle_timeout: 0,
+            request_timeout: 30,
             watcher_logbuf_size: 256 << 10,
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,

@@ -23,6 +23,10 @@ const READ_MAX: usize = 128 << 10;
 const PIECES_MAX: usize = 8;
 /// Bytes that a client who reads as fast as they are written is sent before others get their turn.
 pub(crate) const SENT_MAX: usize = 1 << 20;
+/// Seconds over which the pace of a connection is measured.
+pub(crate) const PACE_TIME: u32 = 10;
+/// Bytes per second that a connection moves at least if others need what it holds.
+const PACE_MIN: usize = 8 << 10;
 /// Left-over bytes that are moved to the front of their buffer at once. It takes longer with more
 /// of them, and a long line can be left over many times.
 const MOVED_MAX: usize = 64 << 10;
@@ -53,6 +57,21 @@ pub(crate) struct Conn {
     pub(crate) has_starved: bool,
     /// Second of the last bytes received, or sent by a connection that had been stuck.
     pub(crate) last_active: u32,
+    /// Second of the last complete request.
+    pub(crate) last_request: u32,
+    /// Second by which the request that is arriving has to be complete.
+    pub(crate) deadline: Option<u32>,
+    /// Bytes received, and bytes sent after its client had not read for a while. They wrap around.
+    moved: usize,
+    /// The pace at which it moves bytes, while others may need what it holds.
+    pace: Option<Pace>,
+}
+
+/// What a connection has moved at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    since: u32,
+    moved: usize,
 }
 
 /// What a connection waits for.
@@ -129,7 +148,37 @@ impl Conn {
             has_starved: false,
             peer: None,
             last_active: now,
+            last_request: now,
+            deadline: None,
+            moved: 0,
+            pace: None,
         }
+    }
+
+    /// Whether it waits for the rest of a request.
+    pub(crate) fn is_amid_request(&self) -> bool {
+        let has_begun = !self.input.is_empty() && self.dialogue.is_between_requests();
+        has_begun || self.dialogue.is_amid_request()
+    }
+
+    /// Whether it has moved less than [`PACE_MIN`] bytes per second over [`PACE_TIME`]. It is asked
+    /// every second while the connection `holds` something.
+    pub(crate) fn is_slow(&mut self, holds: bool, now: u32) -> bool {
+        let moved = self.moved;
+        let pace = match &mut self.pace {
+            Some(pace) if holds => pace,
+            pace => {
+                *pace = holds.then_some(Pace { since: now, moved });
+                return false;
+            }
+        };
+        let time = now.saturating_sub(pace.since);
+        if time < PACE_TIME {
+            return false;
+        }
+        let bytes = moved.wrapping_sub(pace.moved);
+        *pace = Pace { since: now, moved };
+        bytes < time as usize * PACE_MIN
     }
 
     /// The replies that its client does not read.
@@ -247,7 +296,10 @@ impl Conn {
             return Ok(Next::Park);
         };
         let then = *then;
-        if !send(&mut self.transport, replies, counters)? {
+        let unsent = replies.unsent();
+        let all = send(&mut self.transport, replies, counters)?;
+        self.moved = self.moved.wrapping_add(unsent - replies.unsent());
+        if !all {
             // More may be taken at once, which is reported again only when it is asked for.
             self.transport.rearm(registry, token, true)?;
             return Ok(Next::Block);
@@ -359,6 +411,7 @@ impl Conn {
     #[inline]
     fn note_received(&mut self, received: Received, counters: &Counters) {
         counters.bytes_read.add(received.bytes as u64);
+        self.moved = self.moved.wrapping_add(received.bytes);
         self.readiness = received.next;
     }
 

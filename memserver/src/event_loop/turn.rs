@@ -22,7 +22,7 @@ use crate::session::batch::{Batch, Spare};
 use crate::session::cut::{Cursor, ParseState};
 use crate::session::dialogue::{Round, Stop};
 use crate::session::framing::Framing;
-use crate::session::job::Work;
+use crate::session::job::{Job, Work};
 use crate::session::output::Output;
 use crate::state::budgets::Budgets;
 use crate::state::counters::Counters;
@@ -65,6 +65,8 @@ struct Participant {
     state: State,
     /// Whether a value was arriving in a place of its own when the turn began.
     was_uploading: bool,
+    /// Whether a request was completed in this turn.
+    completed: bool,
 }
 
 /// A connection after its turn.
@@ -76,6 +78,8 @@ pub(crate) struct Departure {
     pub(crate) state: State,
     /// Whether a value was arriving in a place of its own when the turn began.
     pub(crate) was_uploading: bool,
+    /// Whether a request was completed in this turn.
+    pub(crate) completed: bool,
 }
 
 impl Turn {
@@ -118,6 +122,7 @@ impl Turn {
                 sent: 0,
                 state: State::More,
                 was_uploading: conn.dialogue.is_uploading(),
+                completed: false,
             });
         }
         Ok(())
@@ -184,8 +189,8 @@ impl Turn {
             } else {
                 out.clear();
             }
-            let Participant { conn, state, was_uploading, .. } = part;
-            self.left.push(Departure { conn, state, was_uploading });
+            let Participant { conn, state, was_uploading, completed, .. } = part;
+            self.left.push(Departure { conn, state, was_uploading, completed });
         }
         self.arena.clear();
         &self.left
@@ -209,6 +214,7 @@ fn cut_jobs<'a>(
         let state = conn.dialogue.cut(&mut cursor, quota, batch);
         part.pos = cursor.pos;
         part.jobs = first..batch.jobs.len();
+        part.completed |= batch.jobs[first..].iter().any(Job::ends_request);
         part.state = match state {
             ParseState::Drained => State::Drained,
             ParseState::More => State::More,

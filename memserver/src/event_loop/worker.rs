@@ -62,6 +62,8 @@ pub(crate) struct Worker {
     stuck: usize,
     /// Connections with a value that is arriving in pieces.
     uploading: usize,
+    /// Connections with a request that is not complete.
+    unfinished: usize,
     /// Second of the last search for idle or stuck connections.
     idle_checked: u32,
 }
@@ -133,6 +135,7 @@ impl Worker {
             starved_tried: None,
             stuck: 0,
             uploading: 0,
+            unfinished: 0,
             idle_checked: shared.core.cache.now().as_secs(),
             shared,
         }
@@ -183,7 +186,11 @@ impl Worker {
 
     /// Whether there may be connections to be closed after a while.
     fn has_deadlines(&self) -> bool {
-        self.stuck > 0 || self.uploading > 0 || self.shared.core.config.idle_timeout > 0
+        let config = &self.shared.core.config;
+        self.stuck > 0
+            || self.uploading > 0
+            || self.unfinished > 0 && config.request_timeout > 0
+            || config.idle_timeout > 0
     }
 
     /// Gives every connection that was ready at the beginning one turn.
@@ -212,7 +219,7 @@ impl Worker {
     /// Arranges what a connection waits for after its turn, or closes it.
     #[inline]
     fn after_turn(&mut self, departure: Departure, now: u32) {
-        let Departure { conn: index, state, was_uploading } = departure;
+        let Departure { conn: index, state, was_uploading, completed } = departure;
         let Some(conn) = self.conns[index].as_mut() else { return };
         conn.last_active = now;
         if conn.has_starved || state == State::Starved {
@@ -222,6 +229,14 @@ impl Worker {
         self.stuck += usize::from(state == State::Blocked);
         self.uploading -= usize::from(was_uploading);
         self.uploading += usize::from(conn.dialogue.is_uploading());
+        if completed {
+            conn.last_request = now;
+        }
+        if conn.deadline.is_some() || state == State::Drained && conn.is_amid_request() {
+            let begins = !was_uploading && conn.dialogue.is_uploading();
+            self.set_deadline(index, completed, begins, now);
+        }
+        let Some(conn) = self.conns[index].as_mut() else { return };
         if state == State::Closing
             && let Some(permit) = conn.dialogue.take_watch_permit()
         {
@@ -249,6 +264,29 @@ impl Worker {
             }
             Next::Close => self.close(index, end),
         }
+    }
+
+    /// Notes by when the request that is arriving has to be complete, if one is. One was
+    /// `completed` just now, or a large value `begins`, which may take longer.
+    #[cold]
+    fn set_deadline(&mut self, index: usize, completed: bool, begins: bool, now: u32) {
+        let Some(conn) = &mut self.conns[index] else { return };
+        self.unfinished -= usize::from(conn.deadline.is_some());
+        if completed {
+            conn.deadline = None;
+        }
+        if conn.is_amid_request() {
+            let is_new = conn.deadline.is_none();
+            let due = now.saturating_add(self.shared.core.config.request_timeout);
+            let deadline = conn.deadline.get_or_insert(due);
+            if is_new || begins {
+                let more = conn.dialogue.expected() >> 20;
+                *deadline = deadline.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+            }
+        } else {
+            conn.deadline = None;
+        }
+        self.unfinished += usize::from(conn.deadline.is_some());
     }
 
     /// Takes in the connections that were assigned.
@@ -371,6 +409,7 @@ impl Worker {
     fn transfer_to_watchers(&mut self, index: usize, permit: WatchPermit) {
         let Some(mut conn) = self.conns[index].take() else { return };
         self.vacant.push(index);
+        self.unfinished -= usize::from(conn.deadline.is_some());
         if conn.transport.deregister(self.poll.registry()).is_ok() {
             let shared = Arc::clone(&self.shared);
             let closed = move || shared.connection_closed();
@@ -393,9 +432,12 @@ impl Worker {
             }
             self.stuck -= usize::from(conn.is_blocked());
             self.uploading -= usize::from(conn.dialogue.is_uploading());
+            self.unfinished -= usize::from(conn.deadline.is_some());
             if conn.has_starved {
                 self.shared.budgets.starved.fetch_sub(1, Ordering::Relaxed);
             }
+            // Whoever sees that it is gone may rely on its memory.
+            drop(conn);
             self.vacant.push(index);
             self.shared.connection_closed();
         }
@@ -403,7 +445,6 @@ impl Worker {
 
     /// Closes connections that have been idle for too long, or that hold what others need.
     fn close_idle(&mut self) {
-        let timeout = self.shared.core.config.idle_timeout;
         let now = self.shared.core.cache.now().as_secs();
         if now == self.idle_checked || !self.has_deadlines() {
             return;
@@ -412,20 +453,44 @@ impl Worker {
         let crowded = self.shared.budgets.backlogs.is_exhausted();
         let short = self.shared.budgets.since_shortage(now) < STUCK_MAX;
         for index in 0..self.conns.len() {
-            let Some(conn) = &self.conns[index] else { continue };
-            let silent = now.saturating_sub(conn.last_active);
+            let Some(conn) = &mut self.conns[index] else { continue };
             let held = conn.blocked_replies();
-            let burden = held.is_some_and(|out| crowded || short && out.is_burden())
-                || short && conn.dialogue.is_uploading();
-            let dump = conn.dialogue.is_at_barrier() && held.is_some();
-            if (timeout > 0 && silent > timeout)
-                || (burden && silent >= STUCK_MAX)
+            let uploads = conn.dialogue.is_uploading();
+            let is_burden =
+                held.is_some_and(|out| crowded || short && out.is_burden()) || short && uploads;
+            let is_stuck = held.is_some();
+            let is_slow = conn.is_slow(is_stuck || uploads, now);
+            let silent = now.saturating_sub(conn.last_active);
+            let dump = conn.dialogue.is_at_barrier() && is_stuck;
+            if (is_burden && (is_slow || silent >= STUCK_MAX))
                 || (dump && silent >= DUMP_STUCK_MAX)
+                || self.is_overdue(index, now)
             {
                 self.shared.gauges.workers[self.index].idle_kicks.add(1);
                 self.close(index, End::Idle);
             }
         }
+    }
+
+    /// Whether a client was silent, or a request incomplete, for longer than the settings allow.
+    fn is_overdue(&self, index: usize, now: u32) -> bool {
+        let Some(conn) = &self.conns[index] else { return false };
+        let config = &self.shared.core.config;
+        // What it was sent or has to send is for its client to do, but not at any length.
+        let is_moving =
+            conn.is_blocked() || conn.dialogue.is_receiving() || conn.dialogue.is_streaming();
+        let idle_since = match is_moving {
+            true => conn.last_active,
+            false => conn.last_request,
+        };
+        let is_idle =
+            config.idle_timeout > 0 && now.saturating_sub(idle_since) > config.idle_timeout;
+        // While it has to wait for the server or for other clients, its time does not end.
+        let is_free = !(conn.is_blocked() || conn.is_queued() || conn.is_starved());
+        let is_late = config.request_timeout > 0
+            && is_free
+            && conn.deadline.is_some_and(|deadline| now >= deadline);
+        is_late || is_idle && !conn.is_starved()
     }
 }
 

@@ -416,6 +416,76 @@ fn a_long_pipeline_lets_others_go_first() {
 }
 
 #[test]
+fn uploads_that_trickle_are_closed_once_others_find_no_room() {
+    let clock = ManualClock::new(Moment::from_secs(1_000_000));
+    let cache = Cache::builder(64 << 20).clock(clock.clone()).build().unwrap();
+    let config = Config { threads: 1, request_timeout: 0, ..Config::default() };
+    let server = Harness::serve(config, cache);
+    let upload = |count: usize| {
+        let mut client = server.connect();
+        client.write_all(b"set a 0 0 1000000\r\n").unwrap();
+        client.write_all(&vec![b'x'; count]).unwrap();
+        client
+    };
+    let mut slow: Vec<TcpStream> = (0..40).map(|_| upload(900_000)).collect();
+    let start = Instant::now();
+    while server.shared.gauges.connections.current.load(Ordering::Acquire) != 0 {
+        assert!(start.elapsed() < WAIT, "slow clients stay");
+        // None is silent.
+        slow.iter_mut().for_each(|client| _ = client.write_all(b"x"));
+        clock.advance(Duration::from_secs(1));
+        // Others are refused.
+        server.shared.note_shortage();
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut again = upload(1_000_000);
+    again.write_all(b"\r\n").unwrap();
+    expect(&mut again, b"STORED\r\n");
+}
+
+#[test]
+fn a_request_has_to_be_complete_in_time() {
+    let (server, clock) = timeless();
+    let begin = |request: &[u8]| {
+        let mut client = server.connect();
+        client.write_all(request).unwrap();
+        client
+    };
+    let mut idle = begin(b"mn\r\n");
+    expect(&mut idle, b"MN\r\n");
+    let mut line = begin(b"mn\r\nget ");
+    expect(&mut line, b"MN\r\n");
+    let mut keys = begin(&[b"get ", &b"key ".repeat(1_000)[..]].concat());
+    let mut value = begin(b"set a 0 0 100\r\nx");
+    let mut large = begin(&[b"set a 0 0 1000000\r\n".as_slice(), &[b'x'; 20_000]].concat());
+    // Each MiB gives a second more.
+    let mut larger = begin(&[b"set b 0 0 3000000\r\n".as_slice(), &[b'x'; 20_000]].concat());
+    server.settle(6);
+    let start = Instant::now();
+    while server.shared.gauges.counts().bytes_read < 40_000 + 4_000 {
+        assert!(start.elapsed() < WAIT, "requests are not received");
+        thread::yield_now();
+    }
+    for _ in 0..29 {
+        clock.advance(Duration::from_secs(1));
+        for client in [&mut line, &mut keys, &mut value, &mut large, &mut larger] {
+            client.write_all(b"x").unwrap();
+        }
+        server.ask(b"mn\r\n");
+    }
+    assert_eq!(server.shared.gauges.counts().idle_kicks, 0);
+    clock.advance(Duration::from_secs(1));
+    server.settle(2);
+    for client in [&mut line, &mut keys, &mut value, &mut large] {
+        assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
+    }
+    clock.advance(Duration::from_secs(2));
+    server.settle(1);
+    idle.write_all(b"mn\r\n").unwrap();
+    expect(&mut idle, b"MN\r\n");
+}
+
+#[test]
 fn silent_connections_are_closed_after_a_while() {
     let config = Config { threads: 1, idle_timeout: 1, ..Config::default() };
     let server = Harness::start(config, 1 << 20);

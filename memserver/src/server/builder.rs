@@ -170,6 +170,24 @@ impl Builder {
         self
     }
 
+    /// Closes clients whose request is not complete after this time, for which its value gives one
+    /// second more per MiB. Rounded up to whole seconds, zero keeps them. Default 30 seconds.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache)
+    ///     .listen("127.0.0.1:0")
+    ///     .request_timeout(std::time::Duration::from_secs(5))
+    ///     .start()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        let secs = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+        self.config.request_timeout = u32::try_from(secs).unwrap_or(u32::MAX);
+        self
+    }
+
     /// Lets clients `watch evictions` of the cache, which has to be built with `evictions`; see
     /// [`Evictions`] for an example. Default none.
     pub fn watch_evictions(mut self, evictions: Evictions) -> Self {

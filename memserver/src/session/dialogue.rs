@@ -123,6 +123,18 @@ impl Dialogue {
         matches!(self.framing(), Framing::Command)
     }
 
+    /// Whether a part of a request has arrived, and more of it has to, if nothing of it is in the
+    /// input.
+    pub(crate) fn is_amid_request(&self) -> bool {
+        matches!(
+            self.framing(),
+            Framing::Wait { .. }
+                | Framing::Keys { .. }
+                | Framing::Body { .. }
+                | Framing::Swallow { .. }
+        )
+    }
+
     /// Whether a value is on its way.
     pub(crate) fn is_receiving(&self) -> bool {
         matches!(self.framing(), Framing::Body { .. } | Framing::Wait { .. })

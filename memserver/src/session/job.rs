@@ -72,6 +72,19 @@ pub(crate) enum Work<'a> {
     },
 }
 
+impl Job<'_> {
+    /// Whether a request is complete with it.
+    #[inline(always)]
+    pub(crate) fn ends_request(&self) -> bool {
+        match &self.work {
+            Work::Get(run) => run.last,
+            Work::Begin { .. } => false,
+            Work::Body { end, .. } => *end != BodyEnd::NotYet,
+            _ => true,
+        }
+    }
+}
+
 /// What follows a part of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
