@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+const NANOS_PER_SEC: u32 = 1_000_000_000;
+
 /// A moment in whole seconds since the Unix epoch, as the cache's [`Clock`] shows it.
 ///
 /// Seconds have 32 bits, which last until the year 2106; sums beyond that stop at [`Moment::MAX`].
@@ -107,8 +109,10 @@ pub trait Clock: Debug + Send + Sync {
 /// ```
 #[derive(Debug)]
 pub struct SystemClock {
-    /// Unix time at monotonic zero.
-    origin: Duration,
+    /// Unix seconds at monotonic zero.
+    origin: u64,
+    /// The nanosecond within each monotonic second at which the Unix time turns to its next second.
+    turn: u32,
 }
 
 impl SystemClock {
@@ -121,14 +125,17 @@ impl SystemClock {
 
     /// The clock for which it is `wall` when the monotonic clock shows `monotonic`.
     fn from_readings(wall: Duration, monotonic: Duration) -> Self {
-        Self { origin: wall.saturating_sub(monotonic) }
+        let origin = wall.saturating_sub(monotonic);
+        Self { origin: origin.as_secs(), turn: NANOS_PER_SEC - origin.subsec_nanos() }
     }
 
     /// The time when the monotonic clock shows `monotonic`. Only the sum is cut to seconds: cutting
     /// both terms would be up to a second off.
     #[inline]
     fn at(&self, monotonic: Duration) -> Moment {
-        Moment::default() + (self.origin + monotonic)
+        let has_turned = monotonic.subsec_nanos() >= self.turn;
+        let secs = self.origin + monotonic.as_secs() + u64::from(has_turned);
+        Moment(u32::try_from(secs).unwrap_or(u32::MAX))
     }
 }
 
