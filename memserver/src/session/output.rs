@@ -158,12 +158,25 @@ impl Output {
         self.sent += count;
         debug_assert!(self.sent <= self.bytes.len(), "more was sent than there was");
         if self.sent == self.bytes.len() {
-            self.clear();
+            self.forget();
         }
     }
 
     /// Forgets everything and keeps a little memory for next time.
+    #[inline]
     pub(crate) fn clear(&mut self) {
+        // What was sent is forgotten already.
+        let is_clear = self.is_empty()
+            && self.bytes.is_empty()
+            && self.bytes.capacity() <= KEPT_MAX
+            && self.copies.is_none()
+            && self.backlog.is_none();
+        if !is_clear {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_MAX);
         self.pins.clear();
