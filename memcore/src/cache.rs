@@ -14,6 +14,10 @@ use crate::{
 
 /// Keys of a batch that are brought near together.
 const BATCH: usize = 16;
+/// A lookup without options. As a constant, what depends on it is decided by the compiler.
+const PLAIN_FETCH: &Fetch = &Fetch::new();
+/// A write without conditions.
+const PLAIN_STORE: &Store = &Store::new();
 
 /// A cache of byte strings with a hard memory limit. Cloning gives another handle to the same one.
 ///
@@ -180,7 +184,7 @@ impl Cache {
     /// ```
     #[inline]
     pub fn get_into(&self, key: impl AsKey, out: &mut Vec<u8>) -> Option<Meta> {
-        match self.fetch(key, &Fetch::default(), out, |_, _| {}) {
+        match self.fetch(key, PLAIN_FETCH, out, |_, _| {}) {
             Fetched::Copied(hit) => Some(hit.meta),
             _ => None,
         }
@@ -288,7 +292,8 @@ impl Cache {
             self.prefetch_items(hashed);
             for (i, key) in hashed.iter().enumerate() {
                 value.clear();
-                if let Some(meta) = self.get_into(*key, &mut value) {
+                let fetched = self.0.fetch(key, PLAIN_FETCH, &mut value, |_, _| {});
+                if let Fetched::Copied(Hit { meta, .. }) = fetched {
                     found(batch * BATCH + i, &meta, &value);
                 }
             }
@@ -342,7 +347,7 @@ impl Cache {
     /// ```
     #[inline]
     pub fn set(&self, key: impl AsKey, value: &[u8], attrs: Attrs) -> Result<u64, StoreError> {
-        match self.store(key, value, attrs, &Store::new())? {
+        match self.store(key, value, attrs, PLAIN_STORE)? {
             Stored::Done { version, .. } => Ok(version),
             // Without a condition there is nothing that could keep it from being stored.
             other => {

@@ -22,7 +22,7 @@ use crate::removal::Listener;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::{FREQ_MAX, Shape};
-use crate::space::segments::{Loc, Queue};
+use crate::space::segments::{Loc, Queue, Stamp};
 use crate::upkeep::state::Upkeep;
 use crate::{Key, Miss};
 
@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// Finds a key in its locked shard, whether or not the item is visible.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, key: &Key<'_>, lock: &Guard<'_>) -> Option<Found> {
         let slot = self.index.search_locked(self.position(key), lock, |slot| {
             self.space.prefetch(slot.loc());
@@ -171,18 +171,17 @@ impl Engine {
         let state = found.item.state;
         let grain = self.hot.access_grain();
         if state.freq() < FREQ_MAX || !state.is_fetched() || state.idle(now) as u32 >= grain {
-            self.write_use(key, found, now);
+            self.write_use(key, found.slot, found.item.stamp, now);
         }
     }
 
     /// Under the lock, as the memory might belong to another item by now. It is no harm if the lock
     /// can't be had: the next use will be noted.
     #[inline(never)]
-    fn write_use(&self, key: &Key<'_>, found: &Found, now: u32) {
+    fn write_use(&self, key: &Key<'_>, slot: SlotRef, stamp: Stamp, now: u32) {
         let Some(_lock) = self.index.try_lock(self.position(key)) else { return };
-        let item = &found.item;
-        if self.index.is_unchanged(found.slot) && self.space.stamp_at(item.loc) == item.stamp {
-            self.mark_used(item.loc, now);
+        if self.index.is_unchanged(slot) && self.space.stamp_at(slot.loc()) == stamp {
+            self.mark_used(slot.loc(), now);
         }
     }
 
@@ -198,14 +197,14 @@ impl Engine {
         self.space.update_state(loc, |state| state.with_freq(state.freq() + 1).with_access(now));
     }
 
-    /// Counts a hit.
+    /// Counts a hit of an item of this queue and size class.
     #[inline(always)]
-    pub(crate) fn count_hit(&self, item: &Item) {
-        let event = match item.stamp.queue() {
+    pub(crate) fn count_hit(&self, queue: Queue, class: u8) {
+        let event = match queue {
             Queue::Small => Event::HitsSmall,
             Queue::Main => Event::HitsMain,
         };
-        self.counters.add(item.class(), event, 1);
+        self.counters.add(class, event, 1);
     }
 
     /// Counts a miss.

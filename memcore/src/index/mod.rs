@@ -301,7 +301,7 @@ impl Index {
     }
 
     /// Looks for a slot of this key in the locked shard, where nothing changes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn search_locked(
         &self,
         position: Position,

@@ -45,7 +45,8 @@ enum Missed {
 
 impl Engine {
     /// Looks a key up and delivers its value.
-    #[inline]
+    // Inlined into each kind of lookup, as most of it is decided by `how`.
+    #[inline(always)]
     pub(crate) fn fetch(
         self: &Arc<Self>,
         key: &Key<'_>,
@@ -69,7 +70,7 @@ impl Engine {
                 // A lookup of its own: one that is handed on has to lie in memory.
                 let mut lookup = Lookup { how, out: &mut *out, head: &mut head };
                 if self.copy_out(&found, &hit, None, &mut lookup) {
-                    self.note_fetch(key, how, &found, now);
+                    self.note_fetch(key, how, &found, &hit, now);
                     return delivered(hit, how);
                 }
             }
@@ -133,7 +134,7 @@ impl Engine {
         match self.deliver(&found, hit, lookup) {
             Some(Fetched::Busy(hit)) => Attempt::Done(Fetched::Busy(hit)),
             Some(fetched) => {
-                self.note_fetch(key, lookup.how, &found, now);
+                self.note_fetch(key, lookup.how, &found, &hit, now);
                 Attempt::Done(fetched)
             }
             None => Attempt::Again,
@@ -213,7 +214,7 @@ impl Engine {
         let won = lookup.how.lease && self.take_lease(item, lookup.how, at.now);
         let hit = Hit { meta: item.meta(at.now), won, created: false };
         if !lookup.how.peek {
-            self.count_hit(item);
+            self.count_hit(item.stamp.queue(), item.class());
             self.mark_used(item.loc, at.now);
         }
         if let Some(handle) = pinned {
@@ -291,9 +292,9 @@ impl Engine {
 
     /// Counts a lookup that found something as a use.
     #[inline(always)]
-    fn note_fetch(&self, key: &Key<'_>, how: &Fetch, found: &Found, now: u32) {
+    fn note_fetch(&self, key: &Key<'_>, how: &Fetch, found: &Found, hit: &Hit, now: u32) {
         if !how.peek {
-            self.count_hit(&found.item);
+            self.count_hit(found.item.stamp.queue(), hit.meta.class - 1);
             self.note_use(key, found, now);
         }
     }

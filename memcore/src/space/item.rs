@@ -66,6 +66,7 @@ impl Item {
         self.key_len as usize
     }
 
+    #[inline]
     pub(crate) fn class(&self) -> u8 {
         class_of(self.size())
     }
@@ -170,6 +171,7 @@ impl Space {
     }
 
     /// Reads the header of an item whether or not it is complete, for those who hold its segment.
+    #[inline(always)]
     pub(crate) fn read_any(&self, loc: Loc) -> Item {
         let words = self.memory().cells(loc as usize, HEADER_MAX);
         // As in `read`. What a lock does not keep others from changing is not looked at.
