@@ -25,7 +25,7 @@
 //! ```text
 //!                clients                                      the program itself
 //!                   |                                                  |
-//!   acceptor  accepts, counts, hands over by turns                     |
+//!   acceptor  accepts, counts, hands over in turn                      |
 //!                   |                                                  |
 //!       +-----------+-----------+                                      |
 //!       v           v           v                                      |

@@ -80,8 +80,7 @@ pub enum AuthStep {
 pub fn parse_auth(buf: &[u8], scan: &mut Scan) -> AuthStep {
     let Some(line) = find_line(buf, scan.seen) else {
         scan.seen = buf.len();
-        // Before authentication a client may not make the buffer grow: no command has a longer
-        // line.
+        // Without authentication no line may make the buffer grow, not even a retrieval.
         return if buf.len() >= MAX_LINE { AuthStep::Close } else { AuthStep::Partial };
     };
     scan.seen = 0;

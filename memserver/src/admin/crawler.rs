@@ -33,6 +33,7 @@ pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<Outcome, Refusa
 
 fn enable(shared: &Shared) -> Result<(), Refusal> {
     let was_enabled = std::mem::replace(&mut shared.core.runtime.lock().lru_crawler, true);
+    // As in memcached, switching it on twice is an error, and switching it off twice is not.
     if was_enabled { Err(Refusal::CrawlerRuns) } else { Ok(()) }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn limit(shared: &Shared, mut args: Args<'_>) -> Result<(), Refusal> 
     if megabytes > MEGABYTES_MAX {
         return Err(Refusal::LimitInBytes);
     }
+    // No overflow: a thousand million MiB are less than 2^50 bytes.
     let bytes = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
     shared.core.cache.set_limit(bytes).map_err(|_| Refusal::LimitOutOfBounds)?;
     shared.watch.resized(bytes);

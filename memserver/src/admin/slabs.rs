@@ -34,12 +34,14 @@ fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> Result<(), Refusal> {
         Some(index) => stats.classes.get(index).map(|class| class.segments),
     };
     let from = match from {
+        // Any class that has a segment to spare.
         -1 => (1..=stats.classes.len()).find(|class| segments(*class) > Some(1)),
         _ => usize::try_from(from).ok(),
     };
     let to = usize::try_from(to).ok().and_then(segments);
     match (from.and_then(segments), to) {
         (None, _) | (_, None) => Err(Refusal::NoSuchClassToMove),
+        // memcached never takes the last page of a class.
         (Some(0 | 1), _) => Err(Refusal::NothingToSpare),
         _ => Ok(()),
     }

@@ -9,7 +9,7 @@ const LRU_PCT_MAX: u32 = 80;
 
 /// Checks all settings together.
 pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
-    // As in memcached.
+    // As in memcached, `-U` alone moves the TCP port as well.
     if options.config.udp != Port::Off && !options.port_given {
         options.config.port = options.config.udp;
     }

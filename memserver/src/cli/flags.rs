@@ -205,6 +205,7 @@ fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), StartupEr
     let unknown =
         || StartupError::system(format!("{}: can't find out how much memory there is", value.name));
     let all = cgroup::memory().ok_or_else(unknown)?;
+    // Whole mebibytes, as `-m` without a unit has them.
     let megabytes = (u128::from(all) * u128::from(share) / 100) >> 20;
     options.config.memory_limit = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
     Ok(())

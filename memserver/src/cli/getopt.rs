@@ -39,6 +39,7 @@ pub(super) fn split(args: &[String]) -> Result<Split, StartupError> {
             found.strays.extend(args.by_ref().map(str::to_owned));
         } else if let Some(long) = arg.strip_prefix("--") {
             found.flags.push(long_flag(long, &mut args)?);
+        // A lone `-` is no flag.
         } else if let Some(letters) = arg.strip_prefix('-').filter(|rest| !rest.is_empty()) {
             bundle(letters, &mut args, &mut found.flags)?;
         } else {
@@ -74,6 +75,7 @@ fn bundle<'a>(
             }
             continue;
         }
+        // What is left of the bundle is the value, as in `-m64`.
         let glued = letters.get(at + letter.len_utf8()..).filter(|glued| !glued.is_empty());
         let value = glued.or_else(|| args.next()).ok_or_else(|| missing(&spelled))?;
         found.push(Given { flag, spelled, value: value.trim().to_owned() });
@@ -115,6 +117,7 @@ fn by_long_name(name: &str) -> Result<&'static Flag, StartupError> {
     let candidates: Vec<_> = FLAGS.iter().filter(usable).filter(begins).collect();
     match candidates.as_slice() {
         [flag] => Ok(flag),
+        // Perhaps one that is refused: its reason says more than that it is unknown.
         [] => match FLAGS.iter().filter(begins).collect::<Vec<_>>().as_slice() {
             [flag] => Ok(flag),
             _ => Err(unknown(&format!("--{name}"))),

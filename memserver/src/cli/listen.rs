@@ -12,6 +12,7 @@ const TAG_MAX: usize = 8;
 
 /// Adds the addresses that `value` lists; one that was given before counts once.
 pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    // memcached takes semicolons as well.
     let parts = value.text.split([',', ';']).map(str::trim);
     let given: Vec<_> = parts.clone().filter(|text| !text.is_empty()).collect();
     if given.is_empty() {
@@ -26,6 +27,7 @@ pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), Startup
             options.config.listen.push(listen);
         }
     }
+    // `stats settings` shows all values as one list.
     let spelled: String = value.text.chars().filter(|c| !c.is_whitespace()).collect();
     match &mut options.config.inter {
         Some(inter) => {
@@ -79,6 +81,7 @@ fn prefix(text: &str) -> Option<(Prefix<'_>, &str)> {
     if let Some((tag, rest)) = text.strip_prefix("tag[").and_then(|rest| rest.split_once("]:")) {
         return Some((Prefix::Tag(tag), rest));
     }
+    // The other spelling, `tag_NAME_:`.
     let (tag, rest) = text.strip_prefix("tag_")?.split_once("_:")?;
     Some((Prefix::Tag(tag), rest))
 }

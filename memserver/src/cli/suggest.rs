@@ -7,6 +7,7 @@ pub(super) fn nearest(
 ) -> Option<&'static str> {
     let distances = candidates.map(|candidate| (strsim::levenshtein(name, candidate), candidate));
     let (edits, candidate) = distances.min()?;
+    // One edit is allowed even in the shortest name.
     (edits <= name.chars().count().max(3) / 3).then_some(candidate)
 }
 

@@ -26,10 +26,12 @@ impl<'a> Value<'a> {
         T: FromStr + PartialOrd + Display,
     {
         let Self { name, text } = self;
+        // `parse` alone would also accept `+5`.
         let signless = text.strip_prefix('-').unwrap_or(text);
         if signless.is_empty() || !signless.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(self.unfit("a whole number"));
         }
+        // Too large for the type is out of range as well.
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
             let least = range.start();
             let most = range.end();
@@ -40,6 +42,7 @@ impl<'a> Value<'a> {
     /// A finite number above `least` and at most `most`.
     pub(super) fn factor(self, least: f64, most: f64) -> Result<f64, StartupError> {
         let Self { name, text } = self;
+        // `parse` alone would also accept `inf`, `nan`, signs and exponents.
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let number: f64 =
             text.parse().ok().filter(|_| plain).ok_or_else(|| self.unfit("a number"))?;
@@ -55,6 +58,7 @@ impl<'a> Value<'a> {
         let suffix = self.text.chars().next_back().map(|last| last.to_ascii_lowercase());
         let own = units.iter().find(|(letter, _)| Some(*letter) == suffix);
         let (digits, unit) = match own {
+            // A unit is one ASCII letter, hence one byte.
             Some((_, own)) => (&self.text[..self.text.len() - 1], *own),
             None => (self.text, unit),
         };

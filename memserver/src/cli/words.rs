@@ -48,6 +48,7 @@ pub(super) fn add(options: &mut Options, list: Value<'_>) -> Result<(), StartupE
 fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), StartupError> {
     let name = format!("-o {}", word.name);
     match (word.takes, value) {
+        // What is refused anyway gets the reason for that, not a complaint about its value.
         (Takes1(_), None | Some("")) if !matches!(word.policy, Refuse(_)) => {
             return Err(StartupError::illegal(format!("{name} requires a value")));
         }

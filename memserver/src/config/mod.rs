@@ -180,6 +180,7 @@ impl Config {
 /// Splits `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address into host and port.
 pub(crate) fn split_address(text: &str) -> Option<(&str, Option<&str>)> {
     let is_v6 = |host: &str| {
+        // The parser knows no zones, such as `%eth0`.
         let bare = host.split_once('%').map_or(host, |(bare, _)| bare);
         bare.parse::<Ipv6Addr>().is_ok()
     };
@@ -195,6 +196,7 @@ pub(crate) fn split_address(text: &str) -> Option<(&str, Option<&str>)> {
         Some((host, port)) if !port.contains(':') => {
             (!host.is_empty() && !port.is_empty()).then_some((host, Some(port)))
         }
+        // Several colons without brackets: an IPv6 address, in which a port could not be told.
         Some(_) => is_v6(text).then_some((text, None)),
     }
 }

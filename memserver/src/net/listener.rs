@@ -218,6 +218,7 @@ pub(crate) fn open_udp(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
         let taken = sockets.first().and_then(|socket| socket.local_addr().ok());
         match udp((ip, taken.map_or(port, |at| at.port())).into()) {
             Ok(socket) => sockets.push(socket),
+            // A family that the machine lacks is left out; a port that is taken is an error.
             Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(fail(error)),
             Err(error) => first = first.or(Some(error)),
         }
@@ -251,6 +252,7 @@ fn udp_places(config: &Config) -> io::Result<Vec<IpAddr>> {
 fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
+        // IPv4 has a socket of its own, whose port this one would otherwise take, too.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
@@ -268,6 +270,7 @@ fn any_address(
     for _ in 1..EPHEMERAL_TRIES {
         let [v4, v6] = both_families(port, backlog);
         match some_of([v4, v6]) {
+            // The port that was free in one family is taken in the other: try another one.
             Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse => {}
             Err(error) if error.kind() == ErrorKind::AddrInUse => break,
             result => return result,
@@ -332,7 +335,7 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// What could be opened. A taken port is an error even if another address of the name is free, as
-/// clients would then reach two servers by turns; another error counts only if nothing is open.
+/// clients would then reach one server or the other; another error counts only if nothing is open.
 fn some_of(
     results: impl IntoIterator<Item = io::Result<TcpListener>>,
 ) -> io::Result<Vec<TcpListener>> {
@@ -360,8 +363,11 @@ fn tcp(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // Connections of an earlier run in TIME_WAIT must not keep the port from a new one.
     socket.set_reuse_address(true)?;
+    // Finds clients that have vanished without closing.
     socket.set_keepalive(true)?;
+    // A turn's replies leave with one write: waiting for more would only delay them.
     socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
@@ -371,7 +377,7 @@ fn tcp(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Listens at a path. Nobody can connect before the permissions are set, as `listen` comes last.
+/// Listens at a path. No client can connect before the permissions are set, as `listen` comes last.
 fn unix(path: &Path, config: &Config) -> io::Result<UnixListener> {
     remove_stale(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;

@@ -31,7 +31,7 @@ pub(crate) enum Socket {
 pub(crate) enum Peer {
     /// An address.
     Tcp(SocketAddr),
-    /// Somebody on this machine.
+    /// A process on this machine.
     Local,
     /// Reset the connection before its address was looked up.
     Gone,
@@ -84,6 +84,7 @@ impl Socket {
     /// Writes once.
     #[inline]
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        // Without this flag a client that has closed would send us SIGPIPE, which ends the process.
         Ok(send(self, bytes, SendFlags::NOSIGNAL)?)
     }
 

@@ -65,6 +65,7 @@ impl Transport {
     pub(crate) fn on_event(&mut self, event: &Event) -> bool {
         let Self::Plain(plain) = self;
         plain.half_closed |= event.is_read_closed();
+        // The end of the connection and its errors are found by reading.
         event.is_readable() || event.is_read_closed() || event.is_error()
     }
 
@@ -188,6 +189,8 @@ impl Plain {
         loop {
             match read(&self.socket) {
                 Ok(bytes) => {
+                    // A short read has emptied the socket. If the peer has closed its side, that
+                    // was the last of its bytes, and the read that would return 0 is saved.
                     let next = if bytes == 0 || (self.half_closed && bytes < room) {
                         Readiness::Ended
                     } else if bytes < room {
@@ -213,6 +216,7 @@ impl Plain {
 fn taken(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match write() {
+            // Tried again it would loop for ever.
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

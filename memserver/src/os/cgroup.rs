@@ -23,6 +23,8 @@ fn memory_under(root: &Path) -> Option<u64> {
     let unified = groups.iter().map(|group| format!("sys/fs/cgroup{group}/memory.max"));
     let legacy =
         groups.iter().map(|group| format!("sys/fs/cgroup/memory{group}/memory.limit_in_bytes"));
+    // `max` is no number: such a group has no limit. A legacy group without one names a number
+    // beyond any machine, which the machine's memory then undercuts.
     let limits = unified.chain(legacy).filter_map(|file| read(root, &file)?.trim().parse().ok());
     limits.chain(machine_memory_under(root)).min()
 }
@@ -30,6 +32,7 @@ fn memory_under(root: &Path) -> Option<u64> {
 fn machine_memory_under(root: &Path) -> Option<u64> {
     let text = read(root, "proc/meminfo")?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    // The unit is always kB, by which the system means KiB.
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -39,6 +42,7 @@ fn quota_under(root: &Path) -> Option<usize> {
     let unified = groups.iter().filter_map(|group| {
         let text = read(root, &format!("sys/fs/cgroup{group}/cpu.max"))?;
         let (quota, period) = text.trim().split_once(' ')?;
+        // `max` instead of a number: no quota.
         Some((quota.parse().ok()?, period.parse().ok()?))
     });
     let legacy = groups.iter().filter_map(|group| {
@@ -46,6 +50,7 @@ fn quota_under(root: &Path) -> Option<usize> {
             let file = format!("sys/fs/cgroup/cpu{group}/{name}");
             read(root, &file)?.trim().parse::<u64>().ok()
         };
+        // -1, which does not parse here, stands for no quota.
         Some((number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?))
     });
     let whole = |(quota, period): (u64, u64)| (period > 0).then(|| quota.div_ceil(period));
@@ -55,6 +60,7 @@ fn quota_under(root: &Path) -> Option<usize> {
 /// The top of the hierarchy and every group that this process is in.
 fn groups(root: &Path) -> Vec<String> {
     let text = read(root, "proc/self/cgroup").unwrap_or_default();
+    // A line is `ID:controllers:path`.
     let own = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let own = own.map(|group| group.trim_end_matches('/').to_owned());
     std::iter::once(String::new()).chain(own).collect()

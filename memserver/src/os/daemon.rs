@@ -40,6 +40,7 @@ pub(crate) fn start() -> io::Result<Result<(), u8>> {
         .spawn()?;
     let mut said = Vec::new();
     if let Some(mut stdout) = child.stdout.take() {
+        // Ends when the child closes its output: in `ready`, or because it has ended.
         stdout.read_to_end(&mut said)?;
     }
     if said == READY {
@@ -64,6 +65,7 @@ pub(crate) fn leave_session() -> io::Result<()> {
 /// # Errors
 /// There is no `/dev/null`.
 pub(crate) fn ready(keep_stderr: bool) -> io::Result<()> {
+    // What can fail comes before the word to the parent, who then hears of it by the exit status.
     let null = File::options().read(true).write(true).open("/dev/null")?;
     env::set_current_dir("/")?;
     if !keep_stderr {

@@ -34,8 +34,8 @@ impl Drop for TemporaryFile {
 
 /// Writes a file in one step: a reader sees the old content or the new one.
 ///
-/// The new content is written to a file beside it, which is created anew: where others may write to
-/// the folder, a link that one of them put there under that name is removed, not followed.
+/// The new content is written to a file beside it, which must not exist before: where others may
+/// write to the folder, a link that one of them put there under that name is removed, not followed.
 ///
 /// # Errors
 /// The file or the one beside it can't be written.

@@ -14,11 +14,13 @@ pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
     if enough(limit.current) {
         return wanted;
     }
+    // The hard limit is raised only if it must be: that takes privileges.
     let hard = if enough(limit.maximum) { limit.maximum } else { Some(wanted) };
     let raised = Rlimit { current: Some(wanted), maximum: hard };
     if rustix::process::setrlimit(Resource::Nofile, raised).is_ok() {
         return wanted;
     }
+    // Without them the soft limit can still rise to the hard one.
     let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = rustix::process::setrlimit(Resource::Nofile, most);
     rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(wanted).min(wanted)

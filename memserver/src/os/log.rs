@@ -1,6 +1,7 @@
 //! Lines on standard error. No thread that serves ever waits for it: a thread of its own writes
-//! what others have queued. What finds no room, because nobody reads, or comes too fast is dropped
-//! and counted. Callers decide by the verbosity whether a line is worth logging.
+//! what others have queued. Lines that come too fast, or while the queue is full because standard
+//! error is not read, are dropped and counted. Callers decide by the verbosity whether a line is
+//! worth logging.
 
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, Write};
@@ -59,7 +60,7 @@ pub(crate) fn warning(text: &str) {
     line(format_args!("WARNING: {text}"));
 }
 
-/// Logs how the server ends, whoever asked for it.
+/// Logs how the server ends, by a signal or by a client's request.
 pub(crate) fn log_shutdown(graceful: bool, verbosity: u8) {
     if graceful {
         line(format_args!("Gracefully stopping"));
@@ -68,7 +69,7 @@ pub(crate) fn log_shutdown(graceful: bool, verbosity: u8) {
     }
 }
 
-/// Has a thread write from now on. Before, lines are written by whoever logs them, because a
+/// Has a thread write from now on. Before, each thread writes its own lines, because a
 /// process that switches users must not have threads yet.
 pub(crate) fn start() {
     let mut queue = LOG.queue.lock();
@@ -99,8 +100,10 @@ fn write_queued() {
             LOG.emptied.notify_all();
             LOG.filled.wait(&mut queue);
         }
+        // `flush` must also wait for lines that have left the queue and are not written yet.
         queue.is_writing = true;
         lines.clear();
+        // Both buffers keep their memory, and nothing is written under the lock.
         std::mem::swap(&mut lines, &mut queue.text);
         drop(queue);
         // A closed standard error is no reason to stop serving.
@@ -148,6 +151,7 @@ impl Queue {
     fn refill(&mut self, now: Instant) {
         let since = self.refilled.map_or(Duration::MAX, |then| now.saturating_duration_since(then));
         let earned = since.as_micros().saturating_mul(RATE.into()) / 1_000_000;
+        // Otherwise the time stays, so that fractions of a line add up.
         if earned > 0 {
             let sum = u128::from(self.allowance).saturating_add(earned).min(RATE.into());
             self.allowance = u32::try_from(sum).unwrap_or(RATE);

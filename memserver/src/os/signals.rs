@@ -40,6 +40,7 @@ impl Signals {
         for number in self.0.pending() {
             match number {
                 SIGINT | SIGTERM => found = Some(Signal::Stop),
+                // It does not weaken a stop that was asked for as well.
                 SIGUSR1 => found = found.or(Some(Signal::StopGracefully)),
                 _ => {}
             }

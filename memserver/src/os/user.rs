@@ -36,6 +36,7 @@ impl User {
     pub(crate) fn assume(&self) -> io::Result<()> {
         let uid = Uid::from_raw(self.uid);
         let gid = Gid::from_raw(self.gid);
+        // The user last: without the superuser's rights groups can't be changed any more.
         rustix::thread::set_thread_groups(&[])?;
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid)?;
@@ -44,6 +45,7 @@ impl User {
 }
 
 fn find_user(passwd: &str, name: &str) -> Option<User> {
+    // `parse` would accept a sign.
     let number = name.parse::<u32>().ok().filter(|_| !name.starts_with('+'));
     let entries = passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');

@@ -78,12 +78,14 @@ pub(crate) fn report<'w>(
             shared.core.runtime.lock().track_sizes = false;
             return Ok(sizes_status(b"disabled", sink));
         }
+        // The list holds memory until its client has read it, so only a few may exist at once.
         b"conns" => {
             let permit = shared.budgets.conn_queries.take(1).ok_or(Refusal::OutOfMemory)?;
             let query = shared.query_connections(asker, permit);
             return Ok(Answer::Streamed(Stream::Conns(query, format)));
         }
         b"detail" => return detail(shared, words.next()),
+        // memcached knows this one in text only.
         b"cachedump" if matches!(format, Format::Text) => {
             return cachedump(words.next(), words.next());
         }
@@ -99,6 +101,7 @@ pub(crate) fn report<'w>(
 
 /// Reports the metrics of a section.
 fn list(shared: &Shared, section: Section, sink: &mut Sink<'_>) {
+    // Two buffers for the whole section.
     let mut name = Vec::new();
     let mut value = Vec::new();
     metrics::each(shared, section, &mut |metric| {
@@ -131,6 +134,8 @@ fn sizes_status(status: &[u8], sink: &mut Sink<'_>) -> Answer {
 /// `stats detail`.
 fn detail(shared: &Shared, word: Option<&[u8]>) -> Result<Answer, Refusal> {
     match word {
+        // The flag shares a word with the watchers' categories, so that requests look at one word
+        // for both.
         Some(b"on") => shared.watch.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
         Some(b"off") => shared.watch.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
         Some(b"dump") => return Ok(Answer::Lines(shared.gauges.prefixes.dump())),

@@ -220,6 +220,7 @@ impl Builder {
         }
         let has_address = !self.addresses.is_empty();
         self.config.network = self.config.unix_socket.is_none() || has_address;
+        // The cache was built elsewhere: what `stats settings` shows comes from it.
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
         let listeners = listener::open(&self.config)?.listeners;

@@ -156,6 +156,7 @@ impl Server {
             maintenance: None,
             _socket_file: socket_file,
         };
+        // Before the threads: from the first request on no eviction is missed.
         shared.watch.hear();
         log::start();
         server.run(acceptor, workers, threads.workers)?;
@@ -177,6 +178,7 @@ impl Server {
     ) -> Result<(), StartError> {
         let stop = StopOnDrop { acceptor: self.control.clone(), workers: handles };
         let accept = move || {
+            // Dropped when the thread ends, also by a panic.
             let _stop = stop;
             acceptor.run()
         };
@@ -324,6 +326,7 @@ impl Server {
 
     fn wait(&mut self) -> io::Result<()> {
         let panicked = |_| io::Error::other("a thread of the server panicked");
+        // The acceptor ends first, and its end stops the workers.
         let mut result = match self.acceptor.take() {
             Some(acceptor) => acceptor.join().unwrap_or_else(|panic| Err(panicked(panic))),
             None => Ok(()),
@@ -331,6 +334,8 @@ impl Server {
         for worker in self.workers.drain(..) {
             result = result.and(worker.join().map_err(panicked));
         }
+        // Dropping these two stops their threads. Maintenance comes last: until then the clock goes
+        // on for the others.
         self.udp = None;
         self.shared.watch.stop();
         self.maintenance = None;

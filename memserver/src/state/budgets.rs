@@ -78,6 +78,7 @@ impl Budget {
             let sum = used.checked_add(amount)?;
             (used == 0 || sum <= self.limit).then_some(sum)
         };
+        // Relaxed, as the number guards no other memory.
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(Permit { budget: Arc::clone(self), amount })
     }
@@ -121,6 +122,7 @@ impl Permit {
     /// Joins two permits of one budget.
     pub(crate) fn merge(&mut self, mut other: Self) {
         debug_assert!(Arc::ptr_eq(&self.budget, &other.budget), "permits of two budgets");
+        // Nothing is left in `other` that dropping it would give back.
         self.amount += std::mem::take(&mut other.amount);
     }
 }

@@ -1,9 +1,10 @@
 //! The clock of a server's cache. It follows the system's, and a test may stop it or move it ahead.
 //!
-//! A request reads one rarely written word. Whoever serves requests calls [`DrivenClock::catch_up`]
-//! when it has waited for them, so a request that comes after a second has begun is served in that
-//! second: an item with a time to live of n seconds is there for more than n - 1 seconds and never
-//! for more than n. The maintenance thread moves the clock while no requests come.
+//! A request reads one rarely written word. Every thread that serves requests calls
+//! [`DrivenClock::catch_up`] when it has waited for them, so a request that comes after a second
+//! has begun is served in that second: an item with a time to live of n seconds is there for more
+//! than n - 1 seconds and never for more than n. The maintenance thread moves the clock while no
+//! requests come.
 //!
 //! The wall clock is read once, at the start; from then on the monotonic clock counts. So a wall
 //! clock that is corrected neither expires nor revives items.
@@ -69,6 +70,7 @@ impl DrivenClock {
     pub(crate) fn resume(&self) {
         let mut offset = self.offset.lock();
         offset.paused = false;
+        // Late from now on, so that the next look follows.
         self.due.store(0, Ordering::Relaxed);
     }
 

@@ -71,7 +71,7 @@ impl ConnQuery {
         if is_last {
             found.make_contiguous().sort_unstable_by_key(|info| info.number);
         }
-        // Pairs with the load in `is_complete`: whoever sees zero sees all answers, sorted.
+        // Pairs with the load in `is_complete`: a reader that sees zero sees all answers, sorted.
         self.missing.fetch_sub(1, Ordering::Release);
         is_last
     }

@@ -29,6 +29,7 @@ impl ByClass {
     /// Adds an item of `class`, counted from 1, under the same condition as [`Counter::add`].
     #[inline(always)]
     pub(crate) fn add(&self, class: u8) {
+        // Class 0 stands for none: it wraps and finds no counter.
         if let Some(counter) = self.0.get(usize::from(class).wrapping_sub(1)) {
             counter.add(1);
         }

@@ -52,9 +52,11 @@ impl Prefixes {
     /// Counts a request for `key`, if the key has a prefix.
     #[cold]
     pub(crate) fn count(&self, key: &[u8], what: Use) {
+        // memcached does not count keys without a separator either.
         let Some(end) = key.iter().position(|&byte| byte == self.separator) else { return };
         let prefix = &key[..end];
         let mut all = self.counts.lock();
+        // Clients choose the keys: without a limit they could take any amount of memory.
         let is_full = all.len() >= PREFIXES_MAX;
         let counts = match all.entry_ref(prefix) {
             EntryRef::Occupied(counted) => counted.into_mut(),

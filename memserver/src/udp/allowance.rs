@@ -36,6 +36,7 @@ impl Allowance {
     /// Takes `bytes` from the account of `peer` at second `now`, if they are there. This machine
     /// itself can't be harmed through us more than directly.
     pub(super) fn take(&mut self, peer: IpAddr, bytes: usize, now: u32) -> bool {
+        // An IPv4 address may come mapped into IPv6.
         if peer.to_canonical().is_loopback() {
             return true;
         }
@@ -52,6 +53,8 @@ impl Allowance {
     /// Forgets the peers whose accounts are full again, at most once per second; true if there is
     /// room for another.
     fn sweep(&mut self, now: u32) -> bool {
+        // Once per second, or a flood of forged addresses would have the table walked for each
+        // datagram.
         if now != self.swept {
             self.swept = now;
             self.peers.retain(|_, account| account.left(now) < BURST);

@@ -29,6 +29,7 @@ pub(super) fn count(len: usize) -> usize {
 
 /// Calls `send` with every datagram of `reply`, which must be few enough to be numbered.
 pub(super) fn close(id: u16, reply: &[u8], mut send: impl FnMut(&[u8])) {
+    // Replies have at most 64 KiB, so the number fits.
     let of = count(reply.len()) as u16;
     let mut datagram = Vec::with_capacity(DATAGRAM_MAX);
     for (number, piece) in (0..of).zip(reply.chunks(DATAGRAM_MAX - HEADER)) {

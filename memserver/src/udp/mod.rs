@@ -97,6 +97,8 @@ impl Service {
         let mut received = vec![0; RECEIVED_MAX];
         let mut busy = vec![false; self.sockets.len()];
         while !stop.load(Ordering::Acquire) {
+            // Events are reported once, when something arrives. While a socket has more than one
+            // turn's worth, the poll must not wait.
             let rest = busy.contains(&true).then_some(Duration::ZERO);
             // Only interruptions by signals fail here; the events of the last call are gone then.
             if self.poll.poll(&mut events, rest).is_err() {
@@ -157,6 +159,7 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
     let mut answer = Vec::new();
     for _ in 0..REQUESTS_MAX {
         batch.clear();
+        // One request at a time: each has a reply, and a limit, of its own.
         let state = dialogue.cut(&mut cursor, 1, &mut batch);
         if let Some(job) = batch.jobs.first() {
             if is_malformed(&job.work) {

@@ -36,7 +36,7 @@ struct Feed {
 }
 
 impl Evictions {
-    /// Nobody is told yet.
+    /// No server is connected yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -61,7 +61,7 @@ impl Evictions {
         self.review();
     }
 
-    /// Takes note of whether anybody watches.
+    /// Finds out whether any client watches evictions.
     pub(super) fn review(&self) {
         // Exclusively, so that of two reviews the later one decides.
         let hubs = self.0.hubs.write();

@@ -101,6 +101,7 @@ pub(super) fn eviction(out: &mut Vec<u8>, removal: &Removal<'_>) {
     let now = removal.at;
     let until = |end: Moment| i64::from(end.as_secs()) - i64::from(now.as_secs());
     let fetched = if meta.fetched { "yes" } else { "no" };
+    // It may be below zero: the item had expired, and was evicted before it was found to be.
     let ttl = meta.expiry.map_or(-1, until);
     let idle = now.saturating_since(meta.last_access).as_secs();
     key(out, "eviction", removal.key);

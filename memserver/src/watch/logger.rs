@@ -53,6 +53,8 @@ impl Logger {
             }
             for event in &events {
                 let Token(index) = event.token();
+                // Nothing that a watcher sends matters, but reading tells that it has closed. The
+                // index of the waker is out of range.
                 if let Some(Some(watcher)) = self.watchers.get_mut(index)
                     && watcher.transport.on_event(event)
                     && watcher.listen().is_err()
@@ -75,6 +77,7 @@ impl Logger {
         for arrival in arrivals {
             let vacant = self.watchers.iter().position(Option::is_none);
             let index = vacant.unwrap_or(self.watchers.len());
+            // Places are reused, because the index is also the token of the events.
             if vacant.is_none() {
                 self.watchers.push(None);
             }
@@ -92,6 +95,8 @@ impl Logger {
     fn collect(&mut self) {
         let Self { hub, watchers, pages, .. } = self;
         let mut lines: Vec<(Line, &[u8])> = Vec::new();
+        // The pages are exchanged for empty ones, so that workers wait for two pointers and not for
+        // the sockets.
         for (full, page) in pages.iter_mut().zip(&hub.pages) {
             full.text.clear();
             full.lines.clear();
@@ -104,6 +109,8 @@ impl Logger {
                 start = line.end;
             }
         }
+        // Merges the pages. A line may still come behind a later one if its page was exchanged
+        // first.
         lines.sort_unstable_by_key(|(line, _)| line.number);
         for (line, text) in lines {
             let interested =
@@ -128,11 +135,16 @@ impl Logger {
     /// Closes a connection. Categories that only it watched become inactive.
     fn leave(&mut self, index: usize, end: End) {
         let Some(watcher) = self.watchers[index].take() else { return };
+        // Any number beyond the workers' is the page of all other threads.
         let others = self.hub.pages.len();
         self.hub.closed(others, watcher.transport.number(), &watcher.peer, end);
         let number = watcher.transport.number();
         self.hub.watching.lock().retain(|(info, _)| info.number != number);
+        // This closes the socket. The connection is counted as closed only at the end: by then its
+        // place can be had.
         let closed = watcher.close();
+        // Locked until the categories are set, so that a client that begins to watch meanwhile does
+        // not lose its own.
         let arrivals = self.hub.arrivals.lock();
         let here = self.watchers.iter().flatten().map(Watcher::kinds);
         let coming = arrivals.iter().map(|arrival| arrival.permit.kinds);

@@ -69,7 +69,7 @@ pub(crate) struct Hub {
     watchers: AtomicUsize,
     /// Who watches, and since when.
     watching: Mutex<Vec<(ConnInfo, u32)>>,
-    /// One per worker, and one for everybody else.
+    /// One per worker, and one for all other threads.
     pages: Box<[Mutex<Page>]>,
     page_max: usize,
     buffer_max: usize,
@@ -130,12 +130,14 @@ pub(crate) struct WatchPermit {
 
 impl Drop for WatchPermit {
     fn drop(&mut self) {
+        // Pairs with the Acquire in `admit` and `watchers`: who sees the place free sees its
+        // watcher gone.
         self.hub.watchers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Hub {
-    /// Nobody watches yet.
+    /// A hub without watchers.
     pub(crate) fn new(config: &Config, evictions: Evictions) -> Arc<Self> {
         let attention = if config.detail_enabled { attention::DETAIL } else { 0 };
         Arc::new(Self {
@@ -196,6 +198,7 @@ impl Hub {
         now: u32,
         closed: Box<dyn FnOnce() + Send>,
     ) {
+        // Few servers are ever watched: the thread starts with the first watcher.
         let mut logger = self.logger.lock();
         if logger.is_none() {
             match self.start() {
@@ -214,6 +217,8 @@ impl Hub {
             idle: 0,
         };
         self.watching.lock().push((info, now));
+        // `Logger::leave` works out the categories under the same lock: it sees both changes or
+        // none.
         let mut arrivals = self.arrivals.lock();
         self.attention.fetch_or(permit.kinds, Ordering::Relaxed);
         arrivals.push(Arrival { transport, permit, closed });
@@ -232,7 +237,9 @@ impl Hub {
 
     /// Ends the thread and with it all watchers.
     pub(crate) fn stop(&self) {
+        // First, as the cache may outlive the server and go on evicting.
         self.evictions.disconnect(self);
+        // Pairs with the Acquire in `Logger::run`.
         self.stop.store(true, Ordering::Release);
         self.wake();
         if let Some(thread) = self.logger.lock().take() {
@@ -250,6 +257,8 @@ impl Hub {
     /// Writes a line of `kind` into page number `page`: a worker's own, or the last.
     fn write(&self, page: usize, kind: u32, text: impl FnOnce(&mut Vec<u8>)) {
         let mut page = self.pages[page.min(self.pages.len() - 1)].lock();
+        // Asked before the line is made: a line that is dropped costs nothing, and one that fits
+        // may exceed the limit by its own length.
         if page.text.len() >= self.page_max {
             drop(page);
             self.counts.worker_dropped.fetch_add(1, Ordering::Relaxed);
@@ -265,6 +274,7 @@ impl Hub {
         page.lines.push(Line { kind, number, end });
         drop(page);
         self.counts.worker_written.fetch_add(1, Ordering::Relaxed);
+        // The logger has been woken for the lines that were there already.
         if is_first {
             self.wake();
         }

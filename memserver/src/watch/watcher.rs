@@ -67,6 +67,7 @@ impl Watcher {
                 Readiness::Ended => return Err(ErrorKind::UnexpectedEof.into()),
             }
         }
+        // One thread serves all watchers; a client that floods it has to be closed.
         Err(ErrorKind::InvalidData.into())
     }
 }
@@ -89,6 +90,7 @@ struct Buffer {
 
 impl Buffer {
     fn new(max: usize) -> Self {
+        // The reply to `watch` itself, so that it stays in front of the lines.
         Self { bytes: b"OK\r\n".to_vec(), sent: 0, max, skipped: 0 }
     }
 
@@ -106,6 +108,7 @@ impl Buffer {
             return false;
         }
         if self.sent > 0 {
+            // Here and not after each write, which would move the rest every time.
             self.bytes.drain(..self.sent);
             self.sent = 0;
         }

@@ -39,6 +39,7 @@ impl Class<'_, '_> {
 
 /// Every class that holds items.
 pub(super) fn items(stats: &Stats, list: &mut List<'_>) {
+    // memcached leaves out empty classes, too.
     for (class, of) in numbered(stats).filter(|(_, of)| of.items > 0) {
         let seconds = Unit::Seconds;
         let mut to = Class { labels: [("class", class as u64)], list };
@@ -102,6 +103,7 @@ pub(super) fn slabs(stats: &Stats, counts: &Counts, list: &mut List<'_>) {
     for (class, of) in numbered(stats).filter(|(_, of)| of.segments > 0) {
         active += 1;
         let per_page = (stats.segment_size / of.item_max.max(1)).max(1) as u64;
+        // Never less than the items, so that `free_chunks` can't be negative.
         let chunks = (of.segments * per_page).max(of.items);
         let mut to = Class { labels: [("class", class as u64)], list };
         let item_max = of.item_max as u64;

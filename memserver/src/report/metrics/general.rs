@@ -99,6 +99,7 @@ fn commands(counts: &Counts, list: &mut List<'_>) {
 fn traffic(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     let connections = &shared.gauges.connections;
     let counter = |value| (Kind::Counter, Value::Number(value));
+    // memcached shows this line only if the feature is on.
     if shared.core.config.idle_timeout > 0 {
         list.counter("idle_kicks", counts.idle_kicks, "Connections closed because they were idle.");
     }
@@ -106,6 +107,7 @@ fn traffic(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     list.plain("bytes_read", kind, Unit::Bytes, value, "Bytes received.");
     let (kind, value) = counter(counts.bytes_written);
     list.plain("bytes_written", kind, Unit::Bytes, value, "Bytes sent.");
+    // Asked of the cache, as clients can change the limit.
     let limit = shared.core.cache.stats().limit as u64;
     list.bytes("limit_maxbytes", limit, "Memory limit of the cache.");
     let accepting = usize::from(connections.accepting.load(Ordering::Relaxed));

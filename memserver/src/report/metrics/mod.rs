@@ -83,6 +83,7 @@ impl Display for Value<'_> {
             Self::Flag(true) => f.write_str("yes"),
             Self::Flag(false) => f.write_str("no"),
             Self::Text(text) => text.fmt(f),
+            // Tools look for the name and expect a number.
             Self::Absent => f.write_str("0"),
         }
     }

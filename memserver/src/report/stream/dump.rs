@@ -21,6 +21,7 @@ impl Classes {
 
     /// Reads `all`, `hash` or a list of numbers with commas in between.
     pub(crate) fn parse(word: &[u8]) -> Option<Self> {
+        // `hash` is the other order in which memcached can walk. We have one order.
         if matches!(word, b"all" | b"hash") {
             return Some(Self::ALL);
         }
@@ -32,6 +33,7 @@ impl Classes {
 
     /// One class.
     pub(crate) fn only(number: u32) -> Self {
+        // A number without a bit stands for no class.
         Self(1u64.checked_shl(number).unwrap_or(0))
     }
 
@@ -87,6 +89,7 @@ impl Dump {
         }
         self.begun = true;
         let Self { cursor, classes, style, .. } = self;
+        // Classes are filtered here: the cache walks its index, which does not know them.
         let more = cache.scan(cursor, STEP, |key, meta| {
             if classes.contains(meta.class) {
                 style.line(key, meta, out);
@@ -105,12 +108,14 @@ impl Style {
         match self {
             Self::Meta { versions } => meta_line(key, meta, *versions, out),
             Self::Keys => key_line(key, meta, out),
+            // It became full within this step: what is left of the step is passed over.
             Self::Cachedump { items: 0, .. } => {}
             Self::Cachedump { items, bytes } => {
                 let start = out.len();
                 item_line(key, meta, out);
                 let len = out.len() - start;
                 if *bytes < len {
+                    // Only whole lines are shown.
                     out.truncate(start);
                     *items = 0;
                 } else {

@@ -47,6 +47,7 @@ impl Stream {
             Self::Dump(dump) => dump.step(cache, out),
             Self::Sizes(sizes, format) => {
                 let more = sizes.step(cache);
+                // The lines come out only at the end: until then the counts grow.
                 if !more {
                     sizes.each(|name, value| format.stat(out, name, value));
                     format.end(out);
