@@ -223,7 +223,7 @@ impl Cache {
 
     /// Calls `read` with the value in place, which may lie in several pieces.
     ///
-    /// The memory is pinned meanwhile: other operations go on, but it is not used anew.
+    /// The memory is pinned meanwhile: other operations go on, but it is not reused.
     ///
     /// # Examples
     /// ```
@@ -244,6 +244,7 @@ impl Cache {
         let handle = self.get_handle(key)?;
         let mut parts = handle.parts();
         let first = parts.next().unwrap_or_default();
+        // Most values lie in one piece, and then nothing is allocated.
         let Some(second) = parts.next() else { return Some(read(handle.meta(), &[first])) };
         let all: Vec<_> = [first, second].into_iter().chain(parts).collect();
         Some(read(handle.meta(), &all))
@@ -562,6 +563,7 @@ impl Cache {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn maintain(&self, budget: usize) -> bool {
+        // Carries out a flush that is due, also while no request comes.
         let _ = self.0.now();
         let sweeps = self.0.sweep(budget);
         let reclaims = self.0.reclaim_ahead(budget);
@@ -670,8 +672,8 @@ impl Cache {
         self.0.item_max()
     }
 
-    /// Whether a write of so many bytes would not be [`StoreError::TooLarge`]. It takes no memory
-    /// and counts nothing.
+    /// Whether a write of a key and a value of these lengths would not be [`StoreError::TooLarge`].
+    /// It takes no memory and counts nothing.
     ///
     /// # Examples
     /// ```

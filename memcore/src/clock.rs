@@ -30,7 +30,7 @@ impl Moment {
     /// The last moment that there is. What ends then never ends.
     pub const MAX: Self = Self(u32::MAX);
 
-    /// The moment so many seconds after the Unix epoch.
+    /// The moment `secs` seconds after the Unix epoch.
     #[inline]
     #[must_use]
     pub const fn from_secs(secs: u32) -> Self {

@@ -3,7 +3,7 @@
 //! Each thread adds to a stripe, and a reader sums them up. Threads with low numbers have a stripe
 //! of their own, which costs them no more than plain additions; all others share a few. Gauges are
 //! counted up and down and may be negative in a single stripe. A reset only notes where the
-//! counters stand, as nobody but their thread may write to them.
+//! counters stand, as no other thread may write to a thread's own.
 
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::memory::thread;
@@ -86,6 +86,7 @@ for_each_counter!(events);
 
 const GAUGES: usize = Event::Bytes as usize + 1;
 /// Stripes that belong to one thread each.
+/// None under the model checker, where all threads have the number 0.
 const OWN: usize = if cfg!(loom) { 0 } else { 16 };
 /// Stripes that other threads share.
 const SHARED: usize = 8;
@@ -155,6 +156,7 @@ impl Counters {
 
     /// Gauges, and what was counted since the last reset.
     pub(crate) fn sums(&self) -> Sums {
+        // Locked until the end: a reset in between would make counts negative.
         let reset = self.reset.lock();
         let mut sums = self.sums_of_life();
         for (class, reset) in sums.0.iter_mut().zip(&reset.0) {
@@ -195,6 +197,7 @@ impl Counts<'_> {
         if self.is_shared {
             counter.fetch_add(count, Ordering::Relaxed);
         } else {
+            // No other thread writes here, so this needs no locked instruction.
             let sum = counter.load(Ordering::Relaxed).wrapping_add(count);
             counter.store(sum, Ordering::Relaxed);
         }

@@ -33,7 +33,7 @@ pub enum Mode {
 /// let cache = Cache::new(8 << 20)?;
 /// let version = cache.set("k", b"one", Attrs::new())?;
 ///
-/// // Only if nobody has written meanwhile.
+/// // Only if it was not written meanwhile.
 /// let swap = Store::new().expected(version);
 /// assert!(matches!(cache.store("k", b"two", Attrs::new(), &swap)?, Stored::Done { .. }));
 /// assert_eq!(cache.store("k", b"late", Attrs::new(), &swap)?, Stored::VersionMismatch);

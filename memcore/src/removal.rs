@@ -15,7 +15,7 @@ pub enum Cause {
     Expired,
     /// To make room.
     Evicted,
-    /// Somebody asked for it.
+    /// A caller asked for it.
     Deleted,
     /// A newer value took its place.
     Replaced,
@@ -44,7 +44,7 @@ pub struct Removal<'a> {
     pub at: Moment,
 }
 
-/// Somebody who is told of each removal.
+/// What is told of each removal.
 #[derive(Clone)]
 pub(crate) struct Listener(Arc<Guarded<Callback>>);
 

@@ -89,6 +89,7 @@ impl Sizes {
     fn choose(builder: &Builder) -> Result<Self, ConfigError> {
         let limit = builder.limit;
         let (least, most) = SEGMENT_BYTES;
+        // A power of two: the segment of an address is found by a shift.
         let segment_bytes = 1 << (limit / SEGMENTS).clamp(least, most).ilog2();
         let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
         let shards = 1 << shards.ilog2();

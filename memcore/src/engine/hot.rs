@@ -86,6 +86,7 @@ impl Hot {
     #[cold]
     fn flush_due(&self, now: u32) {
         let _plan = self.plan.lock();
+        // Another thread may have carried it out before this one had the lock.
         if now >= self.flush_at.load(Ordering::Relaxed) {
             self.advance_epoch();
         }
@@ -106,11 +107,11 @@ impl Hot {
         self.flush_at.store(at, Ordering::Release);
     }
 
-    /// Carries out a flush; no other is planned then. In this order: whoever sees no plan any more
-    /// sees that it was carried out.
+    /// Carries out a flush; no other is planned then. In this order: a thread that sees no plan
+    /// any more sees that it was carried out.
     fn advance_epoch(&self) {
-        // Pairs with the acquire load of `epoch`: what was done before a flush is seen by whoever
-        // sees the flush.
+        // Pairs with the acquire load of `epoch`: what was done before a flush is seen by every
+        // thread that sees the flush.
         self.epoch.fetch_add(1, Ordering::AcqRel);
         // Pairs with the acquire load of `now`.
         self.flush_at.store(u32::MAX, Ordering::Release);
@@ -148,6 +149,8 @@ impl Hot {
     /// The next version.
     #[inline]
     pub(crate) fn next_version(&self) -> u64 {
+        // Relaxed: versions only have to differ and, for one key, to grow; its shard's lock orders
+        // its writes.
         self.version.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 

@@ -126,8 +126,8 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn is_current(&self, found: &Found) -> bool {
         // Pairs with the release fences of those who write to items: `Space::append`, which is the
-        // first to write under a new stamp, and `Space::change_in_place`. Whoever read one of their
-        // bytes sees stamp or sequence changed below.
+        // first to write under a new stamp, and `Space::change_in_place`. A reader that has read
+        // one of their bytes sees stamp or sequence changed below.
         fence(Ordering::Acquire);
         let Found { item, slot } = found;
         self.space.word(item.loc).load(Ordering::Relaxed) == item.sequence
@@ -192,7 +192,7 @@ impl Engine {
         });
     }
 
-    /// Notes a use that has shown the item's value to nobody.
+    /// Notes a use that has not shown the item's value to a caller.
     pub(crate) fn mark_changed(&self, loc: Loc, now: u32) {
         self.space.update_state(loc, |state| state.with_freq(state.freq() + 1).with_access(now));
     }

@@ -39,6 +39,7 @@ impl Engine {
             at.found = match self.hidden(&found.item, now) {
                 None => Ok(found),
                 Some(miss) => {
+                    // The index first: an item whose memory is freed must not be found.
                     self.index.remove(position, found.slot, &mut at.lock);
                     self.retire(&found.item, Cause::of_hidden(miss), now);
                     Err(miss)

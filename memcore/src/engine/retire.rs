@@ -11,6 +11,7 @@ use crate::space::segments::Queue;
 impl Engine {
     /// Ends the life of an item that the index no longer leads to.
     pub(crate) fn retire(&self, item: &Item, cause: Cause, now: u32) {
+        // First, as the listener is shown the key where it lies.
         self.report(item, cause, now);
         self.retire_copy(item);
     }
@@ -84,6 +85,7 @@ impl Engine {
         };
         let [one, bytes] = match is_in {
             true => [1, bytes as u64],
+            // Sums wrap, so that adding the negative takes away, in whichever stripe.
             false => [1, bytes as u64].map(u64::wrapping_neg),
         };
         let counts = self.counters.counts(class);

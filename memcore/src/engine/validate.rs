@@ -96,7 +96,7 @@ impl Engine {
             let Load { bytes, items, .. } = recount.loads.get(&id).copied().unwrap_or_default();
             let phase = table.place(id).phase;
             assert_eq!((load.bytes, load.items), (bytes, items), "segment {id}, {phase:?}");
-            assert!(load.pending == 0 || !is_quiet, "segment {id} waits for nobody");
+            assert!(load.pending == 0 || !is_quiet, "segment {id} has space without a writer");
             let is_idle = matches!(phase, Phase::Free | Phase::Zombie);
             assert!(!is_idle || load.is_empty(), "segment {id}, {phase:?}, holds {load:?}");
             assert!(phase != Phase::Sealed || !load.is_empty(), "segment {id} should be free");

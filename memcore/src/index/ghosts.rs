@@ -37,11 +37,13 @@ impl Index {
     /// Remembers that a key was evicted.
     pub(crate) fn insert_ghost(&self, position: Position, lock: &mut Guard<'_>) {
         lock.ghosts.count += 1;
+        // In this way the ghosts of `TICKS_MAX` ticks are about as many as the items.
         if lock.ghosts.count * TICKS_MAX > lock.items {
             lock.ghosts.count = 0;
             lock.ghosts.tick = (lock.ghosts.tick + 1) % TICKS;
             self.forget_old(position.shard, lock);
         }
+        // The lowest bit is always set, so that 0 stands for none.
         let ghost = (position.at & TAG_MASK) << 4 | lock.ghosts.tick << 1 | 1;
         self.push_ghost(self.home(position).group, ghost);
     }

@@ -49,6 +49,7 @@ impl Index {
 
     /// Takes the mark of a key away that was in another line, if no other key there has it.
     pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32) {
+        // A mark stands for many keys: the line's other strays are looked through before it goes.
         let mark = stray_mark(home.line, at);
         let has_mark = |word: u64| {
             let tag = tag_of(word);

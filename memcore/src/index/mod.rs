@@ -187,6 +187,7 @@ impl Index {
     /// Where a key with this hash belongs.
     #[inline(always)]
     pub(crate) fn position(&self, hash: u64) -> Position {
+        // From the upper half, since the lower one is the position: the two must be independent.
         let shard = (hash >> 32).wrapping_mul(self.shards.len() as u64) >> 32;
         Position { shard: shard as u32, at: hash as u32 }
     }
@@ -238,6 +239,7 @@ impl Index {
                     ControlFlow::Continue(Certainty::Stashed) => return Err(NeedsLock),
                 }
             }
+            // Moves are short: at first it pays to try again at once.
             if attempt > 4 {
                 spin_loop();
             }
@@ -253,12 +255,15 @@ impl Index {
         check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
         let home = self.home_in(position.shard, mapping.group(position.at), position.at);
+        // Both marks before any slot; `is_marked` says why.
         let spills = self.is_marked(stray_mark(home.line, position.at));
         let stashed = self.is_marked(stash_mark(home.line, position.at));
         if let Certainty::Changed = self.search_line(home.line, position, check)? {
             return ControlFlow::Continue(Certainty::Changed);
         }
         if spills {
+            // Only a few keys are strays; without the mark three more lines would be read for each
+            // miss.
             for line in home.other_lines() {
                 if let Certainty::Changed = self.search_line(line, position, check)? {
                     return ControlFlow::Continue(Certainty::Changed);
@@ -314,6 +319,7 @@ impl Index {
         };
         match self.search_once(position, self.mapping(position), &mut check) {
             ControlFlow::Break(slot) => Some(slot),
+            // Several keys may share a position, so each place is checked.
             ControlFlow::Continue(Certainty::Stashed) => lock.stashed(position).find(|&s| is_it(s)),
             ControlFlow::Continue(_) => None,
         }
@@ -442,6 +448,7 @@ impl Index {
             "a slot changed in its locked shard"
         );
         // Pairs with the acquire load of `is_unchanged`.
+        // The mark stays: it is the line's, not the key's.
         cell.store(cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
         let group = self.mapping(position).group(position.at);
         let home = self.home_in(position.shard, group, position.at);
@@ -480,11 +487,13 @@ impl Index {
             let word = self.slots.at(slot).load(Ordering::Relaxed);
             if word & !MARK != 0 {
                 let at = group.position(tag_of(word));
+                // A resized group may begin before `position`; that part was visited.
                 if at >= position.at {
                     visit(Position { shard: position.shard, at }, loc_of(word));
                 }
             }
         }
+        // The slots are in no order, but the stash is, by position.
         let end = self.mapping(position).visited(group);
         for &(at, loc) in lock.stash.between(position.at, end) {
             visit(Position { shard: position.shard, at }, loc);
@@ -523,6 +532,7 @@ impl Index {
     /// The first slot of a group.
     #[inline(always)]
     fn start(&self, shard: u32, group: u32) -> usize {
+        // Blocks of all shards alternate; `rows` says why.
         let (block, group) = (group as usize / BLOCK, group as usize % BLOCK);
         block * self.stride + (shard as usize * BLOCK + group) * GROUP
     }
@@ -544,6 +554,7 @@ impl Home {
     #[inline(always)]
     fn other_lines(self) -> impl Iterator<Item = usize> {
         let line = (self.line - self.group) / LINE;
+        // Each of the others once, and in another order for each home line, so that strays spread.
         (1..LINES).map(move |step| self.group + (line ^ step) * LINE)
     }
 }
@@ -618,6 +629,7 @@ impl Group {
     /// A key's home line, in slots from the group's start.
     #[inline(always)]
     fn line(self, position: u32) -> usize {
+        // The two bits behind those that have chosen the group.
         let fine = (u64::from(position) * u64::from(self.count)) >> 30;
         (fine as usize & (LINES - 1)) * LINE
     }
@@ -626,6 +638,8 @@ impl Group {
     fn position(self, tag: u32) -> u32 {
         let first = u64::from(self.first());
         let mask = u64::from(TAG_MASK);
+        // The tag is the lower part of the position, and a group spans at most as many positions as
+        // there are tags. So the upper part is that of the group's first position, or one more.
         let same = first & !mask | u64::from(tag);
         (if same < first { same + mask + 1 } else { same }) as u32
     }
@@ -666,6 +680,7 @@ struct Slots(u32);
 /// predicted.
 #[inline(always)]
 fn slots_that(cells: &[AtomicU64], matches: impl Fn(u64) -> bool) -> Slots {
+    // In reverse, so that the first slot ends up in the lowest bit.
     let words = cells.iter().rev().map(|cell| cell.load(Ordering::Relaxed));
     Slots(words.fold(0, |slots, word| slots << 1 | u32::from(matches(word))))
 }

@@ -40,6 +40,7 @@ impl Index {
         if u64::from(lock.items) * 100 <= slots(groups) * FULL {
             return;
         }
+        // In whole pages: the rest of a page that is in use costs nothing more.
         let pages = pages_of_groups(groups as usize);
         let wanted = groups_of_pages(pages + (pages / STEPS).max(1)).min(self.groups_max);
         if wanted > groups && self.rows.enter(groups, wanted, take) {
@@ -54,6 +55,7 @@ impl Index {
         if items * 100 >= slots(groups) * SPARSE {
             return;
         }
+        // Well below FULL, so that the next insertions don't make it grow again.
         let wanted = items * 100 / SHRUNK / (LINE * LINES) as u64;
         let wanted = groups_of_pages(pages_of_groups(wanted as usize).max(pages_min()));
         if wanted < groups {
@@ -112,6 +114,8 @@ impl Index {
         lost: &mut impl FnMut(Position, Loc),
     ) {
         let start = self.start(shard, from.number);
+        // All slots are taken out first, because the new places may be in the same group. Readers
+        // see an odd sequence meanwhile.
         let mut taken = [0; GROUP];
         for (i, word) in taken.iter_mut().enumerate() {
             let cell = self.slots.at(start + i);
@@ -155,6 +159,7 @@ impl Index {
         if after >= before {
             return 0;
         }
+        // The pages of a shard are not one run: blocks of other shards lie in between.
         for block in after / BLOCK_PAGES..before.div_ceil(BLOCK_PAGES) {
             let start = self.start(shard, (block * BLOCK) as u32);
             let page = |page: usize| start + (page - block * BLOCK_PAGES) * PAGE;

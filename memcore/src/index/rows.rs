@@ -32,8 +32,8 @@ impl Rows {
         shards * (taken * OS_PAGE + stash_bytes(GROUPS_MIN))
     }
 
-    /// A shard grows if `take` gets the bytes for it. Until then nobody else enters the rows: they
-    /// are not there for nothing before they were taken.
+    /// A shard grows if `take` gets the bytes for it. The rows are locked meanwhile: no other shard
+    /// may think that they are paid for before they are.
     pub(super) fn enter(&self, from: u32, to: u32, take: impl FnOnce(usize) -> bool) -> bool {
         let stash = stash_bytes(to) - stash_bytes(from);
         let Some(users) = &self.users else {
@@ -41,6 +41,7 @@ impl Rows {
         };
         let mut users = users.lock();
         let rows = &mut users[rows_of_groups(from)..rows_of_groups(to)];
+        // Rows with users were paid for by the first of them.
         let fresh = rows.iter().filter(|&&users| users == 0).count();
         let taken = take(stash + fresh * self.row_bytes());
         if taken {

@@ -53,8 +53,8 @@ impl Region<AtomicU32> {
     /// Calls `fill` with up to [`RUNS_MAX`] runs of bytes in place, to be written to.
     ///
     /// # Safety
-    /// The runs do not overlap, and until `fill` returns nobody else writes to these bytes or holds
-    /// a slice of them.
+    /// The runs do not overlap, and until `fill` returns nothing else writes to these bytes or
+    /// holds a slice of them.
     pub(crate) unsafe fn fill<R>(
         &self,
         runs: &[Run],
@@ -68,7 +68,7 @@ impl Region<AtomicU32> {
     /// The bytes in place.
     ///
     /// # Safety
-    /// Nobody may write to these bytes while the slice lives.
+    /// Nothing may write to these bytes while the slice lives.
     pub(crate) unsafe fn slice(&self, at: usize, len: usize) -> &[u8] {
         self.check(at, len);
         // SAFETY: in range (checked above), initialised (fresh memory is zero), and by the caller's
@@ -119,8 +119,8 @@ mod imp {
     /// instructions move to the region's cells byte by byte.
     ///
     /// # Safety
-    /// The runs must be in range and disjoint, and nobody else may write to them or hold a slice of
-    /// them before this returns.
+    /// The runs must be in range and disjoint, and nothing else may write to them or hold a slice
+    /// of them before this returns.
     pub(super) unsafe fn fill<R>(
         region: &Region<AtomicU32>,
         runs: &[Run],
@@ -134,8 +134,8 @@ mod imp {
             unsafe {
                 asm!("/* {a} */", a = inout(reg) address, options(nostack, preserves_flags));
             }
-            // SAFETY: in range and nobody else's by the caller's word; initialised, since fresh
-            // memory is zero.
+            // SAFETY: in range and used by nothing else, by the caller's word; initialised, since
+            // fresh memory is zero.
             *piece = unsafe { std::slice::from_raw_parts_mut(address.add(run.at), run.len) };
             count += 1;
         }
@@ -163,6 +163,7 @@ mod imp {
                             options(nostack, preserves_flags));
                     }
                 }
+                // Two moves that overlap as needed cover every length without a loop.
                 4..=7 => asm!(
                     "mov {a:e}, [{f}]", "mov {b:e}, [{f} + {l} - 4]",
                     "mov [{t}], {a:e}", "mov [{t} + {l} - 4], {b:e}",
@@ -173,6 +174,7 @@ mod imp {
                     "mov [{t}], {a}", "mov [{t} + {l} - 8], {b}",
                     a = out(reg) _, b = out(reg) _, f = in(reg) from, t = in(reg) to,
                     l = in(reg) len, options(nostack, preserves_flags)),
+                // Sixteen at a time; the last sixteen may overlap those before them.
                 16..STRING_COPY_MIN => asm!(
                     "2:",
                     "movups {x}, [{f} + {i}]", "movups [{t} + {i}], {x}",
@@ -267,6 +269,7 @@ mod imp {
     pub(super) unsafe fn load(region: &Region<AtomicU32>, at: usize, out: *mut u8, len: usize) {
         let mut done = 0;
         while done < len {
+            // Up to the end of the word that this byte is in.
             let byte = (at + done) % 4;
             let count = (4 - byte).min(len - done);
             let word = region.at((at + done) / 4).load(Relaxed).to_ne_bytes();

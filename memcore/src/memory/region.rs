@@ -138,6 +138,8 @@ mod mapped {
         pub(super) fn release_pages(&self, first: usize, count: usize, page: usize) {
             assert!(first + count <= self.len, "cells out of range");
             let (from, to) = (first * size_of::<T>(), (first + count) * size_of::<T>());
+            // The system's pages may be larger than `OS_PAGE`: what is left around them is zeroed
+            // by hand, so that the outcome is the same everywhere.
             let start = from.next_multiple_of(page);
             let end = to / page * page;
             let given = start < end && self.give_back(start, end);
@@ -157,7 +159,7 @@ mod mapped {
         fn give_back(&self, start: usize, end: usize) -> bool {
             self.keep_holes(start, end);
             // SAFETY: page-aligned and within the mapping; cells are atomics for which the zeroes
-            // that appear are valid, and nobody holds a plain reference into released memory.
+            // that appear are valid, and no plain reference leads into released memory.
             unsafe { system::discard(self.base.as_ptr().cast::<u8>().add(start), end - start) }
         }
 

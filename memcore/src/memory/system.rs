@@ -43,7 +43,7 @@ pub(crate) unsafe fn unmap(base: NonNull<u8>, len: usize) {
 /// Gives whole pages back; they read as zero again. False if the system refuses.
 ///
 /// # Safety
-/// The pages must be within a mapping, and nobody may hold a plain reference into them.
+/// The pages must be within a mapping, and there must be no plain reference into them.
 pub(crate) unsafe fn discard(start: *mut u8, len: usize) -> bool {
     // SAFETY: by the caller's word.
     unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) == 0 }

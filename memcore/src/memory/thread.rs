@@ -24,7 +24,7 @@ mod real {
     pub(super) const GONE: usize = usize::MAX - 1;
     const UNKNOWN: usize = usize::MAX;
 
-    /// Numbers that nobody has.
+    /// Numbers that no thread has.
     struct Free {
         returned: BinaryHeap<Reverse<usize>>,
         /// The first one that was never given out.
@@ -75,6 +75,8 @@ mod real {
     }
 
     fn lowest() -> usize {
+        // The lowest, because only low numbers have memory of their own where threads are counted
+        // apart.
         let free = &mut *FREE.lock();
         let number = free.returned.pop().map_or(free.next, |Reverse(number)| number);
         free.next = free.next.max(number + 1);

@@ -35,6 +35,7 @@ const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
 /// them. The other 13 are for fields to come; they are zero.
 const EXT_LEN_BITS: u32 = 10;
 const EXT_KEY_BITS: u32 = 9;
+// The four highest bits, in this order: `key_at` takes them for an index.
 const HAS_EXT: u32 = 1 << 28;
 const HAS_FLAGS: u32 = 1 << 29;
 const HAS_EXPIRY: u32 = 1 << 30;
@@ -96,6 +97,7 @@ impl Shape {
     /// Where the key is: the number of words before it.
     #[inline(always)]
     pub(crate) fn key_at(self) -> usize {
+        // The four bits that say which fields there are, times four.
         (KEY_AT >> (self.0 >> 28 << 2) & 0xf) as usize
     }
 }
@@ -306,9 +308,10 @@ impl State {
         Self(self.0 & !(ACCESS_MASK << ACCESS_SHIFT) | second << ACCESS_SHIFT)
     }
 
-    /// Seconds between the last access and `now`. Below zero for who read the clock just before a
-    /// second was over, and finds an access in the next one.
+    /// Seconds between the last access and `now`. Below zero if the clock was read just before a
+    /// second ended, and the access happened in the next one.
     pub(crate) fn idle(self, now: u32) -> i32 {
+        // Shifted up and down again, the difference of 25 bits keeps its sign.
         (now.wrapping_sub(self.0 >> ACCESS_SHIFT) << ACCESS_SHIFT) as i32 >> ACCESS_SHIFT
     }
 }

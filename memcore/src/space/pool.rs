@@ -1,7 +1,7 @@
 //! The budget: which segments are in use, which are free, in which order they are to be reclaimed,
 //! and how many bytes of the limit are taken. It must never know what lies in a segment.
 //!
-//! It owns the segment table and the memory that the segments are, so that nobody else can free
+//! It owns the segment table and the memory that the segments are, so that nothing else can free
 //! either. One lock guards the budget. It is taken once per segment, not once per item.
 //!
 //! Memory goes back in two steps that are told apart by their verbs: `free` makes a segment's
@@ -160,6 +160,8 @@ impl Pool {
         if self.spare(&state) <= reserve {
             return None;
         }
+        // Memory that is there comes first, then numbers that were used before: every number that
+        // was ever used is looked at by the sweep.
         let id = self.pop(&mut state.free).or_else(|| {
             let id = self.pop(&mut state.released).unwrap_or_else(|| {
                 state.fresh += 1;
@@ -170,6 +172,7 @@ impl Pool {
         })?;
         debug_assert!(state.used <= state.limit, "a segment beyond the limit");
         debug_assert!(self.table.load(id).is_empty(), "segment {id} is not empty");
+        // Ages are differences of this, so it may wrap.
         state.opened = state.opened.wrapping_add(1);
         self.held[usize::from(class)].fetch_add(1, Ordering::Relaxed);
         self.mirror(&state);
@@ -184,6 +187,7 @@ impl Pool {
         self.table.set_place(id, Place { phase: Phase::Sealed, log });
         self.table.row(id).born.store(state.opened, Ordering::Relaxed);
         self.enqueue(&mut state, id, log);
+        // All its items may have ended while it was open, and no later end would free it.
         self.free_empty(&mut state, id, Phase::Sealed);
     }
 
@@ -224,6 +228,7 @@ impl Pool {
         match phase {
             Phase::Sealed => self.unlink(&mut state, id, log),
             Phase::Victim => {}
+            // It has been freed meanwhile.
             _ => return,
         }
         let log = LogId { queue, ..log };
@@ -277,6 +282,7 @@ impl Pool {
         let Place { log, .. } = self.table.place(id);
         self.table.set_place(id, Place { phase: Phase::Free, log });
         self.held[usize::from(log.class)].fetch_sub(1, Ordering::Relaxed);
+        // These pages are wanted elsewhere: by the index, or by a limit that was lowered.
         if state.index_waits || state.used > state.limit {
             state.index_waits = false;
             self.release(state, id);
@@ -297,6 +303,8 @@ impl Pool {
     pub(crate) fn take_bytes(&self, bytes: usize) -> bool {
         let mut state = self.state.lock();
         while state.used + bytes > state.limit {
+            // The reclaimer needs these to copy survivors. Without it nothing would become free
+            // again.
             if state.free.len <= RESERVE {
                 state.index_waits = true;
                 return false;
@@ -399,6 +407,7 @@ impl Pool {
     }
 
     fn spare(&self, state: &State) -> usize {
+        // Segments without memory can be had as far as there are numbers and room below the limit.
         let numbers = (state.segments - state.fresh) as usize + state.released.len;
         let room = state.limit.saturating_sub(state.used) / self.segment_cost;
         state.free.len + room.min(numbers)

@@ -8,7 +8,8 @@ use crate::memory::region::Region;
 use crate::memory::row::row;
 use crate::memory::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// Number of a segment. Number 0 is never used, so that 0 can mean "none" and no item has address 0.
+/// Number of a segment. Number 0 is never used, so that 0 can mean "none", and no item has address
+/// 0.
 pub(crate) type SegmentId = u32;
 
 /// Address of an item: words from the start of the memory.
@@ -109,6 +110,8 @@ pub(crate) struct Stamp(u64);
 impl Stamp {
     /// The use after this one.
     fn next(self, queue: Queue, epoch: u32) -> Self {
+        // The next even number, whose lowest bit is then the queue: a segment may change its queue
+        // with each use, and the number still grows.
         let generation = ((self.0 >> 32) as u32 | 1).wrapping_add(1) | queue as u32;
         Self(u64::from(generation) << 32 | u64::from(epoch))
     }
@@ -142,6 +145,7 @@ pub(crate) struct Load {
     pub(crate) pending: u32,
 }
 
+/// One of each field of a packed [`Load`]: 24 bits for bytes, 20 for items, 20 for pending ones.
 const ITEM: u64 = 1 << 24;
 const PENDING: u64 = 1 << 44;
 
@@ -154,7 +158,7 @@ impl Load {
         }
     }
 
-    /// Whether the memory is of no use to anybody.
+    /// Whether nothing lives here, and nothing is about to.
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }
@@ -308,7 +312,8 @@ impl Segments {
         let identity = self.identities.at(id as usize);
         let stamp = self.stamp(id).next(log.queue, opening.epoch);
         identity.stamp.store(stamp.0, Ordering::Relaxed);
-        // Whoever sees the new base, or a byte written from here on, must see the new stamp as well.
+        // A reader that sees the new base, or a byte written from here on, must see the new stamp
+        // as well.
         crate::memory::sync::fence(Ordering::Release);
         identity.version_base.store(opening.version, Ordering::Relaxed);
         self.set_place(id, Place { phase: Phase::Open, log });
@@ -342,6 +347,8 @@ impl Segments {
     }
 
     pub(crate) fn load(&self, id: SegmentId) -> Load {
+        // Pairs with the releasing changes below: who finds a segment empty sees all that was done
+        // with its items before.
         Load::unpack(self.row(id).load.load(Ordering::Acquire))
     }
 
@@ -358,11 +365,13 @@ impl Segments {
     /// A pending item, or a part of it, became live.
     pub(crate) fn publish(&self, id: SegmentId, bytes: usize, begins: bool) {
         let change = (ITEM * u64::from(begins) + bytes as u64).wrapping_sub(PENDING);
+        // Pairs with the Acquire in `load`.
         self.row(id).load.fetch_add(change, Ordering::Release);
     }
 
     /// A pending item, or a part of it, will not be published; what is left.
     pub(crate) fn cancel(&self, id: SegmentId) -> Load {
+        // Pairs with `load` and the other changes: the last one that leaves a segment may free it.
         Load::unpack(self.row(id).load.fetch_sub(PENDING, Ordering::AcqRel) - PENDING)
     }
 
@@ -371,9 +380,10 @@ impl Segments {
         self.remove_all(id, bytes, usize::from(begins))
     }
 
-    /// So many live items are gone; what is left.
+    /// `items` live items with `bytes` here are gone; what is left.
     pub(crate) fn remove_all(&self, id: SegmentId, bytes: usize, items: usize) -> Load {
         let change = ITEM * items as u64 + bytes as u64;
+        // Pairs as in `cancel`.
         Load::unpack(self.row(id).load.fetch_sub(change, Ordering::AcqRel) - change)
     }
 }

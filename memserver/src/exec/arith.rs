@@ -36,6 +36,7 @@ impl Exec<'_> {
 
     /// Changes a number, and counts that.
     pub(super) fn count(&self, key: Key<'_>, how: &Count) -> Result<Counted, CountError> {
+        // Before the change, since watchers are told of the item as it was.
         if self.is_observed() {
             self.observe_search(key);
         }

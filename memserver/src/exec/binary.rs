@@ -63,12 +63,14 @@ impl Exec<'_> {
             write::value(out, request.to, shown, hit.meta.flags, len, version);
         });
         if let Delivered::Later = delivered {
+            // The request is executed again later, and counted then.
             return Flow::Starved(None);
         }
         self.count_get(key, &delivered, touch.is_some());
         match delivered {
             Delivered::Value(_) => {}
             Delivered::NoRoom | Delivered::Later => refuse(request.to, Status::OutOfMemory, out),
+            // Clients send many quiet gets and a noop, and take what is not answered for a miss.
             Delivered::Miss(_) if request.quiet => {}
             Delivered::Miss(_) if shown.is_empty() => refuse(request.to, Status::NotFound, out),
             Delivered::Miss(_) => write::miss_with_key(out.bytes(), request.to, shown),
@@ -149,6 +151,7 @@ impl Exec<'_> {
 
     fn binary_stat(&mut self, to: ReplyTo, key: &[u8], pending: &mut Pending, out: &mut Output) {
         let words = gate::words(key);
+        // Only an empty key asks for the general section.
         if !key.is_empty() && key.iter().all(|&byte| byte == b' ') {
             return refuse(to, Status::NotFound, out);
         }
@@ -185,6 +188,7 @@ pub(super) fn stored(exec: &Exec<'_>, frame: &StoreFrame<'_>, outcome: &Outcome,
         }
         Ok(Stored::VersionMismatch) => Status::Exists,
         Ok(Stored::NotFound) => Status::NotFound,
+        // In text all of these are NOT_STORED; here each verb has a status of its own.
         Ok(Stored::NotStored) => match frame.verb {
             StoreVerb::Add => Status::Exists,
             StoreVerb::Append | StoreVerb::Prepend => Status::NotStored,
@@ -218,5 +222,6 @@ fn status(error: StoreError) -> Status {
 }
 
 fn expected(request: &Request<'_>) -> Option<u64> {
+    // On the wire 0 stands for no version.
     (request.cas != 0).then_some(request.cas)
 }

@@ -43,6 +43,7 @@ impl Exec<'_> {
         let now = cache.now().as_secs();
         let moment = match delay {
             1..=RELATIVE_MAX => i64::from(now) + delay - 1,
+            // Zero and below come out negative, which is no moment: at once.
             _ => delay.saturating_sub(1),
         };
         match u32::try_from(moment) {
@@ -70,6 +71,7 @@ impl Exec<'_> {
         match mode {
             Ok(mode) => {
                 log::log_shutdown(mode == Shutdown::Graceful, self.verbosity());
+                // There is no reply: the client sees the connection close.
                 self.shared.control.stop();
                 Flow::Close
             }
@@ -85,6 +87,8 @@ impl Exec<'_> {
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, name, value);
         let answer = stats::report(self.shared, self.index, Format::Text, args, &mut sink);
+        // `stats detail` may have changed what is observed, and the next requests of this turn must
+        // see it.
         self.refresh_attention();
         match answer {
             Ok(Answer::Listed) => out.put(write::END),
@@ -115,6 +119,7 @@ impl Exec<'_> {
             Ok(admin::Outcome::Stream(stream)) if out.is_some() => {
                 pending.put(Pending::Stream(Box::new(stream)));
             }
+            // With `noreply` a dump would not be sent.
             Ok(admin::Outcome::Stream(_)) => {}
             Err(refusal) => say(out, refusals::admin(refusal)),
         }

@@ -41,6 +41,7 @@ impl Expiries {
         let Some(at) = place(b'T') else { return self };
         let is_in_front = |place: Option<usize>| place.is_some_and(|place| place < at);
         if is_in_front(place(b'N')) {
+            // A new item gets the expiry of N, which T then replaces.
             self.created = self.touch;
         }
         self.late = is_in_front(place(b't')) || is_in_front(place(b'R'));

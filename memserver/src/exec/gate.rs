@@ -85,7 +85,7 @@ impl Rights {
     }
 }
 
-/// The right that `work` needs; none if everybody may ask for it, or if it goes on with what was
+/// The right that `work` needs; none if every client may ask for it, or if it goes on with what was
 /// allowed already.
 #[inline(always)]
 fn right(work: &Work<'_>) -> Option<Right> {
@@ -121,6 +121,7 @@ fn of_text(request: &Request<'_>) -> Option<Right> {
 #[inline(always)]
 fn of_meta(meta: &MetaRequest<'_>) -> Right {
     match meta.command {
+        // T changes the expiry, and N creates an item.
         MetaCommand::Get if meta.has(b'T') || meta.has(b'N') => Right::Write,
         MetaCommand::Get | MetaCommand::Debug => Right::Read,
         MetaCommand::Set | MetaCommand::Arith => Right::Write,
@@ -132,6 +133,7 @@ fn of_meta(meta: &MetaRequest<'_>) -> Right {
 fn of_stats<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> Right {
     match words.next() {
         Some(b"detail" | b"cachedump") => Right::Dump,
+        // These change counters or settings.
         Some(b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
         _ => Right::Stats,
     }

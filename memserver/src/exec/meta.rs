@@ -50,6 +50,8 @@ impl Exec<'_> {
 
     #[inline]
     fn meta_of(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) -> Flow {
+        // Exact access times cost up to one write per item and second instead of one per minute, so
+        // they are kept only once a client asks for them.
         if request.has(b'l') || request.command == MetaCommand::Debug {
             self.shared
                 .core
@@ -59,6 +61,7 @@ impl Exec<'_> {
         match request.command {
             MetaCommand::Get => {
                 if let Flow::Starved(key) = self.meta_get(key, request, out) {
+                    // Executed again later, and counted then.
                     return Flow::Starved(key);
                 }
             }
@@ -106,6 +109,7 @@ impl Exec<'_> {
             return Flow::Starved(None);
         }
         let touched = request.has(b'T') && !matches!(delivered, Delivered::Miss(_));
+        // An item that was just created has its final expiry.
         if !matches!(&delivered, Delivered::Value(hit) if hit.created) {
             self.touch_afterwards(key, &expiries);
         }
@@ -170,6 +174,7 @@ impl Exec<'_> {
     #[inline(always)]
     fn push_flags(&self, request: &MetaRequest<'_>, facts: &Facts<'_>, out: &mut Vec<u8>) {
         let mut expiry = facts.lifetime.map(|lifetime| lifetime.start());
+        // Few requests have flags that need the clock.
         let now = || self.shared.core.cache.now();
         for flag in request.flags {
             match flag.letter {

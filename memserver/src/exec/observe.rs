@@ -30,6 +30,7 @@ impl Exec<'_> {
                 // The item did not exist before it was asked for.
                 Delivered::Value(Hit { created: true, .. }) => Err("not_found"),
                 Delivered::Value(hit) => Ok(hit.meta),
+                // The item is there; only its value could not be sent.
                 Delivered::NoRoom | Delivered::Later => {
                     self.shared.core.cache.peek(key).ok_or("not_found")
                 }
@@ -153,6 +154,7 @@ impl Exec<'_> {
     /// A request of the text protocol as it came.
     #[cold]
     pub(crate) fn observe_raw(&self, request: &[u8]) {
+        // memcached shows only lines of text; 0x80 begins a binary frame.
         if self.attends(attention::RAWCMDS) && !request.starts_with(&[0x80]) {
             self.shared.watch.raw(self.index, self.observer.client, request);
         }
@@ -173,6 +175,7 @@ impl Exec<'_> {
             out.put(b"WATCHER_TOO_MANY log watcher limit reached\r\n");
             return Flow::Done;
         };
+        // The permit tells the worker to hand the connection over instead of closing it.
         pending.put(Pending::Watch(Box::new(permit)));
         Flow::Close
     }

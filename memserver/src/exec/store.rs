@@ -39,7 +39,8 @@ impl Exec<'_> {
     #[inline(always)]
     fn put_under(&self, key: Key<'_>, request: &StoreRequest<'_>, value: &[u8], out: &mut Output) {
         let terms = self.terms(request);
-        // A value that is too large is refused before anybody looks what is there.
+        // A value that is too large is refused before the present item is looked up, so watchers
+        // are told of no lookup.
         if self.is_observed()
             && self.shared.core.cache.fits(key.bytes().len(), value.len(), &terms.attrs)
         {
@@ -63,8 +64,10 @@ impl Exec<'_> {
         let mut place = self.shared.core.cache.reserve(key, request.value_len(), attrs);
         match &mut place {
             Ok(reservation) => _ = reservation.write(value),
+            // The error is kept until the whole value has come, as the reply belongs behind it.
             Err(error) => self.note_shortage(*error),
         }
+        // The header's bytes are gone when the value is complete.
         let request = OwnedRequest::new(request, header);
         pending.put(Pending::Upload(Box::new(Upload { request, place })));
     }
@@ -158,6 +161,8 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_store(request, key.bytes(), terms, &outcome);
         }
+        // As in memcached, a set that fails removes the old value: the client wanted it replaced,
+        // and must not read it any more.
         if outcome.is_err() && terms.replaces {
             if self.is_observed() {
                 self.observe_search(key);

@@ -55,6 +55,7 @@ impl Exec<'_> {
         let expected = (frame.cas != 0 && self.shared.core.config.cas_enabled).then_some(frame.cas);
         // With a version, to add and to replace are to compare and swap.
         let mode = match mode(frame.verb) {
+            // An item that is there is then compared, not refused.
             Mode::Add if expected.is_some() => Mode::Set,
             mode => mode,
         };

@@ -171,7 +171,11 @@ impl Reference {
         }
         sent.bytes = rest.to_vec();
         let surplus = &replies.rest[..replies.rest.len().min(300)];
-        assert!(replies.is_blind || surplus.is_empty(), "nobody asked: {}", surplus.escape_ascii());
+        assert!(
+            replies.is_blind || surplus.is_empty(),
+            "no request for: {}",
+            surplus.escape_ascii()
+        );
     }
 
     fn request(&mut self, request: &Request<'_>, sent: &mut Sent, replies: &mut Replies<'_>) {
