@@ -6,8 +6,8 @@
 //!   [`Cache::get_many`] looks up batches several times faster than single lookups.
 //! - **Small overhead**: 12 bytes of header and about 13 bytes of index per item; flags and expiry
 //!   take memory only where they are used.
-//! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed before anybody
-//!   asks, with bounded work per step.
+//! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed in
+//!   advance, with bounded work per step.
 //! - **No threads, no timers**, and no global state but the numbers of threads. Time is injected
 //!   with [`Clock`]; the host calls [`Cache::maintain`] when it has time, or never.
 //!

@@ -543,7 +543,7 @@ pub struct Remove {
     pub expected: Option<u64>,
     /// Keep the item, but marked stale with a free lease, under a new version.
     pub invalidate: bool,
-    /// Keep the item, but with an empty value and other flags, neither stale nor leased to anybody.
+    /// Keep the item, but with an empty value and other flags, neither stale nor leased.
     pub clear: bool,
     /// With `clear`: the new flags, 0 by default.
     pub flags: u32,

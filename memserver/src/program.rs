@@ -101,6 +101,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
         let reason = reason(&error);
         log::warning(&format!("-k has no effect: can't lock memory: {reason}"));
     }
+    // Only now, since scripts take the file for a sign that the server serves.
     let _pid_file = process.pid_file.as_deref().and_then(write_pid);
     if process.daemon {
         daemon::ready(keep_stderr).map_err(|error| system("run in background", &error))?;
@@ -163,6 +164,7 @@ fn identity(
             gid: NOBODY,
         }),
     };
+    // `-u root` asks to stay what the process is.
     Ok((user.uid != 0).then_some(user))
 }
 
@@ -177,10 +179,12 @@ fn open_as(
     if process.lock_memory {
         limits::allow_locked_memory();
     }
+    // The file must belong to the user, so the user comes first.
     if config.unix_socket.is_some() {
         assume(user, process)?;
         return open(config);
     }
+    // Without a file the ports come first, while there are the rights for them.
     let sockets = open(config)?;
     assume(user, process)?;
     Ok(sockets)

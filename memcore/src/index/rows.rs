@@ -2,7 +2,7 @@
 //!
 //! Blocks lie in rows, one block of each shard. On ordinary pages a shard takes the pages that it
 //! uses itself. A huge page has blocks of many shards in it: there a row is taken whole as soon as
-//! one shard uses its block, and the others then grow into it for nothing.
+//! one shard uses its block, and the others then grow into it at no cost.
 
 use super::stash::Stash;
 use super::{BLOCK, BLOCK_PAGES, GROUPS_MIN, pages_of_groups, stash_of_pages};
@@ -40,6 +40,7 @@ impl Rows {
             return take(stash + page_bytes(to) - page_bytes(from));
         };
         let mut users = users.lock();
+        // The last row of the old size counts this shard already.
         let rows = &mut users[rows_of_groups(from)..rows_of_groups(to)];
         // Rows with users were paid for by the first of them.
         let fresh = rows.iter().filter(|&&users| users == 0).count();

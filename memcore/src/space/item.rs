@@ -429,7 +429,7 @@ impl Space {
         fence(Ordering::SeqCst);
         let is_pinned = |(segment, _): (SegmentId, usize)| self.table().is_pinned(segment);
         if self.pieces(item).by_segment().any(is_pinned) {
-            // Nothing was changed: whoever sees the old sequence again may go on.
+            // Nothing was changed: a reader that sees the old sequence again may go on.
             word.store(item.sequence, Ordering::Release);
             return false;
         }

@@ -184,6 +184,8 @@ impl<'k> Head<'k> {
         let header = &self.header;
         let state = self.state.with_live(false);
         let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0];
+        // Optional words follow in the order of their bits in the shape, as the positions above
+        // expect.
         let mut len = FIXED_WORDS;
         let mut push = |word: u32| {
             words[len] = word;

@@ -130,6 +130,7 @@ impl Pool {
     /// Segments that a writer could take now.
     #[inline]
     pub(crate) fn available(&self) -> usize {
+        // Only a hint, to do without the lock: `open` decides under it.
         self.available.load(Ordering::Relaxed)
     }
 

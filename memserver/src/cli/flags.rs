@@ -177,6 +177,7 @@ fn named_port(value: Value<'_>) -> Result<Port, StartupError> {
     Ok(match port_number(value, -1)? {
         -1 => Port::Ephemeral,
         0 => Port::Off,
+        // `port_number` lets nothing else through.
         number => u16::try_from(number).map_or(Port::Off, Port::Fixed),
     })
 }

@@ -23,6 +23,7 @@ pub fn argv(data: &[u8]) {
     let flags = &given.flags[..];
     for mut spelling in [separate(flags), glued(flags), bundled(flags), long(flags)] {
         if !given.strays.is_empty() {
+            // Behind this they can't be taken for flags or values.
             spelling.push("--".to_owned());
             spelling.extend_from_slice(&given.strays);
         }

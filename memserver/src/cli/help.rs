@@ -110,6 +110,7 @@ fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Poli
         Policy::Ignore(_) => words.push_str(" (accepted, without effect)"),
     }
     let mut line = format!("{name:COLUMN$}");
+    // A long name has a line of its own.
     if name.len() >= COLUMN {
         let _ = write!(line, "\n{:COLUMN$}", "");
     }

@@ -58,6 +58,8 @@ pub(super) fn apply(
             return Ok(Applied::Lacking(StartupError::usage(format!("{label}: {why}"))));
         }
         Policy::Ignore(why) => {
+            // Checked and kept all the same: errors of typing are found, and `stats settings` shows
+            // it.
             set(options, value)?;
             options.warn(format!("{label} has no effect: {why}"));
         }

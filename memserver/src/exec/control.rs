@@ -48,7 +48,7 @@ impl Exec<'_> {
         };
         match u32::try_from(moment) {
             Ok(moment) if moment > now => cache.flush_at(Moment::from_secs(moment)),
-            // No item is from before the server was; only a flush that was to come is called off.
+            // No item is older than the server: this only cancels a flush that was planned.
             Ok(moment) if delay > 0 && moment < self.shared.core.started => {
                 cache.flush_at(Moment::MAX)
             }

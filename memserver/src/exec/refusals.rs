@@ -1,4 +1,5 @@
-//! The lines that answer refused statistics and administrative commands.
+//! The lines that answer refused statistics and administrative commands. They are memcached's to
+//! the letter, also where their form differs from one command to the next: tools compare them.
 
 use memproto::ParseError;
 

@@ -40,6 +40,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_delete(key.bytes(), "delete", &removed);
         }
+        // Without a condition there is no third outcome.
         let found = matches!(removed, Ok(Removed::Done(_)));
         say(out, if found { write::DELETED } else { write::NOT_FOUND });
     }
@@ -58,6 +59,7 @@ impl Exec<'_> {
         match removed {
             Ok(Removed::Done(_)) => self.count_delete(true),
             Ok(Removed::NotFound) => self.count_delete(false),
+            // A version that differs is neither hit nor miss.
             _ => {}
         }
     }

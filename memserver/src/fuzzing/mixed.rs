@@ -1,4 +1,4 @@
-//! Target `mixed_stream`: two clients of one small cache, and time that goes by.
+//! Target `mixed_stream`: two clients of one small cache, and a clock that moves.
 
 use super::reference::{Reference, Sent};
 use super::{Dialogue, NOW, Stage};
@@ -72,13 +72,16 @@ impl Table {
         }
         let replies = dialogue.feed(words);
         let stats = self.stage.shared.core.cache.stats();
+        // The limit holds at any moment, whatever is sent.
         assert!(stats.used <= stats.limit, "{} bytes of {}", stats.used, stats.limit);
+        // The oracle reads text only.
         if dialogue.is_binary() {
             return self.reference.lose();
         }
         if stats.total.evicted == self.evicted {
             self.reference.check(sent, words, &replies);
         } else {
+            // It is not known which items were evicted.
             self.reference.skip(sent, words);
             self.evicted = stats.total.evicted;
         }

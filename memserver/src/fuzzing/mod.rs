@@ -66,6 +66,7 @@ impl Stage {
             .max_item_size(config.item_size_max)
             .evictions(config.evictions)
             .clock(clock.clone())
+            // Always the same, so that an input that fails once fails again.
             .seed(1);
         let cache = builder.build().expect("settings that were checked");
         let driven = Arc::new(DrivenClock::new(clock.clone()));
@@ -139,6 +140,7 @@ impl Dialogue {
     /// Receives `bytes` and returns what is answered at once.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut input = std::mem::take(&mut self.input);
+        // As in a worker, bytes of a value that is arriving bypass the buffer.
         let in_place = if input.is_empty() { self.receive_in_place(bytes) } else { 0 };
         input.extend_from_slice(&bytes[in_place..]);
         let mut replies = Vec::new();

@@ -142,8 +142,10 @@ impl Reference {
         let input = std::mem::take(&mut sent.bytes);
         let mut rest = input.as_slice();
         while !sent.is_closed && !rest.is_empty() {
+            // A block that is dropped may come in later inputs as well.
             let dropped = sent.swallow.min(rest.len());
             (sent.swallow, rest) = (sent.swallow - dropped, &rest[dropped..]);
+            // From the front each time, so that nothing depends on where a search was resumed.
             match text::parse(rest, &mut Scan::new(), &Limits::default()) {
                 Step::Partial => break,
                 Step::Close(_) => sent.is_closed = true,
@@ -215,6 +217,7 @@ impl Reference {
             Request::Shutdown { .. } => replies.expect(write::SHUTDOWN_DISABLED),
             Request::Meta(meta) => self.meta(&meta, replies),
             Request::Admin { command: Admin::Watch, .. } => {
+                // How many clients watch already is not modelled.
                 (sent.may_be_closed, replies.is_blind) = (true, true);
             }
             // Their answers are long and tell about the server, not about items.
@@ -289,6 +292,7 @@ impl Reference {
                     let mut head = Vec::new();
                     write::value(&mut head, key, item.flags, item.value.len());
                     if verb.with_cas() {
+                        // Without the end of the line: the version stands in front of it.
                         head.truncate(head.len() - 2);
                         replies.expect(&head);
                         item.see(replies);
@@ -302,6 +306,7 @@ impl Reference {
                     }
                 }
                 Known::Nothing => {
+                    // Found or not, nothing is learned: the expiry would stay unknown.
                     let head = [b"VALUE ", *key, b" "].concat();
                     if !replies.is_blind && replies.rest.starts_with(&head) {
                         let line = replies.line().unwrap_or_default();
@@ -341,6 +346,7 @@ impl Reference {
         answer(&[&digits, &b"\r\n"[..]].concat(), noreply, replies);
         let len = digits.len().max(item.value.len());
         item.value = digits;
+        // A number that has become shorter keeps its length and is filled up with spaces.
         item.value.resize(len, b' ');
         item.version = None;
     }
@@ -384,6 +390,7 @@ impl Reference {
         let new =
             Item { flags, expires: expiry(exptime, now), value: value.to_vec(), version: None };
         match (verb, line, self.look(key)) {
+            // It may have been stored or not.
             (_, None, _) => self.forget(key),
             (_, Some(line), _) if line != write::STORED => {
                 let lines = [write::NOT_STORED, write::EXISTS, write::NOT_FOUND];
@@ -397,6 +404,7 @@ impl Reference {
                 item.value.splice(..0, value.iter().copied());
                 item.version = None;
             }
+            // Something was there of which only this part is known.
             (StoreVerb::Append | StoreVerb::Prepend, ..) => self.forget(key),
             _ => {
                 self.slots.insert(key.to_vec(), Slot::Item(new));
@@ -436,6 +444,7 @@ impl Reference {
 
     /// A meta request whose meaning is not known here: its reply is well formed at least.
     fn strange(&mut self, meta: &MetaRequest<'_>, replies: &mut Replies<'_>) {
+        // Whether there is a reply depends on what is not known.
         if meta.quiet() {
             replies.is_blind = true;
         }

@@ -215,6 +215,7 @@ impl Builder {
     /// ```
     pub fn start(mut self) -> Result<Server, StartError> {
         for address in &self.addresses {
+            // Here and not in `listen`, so that all errors come from one method.
             let listen = parse(address).ok_or_else(|| StartError::BadAddress(address.clone()))?;
             self.config.listen.push(listen);
         }

@@ -63,6 +63,7 @@ macro_rules! counters {
     ) => {
         /// The counters of one worker, on cache lines of their own.
         #[derive(Debug, Default)]
+        // Two lines of 64 bytes, since processors fetch them in pairs.
         #[repr(align(128))]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*

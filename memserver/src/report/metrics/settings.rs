@@ -16,6 +16,7 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
     list.bytes("maxbytes", core.cache.stats().limit as u64, "Memory limit (-m).");
     listeners(core, list);
     service(config, shared.watch.attends(attention::DETAIL), list);
+    // A copy, so that the lock is not held while lines are made.
     let runtime = *core.runtime.lock();
     slabs(config, &runtime, list);
     lru(config, &runtime, list);
