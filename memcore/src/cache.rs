@@ -284,6 +284,7 @@ impl Cache {
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K], mut found: impl FnMut(usize, &Meta, &[u8])) {
         let mut value = Vec::new();
         for (batch, keys) in keys.chunks(BATCH).enumerate() {
+            // On the stack: a batch needs no memory of its own.
             let mut hashed = [self.key(&[]); BATCH];
             let hashed = &mut hashed[..keys.len()];
             for (key, bytes) in hashed.iter_mut().zip(keys) {

@@ -94,6 +94,7 @@ impl Sizes {
         let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
         let shards = 1 << shards.ilog2();
         let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
+        // Segment 0 and the margin behind the last one must be addressable, too.
         let limit_most = wanted.max(limit).min(ADDRESSABLE - 2 * most);
         let huge_pages = builder.huge_pages.unwrap_or(limit >= HUGE_PAGES_FROM);
         let sizes = Self { limit_most, segment_bytes, shards, huge_pages };

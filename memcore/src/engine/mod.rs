@@ -101,6 +101,7 @@ impl Engine {
         self.index.search(self.position(key), |slot| {
             let loc = slot.loc();
             self.space.prefetch(loc);
+            // Read while the item's first lines are on their way.
             let stamp = self.space.stamp_at(loc);
             // The slot has to be the same after the stamp was read: then whatever lies there was
             // published under this stamp.

@@ -90,6 +90,7 @@ impl Engine {
     /// Segments know what lives in them.
     fn validate_loads(&self, recount: &Recount) {
         let table = self.space.table();
+        // A reservation keeps its space pending for as long as its caller likes.
         let is_quiet = self.space.arriving.load(Ordering::Relaxed) == 0;
         for id in 1..self.space.pool.bound() {
             let load = table.load(id);

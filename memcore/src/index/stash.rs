@@ -60,6 +60,7 @@ impl Stash {
     /// What lies from `first` up to `end`, or to the last one.
     pub(super) fn between(&self, first: u32, end: Option<u32>) -> &[(u32, Loc)] {
         let end = end.map_or(self.0.len(), |end| self.first(end));
+        // Nothing if `end` comes before `first`.
         self.0.get(self.first(first)..end).unwrap_or_default()
     }
 

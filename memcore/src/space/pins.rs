@@ -33,12 +33,14 @@ impl Space {
         let segments = self.segments_of(self.value_at(item), item.value_len);
         let first = segments.iter().filter(|&&segment| self.table().add_pin(segment)).count();
         let new = first * self.table().segment_bytes();
+        // Added before it is compared, so that two threads can't both take the last of it.
         let before = self.pins.bytes.fetch_add(new, Ordering::Relaxed);
         let fits = match self.pins.limit {
             Some(max) => before + new <= max,
             // A value that is larger than this share could never be pinned otherwise.
             None => before < self.pool.limit() / PIN_SHARE,
         };
+        // Segments that are pinned already cost nothing more.
         if new > 0 && !fits {
             self.unpin_segments(&segments);
             return None;

@@ -110,6 +110,7 @@ impl FlagSet {
         if self.has(letter) {
             return Err(Refusal::Duplicate);
         }
+        // Bytes that are no letters have no bit and end here as well.
         if !KNOWN.has(letter) {
             return Err(Refusal::Unknown);
         }

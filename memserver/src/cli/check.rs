@@ -36,6 +36,7 @@ fn sockets(options: &mut Options) -> Result<(), StartupError> {
     if config.network {
         let at_default_port = |listen: &Listen| listen.port.is_none();
         let has_tcp = match config.port {
+            // `-p 0` leaves the addresses that have a port of their own.
             Port::Off => !config.listen.is_empty() && !config.listen.iter().all(at_default_port),
             Port::Ephemeral | Port::Fixed(_) => true,
         };

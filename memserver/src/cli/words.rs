@@ -231,6 +231,7 @@ fn one_queue(options: &mut Options, _: Value<'_>) -> Result<(), StartupError> {
 
 fn automove(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let mode = if value.text.is_empty() { 1 } else { value.number(0..=2)? };
+    // What 1 asks for happens always.
     if mode != 1 {
         let name = value.name;
         options.warn(format!("{name}={mode} has no effect: memory always flows between classes"));

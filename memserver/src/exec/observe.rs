@@ -192,6 +192,7 @@ fn reason(miss: Miss) -> &'static str {
 
 /// The name of a storage request in watchers' lines.
 fn command(terms: &Terms) -> &'static str {
+    // A condition counts more than the mode.
     if terms.write.expected.is_some() {
         return "cas";
     }

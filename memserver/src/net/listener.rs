@@ -134,6 +134,7 @@ fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
             (None, Port::Ephemeral) => 0,
             (None, Port::Off) => continue,
         };
+        // Two names may mean the same address, which is then opened once.
         let taken: Vec<_> = all.iter().filter_map(Listener::local_addr).collect();
         let found = match &place.host {
             None => any_address(port, config.tcp_backlog, &mut opened.warnings),
@@ -276,6 +277,7 @@ fn any_address(
             result => return result,
         }
     }
+    // One family is better than none; the warning says which is missing.
     let mut open = Vec::new();
     let mut first = None;
     for (family, result) in ["IPv4", "IPv6"].into_iter().zip(both_families(port, backlog)) {
@@ -317,6 +319,7 @@ fn named(
             addresses.push(address);
         }
     }
+    // Another name for what is served already.
     if addresses.is_empty() && known {
         return Ok(Vec::new());
     }
@@ -392,6 +395,7 @@ fn unix(path: &Path, config: &Config) -> io::Result<UnixListener> {
 /// wait: a server whose backlog is full is there.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    // Any other file stays, and `bind` reports it.
     if !is_socket {
         return Ok(());
     }

@@ -71,6 +71,7 @@ impl Socket {
 
     /// Reads once, behind what `into` holds, up to its capacity.
     pub(crate) fn read_spare(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        // Into memory that is not initialised, which need not be zeroed first.
         let (len, _) = recv(self, spare_capacity(into), RecvFlags::empty())?;
         Ok(len)
     }

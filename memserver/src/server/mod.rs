@@ -158,6 +158,7 @@ impl Server {
         };
         // Before the threads: from the first request on no eviction is missed.
         shared.watch.hear();
+        // Not before: a process that switches users must not have threads yet.
         log::start();
         server.run(acceptor, workers, threads.workers)?;
         if !sockets.datagrams.is_empty() {

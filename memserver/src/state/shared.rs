@@ -85,6 +85,7 @@ impl Shared {
         let up = now.saturating_sub(self.core.started);
         let listening = self.core.listening.sockets.iter();
         let listening = listening.map(|info| ConnInfo { idle: up, ..info.clone() });
+        // Listening sockets and watchers belong to no worker that could be asked.
         let known = listening.chain(self.watch.conn_infos(now)).collect();
         let query = Arc::new(ConnQuery::new(asker, self.gauges.workers.len(), known, permit));
         self.control.query_connections(&query);

@@ -131,6 +131,7 @@ impl Service {
     fn answer(&mut self, index: usize, datagram: &[u8], peer: SocketAddr) {
         self.shared.gauges.udp.bytes_read.add(datagram.len() as u64);
         let Some((id, request)) = frame::open(datagram) else { return };
+        // From outside nothing can come with a loopback address.
         let known = peer.ip().to_canonical().is_loopback();
         let reply_max = if known { REPLY_MAX } else { STRANGERS_REPLY_MAX };
         let Self { sockets, shared, allowance, .. } = self;
@@ -188,6 +189,7 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
             }
             out.drain_into(&mut answer);
         }
+        // A request may take several rounds; its reply goes out as a whole.
         if dialogue.is_between_requests() && !answer.is_empty() {
             reply(&answer);
             answer.clear();
