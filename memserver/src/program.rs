@@ -19,8 +19,9 @@ use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
-use crate::os::{daemon, limits, log, reason};
+use crate::os::{cgroup, daemon, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
+use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
 
@@ -30,6 +31,11 @@ const PORT_FILE: &str = "MEMCACHED_PORT_FILENAME";
 const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
 /// The uid and gid of `nobody` where /etc/passwd is missing.
 const NOBODY: u32 = 65534;
+
+/// Bytes that the program takes beside the cache and what its clients hold.
+const OWN_MEMORY: usize = 24 << 20;
+/// With fewer bytes for all clients few could be served.
+const CLIENT_MEMORY_MIN: usize = 4 << 20;
 
 /// How long the last log lines may take.
 const LAST_LINES: Duration = Duration::from_millis(200);
@@ -72,6 +78,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
         daemon::leave_session().map_err(|error| system("leave the session", &error))?;
     }
     warnings.extend(fit_connections(&mut config));
+    if config.client_memory == 0 {
+        config.client_memory = client_memory(config.memory_limit, cgroup::memory());
+    }
     if config.large_pages && !limits::grants_large_pages() {
         warnings.push("-L has no effect: the system provides no large pages".to_owned());
     }
@@ -213,6 +222,14 @@ fn assume(user: &User, process: &Process) -> Result<(), StartupError> {
     Ok(())
 }
 
+/// Bytes that clients may hold outside a cache of `limit` bytes, where the control group or the
+/// machine has `available`.
+fn client_memory(limit: usize, available: Option<u64>) -> usize {
+    let available = available.and_then(|bytes| usize::try_from(bytes).ok());
+    let left = available.unwrap_or(usize::MAX).saturating_sub(limit).saturating_sub(OWN_MEMORY);
+    left.clamp(CLIENT_MEMORY_MIN, CLIENT_MEMORY)
+}
+
 fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, StartupError> {
     let mut builder = Cache::builder(config.memory_limit)
         .max_limit(config.memlimit_max.max(config.memory_limit))
@@ -277,6 +294,14 @@ mod tests {
 
     fn uid(wanted: Option<&str>, known: &'static [(&str, u32)]) -> Option<u32> {
         identity(wanted, true, found(known)).unwrap().map(|user| user.uid)
+    }
+
+    #[test]
+    fn clients_get_what_is_left_beside_the_cache() {
+        assert_eq!(client_memory(64 << 20, None), 64 << 20);
+        assert_eq!(client_memory(64 << 20, Some(1 << 30)), 64 << 20);
+        assert_eq!(client_memory(768 << 20, Some(832 << 20)), 40 << 20);
+        assert_eq!(client_memory(768 << 20, Some(768 << 20)), 4 << 20);
     }
 
     #[test]

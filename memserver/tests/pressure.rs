@@ -2,10 +2,11 @@
 
 mod program;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use program::{Client, Program};
+use program::{Client, Program, WAIT};
 
 /// Sends a storage request for a value of `len` bytes `byte`.
 fn store(client: &mut Client, key: &str, byte: u8, len: usize) {
@@ -114,4 +115,33 @@ fn clients_that_read_nothing_do_not_keep_others_from_reading() {
         }
     }
     assert_eq!(client.stat("stats", "response_obj_oom"), "0");
+}
+
+/// Requests that are not complete share one budget, and the largest have to go.
+#[test]
+fn those_who_hold_most_are_closed_when_clients_hold_too_much() {
+    let program = Program::start(&["-m", "64", "-c", "1024", "-t", "1", "-o", "client_memory=4"]);
+    let mut modest = program.connect();
+    modest.send(format!("set modest 0 0 8000\r\n{}", "x".repeat(4_000)));
+    modest.0.set_nodelay(true).unwrap();
+    let line = format!("get{}", " key".repeat(30_000 / 4));
+    let mut greedy: Vec<Client> = (0..300).map(|_| program.connect()).collect();
+    for client in &mut greedy {
+        // One that is closed meanwhile can't take it all.
+        let _ = client.0.write_all(line.as_bytes());
+    }
+    let mut client = program.connect();
+    let start = Instant::now();
+    let connections = loop {
+        let connections: usize = client.stat("stats", "curr_connections").parse().unwrap();
+        let closed: usize = client.stat("stats", "read_buf_oom").parse().unwrap();
+        if closed + connections == greedy.len() + 2 && closed > 100 {
+            break connections;
+        }
+        assert!(start.elapsed() < WAIT, "{closed} are closed, {connections} stay");
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert!(connections * 30_000 < (4 << 20) + 100_000, "{connections} stay");
+    assert!(connections > 50, "{connections} stay");
+    modest.ask(format!("{}\r\n", "x".repeat(4_000)), "STORED\r\n");
 }

@@ -115,6 +115,8 @@ pub(crate) struct Config {
     pub(crate) watcher_logbuf_size: usize,
     pub(crate) worker_logbuf_size: usize,
     pub(crate) read_buf_mem_limit: usize,
+    /// Bytes outside the cache that all clients together may hold; 0 for the default.
+    pub(crate) client_memory: usize,
     /// The initial values of what clients can change.
     pub(crate) runtime: RuntimeSettings,
 }
@@ -163,6 +165,7 @@ impl Default for Config {
             watcher_logbuf_size: 256 << 10,
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
+            client_memory: 0,
             runtime: RuntimeSettings::default(),
         }
     }

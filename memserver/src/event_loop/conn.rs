@@ -48,8 +48,8 @@ pub(crate) struct Conn {
     readiness: Readiness,
     /// What it waits for.
     schedule: Schedule,
-    /// The budget's part that `input` takes because it is large.
-    pub(crate) long_line: Option<Permit>,
+    /// The budget's part that `input` takes unless it is small.
+    pub(crate) input_permit: Option<Permit>,
     /// The other end, noted at the beginning if connections are watched: a connection that was
     /// reset can't be asked any more.
     pub(crate) peer: Option<Box<Peer>>,
@@ -144,7 +144,7 @@ impl Conn {
             used: 0,
             readiness: Readiness::Drained,
             schedule: Schedule::Parked,
-            long_line: None,
+            input_permit: None,
             has_starved: false,
             peer: None,
             last_active: now,
@@ -192,6 +192,12 @@ impl Conn {
     /// Whether its client does not read its replies.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked_replies().is_some()
+    }
+
+    /// Bytes of the clients' budget that it holds.
+    pub(crate) fn held(&self) -> usize {
+        let input = self.input_permit.as_ref().map_or(0, Permit::amount);
+        input + self.blocked_replies().map_or(0, Output::held)
     }
 
     /// Whether it waits for its turn.

@@ -25,6 +25,8 @@ use crate::watch::{End, WatchPermit, attention};
 const WAKE: Token = Token(usize::MAX);
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
+/// A larger input buffer is charged to the clients' budget.
+const SMALL_INPUT: usize = 2 << 10;
 /// A larger input buffer, which only the beginning of a long retrieval needs, is charged to the
 /// budget for long lines.
 const LONG_LINE: usize = 40 << 10;
@@ -164,6 +166,9 @@ impl Worker {
             }
             self.retry_starved();
             self.serve(&mut turn);
+            if self.shared.budgets.clients.is_exceeded() {
+                self.shed();
+            }
             self.close_idle();
         }
         // Connections that were assigned during the shutdown have been counted as well.
@@ -213,6 +218,9 @@ impl Worker {
             for departure in turn.finish(&mut self.conns, &self.shared.budgets) {
                 self.after_turn(*departure, now);
             }
+            if self.shared.budgets.clients.is_exceeded() {
+                self.shed();
+            }
         }
     }
 
@@ -243,7 +251,7 @@ impl Worker {
             return self.transfer_to_watchers(index, *permit);
         }
         let next =
-            if charge_long_line(&self.shared, conn) { conn.end_turn(state) } else { Next::Close };
+            if charge_input(&self.shared, conn) { conn.end_turn(state) } else { Next::Close };
         let end = if state == State::Broken || conn.dialogue.is_at_fault() {
             End::Error
         } else {
@@ -263,6 +271,22 @@ impl Worker {
                 }
             }
             Next::Close => self.close(index, end),
+        }
+    }
+
+    /// Closes connections, those first that hold most, until all clients together hold no more
+    /// than they may.
+    #[cold]
+    fn shed(&mut self) {
+        while self.shared.budgets.clients.is_exceeded() {
+            let conns = self.conns.iter().enumerate();
+            let held = conns.filter_map(|(index, conn)| Some((conn.as_ref()?.held(), index)));
+            let largest = held.max().filter(|(held, _)| *held > 0);
+            let Some((_, index)) = largest else { return };
+            // Its number may soon be another's.
+            self.ready.retain(|&queued| queued != index);
+            self.shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);
+            self.close(index, End::Error);
         }
     }
 
@@ -520,22 +544,26 @@ impl WorkerHandle {
     }
 }
 
-/// Charges the memory of a line that does not end to its budget; false if that is exhausted.
+/// Charges the memory of a request that is not complete to its budget; false if it is a long line
+/// and all of those together have no more memory.
 #[inline]
-fn charge_long_line(shared: &Shared, conn: &mut Conn) -> bool {
+fn charge_input(shared: &Shared, conn: &mut Conn) -> bool {
     let held = conn.input.capacity();
-    let long = if held > LONG_LINE { held } else { 0 };
-    if long == conn.long_line.as_ref().map_or(0, Permit::amount) {
+    let due = if held > SMALL_INPUT { held } else { 0 };
+    if due == conn.input_permit.as_ref().map_or(0, Permit::amount) {
         return true;
     }
     // The old part is given back first, so that a line that grows needs no room twice.
-    conn.long_line = None;
-    if long > 0 {
-        conn.long_line = shared.budgets.long_lines.take(long);
-        if conn.long_line.is_none() {
+    conn.input_permit = None;
+    if due > LONG_LINE {
+        conn.input_permit = shared.budgets.long_lines.take(due);
+        if conn.input_permit.is_none() {
             shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
+    } else if due > 0 {
+        // If that is too much, those are closed who hold most.
+        conn.input_permit = Some(shared.budgets.clients.take_anyway(due));
     }
     true
 }

@@ -13,7 +13,7 @@ use memproto::binary::{Header, Opcode, REQUEST_MAGIC};
 use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
 use crate::config::{Binding, Config};
 use crate::net::listener::Arrival;
-use crate::state::budgets::BACKLOGS;
+use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
 use crate::state::shared::Shared;
 
@@ -318,6 +318,7 @@ fn clients_that_read_nothing_get_less_when_they_are_too_many_and_then_have_to_go
     let (first, held) = stuck_client(&server);
     assert!(held <= 128 << 10, "{held} bytes wait for one client");
     // As if there were many more of them.
+    const BACKLOGS: usize = CLIENT_MEMORY / 2;
     let others = backlogs.take_anyway(BACKLOGS);
     clock.advance(Duration::from_secs((STUCK_MAX / 2).into()));
     let (second, held) = stuck_client(&server);

@@ -20,7 +20,7 @@ use crate::session::batch::{Batch, Spare};
 use crate::session::cut::{Cursor, ParseState};
 use crate::session::dialogue::{self, Round, Stop};
 use crate::session::output::Output;
-use crate::state::budgets::{BACKLOGS, Permit};
+use crate::state::budgets::{CLIENT_MEMORY, Permit};
 use crate::state::clock::DrivenClock;
 use crate::state::control::Detached;
 use crate::state::core::{Core, Listening};
@@ -92,7 +92,7 @@ impl Stage {
     /// made in small pieces.
     #[must_use]
     fn under_pressure(mut self) -> Self {
-        self.backlogs = Some(self.shared.budgets.backlogs.take_anyway(BACKLOGS));
+        self.backlogs = Some(self.shared.budgets.backlogs.take_anyway(CLIENT_MEMORY / 2));
         self
     }
 

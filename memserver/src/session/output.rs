@@ -96,6 +96,11 @@ impl Output {
         self.bytes.len() >= bytes_max || self.pins.len() >= PINS_MAX || self.pinned >= PINNED_MAX
     }
 
+    /// Bytes of memory that it takes outside the cache.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether it keeps memory from others that is scarce.
     pub(crate) fn is_burden(&self) -> bool {
         !self.pins.is_empty() || self.copies.is_some()

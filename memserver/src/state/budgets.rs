@@ -1,22 +1,27 @@
-//! Memory outside the cache that clients may take, with a limit for each kind.
+//! Memory outside the cache that clients may take: one budget for all of it, and a share of that
+//! for each kind which could take everything otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::config::Config;
 
-/// Bytes that workers may copy for replies whose values can't be pinned.
-const COPIES: usize = 16 << 20;
-/// Bytes of unsent replies beyond which replies are made in smaller pieces.
-pub(crate) const BACKLOGS: usize = 32 << 20;
-/// Bytes of unfinished retrieval lines, unless a setting says otherwise.
-const LONG_LINES: usize = 16 << 20;
+/// Bytes that all clients may hold together, unless a setting says otherwise.
+pub(crate) const CLIENT_MEMORY: usize = 64 << 20;
+/// The share for copies of values that can't be pinned: 1/COPIES.
+const COPIES: usize = 4;
+/// The share of unsent replies beyond which replies are made in smaller pieces: 1/BACKLOGS.
+const BACKLOGS: usize = 2;
+/// The share of unfinished retrieval lines, unless a setting says otherwise: 1/LONG_LINES.
+const LONG_LINES: usize = 4;
 /// Lists of all connections at once. Each takes memory until its client has read it.
 pub(crate) const CONN_QUERIES: usize = 16;
 
 /// The budgets of one server.
 #[derive(Debug)]
 pub(crate) struct Budgets {
+    /// Bytes that clients hold outside the cache.
+    pub(crate) clients: Arc<Budget>,
     /// Bytes of copies of values that can't be pinned.
     pub(crate) copies: Arc<Budget>,
     /// Bytes of replies whose clients don't read.
@@ -34,14 +39,20 @@ pub(crate) struct Budgets {
 impl Budgets {
     /// Nothing is taken.
     pub(crate) fn new(config: &Config) -> Self {
-        let long_lines = match config.read_buf_mem_limit {
-            0 => LONG_LINES,
+        let all = match config.client_memory {
+            0 => CLIENT_MEMORY,
             limit => limit,
         };
+        let long_lines = match config.read_buf_mem_limit {
+            0 => all / LONG_LINES,
+            limit => limit,
+        };
+        let clients = Budget::new(all);
         Self {
-            copies: Budget::new(COPIES),
-            backlogs: Budget::new(BACKLOGS),
-            long_lines: Budget::new(long_lines),
+            copies: clients.part(all / COPIES),
+            backlogs: clients.part(all / BACKLOGS),
+            long_lines: clients.part(long_lines),
+            clients,
             conn_queries: Budget::new(CONN_QUERIES),
             starved: AtomicUsize::new(0),
             short_at: AtomicU32::new(0),
@@ -64,29 +75,62 @@ impl Budgets {
 pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// The budget that this is a part of. What is taken here is taken there as well.
+    whole: Option<Arc<Self>>,
 }
 
 impl Budget {
     fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit, used: AtomicUsize::new(0), whole: None })
+    }
+
+    /// A part of this budget with a limit of its own.
+    fn part(self: &Arc<Self>, limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0), whole: Some(Arc::clone(self)) })
     }
 
     /// Takes `amount` if it is available. What is larger than the whole budget may have it when
     /// nothing else is in use, because it could never be served otherwise.
     pub(crate) fn take(self: &Arc<Self>, amount: usize) -> Option<Permit> {
-        let take = |used: usize| {
-            let sum = used.checked_add(amount)?;
-            (used == 0 || sum <= self.limit).then_some(sum)
+        let take = |limit: usize| {
+            move |used: usize| {
+                let sum = used.checked_add(amount)?;
+                (used == 0 || sum <= limit).then_some(sum)
+            }
         };
         // Relaxed, as the number guards no other memory.
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take(self.limit)).ok()?;
+        if let Some(whole) = &self.whole {
+            let taken =
+                whole.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take(whole.limit));
+            if taken.is_err() {
+                self.used.fetch_sub(amount, Ordering::Relaxed);
+                return None;
+            }
+        }
         Some(Permit { budget: Arc::clone(self), amount })
     }
 
     /// Takes `amount` whether it is available or not.
     pub(crate) fn take_anyway(self: &Arc<Self>, amount: usize) -> Permit {
+        if let Some(whole) = &self.whole {
+            whole.used.fetch_add(amount, Ordering::Relaxed);
+        }
         self.used.fetch_add(amount, Ordering::Relaxed);
         Permit { budget: Arc::clone(self), amount }
+    }
+
+    /// Whether more is in use than there is.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.used() > self.limit
+    }
+
+    /// Gives `amount` back.
+    fn give_back(&self, amount: usize) {
+        self.used.fetch_sub(amount, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.give_back(amount);
+        }
     }
 
     /// Whether half of it is in use.
@@ -129,13 +173,28 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.amount, Ordering::Relaxed);
+        self.budget.give_back(self.amount);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_part_takes_is_taken_from_the_whole() {
+        let whole = Budget::new(100);
+        let part = whole.part(50);
+        let forty = part.take(40).unwrap();
+        assert_eq!((part.used(), whole.used()), (40, 40));
+        let fifty = whole.take(50).unwrap();
+        assert!(part.take(11).is_none(), "the whole has no more");
+        assert_eq!((part.used(), whole.used()), (40, 90));
+        let twenty = part.take_anyway(20);
+        assert!(part.is_exhausted() && whole.is_exceeded());
+        drop((forty, fifty, twenty));
+        assert_eq!((part.used(), whole.used()), (0, 0));
+    }
 
     #[test]
     fn a_budget_is_shared_and_serves_an_oversize_taker_alone() {

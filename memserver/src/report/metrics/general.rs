@@ -60,7 +60,7 @@ fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     list.bytes("response_obj_bytes", backlogs, "Bytes of replies that clients have not read.");
     list.absent(&["read_buf_count", "read_buf_bytes", "read_buf_bytes_free"]);
     let refused = shared.gauges.long_lines_refused.load(Ordering::Relaxed);
-    let help = "Connections closed for lack of memory for their request lines.";
+    let help = "Connections closed because clients held too much memory.";
     list.counter("read_buf_oom", refused, help);
     let help = "File descriptors that are not for clients.";
     list.gauge("reserved_fds", config.own_descriptors(), help);
