@@ -43,6 +43,8 @@ pub(crate) enum Right {
 pub(crate) struct Rights(u16);
 
 impl Rights {
+    const ALL: u16 = (Self::bit(Right::Shutdown) << 1) - 1;
+
     /// What every client with a connection may do.
     pub(crate) fn of_connections(config: &Config) -> Self {
         Self::of(&[Right::Read, Right::Write, Right::Delete, Right::Stats, Right::Admin])
@@ -64,6 +66,16 @@ impl Rights {
     // Asked for every request.
     #[inline(always)]
     pub(crate) fn allow(self, work: &Work<'_>) -> bool {
+        // By default every right but one is granted, and a look at the kind of request is enough.
+        if self.0 | Self::bit(Right::Shutdown) == Self::ALL {
+            let is_shutdown = matches!(work, Work::Text(Request::Shutdown { .. }, _));
+            return !is_shutdown || self.has(Right::Shutdown);
+        }
+        self.allow_any(work)
+    }
+
+    /// The same whatever the rights are.
+    fn allow_any(self, work: &Work<'_>) -> bool {
         right(work).is_none_or(|right| self.has(right))
     }
 
@@ -87,7 +99,6 @@ impl Rights {
 
 /// The right that `work` needs; none if every client may ask for it, or if it goes on with what was
 /// allowed already.
-#[inline(always)]
 fn right(work: &Work<'_>) -> Option<Right> {
     match work {
         Work::Get(run) => Some(if run.verb.verb.touches() { Right::Write } else { Right::Read }),
@@ -249,13 +260,21 @@ mod tests {
     use super::*;
     use memproto::{Limits, Scan, Step, text};
 
-    /// The right that a line needs.
+    /// The right that a line needs, of which the shortcut for nearly all rights knows as well.
     fn needed(line: &str) -> Option<Right> {
         let line = format!("{line}\r\n");
-        match text::parse(line.as_bytes(), &mut Scan::new(), &Limits::new()) {
-            Step::Request { request, .. } => of_text(&request),
+        let request = match text::parse(line.as_bytes(), &mut Scan::new(), &Limits::new()) {
+            Step::Request { request, .. } => request,
             step => panic!("{line:?} is {step:?}"),
+        };
+        let right = of_text(&request);
+        let work = Work::Text(request, None);
+        for shutdown_command in [false, true] {
+            let rights = Rights::of_connections(&Config { shutdown_command, ..Config::default() });
+            assert_eq!(rights.allow(&work), right != Some(Right::Shutdown) || shutdown_command);
+            assert_eq!(rights.allow(&work), rights.allow_any(&work), "{line}");
         }
+        right
     }
 
     #[test]
