@@ -4,7 +4,7 @@ use super::Engine;
 use super::hot::ACCESS_GRAIN;
 use crate::Moment;
 use crate::counters::Event;
-use crate::removal::{Cause, Removal};
+use crate::removal::{Cause, Listener, Removal};
 use crate::space::item::{Item, KeyBuffer};
 use crate::space::segments::Queue;
 
@@ -31,12 +31,19 @@ impl Engine {
     /// Tells the listener and the counters that a value has gone.
     pub(crate) fn report(&self, item: &Item, cause: Cause, now: u32) {
         if let Some(listener) = &self.listener {
-            let mut key = KeyBuffer::new();
-            let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut key);
-            let at = Moment::from_secs(now);
-            listener.call(&Removal { cause, key, meta: item.meta(now), at });
+            self.tell(listener, item, cause, now);
         }
         self.count_removal(item, cause, now);
+    }
+
+    // Not inlined, as its buffer would make every operation that ends items look after a large
+    // stack.
+    #[inline(never)]
+    fn tell(&self, listener: &Listener, item: &Item, cause: Cause, now: u32) {
+        let mut key = KeyBuffer::new();
+        let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut key);
+        let at = Moment::from_secs(now);
+        listener.call(&Removal { cause, key, meta: item.meta(now), at });
     }
 
     fn count_removal(&self, item: &Item, cause: Cause, now: u32) {

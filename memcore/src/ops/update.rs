@@ -174,6 +174,8 @@ impl Engine {
     }
 
     /// The item that is left when a value is invalidated or cleared.
+    // Inlined, what it reads of `how` would be read before every removal.
+    #[inline(never)]
     fn new_invalid(&self, item: &Item, how: &Remove, now: u32) -> NewItem<'static> {
         let mut new = self.copy_of(item);
         // What is only cleared keeps its version.

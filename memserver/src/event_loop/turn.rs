@@ -309,7 +309,7 @@ impl<'t, 'w> Executor<'t, 'w> {
     }
 
     /// Executes the jobs of a round; false if not all of them, in which case the state says why.
-    #[inline]
+    #[inline(always)]
     fn run_round(
         &mut self,
         conn: &mut Conn,
@@ -352,6 +352,7 @@ impl<'t, 'w> Executor<'t, 'w> {
 }
 
 /// Sends what is there and adds to `sent`; how the connection leaves its turn if not all was taken.
+#[inline(always)]
 fn flush(
     transport: &mut Transport,
     out: &mut Output,
