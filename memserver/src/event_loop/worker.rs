@@ -231,9 +231,8 @@ impl Worker {
         let Some(conn) = self.conns[index].as_mut() else { return };
         conn.last_active = now;
         if conn.has_starved || state == State::Starved {
-            self.note_starved(index, state);
+            note_starved(&self.shared, conn, state);
         }
-        let Some(conn) = self.conns[index].as_mut() else { return };
         self.stuck += usize::from(state == State::Blocked);
         self.uploading -= usize::from(was_uploading);
         self.uploading += usize::from(conn.dialogue.is_uploading());
@@ -242,9 +241,10 @@ impl Worker {
         }
         if conn.deadline.is_some() || state == State::Drained && conn.is_amid_request() {
             let begins = !was_uploading && conn.dialogue.is_uploading();
-            self.set_deadline(index, completed, begins, now);
+            self.unfinished -= usize::from(conn.deadline.is_some());
+            set_deadline(&self.shared, conn, completed, begins, now);
+            self.unfinished += usize::from(conn.deadline.is_some());
         }
-        let Some(conn) = self.conns[index].as_mut() else { return };
         if state == State::Closing
             && let Some(permit) = conn.dialogue.take_watch_permit()
         {
@@ -288,29 +288,6 @@ impl Worker {
             self.shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);
             self.close(index, End::Error);
         }
-    }
-
-    /// Notes by when the request that is arriving has to be complete, if one is. One was
-    /// `completed` just now, or a large value `begins`, which may take longer.
-    #[cold]
-    fn set_deadline(&mut self, index: usize, completed: bool, begins: bool, now: u32) {
-        let Some(conn) = &mut self.conns[index] else { return };
-        self.unfinished -= usize::from(conn.deadline.is_some());
-        if completed {
-            conn.deadline = None;
-        }
-        if conn.is_amid_request() {
-            let is_new = conn.deadline.is_none();
-            let due = now.saturating_add(self.shared.core.config.request_timeout);
-            let deadline = conn.deadline.get_or_insert(due);
-            if is_new || begins {
-                let more = conn.dialogue.expected() >> 20;
-                *deadline = deadline.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
-            }
-        } else {
-            conn.deadline = None;
-        }
-        self.unfinished += usize::from(conn.deadline.is_some());
     }
 
     /// Takes in the connections that were assigned.
@@ -362,21 +339,6 @@ impl Worker {
                 self.ready.push_back(index);
             }
         }
-    }
-
-    /// Counts a connection while it waits for memory that other clients hold. One whose client
-    /// has to read first does not go on yet.
-    #[cold]
-    fn note_starved(&mut self, index: usize, state: State) {
-        let Some(conn) = &mut self.conns[index] else { return };
-        let starves = matches!(state, State::Starved);
-        let starved = &self.shared.budgets.starved;
-        match (conn.has_starved, starves) {
-            (false, true) => _ = starved.fetch_add(1, Ordering::Relaxed),
-            (true, false) => _ = starved.fetch_sub(1, Ordering::Relaxed),
-            _ => {}
-        }
-        conn.has_starved = starves;
     }
 
     /// Has connections that wait for memory try again.
@@ -542,6 +504,40 @@ impl WorkerHandle {
         // A wake-up that fails means that the event counter is full: the worker is awake anyway.
         let _ = self.inbox.waker.wake();
     }
+}
+
+/// Notes by when the request that is arriving has to be complete, if one is. One was `completed`
+/// just now, or a large value `begins`, which may take longer.
+#[cold]
+fn set_deadline(shared: &Shared, conn: &mut Conn, completed: bool, begins: bool, now: u32) {
+    if completed {
+        conn.deadline = None;
+    }
+    if !conn.is_amid_request() {
+        conn.deadline = None;
+        return;
+    }
+    let is_new = conn.deadline.is_none();
+    let due = now.saturating_add(shared.core.config.request_timeout);
+    let deadline = conn.deadline.get_or_insert(due);
+    if is_new || begins {
+        let more = conn.dialogue.expected() >> 20;
+        *deadline = deadline.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+    }
+}
+
+/// Counts a connection while it waits for memory that other clients hold. One whose client has to
+/// read first does not go on yet.
+#[cold]
+fn note_starved(shared: &Shared, conn: &mut Conn, state: State) {
+    let starves = matches!(state, State::Starved);
+    let starved = &shared.budgets.starved;
+    match (conn.has_starved, starves) {
+        (false, true) => _ = starved.fetch_add(1, Ordering::Relaxed),
+        (true, false) => _ = starved.fetch_sub(1, Ordering::Relaxed),
+        _ => {}
+    }
+    conn.has_starved = starves;
 }
 
 /// Charges the memory of a request that is not complete to its budget; false if it is a long line
