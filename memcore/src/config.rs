@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::removal::Listener;
+use crate::upkeep::score::SIZE_WEIGHT;
 use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
 
 /// Builds a [`Cache`].
@@ -20,6 +21,7 @@ pub struct Builder {
     pub(crate) max_item_size: usize,
     pub(crate) max_key_len: usize,
     pub(crate) evictions: bool,
+    pub(crate) evict_size_weight: f32,
     pub(crate) pin_limit: Option<usize>,
     pub(crate) huge_pages: Option<bool>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -35,6 +37,7 @@ impl Builder {
             max_item_size: (1 << 20).min(limit / 2),
             max_key_len: 250,
             evictions: true,
+            evict_size_weight: SIZE_WEIGHT,
             pin_limit: None,
             huge_pages: None,
             clock: Arc::new(SystemClock::new()),
@@ -83,6 +86,23 @@ impl Builder {
     #[must_use]
     pub fn evictions(mut self, on: bool) -> Self {
         self.evictions = on;
+        self
+    }
+
+    /// How much an item's size counts against it when something has to be evicted, from 0 to 1:
+    /// with more the cache answers more requests, with less more of the bytes that are asked for.
+    /// Default 0.6. Numbers beyond that range count as its ends.
+    ///
+    /// # Examples
+    /// ```
+    /// // What is behind the cache is read by the megabyte, so bytes count rather than requests.
+    /// let cache = memcore::Cache::builder(64 << 20).evict_size_weight(0.4).build()?;
+    /// # Ok::<(), memcore::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn evict_size_weight(mut self, weight: f32) -> Self {
+        // Not a number is no weight either.
+        self.evict_size_weight = if weight > 0.0 { weight.min(1.0) } else { 0.0 };
         self
     }
 

@@ -7,7 +7,7 @@
 
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::memory::thread;
-use crate::space::segments::CLASSES;
+use crate::space::segments::{CLASSES, HIT_CELLS};
 
 /// All counters: the event, its field in [`ClassStats`](crate::ClassStats) with its documentation,
 /// and whether it is known for each class or only for the total (it is counted for class 0 then).
@@ -17,9 +17,11 @@ macro_rules! for_each_counter {
         $then! {
             /// Writes that became visible.
             Stored stored Class,
-            /// Lookups that found an item in the small queue.
+            /// Of these: of keys whose items had been evicted lately.
+            Returned returned Class,
+            /// Lookups that found an item that was stored or copied as never used.
             HitsSmall hits_small Class,
-            /// Lookups that found an item in the main queue.
+            /// Lookups that found an item that was stored or copied as used.
             HitsMain hits_main Class,
             /// Lookups that found nothing; only in the total.
             Misses misses Total,
@@ -49,9 +51,9 @@ macro_rules! for_each_counter {
             Replaced replaced Class,
             /// Items removed because of a flush.
             Flushed flushed Class,
-            /// Survivors copied from the small queue to the main one.
+            /// Survivors that were used for the first time, and copied to where used items are.
             Promoted promoted Class,
-            /// Survivors copied within the main queue.
+            /// Other survivors that were copied.
             Reinserted reinserted Class,
             /// Writes that had to evict for themselves.
             DirectReclaims direct_reclaims Class,
@@ -70,9 +72,9 @@ macro_rules! events {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub(crate) enum Event {
-            /// Gauge: live items of the small queue.
+            /// Gauge: live items that were stored or copied as never used.
             ItemsSmall,
-            /// Gauge: live items of the main queue.
+            /// Gauge: other live items.
             ItemsMain,
             /// Gauge: bytes of live items.
             Bytes,
@@ -91,10 +93,16 @@ const OWN: usize = if cfg!(loom) { 0 } else { 16 };
 /// Stripes that other threads share.
 const SHARED: usize = 8;
 const STRIPES: usize = OWN + SHARED;
+/// Places for hits: all that a row can name, so that none has to be checked.
+const CELLS: usize = HIT_CELLS.next_power_of_two();
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct Stripe([[AtomicU64; EVENTS]; CLASSES]);
+struct Stripe {
+    events: [[AtomicU64; EVENTS]; CLASSES],
+    /// Worth of hits by the level and age of what was hit.
+    hits: [AtomicU64; CELLS],
+}
 
 /// All counters of a cache.
 #[derive(Debug)]
@@ -124,7 +132,10 @@ impl Counters {
     pub(crate) fn new() -> Self {
         let zeroes = || std::array::from_fn(|_| AtomicU64::new(0));
         Self {
-            stripes: Box::new(std::array::from_fn(|_| Stripe(std::array::from_fn(|_| zeroes())))),
+            stripes: Box::new(std::array::from_fn(|_| Stripe {
+                events: std::array::from_fn(|_| zeroes()),
+                hits: std::array::from_fn(|_| AtomicU64::new(0)),
+            })),
             reset: Mutex::new(Box::default()),
             evicted_age: std::array::from_fn(|_| AtomicU32::new(0)),
         }
@@ -140,8 +151,37 @@ impl Counters {
     #[inline]
     pub(crate) fn counts(&self, class: u8) -> Counts<'_> {
         let stripe = stripe();
-        let Stripe(counts) = &self.stripes[stripe];
-        Counts { counts: &counts[usize::from(class)], is_shared: stripe >= OWN }
+        let counts = &self.stripes[stripe].events[usize::from(class)];
+        Counts { counts, is_shared: stripe >= OWN }
+    }
+
+    /// Counts a hit, and its worth where the segment's row says. The worth is not exact where
+    /// threads share a stripe.
+    #[inline(always)]
+    pub(crate) fn add_hit(&self, class: u8, event: Event, cell: usize, worth: u32) {
+        let number = stripe();
+        let stripe = &self.stripes[number];
+        let counts = &stripe.events[usize::from(class)];
+        Counts { counts, is_shared: number >= OWN }.add(event, 1);
+        let count = &stripe.hits[cell % CELLS];
+        count.store(count.load(Ordering::Relaxed) + u64::from(worth), Ordering::Relaxed);
+    }
+
+    /// How often something has happened since the beginning, by class.
+    pub(crate) fn sum_of_life(&self, event: Event) -> [u64; CLASSES] {
+        std::array::from_fn(|class| {
+            let counts = self.stripes.iter().map(|stripe| &stripe.events[class][event as usize]);
+            counts.map(|count| count.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+        })
+    }
+
+    /// The worth of all hits so far, by level and age.
+    pub(crate) fn hits(&self) -> [u64; HIT_CELLS] {
+        let of = |cell: usize| {
+            let counts = self.stripes.iter().map(|stripe| &stripe.hits[cell]);
+            counts.map(|count| count.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+        };
+        std::array::from_fn(of)
     }
 
     /// An item of `class` was evicted `idle` seconds after its last access.
@@ -175,8 +215,9 @@ impl Counters {
     /// What was counted since the beginning, whatever was reset.
     pub(crate) fn sums_of_life(&self) -> Sums {
         let mut sums = Sums::default();
-        for Stripe(counts) in self.stripes.iter() {
-            for (sum, count) in sums.0.as_flattened_mut().iter_mut().zip(counts.as_flattened()) {
+        for stripe in self.stripes.iter() {
+            let counts = stripe.events.as_flattened();
+            for (sum, count) in sums.0.as_flattened_mut().iter_mut().zip(counts) {
                 *sum = sum.wrapping_add(count.load(Ordering::Relaxed));
             }
         }

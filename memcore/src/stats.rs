@@ -4,7 +4,7 @@ use crate::counters::{Event, Sums, for_each_counter};
 use crate::engine::Engine;
 use crate::memory::sync::Ordering;
 use crate::removal::Listener;
-use crate::space::segments::{CLASS_MAX, CLASSES, Phase, Queue};
+use crate::space::segments::{CLASS_MAX, CLASSES, Phase};
 
 /// Counters and gauges, at one moment. Counters start at zero and at [`Cache::reset_stats`].
 ///
@@ -54,15 +54,15 @@ macro_rules! class_stats {
             pub item_max: usize,
             /// Gauge: live items.
             pub items: u64,
-            /// Gauge: items in the small queue (new ones).
+            /// Gauge: items that were stored or copied as never used.
             pub items_small: u64,
             /// Gauge: bytes of live items with header and key.
             pub bytes: u64,
             /// Gauge: segments held.
             pub segments: u64,
-            /// Gauge: seconds since the oldest item of the small queue was written.
+            /// Gauge: seconds since the oldest segment of such items was opened.
             pub age_small: u32,
-            /// Gauge: seconds since the oldest segment of the main queue was opened.
+            /// Gauge: seconds since the oldest segment of used items was opened.
             pub age_main: u32,
             /// Seconds between last access and eviction of the item evicted last.
             pub evicted_age: u32,
@@ -146,10 +146,8 @@ impl Engine {
             let class = &mut classes[usize::from(place.log.class)];
             class.segments += 1;
             let age = now.saturating_sub(self.space.table().row(id).opened.load(Ordering::Relaxed));
-            let oldest = match place.log.queue {
-                Queue::Small => &mut class.age_small,
-                Queue::Main => &mut class.age_main,
-            };
+            let oldest =
+                if place.log.level == 0 { &mut class.age_small } else { &mut class.age_main };
             *oldest = age.max(*oldest);
         }
     }

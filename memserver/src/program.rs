@@ -235,6 +235,7 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
         .max_limit(config.memlimit_max.max(config.memory_limit))
         .max_item_size(config.item_size_max)
         .evictions(config.evictions)
+        .evict_size_weight(config.evict_size_weight as f32)
         .on_removal(move |removal| evictions.note(removal))
         .clock(clock);
     if config.large_pages {

@@ -54,6 +54,9 @@ struct Traces {
     /// port that the servers get (default 11411)
     #[argh(option, default = "11411")]
     port: u16,
+    /// how much sizes count in the cache's eviction, from 0 to 1 (default its own)
+    #[argh(option)]
+    size_weight: Option<f32>,
     /// folder for a chart of each trace
     #[argh(option)]
     plots: Option<PathBuf>,
@@ -171,7 +174,11 @@ impl Traces {
             let counts = simulate_trace(trace, policy.as_mut(), charge(Some(self.charge)));
             columns.push((kind.name().to_owned(), counts));
         }
-        let mut embedded = Embedded::new((mib * MIB) as usize)?;
+        let bytes = (mib * MIB) as usize;
+        let mut embedded = match self.size_weight {
+            Some(weight) => Embedded::with_size_weight(bytes, weight)?,
+            None => Embedded::new(bytes)?,
+        };
         columns.push(("memcore".to_owned(), replay(trace, copies, &mut embedded)));
         for recipe in &self.server {
             let server = Server::start(&recipe.with("{mib}", mib), self.port, None)?;

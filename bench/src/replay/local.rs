@@ -1,6 +1,6 @@
 //! Replay in this process, with the trace's own clock.
 
-use memcore::{Attrs, Cache, ConfigError, Expiry, Fetch, Fetched, ManualClock, Moment};
+use memcore::{Attrs, Builder, Cache, ConfigError, Expiry, Fetch, Fetched, ManualClock, Moment};
 
 use super::Counts;
 use crate::lru::{Lru, Price};
@@ -76,8 +76,20 @@ impl Embedded {
     /// # Errors
     /// If the cache refuses such a budget.
     pub fn new(budget: usize) -> Result<Self, ConfigError> {
+        Self::build(budget, Cache::builder(budget))
+    }
+
+    /// The same with this weight of sizes in eviction.
+    ///
+    /// # Errors
+    /// If the cache refuses such a budget.
+    pub fn with_size_weight(budget: usize, weight: f32) -> Result<Self, ConfigError> {
+        Self::build(budget, Cache::builder(budget).evict_size_weight(weight))
+    }
+
+    fn build(budget: usize, builder: Builder) -> Result<Self, ConfigError> {
         let clock = ManualClock::new(Moment::from_secs(EPOCH));
-        let builder = Cache::builder(budget).max_item_size((budget / 2).min(1 << 20));
+        let builder = builder.max_item_size((budget / 2).min(1 << 20));
         let cache = builder.clock(clock.clone()).seed(1).build()?;
         Ok(Self { cache, clock, calls: 0, key: Vec::new(), value: Vec::new() })
     }

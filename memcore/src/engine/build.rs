@@ -16,9 +16,11 @@ use crate::space::layout::KEY_MAX;
 use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
 use crate::space::segments::{ROW_BYTES, Segments};
+use crate::upkeep::score::Weights;
+use crate::upkeep::state::Upkeep;
 
 /// Number of segments that the limit is cut into, as far as their size permits.
-const SEGMENTS: usize = 256;
+const SEGMENTS: usize = 512;
 /// Bytes of a segment, at least and at most; tiny for the model checker.
 const SEGMENT_BYTES: (usize, usize) = if cfg!(loom) { (128, 128) } else { (8 << 10, 64 << 10) };
 /// Bytes of the limit for each shard of the index.
@@ -65,14 +67,16 @@ impl Engine {
         let (memory, table, index) = parts;
         let pool = Pool::new(memory, table, sizes.segments(), builder.limit, sizes.fixed());
         let space = Space::new(pool, builder.pin_limit);
+        let upkeep = Upkeep::new(seed, builder.evict_size_weight);
         let settings = Settings {
+            hit_worth: Weights::new(builder.evict_size_weight).hits(),
             max_item_size: builder.max_item_size,
             max_key_len: builder.max_key_len,
             evictions: builder.evictions,
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };
-        Ok(Self::new(builder, settings, seed, space, index))
+        Ok(Self::new(builder, settings, upkeep, seed, space, index))
     }
 }
 

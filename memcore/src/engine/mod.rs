@@ -21,8 +21,8 @@ use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listener;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
-use crate::space::layout::{FREQ_MAX, Shape};
-use crate::space::segments::{Loc, Queue, Stamp};
+use crate::space::layout::Shape;
+use crate::space::segments::{CLASSES, Loc, Stamp};
 use crate::upkeep::state::Upkeep;
 use crate::{Key, Miss};
 
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) max_item_size: usize,
     pub(crate) max_key_len: usize,
     pub(crate) evictions: bool,
+    /// What a hit of each class counts for the policy.
+    pub(crate) hit_worth: [u32; CLASSES],
     /// The most that the limit can become, and the least.
     pub(crate) limit_most: usize,
     pub(crate) limit_least: usize,
@@ -59,12 +61,19 @@ pub(crate) struct Found {
 
 impl Engine {
     /// The parts put together.
-    fn new(builder: Builder, settings: Settings, seed: u64, space: Space, index: Index) -> Self {
+    fn new(
+        builder: Builder,
+        settings: Settings,
+        upkeep: Upkeep,
+        seed: u64,
+        space: Space,
+        index: Index,
+    ) -> Self {
         Self {
             space,
             index,
             counters: Counters::new(),
-            upkeep: Upkeep::new(seed),
+            upkeep,
             hot: Hot::new(builder.clock, seed),
             item_max: AtomicUsize::new(settings.max_item_size),
             settings,
@@ -171,7 +180,7 @@ impl Engine {
     pub(crate) fn note_use(&self, key: &Key<'_>, found: &Found, now: u32) {
         let state = found.item.state;
         let grain = self.hot.access_grain();
-        if state.freq() < FREQ_MAX || !state.is_fetched() || state.idle(now) as u32 >= grain {
+        if !state.is_settled() || state.idle(now) as u32 >= grain {
             self.write_use(key, found.slot, found.item.stamp, now);
         }
     }
@@ -188,24 +197,22 @@ impl Engine {
 
     /// Notes a use of an item whose shard is locked.
     pub(crate) fn mark_used(&self, loc: Loc, now: u32) {
-        self.space.update_state(loc, |state| {
-            state.with_freq(state.freq() + 1).with_fetched(true).with_access(now)
-        });
+        self.space.update_state(loc, |state| state.with_use().with_fetched(true).with_access(now));
     }
 
     /// Notes a use that has not shown the item's value to a caller.
     pub(crate) fn mark_changed(&self, loc: Loc, now: u32) {
-        self.space.update_state(loc, |state| state.with_freq(state.freq() + 1).with_access(now));
+        self.space.update_state(loc, |state| state.with_use().with_access(now));
     }
 
-    /// Counts a hit of an item of this queue and size class.
+    /// Counts a hit of the item at `loc`, of this level and size class.
     #[inline(always)]
-    pub(crate) fn count_hit(&self, queue: Queue, class: u8) {
-        let event = match queue {
-            Queue::Small => Event::HitsSmall,
-            Queue::Main => Event::HitsMain,
-        };
-        self.counters.add(class, event, 1);
+    pub(crate) fn count_hit(&self, loc: Loc, level: u8, class: u8) {
+        let event = if level == 0 { Event::HitsSmall } else { Event::HitsMain };
+        let table = self.space.table();
+        let cell = table.hit_cell(table.segment_of(loc));
+        let worth = self.settings.hit_worth[usize::from(class)];
+        self.counters.add_hit(class, event, cell, worth);
     }
 
     /// Counts a miss.

@@ -6,7 +6,6 @@ use crate::Moment;
 use crate::counters::Event;
 use crate::removal::{Cause, Listener, Removal};
 use crate::space::item::{Item, KeyBuffer};
-use crate::space::segments::Queue;
 
 impl Engine {
     /// Ends the life of an item that the index no longer leads to.
@@ -81,15 +80,12 @@ impl Engine {
     fn end_life(&self, item: &Item) {
         debug_assert!(item.state.is_live(), "an item ends once");
         self.space.set_state(item.loc, item.state.with_live(false));
-        self.count_live(item.stamp.queue(), item.class(), item.size(), false);
+        self.count_live(item.stamp.level(), item.class(), item.size(), false);
     }
 
     /// Counts an item in or out.
-    pub(crate) fn count_live(&self, queue: Queue, class: u8, bytes: usize, is_in: bool) {
-        let items = match queue {
-            Queue::Small => Event::ItemsSmall,
-            Queue::Main => Event::ItemsMain,
-        };
+    pub(crate) fn count_live(&self, level: u8, class: u8, bytes: usize, is_in: bool) {
+        let items = if level == 0 { Event::ItemsSmall } else { Event::ItemsMain };
         let [one, bytes] = match is_in {
             true => [1, bytes as u64],
             // Sums wrap, so that adding the negative takes away, in whichever stripe.

@@ -1,125 +1,92 @@
-//! Ghosts: keys whose items were evicted lately. A key that comes back while it is remembered has
-//! shown that it is worth more than a place on probation.
+//! Ghosts: keys whose items were evicted lately, and how often they had been used. A key that comes
+//! back while it is remembered has shown that it is worth more than one that is new.
 //!
-//! A group remembers 16 tags, half a word each. They are forgotten when newer ones push them out,
-//! or when about as many keys have been remembered in their shard as there are items: with longer
-//! memory, every key that ever comes back would count as worthy.
+//! A group remembers 32 keys, which is 1.33 for every item: four in each of eight words, of which
+//! the position chooses one. They are forgotten when newer ones push them out of their word. One
+//! new key in 1,000 is taken for a ghost by mistake.
 //!
 //! ```text
-//!   ghost  [ tag, 28 bits | tick, 3 bits | 1 ]
+//!   ghost  [ tag, 12 bits, not 0 | uses, 4 bits ]
 //! ```
 
-use super::{Group, Guard, Index, LINE, LINES, Position, TAG_MASK, scale};
+use super::{Group, Guard, Index, LINE, LINES, Position, scale};
 use crate::memory::sync::{AtomicU64, Ordering};
+use crate::space::layout::USES_MAX;
 
-/// Ghosts of a group.
-const GHOSTS: usize = 2 * LINE;
-/// Age in ticks at which ghosts are forgotten.
-const TICKS_MAX: u32 = 4;
-/// Ticks come round after this.
-const TICKS: u32 = 8;
-/// Where a ghost has its tick.
-const TICK_BITS: u32 = (TICKS - 1) << 1;
+/// Ghosts of a word.
+const GHOSTS: usize = 4;
+/// Bits of a ghost, of its uses, and of its tag.
+const BITS: u32 = 16;
+const USES_BITS: u32 = USES_MAX.count_ones();
+const TAG_MASK: u32 = (1 << (BITS - USES_BITS)) - 1;
 
-/// A word with 1 in both halves.
-const BOTH: u64 = 1 << 32 | 1;
-
-/// The age of a shard's ghosts.
-#[derive(Debug, Default)]
-pub(super) struct Age {
-    /// The current tick.
-    tick: u32,
-    /// Keys remembered since the last tick.
-    count: u32,
-}
+/// A word with 1 in each quarter.
+const EACH: u64 = 0x0001_0001_0001_0001;
 
 impl Index {
-    /// Remembers that a key was evicted.
-    pub(crate) fn insert_ghost(&self, position: Position, lock: &mut Guard<'_>) {
-        lock.ghosts.count += 1;
-        // In this way the ghosts of `TICKS_MAX` ticks are about as many as the items.
-        if lock.ghosts.count * TICKS_MAX > lock.items {
-            lock.ghosts.count = 0;
-            lock.ghosts.tick = (lock.ghosts.tick + 1) % TICKS;
-            self.forget_old(position.shard, lock);
-        }
-        // The lowest bit is always set, so that 0 stands for none.
-        let ghost = (position.at & TAG_MASK) << 4 | lock.ghosts.tick << 1 | 1;
-        self.push_ghost(self.home(position).group, ghost);
+    /// Remembers that a key was evicted whose item had been used so often.
+    pub(crate) fn insert_ghost(&self, position: Position, uses: u32, _lock: &mut Guard<'_>) {
+        let ghost = tag(position.at) << USES_BITS | uses.min(USES_MAX);
+        push(self.ghosts_of(position), ghost as u16);
     }
 
-    /// Whether the key was evicted lately; it is forgotten now.
-    pub(crate) fn take_ghost(&self, position: Position, _lock: &mut Guard<'_>) -> bool {
-        let ghosts = self.ghosts(self.home(position).group);
-        // All but the tick.
-        let wanted = BOTH * u64::from((position.at & TAG_MASK) << 4 | 1);
-        let difference = |pair: u64| (pair & !(BOTH * u64::from(TICK_BITS))) ^ wanted;
-        let pairs = || ghosts.iter().map(|cell| cell.load(Ordering::Relaxed));
-        // It is nearly always none of them, and one branch tells.
-        if pairs().fold(0, |zeroes, pair| zeroes | zero_half(difference(pair))) == 0 {
-            return false;
+    /// How often the key's item had been used, if it was evicted lately; it is forgotten now.
+    pub(crate) fn take_ghost(&self, position: Position, _lock: &mut Guard<'_>) -> Option<u32> {
+        let cell = self.ghosts_of(position);
+        let word = cell.load(Ordering::Relaxed);
+        // All but the uses; a quarter that is zero is the one.
+        let wanted = EACH * u64::from(tag(position.at) << USES_BITS);
+        let difference = (word & !(EACH * u64::from(USES_MAX))) ^ wanted;
+        let found = zero_quarters(difference);
+        if found == 0 {
+            return None;
         }
-        for (cell, pair) in ghosts.iter().zip(pairs()) {
-            let difference = difference(pair);
-            let kept = if difference as u32 == 0 {
-                pair >> 32 << 32
-            } else if difference >> 32 == 0 {
-                pair << 32 >> 32
-            } else {
-                continue;
-            };
-            cell.store(kept, Ordering::Relaxed);
-            return true;
-        }
-        false
+        let shift = found.trailing_zeros() / BITS * BITS;
+        cell.store(word & !(u64::from(u16::MAX) << shift), Ordering::Relaxed);
+        Some((word >> shift) as u32 & USES_MAX)
     }
 
-    /// The ghosts of the group that begins at `start`, two a word.
-    fn ghosts(&self, start: usize) -> &[AtomicU64] {
-        self.slots.cells(start + LINE * LINES, LINE)
+    /// The ghosts that the key would be among.
+    fn ghosts_of(&self, position: Position) -> &AtomicU64 {
+        let group = self.mapping(position).group(position.at);
+        let fine = scale(position.at, group.count * LINE as u32) as usize % LINE;
+        self.slots.at(self.start(position.shard, group.number) + LINE * LINES + fine)
     }
 
-    /// Ghosts are a queue: each new one moves the others by half a word.
-    fn push_ghost(&self, group_start: usize, ghost: u32) {
-        let mut carry = ghost;
-        for cell in self.ghosts(group_start) {
-            let pair = cell.load(Ordering::Relaxed);
-            cell.store(pair << 32 | u64::from(carry), Ordering::Relaxed);
-            carry = (pair >> 32) as u32;
-        }
-    }
-
-    fn forget_old(&self, shard: u32, lock: &Guard<'_>) {
-        let is_old = |ghost: u32| {
-            let age = (lock.ghosts.tick + TICKS - (ghost >> 1) % TICKS) % TICKS;
-            age >= TICKS_MAX
-        };
-        for group in 0..self.groups_in_use(shard) {
-            let start = self.start(shard, group);
-            for cell in self.ghosts(start) {
-                let pair = cell.load(Ordering::Relaxed);
-                let low = if is_old(pair as u32) { 0 } else { pair as u32 };
-                let high = if is_old((pair >> 32) as u32) { 0 } else { pair >> 32 };
-                cell.store(high << 32 | u64::from(low), Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Takes the ghosts of a group to their new groups.
+    /// Takes the ghosts of a group to the words of new groups that their keys may belong to. Which
+    /// one it is the ghost does not tell, so it goes to each of them.
     pub(super) fn move_ghosts(&self, shard: u32, from: Group, new: u32, words: &[u64]) {
-        // The youngest comes first, so the others have to be in before.
-        for i in (0..GHOSTS).rev() {
-            let ghost = (words[i / 2] >> (32 * (i % 2))) as u32;
-            if ghost != 0 {
-                let at = from.position(ghost >> 4);
-                self.push_ghost(self.start(shard, scale(at, new)), ghost);
+        let each = LINE as u32;
+        for (i, &word) in (0..).zip(words) {
+            let fine = Group { number: from.number * each + i, count: from.count * each };
+            let last = fine.end().map_or(u32::MAX, |end| end - 1);
+            for to in scale(fine.first(), new * each)..=scale(last, new * each) {
+                let start = self.start(shard, to / each) + LINE * LINES;
+                let cell = self.slots.at(start + (to % each) as usize);
+                // The youngest comes first, so the others have to be in before.
+                for quarter in (0..GHOSTS as u32).rev() {
+                    let ghost = (word >> (BITS * quarter)) as u16;
+                    if ghost != 0 {
+                        push(cell, ghost);
+                    }
+                }
             }
         }
     }
 }
 
-/// Not zero if one of the word's halves is (a borrow shows in the upper bit; see Warren, Hacker's
-/// Delight, 6-1).
-fn zero_half(word: u64) -> u64 {
-    word.wrapping_sub(BOTH) & !word & BOTH << 31
+/// Ghosts are a queue: each new one moves the others by a quarter of a word.
+fn push(cell: &AtomicU64, ghost: u16) {
+    cell.store(cell.load(Ordering::Relaxed) << BITS | u64::from(ghost), Ordering::Relaxed);
+}
+
+/// Bits of the position that have no part in the choice of the group.
+fn tag(at: u32) -> u32 {
+    (at & TAG_MASK).max(1)
+}
+
+/// The upper bit of the word's lowest quarter that is zero, and maybe some above it; zero if none
+/// is (a borrow shows in the upper bit; see Warren, Hacker's Delight, 6-1).
+fn zero_quarters(word: u64) -> u64 {
+    word.wrapping_sub(EACH) & !word & EACH << (BITS - 1)
 }

@@ -101,7 +101,6 @@ pub(crate) struct ShardState {
     items: u32,
     /// Items whose groups are full.
     stash: stash::Stash,
-    ghosts: ghosts::Age,
 }
 
 /// A locked shard.

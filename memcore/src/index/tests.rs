@@ -151,34 +151,33 @@ fn positions_are_recovered_from_group_and_tag() {
 }
 
 #[test]
-fn ghosts_are_recalled_once_and_the_oldest_is_forgotten() {
+fn ghosts_are_recalled_once_with_their_uses_and_the_oldest_is_forgotten() {
     let index = Index::new(1, 1, false).unwrap();
-    let group = |at| index.shards[0].shared.0.group(at).number;
-    let all: Vec<u32> =
-        (0..).map(|i: u32| i * 1001).filter(|&at| group(at) == 0).take(17).collect();
     let position = |at| Position { shard: 0, at };
     let mut lock = index.lock(position(0));
-    lock.items = 1000;
-    for &at in &all {
-        index.insert_ghost(position(at), &mut lock);
+    for at in 0..5 {
+        index.insert_ghost(position(at), at * 5, &mut lock);
     }
-    assert!(!index.take_ghost(position(all[0]), &mut lock));
-    assert!(index.take_ghost(position(all[1]), &mut lock));
-    assert!(!index.take_ghost(position(all[1]), &mut lock));
-    assert!(index.take_ghost(position(all[16]), &mut lock));
+    let mut take = |at| index.take_ghost(position(at), &mut lock);
+    // Four are remembered. Tag 0 would look like no ghost, so key 0 has the tag of key 1.
+    assert_eq!((take(1), take(0), take(1)), (Some(5), None, None));
+    assert_eq!((take(4), take(2), take(3), take(4)), (Some(15), Some(10), Some(15), None));
 }
 
 #[test]
-fn ghosts_are_forgotten_when_as_many_others_came_as_there_are_items() {
-    let index = Index::new(1, 1, false).unwrap();
+fn ghosts_move_with_their_groups() {
+    let index = Index::new(1, 100_000, false).unwrap();
     let mut lock = index.lock(Position { shard: 0, at: 0 });
-    lock.items = 100;
     let position = |i: u32| Position { shard: 0, at: i.wrapping_mul(0x9e37_79b9) };
-    (0..60).for_each(|i| index.insert_ghost(position(i), &mut lock));
-    assert!(index.take_ghost(position(0), &mut lock));
-    (60..200).for_each(|i| index.insert_ghost(position(i), &mut lock));
-    assert!((1..60).all(|i| !index.take_ghost(position(i), &mut lock)));
-    assert!(index.take_ghost(position(150), &mut lock));
+    for groups in [48, 32, 64] {
+        (0..100).for_each(|i| index.insert_ghost(position(i), i % 16, &mut lock));
+        index.resize_to(0, groups, &mut lock);
+        while index.is_moving(0, &lock) {
+            index.advance(0, &mut lock, |_, loc| panic!("lost {loc}"));
+        }
+        let found = (0..100).filter(|&i| index.take_ghost(position(i), &mut lock) == Some(i % 16));
+        assert!(found.count() >= 95, "{groups} groups");
+    }
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl Engine {
         let won = lookup.how.lease && self.take_lease(item, lookup.how, at.now);
         let hit = Hit { meta: item.meta(at.now), won, created: false };
         if !lookup.how.peek {
-            self.count_hit(item.stamp.queue(), item.class());
+            self.count_hit(item.loc, item.stamp.level(), item.class());
             self.mark_used(item.loc, at.now);
         }
         if let Some(handle) = pinned {
@@ -294,7 +294,7 @@ impl Engine {
     #[inline(always)]
     fn note_fetch(&self, key: &Key<'_>, how: &Fetch, found: &Found, hit: &Hit, now: u32) {
         if !how.peek {
-            self.count_hit(found.item.stamp.queue(), hit.meta.class - 1);
+            self.count_hit(found.item.loc, found.item.stamp.level(), hit.meta.class - 1);
             self.note_use(key, found, now);
         }
     }

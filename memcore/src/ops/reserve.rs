@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::counters::Event;
 use crate::engine::Engine;
 use crate::memory::bytes::{RUNS_MAX, Run};
 use crate::memory::sync::{Ordering, fence};
@@ -10,7 +11,7 @@ use crate::ops::write::{Effect, NewItem, Plan, header_of, plan};
 use crate::space::append::{NeedsRoom, Room};
 use crate::space::item::Part;
 use crate::space::layout::{Head, Header, State};
-use crate::space::segments::{Pieces, Queue};
+use crate::space::segments::Pieces;
 use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
 
 /// Values that are arriving may take 1/ARRIVING_SHARE of the limit.
@@ -217,9 +218,9 @@ impl Engine {
         let attrs = attrs.expiry(attrs.expiry.moment(now).into());
         let header = header_of(key.bytes.len(), len, &attrs);
         let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
-        let queue = self.queue_for(key);
+        let uses = self.uses_of(key, &header);
         let room = loop {
-            match self.first_room(queue, header, key) {
+            match self.first_room(uses, header, key) {
                 Ok(room) => break room,
                 Err(NeedsRoom) => self.make_room_for(1).map_err(|_| self.refuse(&header))?,
             }
@@ -240,22 +241,24 @@ impl Engine {
         })
     }
 
-    /// The queue that an item under this key should go to.
-    fn queue_for(&self, key: &Key<'_>) -> Queue {
+    /// How often an item under this key was used, as far as that is known.
+    fn uses_of(&self, key: &Key<'_>, header: &Header) -> u32 {
         let position = self.position(key);
         let mut lock = self.index.lock(position);
-        match self.find(key, &lock) {
-            Some(old) => old.item.stamp.queue(),
-            None if self.index.take_ghost(position, &mut lock) => Queue::Main,
-            None => Queue::Small,
+        if let Some(old) = self.find(key, &lock) {
+            return old.item.state.uses();
         }
+        let Some(uses) = self.index.take_ghost(position, &mut lock) else { return 0 };
+        self.counters.add(header.class(), Event::Returned, 1);
+        uses + 1
     }
 
     /// Memory for a whole item, or for the beginning of one that is larger than a segment.
-    fn first_room(&self, queue: Queue, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
+    fn first_room(&self, uses: u32, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
         let now = self.now();
-        let head = Head::new(header, key.bytes, State::default().with_access(now));
-        self.space.first_room_for(&self.claim(queue, &head, now), &head)
+        let state = State::default().with_access(now).with_uses(uses);
+        let head = Head::new(header, key.bytes, state);
+        self.space.first_room_for(&self.claim(&head, now), &head)
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.
@@ -320,7 +323,10 @@ impl Engine {
                 self.check_size(key.bytes.len(), len, attrs)?;
             }
             if self.fits_as_it_is(room, &new, effect) {
-                self.space.set_state(slot.loc, new.state);
+                // What was known when the memory was reserved is known still.
+                let reserved = State(self.space.state_word(slot.loc).load(Ordering::Relaxed));
+                let uses = new.state.uses().max(reserved.uses());
+                self.space.set_state(slot.loc, new.state.with_uses(uses));
                 let published = self.publish(&mut at, room, new.version);
                 drop(at);
                 // Published, or freed because it could not be: either way it is not ours any more.

@@ -10,7 +10,7 @@ use crate::space::append::{Claim, NeedsRoom, Room};
 use crate::space::item::{Item, Part};
 use crate::space::layout::{Head, Header, State};
 use crate::space::pool::RESERVE;
-use crate::space::segments::{Loc, Pieces, Queue};
+use crate::space::segments::{Loc, Pieces};
 use crate::{Attrs, Expiry, Key, Mode, Moment, Store, StoreError, Stored};
 
 /// Versions further apart than this are kept in full, as the difference to the segment's might not
@@ -160,7 +160,8 @@ impl Engine {
         };
         let mut state = State::default().with_access(at.now).with_marked(attrs.marked);
         if let Some(old) = old {
-            state = state.with_freq(old.state.freq());
+            // A new value is asked for as the old one was, and came just now.
+            state = state.with_uses(old.state.uses()).with_hit(true);
             if effect.stale {
                 expiry = old.expiry().map(Moment::as_secs);
                 state = state.with_lease(true, old.state.is_taken());
@@ -193,30 +194,35 @@ impl Engine {
                 return Ok(old.loc);
             }
         }
-        let queue = match &at.found {
-            Ok(old) => old.item.stamp.queue(),
-            Err(_) if self.index.take_ghost(at.position, &mut at.lock) => Queue::Main,
-            Err(_) => Queue::Small,
+        let ghost = match &at.found {
+            Ok(_) => None,
+            Err(_) => self.index.take_ghost(at.position, &mut at.lock),
         };
-        let head = new.head(at.key.bytes);
-        let room = match self.space.room_for(&self.claim(queue, &head, at.now), &head) {
+        let mut head = new.head(at.key.bytes);
+        if let Some(uses) = ghost {
+            head.state = head.state.with_uses(uses + 1);
+        }
+        let room = match self.space.room_for(&self.claim(&head, at.now), &head) {
             Ok(room) => room,
             Err(NeedsRoom) => {
-                if queue == Queue::Main && at.found.is_err() {
+                if let Some(uses) = ghost {
                     // The next attempt is to find it again.
-                    self.index.insert_ghost(at.position, &mut at.lock);
+                    self.index.insert_ghost(at.position, uses, &mut at.lock);
                 }
                 return Err(PutError::NeedsRoom);
             }
         };
+        if ghost.is_some() {
+            self.counters.add(head.class(), Event::Returned, 1);
+        }
         let source = at.item().filter(|_| new.joins());
         self.fill(&room, new, source)?;
         self.publish(at, &room, new.version)
     }
 
     /// What a writer asks for memory with.
-    pub(crate) fn claim(&self, queue: Queue, head: &Head<'_>, now: u32) -> Claim {
-        let log = self.space.log_for(queue, head, now);
+    pub(crate) fn claim(&self, head: &Head<'_>, now: u32) -> Claim {
+        let log = self.space.log_for(head, now);
         Claim { log, reserve: RESERVE, opening: self.hot.opening(now) }
     }
 
@@ -289,8 +295,8 @@ impl Engine {
             }
         };
         self.space.go_live(room, sequence);
-        let queue = self.space.stamp_at(slot.loc).queue();
-        self.count_live(queue, slot.class(), slot.size(), true);
+        let level = self.space.stamp_at(slot.loc).level();
+        self.count_live(level, slot.class(), slot.size(), true);
         Ok(slot.loc)
     }
 
@@ -321,7 +327,7 @@ impl Engine {
         new: &NewItem<'_>,
     ) -> Result<Loc, PutError> {
         let head = new.head(at.key.bytes);
-        let claim = self.claim(old.item.stamp.queue(), &head, at.now);
+        let claim = self.claim(&head, at.now);
         let room = self.space.room_for(&claim, &head)?;
         self.supersede(old, &room, new, &mut at.lock)
     }
@@ -392,7 +398,7 @@ impl Engine {
     fn evict_neighbour(&self, position: Position, now: u32, lock: &mut Guard<'_>) {
         let items =
             self.index.neighbours(position, lock).into_iter().filter(|slot| slot.loc() != 0);
-        let uses = |loc| State(self.space.state_word(loc).load(Ordering::Relaxed)).freq();
+        let uses = |loc| State(self.space.state_word(loc).load(Ordering::Relaxed)).uses();
         if let Some(slot) = items.min_by_key(|slot| uses(slot.loc())) {
             let item = self.space.read_any(slot.loc());
             let of_item = self.index.position_of(slot, position);

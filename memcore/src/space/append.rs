@@ -99,6 +99,11 @@ impl Space {
         if head.item_words() <= self.table().segment_words() {
             return self.allocate(claim, head, true).map(Room::Slot);
         }
+        // A chain that was begun for nothing wastes the rest of the open segment.
+        let needed = head.item_words() / self.table().segment_words() + 1;
+        if !self.pool.has(needed, claim.reserve) {
+            return Err(NeedsRoom);
+        }
         self.chain_for(claim, head, 0)
     }
 

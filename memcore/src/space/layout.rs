@@ -244,23 +244,46 @@ pub(crate) fn item_words(shape: Shape, lengths: Lengths) -> usize {
 pub(crate) struct State(pub(crate) u32);
 
 /// The highest use counter.
-pub(crate) const FREQ_MAX: u32 = 3;
-const FREQ: u32 = 0b11;
-const FETCHED: u32 = 1 << 2;
-const STALE: u32 = 1 << 3;
-const TAKEN: u32 = 1 << 4;
-const MARKED: u32 = 1 << 5;
-const LIVE: u32 = 1 << 6;
-const ACCESS_SHIFT: u32 = 7;
+pub(crate) const USES_MAX: u32 = 15;
+const USES: u32 = 0b1111;
+const HIT: u32 = 1 << 4;
+const FETCHED: u32 = 1 << 5;
+const STALE: u32 = 1 << 6;
+const TAKEN: u32 = 1 << 7;
+const MARKED: u32 = 1 << 8;
+const LIVE: u32 = 1 << 9;
+const ACCESS_SHIFT: u32 = 10;
 const ACCESS_MASK: u32 = u32::MAX >> ACCESS_SHIFT;
+/// An access may seem to be up to this many seconds ahead; more is long ago.
+const AHEAD_MAX: u32 = 60;
 
 impl State {
-    pub(crate) fn freq(self) -> u32 {
-        self.0 & FREQ
+    /// How often the item was used, over evictions: at most [`USES_MAX`].
+    pub(crate) fn uses(self) -> u32 {
+        self.0 & USES
     }
 
-    pub(crate) fn with_freq(self, freq: u32) -> Self {
-        Self(self.0 & !FREQ | freq.min(FREQ_MAX))
+    pub(crate) fn with_uses(self, uses: u32) -> Self {
+        Self(self.0 & !USES | uses.min(USES_MAX))
+    }
+
+    /// Whether the item was used, or written anew, since it came to where it lies.
+    pub(crate) fn is_hit(self) -> bool {
+        self.0 & HIT != 0
+    }
+
+    pub(crate) fn with_hit(self, on: bool) -> Self {
+        self.with(HIT, on)
+    }
+
+    /// One use more.
+    pub(crate) fn with_use(self) -> Self {
+        self.with_uses(self.uses() + 1).with_hit(true)
+    }
+
+    /// Whether another use would change nothing but the second of last access.
+    pub(crate) fn is_settled(self) -> bool {
+        self.0 & (USES | HIT | FETCHED) == USES | HIT | FETCHED
     }
 
     pub(crate) fn is_fetched(self) -> bool {
@@ -304,8 +327,7 @@ impl State {
         self.with(LIVE, on)
     }
 
-    /// Notes an access at `second`, of which only the lower bits are kept (half a year's worth to
-    /// either side).
+    /// Notes an access at `second`, of which only the lower bits are kept: 48 days' worth.
     pub(crate) fn with_access(self, second: u32) -> Self {
         Self(self.0 & !(ACCESS_MASK << ACCESS_SHIFT) | second << ACCESS_SHIFT)
     }
@@ -313,8 +335,8 @@ impl State {
     /// Seconds between the last access and `now`. Below zero if the clock was read just before a
     /// second ended, and the access happened in the next one.
     pub(crate) fn idle(self, now: u32) -> i32 {
-        // Shifted up and down again, the difference of 25 bits keeps its sign.
-        (now.wrapping_sub(self.0 >> ACCESS_SHIFT) << ACCESS_SHIFT) as i32 >> ACCESS_SHIFT
+        let ago = now.wrapping_sub(self.0 >> ACCESS_SHIFT).wrapping_add(AHEAD_MAX) & ACCESS_MASK;
+        ago as i32 - AHEAD_MAX as i32
     }
 }
 
@@ -365,22 +387,26 @@ mod tests {
 
     #[test]
     fn accesses_wrap_without_harm() {
-        for now in [100, 1 << 25, u32::MAX] {
+        for now in [100, 1 << 22, u32::MAX] {
             assert_eq!(State::default().with_access(now - 90).with_live(true).idle(now), 90);
         }
     }
 
     #[test]
     fn an_access_in_the_next_second_is_not_a_year_ago() {
-        for now in [0, 100, (1 << 25) - 1, u32::MAX] {
+        for now in [0, 100, (1 << 22) - 1, u32::MAX] {
             assert_eq!(State::default().with_access(now.wrapping_add(1)).idle(now), -1);
+            let month_ago = now.wrapping_sub(30 * 86_400);
+            assert_eq!(State::default().with_access(month_ago).idle(now), 30 * 86_400);
         }
     }
 
     #[test]
     fn state_bits_do_not_touch() {
-        let state = State::default().with_access(12345).with_freq(3).with_lease(true, false);
-        assert_eq!(state.with_freq(1).freq(), 1);
+        let state = State::default().with_access(12345).with_uses(15).with_lease(true, false);
+        assert_eq!((state.with_uses(1).uses(), state.with_uses(99).uses()), (1, USES_MAX));
+        assert!(!state.is_hit() && !state.is_settled());
+        assert!(state.with_use().with_fetched(true).is_settled());
         assert!(state.is_stale() && !state.is_taken() && !state.is_live() && !state.is_fetched());
         assert_eq!(state.with_marked(true).with_live(true).idle(12345), 0);
     }

@@ -9,7 +9,7 @@
 
 use crate::memory::region::Region;
 use crate::memory::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
-use crate::space::segments::{CLASSES, GROUPS, LOGS, LogId, Opening, Phase, Place, Queue};
+use crate::space::segments::{CLASSES, LOGS, LogId, Opening, Phase, Place};
 use crate::space::segments::{ROW_BYTES, SegmentId, Segments};
 
 /// Segments that only the reclaimer may take, so that it can always copy survivors.
@@ -23,6 +23,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Segments that could be had without reclaiming; a mirror of the state.
     available: AtomicUsize,
+    /// Writers look after the cache when less than this is available.
+    watch: AtomicUsize,
     /// A mirror of the limit.
     limit: AtomicUsize,
     /// Segments of each class in use.
@@ -46,8 +48,8 @@ struct State {
     /// The index waits for memory.
     index_waits: bool,
     queues: [Fifo; LOGS],
-    /// Sealed segments of the small queue and the main one.
-    sealed: [u32; 2],
+    /// Sealed segments.
+    sealed: u32,
 }
 
 /// A stack of segments.
@@ -86,8 +88,7 @@ pub(crate) struct Gauge {
 /// How many segments wait in the queues, and the clock of ages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sealed {
-    pub(crate) small: u32,
-    pub(crate) main: u32,
+    pub(crate) count: u32,
     /// Segments ever opened.
     pub(crate) opened: u32,
 }
@@ -112,7 +113,7 @@ impl Pool {
             opened: 0,
             index_waits: false,
             queues: [Fifo::default(); LOGS],
-            sealed: [0; 2],
+            sealed: 0,
         };
         let pool = Self {
             segment_cost: table.segment_bytes() + ROW_BYTES,
@@ -120,6 +121,7 @@ impl Pool {
             table,
             state: Mutex::new(state),
             available: AtomicUsize::new(0),
+            watch: AtomicUsize::new(usize::MAX),
             limit: AtomicUsize::new(limit),
             held: std::array::from_fn(|_| AtomicU32::new(0)),
         };
@@ -132,6 +134,23 @@ impl Pool {
     pub(crate) fn available(&self) -> usize {
         // Only a hint, to do without the lock: `open` decides under it.
         self.available.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many segments could be taken now so that `reserve` are left.
+    pub(crate) fn has(&self, segments: usize, reserve: usize) -> bool {
+        self.spare(&self.state.lock()) >= segments + reserve
+    }
+
+    /// Whether segments were opened since [`Self::watch_from`], or there are few.
+    #[inline]
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.available() < self.watch.load(Ordering::Relaxed)
+    }
+
+    /// From now on attention is needed when another segment is opened, and in any case where fewer
+    /// than `least` are available.
+    pub(crate) fn watch_from(&self, least: usize) {
+        self.watch.store(self.available().max(least), Ordering::Relaxed);
     }
 
     /// Whether the reclaimer has segments to copy to.
@@ -192,6 +211,17 @@ impl Pool {
         self.free_empty(&mut state, id, Phase::Sealed);
     }
 
+    /// The oldest segments of all logs, 0 where there is none.
+    pub(crate) fn heads(&self) -> [SegmentId; LOGS] {
+        let state = self.state.lock();
+        std::array::from_fn(|log| state.queues[log].oldest)
+    }
+
+    /// The youngest segment of `log`, 0 if there is none.
+    pub(crate) fn newest(&self, log: LogId) -> SegmentId {
+        self.state.lock().queues[log.index()].newest
+    }
+
     /// The oldest segment of `log`.
     pub(crate) fn oldest(&self, log: LogId) -> Option<SegmentId> {
         let oldest = self.state.lock().queues[log.index()].oldest;
@@ -201,8 +231,7 @@ impl Pool {
     /// How many segments wait in the queues.
     pub(crate) fn sealed(&self) -> Sealed {
         let state = self.state.lock();
-        let [small, main] = state.sealed;
-        Sealed { small, main, opened: state.opened }
+        Sealed { count: state.sealed, opened: state.opened }
     }
 
     /// Numbers of segments that may be in use are below this.
@@ -222,8 +251,9 @@ impl Pool {
         true
     }
 
-    /// Puts a segment at the young end of a queue; it may wait in another one or be a victim.
-    pub(crate) fn requeue(&self, id: SegmentId, queue: Queue) {
+    /// Puts a segment at the young end of the queue of a level; it may wait in another one or be a
+    /// victim.
+    pub(crate) fn requeue(&self, id: SegmentId, level: u8) {
         let mut state = self.state.lock();
         let Place { phase, log } = self.table.place(id);
         match phase {
@@ -232,7 +262,7 @@ impl Pool {
             // It has been freed meanwhile.
             _ => return,
         }
-        let log = LogId { queue, ..log };
+        let log = LogId { level, ..log };
         self.table.row(id).born.store(state.opened, Ordering::Relaxed);
         self.table.set_place(id, Place { phase: Phase::Sealed, log });
         self.enqueue(&mut state, id, log);
@@ -376,23 +406,21 @@ impl Pool {
         for (class, held) in held.into_iter().enumerate() {
             assert_eq!(self.held(class as u8), held, "segments of class {class}");
         }
-        for queue in [Queue::Small, Queue::Main] {
-            let mut sealed = 0;
-            for log in logs(queue) {
-                let mut last = 0;
-                let mut id = state.queues[log.index()].oldest;
-                while id != 0 {
-                    assert_eq!(self.table.place(id), Place { phase: Phase::Sealed, log });
-                    assert_eq!(self.table.row(id).older.load(Ordering::Relaxed), last);
-                    assert!(phases.remove(&id).is_some(), "segment {id} is queued twice");
-                    last = id;
-                    id = self.table.row(id).newer.load(Ordering::Relaxed);
-                    sealed += 1;
-                }
-                assert_eq!(state.queues[log.index()].newest, last);
+        let mut sealed = 0;
+        for log in (0..LOGS).map(LogId::from_index) {
+            let mut last = 0;
+            let mut id = state.queues[log.index()].oldest;
+            while id != 0 {
+                assert_eq!(self.table.place(id), Place { phase: Phase::Sealed, log });
+                assert_eq!(self.table.row(id).older.load(Ordering::Relaxed), last);
+                assert!(phases.remove(&id).is_some(), "segment {id} is queued twice");
+                last = id;
+                id = self.table.row(id).newer.load(Ordering::Relaxed);
+                sealed += 1;
             }
-            assert_eq!(state.sealed[queue as usize], sealed);
+            assert_eq!(state.queues[log.index()].newest, last);
         }
+        assert_eq!(state.sealed, sealed);
         for list in [state.free, state.released] {
             let mut id = list.head;
             for _ in 0..list.len {
@@ -428,7 +456,7 @@ impl Pool {
             newest => self.table.row(newest).newer.store(id, Ordering::Relaxed),
         }
         queue.newest = id;
-        state.sealed[log.queue as usize] += 1;
+        state.sealed += 1;
     }
 
     /// Takes a segment out of its queue.
@@ -444,7 +472,7 @@ impl Pool {
             0 => queue.newest = older,
             newer => self.table.row(newer).older.store(older, Ordering::Relaxed),
         }
-        state.sealed[log.queue as usize] -= 1;
+        state.sealed -= 1;
     }
 
     fn push(&self, list: &mut List, id: SegmentId) {
@@ -464,17 +492,11 @@ impl Pool {
     }
 }
 
-/// All logs of one queue.
-pub(crate) fn logs(queue: Queue) -> impl Iterator<Item = LogId> {
-    (0..CLASSES as u8)
-        .flat_map(move |class| (0..GROUPS as u8).map(move |group| LogId { queue, class, group }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LOG: LogId = LogId { queue: Queue::Small, class: 0, group: 0 };
+    const LOG: LogId = LogId { level: 0, class: 0, group: 0 };
 
     const OPENING: Opening = Opening { now: 1, epoch: 0, version: 1 };
 
@@ -519,16 +541,16 @@ mod tests {
     fn queues_keep_their_order() {
         let pool = pool(8);
         let ids: Vec<_> = (0..4).map(|_| sealed(&pool)).collect();
-        assert_eq!(pool.sealed(), Sealed { small: 4, main: 0, opened: 4 });
+        assert_eq!(pool.sealed(), Sealed { count: 4, opened: 4 });
         assert_eq!(pool.oldest(LOG), Some(ids[0]));
-        pool.requeue(ids[0], Queue::Small);
+        pool.requeue(ids[0], 0);
         assert_eq!(pool.oldest(LOG), Some(ids[1]));
         assert!(pool.select_victim(ids[2]));
-        pool.requeue(ids[1], Queue::Small);
+        pool.requeue(ids[1], 0);
         assert_eq!(pool.oldest(LOG), Some(ids[3]));
         assert_eq!(pool.free(ids[2], Phase::Victim), Freed::No);
         assert_eq!(empty(&pool, ids[2], Phase::Victim), Freed::Now);
-        assert_eq!(pool.sealed(), Sealed { small: 3, main: 0, opened: 4 });
+        assert_eq!(pool.sealed(), Sealed { count: 3, opened: 4 });
     }
 
     #[test]

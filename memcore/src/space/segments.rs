@@ -18,15 +18,6 @@ pub(crate) type Loc = u64;
 /// The due second of a segment in which nothing expires.
 pub(crate) const NEVER: u32 = u32::MAX;
 
-/// Which of the two FIFO queues of S3-FIFO a segment belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Queue {
-    /// New items on probation.
-    Small,
-    /// Items that were used again.
-    Main,
-}
-
 /// What a segment is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -49,47 +40,74 @@ pub(crate) struct Place {
     pub(crate) log: LogId,
 }
 
-/// A log: items of one queue, one size class and one group of lifetimes.
+/// A log: items of one use level, one size class and one group of lifetimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogId {
-    pub(crate) queue: Queue,
+    pub(crate) level: u8,
     pub(crate) class: u8,
     pub(crate) group: u8,
 }
 
-/// Size classes: up to 256 bytes, 1, 4, 16, 64 KiB, and larger.
-pub(crate) const CLASSES: usize = 6;
+/// Size classes: up to 128 bytes, twice as much each, up to 64 KiB, and larger.
+pub(crate) const CLASSES: usize = 11;
+/// Levels of use: never, once, two to three times, four to seven times, more often.
+pub(crate) const LEVELS: usize = 5;
 /// Groups of lifetimes within a class.
 pub(crate) const GROUPS: usize = 4;
 /// All logs.
-pub(crate) const LOGS: usize = 2 * CLASSES * GROUPS;
+pub(crate) const LOGS: usize = LEVELS * CLASSES * GROUPS;
 
 /// Bytes of the largest item of each class but the last.
-pub(crate) const CLASS_MAX: [usize; CLASSES - 1] = [256, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
+pub(crate) const CLASS_MAX: [usize; CLASSES - 1] = {
+    let (mut max, mut class) = ([0; CLASSES - 1], 0);
+    while class < CLASSES - 1 {
+        max[class] = SMALLEST << class;
+        class += 1;
+    }
+    max
+};
+/// Bytes of the largest item of class 0.
+const SMALLEST: usize = 128;
 
 /// The size class of an item of `bytes`.
 #[inline(always)]
 pub(crate) fn class_of(bytes: usize) -> u8 {
-    CLASS_MAX.iter().take_while(|&&max| bytes > max).count() as u8
+    // The lowest bit is set so that there is a logarithm, and class 0 has two of them.
+    let halves = (bytes.wrapping_sub(1) / (SMALLEST / 2)) | 1;
+    halves.ilog2().min(CLASSES as u32 - 1) as u8
+}
+
+/// The level of an item with this use counter.
+#[inline(always)]
+pub(crate) fn level_of(uses: u32) -> u8 {
+    (u32::BITS - uses.leading_zeros()).min(LEVELS as u32 - 1) as u8
 }
 
 impl LogId {
     /// A number below [`LOGS`].
     pub(crate) fn index(self) -> usize {
-        (self.queue as usize * CLASSES + usize::from(self.class)) * GROUPS + usize::from(self.group)
+        (usize::from(self.level) * CLASSES + usize::from(self.class)) * GROUPS
+            + usize::from(self.group)
+    }
+
+    /// The log with this number.
+    pub(crate) fn from_index(index: usize) -> Self {
+        let group = (index % GROUPS) as u8;
+        let class = (index / GROUPS % CLASSES) as u8;
+        Self { level: (index / GROUPS / CLASSES) as u8, class, group }
     }
 }
 
 impl Place {
     fn pack(self) -> u32 {
         self.phase as u32
-            | (self.log.queue as u32) << 8
+            | u32::from(self.log.level) << 8
             | u32::from(self.log.class) << 16
             | u32::from(self.log.group) << 24
     }
 
     fn unpack(word: u32) -> Self {
-        let [phase, queue, class, group] = word.to_le_bytes();
+        let [phase, level, class, group] = word.to_le_bytes();
         let phase = match phase {
             0 => Phase::Free,
             1 => Phase::Open,
@@ -97,27 +115,30 @@ impl Place {
             3 => Phase::Victim,
             _ => Phase::Zombie,
         };
-        let queue = if queue == 0 { Queue::Small } else { Queue::Main };
-        Self { phase, log: LogId { queue, class, group } }
+        Self { phase, log: LogId { level, class, group } }
     }
 }
 
-/// What identifies one use of a segment's memory: a number that grows, the queue, and the flush
-/// epoch in which it was opened.
+/// What identifies one use of a segment's memory: a number that grows, the level of its log, and
+/// the flush epoch in which it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(u64);
 
+/// Where a stamp has the level.
+const LEVEL_MASK: u32 = 7;
+
 impl Stamp {
     /// The use after this one.
-    fn next(self, queue: Queue, epoch: u32) -> Self {
-        // The next even number, whose lowest bit is then the queue: a segment may change its queue
-        // with each use, and the number still grows.
-        let generation = ((self.0 >> 32) as u32 | 1).wrapping_add(1) | queue as u32;
+    fn next(self, level: u8, epoch: u32) -> Self {
+        // The next multiple of eight, whose lowest bits are then the level: a segment may change its
+        // level with each use, and the number still grows.
+        let generation = ((self.0 >> 32) as u32 | LEVEL_MASK).wrapping_add(1) | u32::from(level);
         Self(u64::from(generation) << 32 | u64::from(epoch))
     }
 
-    pub(crate) fn queue(self) -> Queue {
-        if self.0 >> 32 & 1 == 0 { Queue::Small } else { Queue::Main }
+    /// The level of the log that it was opened for.
+    pub(crate) fn level(self) -> u8 {
+        ((self.0 >> 32) as u32 & LEVEL_MASK) as u8
     }
 
     pub(crate) fn epoch(self) -> u32 {
@@ -175,9 +196,9 @@ row! {
         pins: AtomicU32,
         /// Words handed out, from the front.
         used: AtomicU32,
-        /// Sum of the use counters of its items when they were counted last.
-        hits: AtomicU32,
-        /// When they were counted: evictions until then.
+        /// What its items were worth when that was summed up last: a float's bits.
+        worth: AtomicU32,
+        /// When that was: evictions until then, and some; 0 for never.
         counted: AtomicU32,
         /// Where the item continues that does not end here; also the link of free segments.
         next: AtomicU32,
@@ -201,10 +222,19 @@ row! {
     pub(crate) struct Identity {
         /// Its [`Stamp`].
         stamp: AtomicU64,
-        /// The version that its items' versions are kept relative to.
-        version_base: AtomicU64,
+        /// The version that its items' versions are kept relative to, and above it where their hits
+        /// are counted.
+        base: AtomicU64,
     }
 }
+
+/// Bits of a version in a segment's row.
+const VERSION_BITS: u32 = 57;
+const VERSION_MASK: u64 = (1 << VERSION_BITS) - 1;
+/// Ages by which hits of a level are told apart.
+pub(crate) const HIT_AGES: usize = 16;
+/// Places where hits are counted.
+pub(crate) const HIT_CELLS: usize = LEVELS * HIT_AGES;
 
 /// Bytes of everything that the table holds about a segment.
 pub(crate) const ROW_BYTES: usize =
@@ -242,7 +272,22 @@ impl Segments {
     /// The version that the versions of the segment's items are kept relative to.
     #[inline(always)]
     pub(crate) fn version_base(&self, id: SegmentId) -> u64 {
-        self.identities.at(id as usize).version_base.load(Ordering::Relaxed)
+        self.identities.at(id as usize).base.load(Ordering::Relaxed) & VERSION_MASK
+    }
+
+    /// Where hits of the segment's items are counted: a level and an age.
+    #[inline(always)]
+    pub(crate) fn hit_cell(&self, id: SegmentId) -> usize {
+        (self.identities.at(id as usize).base.load(Ordering::Relaxed) >> VERSION_BITS) as usize
+    }
+
+    /// Moves the place where hits are counted, unless the segment is opened anew meanwhile.
+    pub(crate) fn set_hit_cell(&self, id: SegmentId, cell: usize) {
+        let base = &self.identities.at(id as usize).base;
+        let word = base.load(Ordering::Relaxed);
+        let moved = word & VERSION_MASK | (cell as u64) << VERSION_BITS;
+        // It is only a place for counts: if this fails, the next one to look moves it.
+        let _ = base.compare_exchange(word, moved, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The second at which it is worth looking for expired items.
@@ -310,17 +355,19 @@ impl Segments {
     /// Begins a new use of a segment. From here on, readers of its old contents notice.
     pub(crate) fn open(&self, id: SegmentId, log: LogId, opening: &Opening) {
         let identity = self.identities.at(id as usize);
-        let stamp = self.stamp(id).next(log.queue, opening.epoch);
+        let stamp = self.stamp(id).next(log.level, opening.epoch);
         identity.stamp.store(stamp.0, Ordering::Relaxed);
         // A reader that sees the new base, or a byte written from here on, must see the new stamp
         // as well.
         crate::memory::sync::fence(Ordering::Release);
-        identity.version_base.store(opening.version, Ordering::Relaxed);
+        let cell = u64::from(log.level) * HIT_AGES as u64;
+        debug_assert!(opening.version <= VERSION_MASK, "versions are counted up from 0");
+        identity.base.store(opening.version | cell << VERSION_BITS, Ordering::Relaxed);
         self.set_place(id, Place { phase: Phase::Open, log });
         self.due(id).store(NEVER, Ordering::Relaxed);
         let row = self.row(id);
         row.opened.store(opening.now, Ordering::Relaxed);
-        for cell in [&row.used, &row.hits, &row.lead_words, &row.next] {
+        for cell in [&row.used, &row.counted, &row.lead_words, &row.next] {
             cell.store(0, Ordering::Relaxed);
         }
         row.lead.store(0, Ordering::Relaxed);
@@ -441,8 +488,8 @@ mod tests {
     fn place_survives_packing() {
         use Phase::*;
         for phase in [Free, Open, Sealed, Victim, Zombie] {
-            for queue in [Queue::Small, Queue::Main] {
-                let place = Place { phase, log: LogId { queue, class: 5, group: 3 } };
+            for level in [0, 4] {
+                let place = Place { phase, log: LogId { level, class: 5, group: 3 } };
                 assert_eq!(Place::unpack(place.pack()), place);
             }
         }
@@ -451,11 +498,12 @@ mod tests {
     #[test]
     fn every_log_has_a_number_of_its_own() {
         let mut seen = [false; LOGS];
-        for queue in [Queue::Small, Queue::Main] {
+        for level in 0..LEVELS as u8 {
             for class in 0..CLASSES as u8 {
                 for group in 0..GROUPS as u8 {
-                    let index = LogId { queue, class, group }.index();
-                    assert!(!std::mem::replace(&mut seen[index], true));
+                    let log = LogId { level, class, group };
+                    assert_eq!(LogId::from_index(log.index()), log);
+                    assert!(!std::mem::replace(&mut seen[log.index()], true));
                 }
             }
         }
@@ -476,15 +524,15 @@ mod tests {
     fn a_stamp_never_comes_back() {
         let table = Segments::new(2, 4).unwrap();
         let mut last = table.stamp(1);
-        for queue in [Queue::Main, Queue::Main, Queue::Small, Queue::Small, Queue::Main] {
+        for level in [4, 4, 0, 0, 3] {
             table.open(
                 1,
-                LogId { queue, class: 0, group: 0 },
+                LogId { level, class: 0, group: 0 },
                 &Opening { now: 1, epoch: 7, version: 1 },
             );
             let stamp = table.stamp(1);
             assert!(stamp.0 > last.0);
-            assert_eq!((stamp.queue(), stamp.epoch()), (queue, 7));
+            assert_eq!((stamp.level(), stamp.epoch()), (level, 7));
             last = stamp;
         }
     }
@@ -500,8 +548,28 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_four_times_apart() {
-        let sizes = [0, 256, 257, 1024, 1025, 65536, 65537, 1 << 30];
-        assert_eq!(sizes.map(class_of), [0, 0, 1, 1, 2, 4, 5, 5]);
+    fn classes_are_twice_apart() {
+        let sizes = [1, 128, 129, 256, 257, 65536, 65537, 1 << 30];
+        assert_eq!(sizes.map(class_of), [0, 0, 1, 1, 2, 9, 10, 10]);
+        for (class, &max) in CLASS_MAX.iter().enumerate() {
+            assert_eq!((class_of(max), class_of(max + 1)), (class as u8, class as u8 + 1));
+        }
+    }
+
+    #[test]
+    fn levels_are_powers_of_two_of_uses() {
+        let uses = [0, 1, 2, 3, 4, 7, 8, 15];
+        assert_eq!(uses.map(level_of), [0, 1, 2, 2, 3, 3, 4, 4]);
+    }
+
+    #[test]
+    fn where_hits_are_counted_does_not_touch_the_version() {
+        let table = Segments::new(2, 4).unwrap();
+        let log = LogId { level: 3, class: 0, group: 0 };
+        let version = (1 << 40) + 5;
+        table.open(1, log, &Opening { now: 1, epoch: 7, version });
+        assert_eq!((table.version_base(1), table.hit_cell(1)), (version, 3 * HIT_AGES));
+        table.set_hit_cell(1, HIT_CELLS - 1);
+        assert_eq!((table.version_base(1), table.hit_cell(1)), (version, HIT_CELLS - 1));
     }
 }

@@ -1,79 +1,80 @@
-//! Which size classes still earn hits.
+//! Which size classes are still asked for.
 //!
-//! Use counters say how often items were used in their lives, not when. Were they all that counted,
-//! small items of which each was used once, long ago, would hold their memory against any number of
-//! larger ones: per byte, they have many more uses. So a class that nobody asks for any more loses
-//! first the weight of its uses and then what protects its main items from newcomers.
+//! By the byte small items are worth so much more than large ones that ones which nobody will ever
+//! ask for again would hold their memory against any number of larger ones. So a class that is not
+//! hit for a while is worth no more than the largest items, if others are asked for again and again
+//! meanwhile, or if items are stored whether or not they were missed.
 
 use crate::space::segments::CLASSES;
 
-/// A window ends once 1/WINDOW_SHARE of all segments have been opened again.
-const WINDOW_SHARE: u32 = 2;
-/// Windows without hits after which the uses of a class count no more.
-const USES_FADE: u32 = 8;
-/// Windows without hits after which its main items have no advantage over new ones. Long scans take
-/// many, and then the items that were used before are asked for again.
-const PRIVILEGE_ENDS: u32 = 64;
-/// Windows for both where items are stored whether or not they were asked for: no misses tell what
-/// is wanted instead.
-const BLIND: u32 = 2;
-/// Where at least 1/DEMAND_SHARE of all items are stored after a miss, the misses say what is
+/// Steps of 1/16 turnover after which a class without hits is idle, while others are asked for; and
+/// where items are stored without having been missed.
+const IDLE: u32 = 24;
+const BLIND: u32 = 16;
+/// Others are asked for if at least so many were hit or came back for each four that were stored.
+const ASKED: u64 = 3;
+/// Where at least 1/DEMAND_SHARE of the items are stored after a miss, the misses say what is
 /// wanted.
 const DEMAND_SHARE: u64 = 16;
 
-/// The recent past, in windows of logical time.
-#[derive(Debug)]
-pub(crate) struct ClassActivity {
-    /// Segments opened when the current window began.
-    began: u32,
-    /// What had been counted then.
-    demand: Demand,
-    /// Windows in a row in which nobody asked for an item of the class.
-    idle: [u32; CLASSES],
-    /// Items are stored because they were missed.
-    on_demand: bool,
-}
-
-/// What was asked for since the cache was made.
+/// What was asked for, by class, and how often in vain.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Demand {
     pub(crate) hits: [u64; CLASSES],
+    /// New items whose keys were remembered.
+    pub(crate) returned: [u64; CLASSES],
+    pub(crate) stored: [u64; CLASSES],
+    pub(crate) replaced: [u64; CLASSES],
     pub(crate) misses: u64,
-    pub(crate) stored: u64,
+}
+
+/// For how long nobody has asked for the items of a class.
+#[derive(Debug, Default)]
+pub(crate) struct ClassActivity {
+    before: Demand,
+    /// Steps without a hit in which others were asked for, less those in which they were not, and
+    /// all in a row.
+    idle: [u32; CLASSES],
+    unasked: [u32; CLASSES],
+    blind: bool,
 }
 
 impl ClassActivity {
-    pub(crate) fn new() -> Self {
-        Self { began: 0, demand: Demand::default(), idle: [0; CLASSES], on_demand: true }
-    }
-
-    /// Ends the window if it is time, by the count of segments `opened` so far and of those that
-    /// wait in queues.
-    pub(crate) fn update(&mut self, opened: u32, segments: u32, demand: impl FnOnce() -> Demand) {
-        if opened.wrapping_sub(self.began) <= segments / WINDOW_SHARE {
-            return;
+    /// Ends a step; `demand` is counted from the beginning.
+    pub(crate) fn step(&mut self, demand: &Demand) {
+        let before = std::mem::replace(&mut self.before, *demand);
+        let since = |now: &[u64; CLASSES], then: &[u64; CLASSES]| -> [u64; CLASSES] {
+            std::array::from_fn(|class| now[class] - then[class])
+        };
+        let hits = since(&demand.hits, &before.hits);
+        let returned = since(&demand.returned, &before.returned);
+        let stored = since(&demand.stored, &before.stored);
+        let misses = demand.misses - before.misses;
+        let all_stored = stored.iter().sum();
+        if all_stored > 0 {
+            self.blind = misses * DEMAND_SHARE < all_stored;
         }
-        let now = demand();
-        let then = std::mem::replace(&mut self.demand, now);
-        self.began = opened;
-        for (class, idle) in self.idle.iter_mut().enumerate() {
-            *idle = if now.hits[class] == then.hits[class] { *idle + 1 } else { 0 };
+        for class in 0..CLASSES {
+            if hits[class] > 0 {
+                (self.idle[class], self.unasked[class]) = (0, 0);
+                continue;
+            }
+            let others = |of: &[u64; CLASSES]| of.iter().sum::<u64>() - of[class];
+            let asked = others(&hits) + others(&returned);
+            let again = asked * 4 >= others(&stored) * ASKED;
+            self.unasked[class] += 1;
+            if asked > 0 && again && returned[class] == 0 {
+                self.idle[class] += 1;
+            } else if !again {
+                self.idle[class] = self.idle[class].saturating_sub(1);
+            }
         }
-        self.on_demand = (now.misses - then.misses) * DEMAND_SHARE >= now.stored - then.stored;
     }
 
-    /// Whether uses of the class's items are long ago.
-    pub(crate) fn uses_fade(&self, class: u8) -> bool {
-        self.is_idle(class, USES_FADE)
-    }
-
-    /// Whether main items of the class are no better than new ones.
-    pub(crate) fn is_unprivileged(&self, class: u8) -> bool {
-        self.is_idle(class, PRIVILEGE_ENDS)
-    }
-
-    fn is_idle(&self, class: u8, windows: u32) -> bool {
-        self.idle[usize::from(class)] >= if self.on_demand { windows } else { BLIND }
+    /// Whether nobody asks for items of this class any more.
+    pub(crate) fn is_idle(&self, class: u8) -> bool {
+        let class = usize::from(class);
+        self.idle[class] >= IDLE || (self.blind && self.unasked[class] >= BLIND)
     }
 }
 
@@ -81,36 +82,46 @@ impl ClassActivity {
 mod tests {
     use super::*;
 
-    fn windows(activity: &mut ClassActivity, count: u32, each: impl Fn(&mut Demand)) {
-        let mut demand = Demand::default();
-        activity.update(4, 4, || demand);
-        for window in 1..=count {
+    /// After so many steps: whether class 1 is idle, which is not hit, and class 2.
+    fn idle(steps: u64, each: impl Fn(&mut Demand)) -> [bool; 2] {
+        let (mut activity, mut demand) = (ClassActivity::default(), Demand::default());
+        for _ in 0..steps {
             each(&mut demand);
-            activity.update(4 + 3 * window, 4, || demand);
+            activity.step(&demand);
         }
+        [1, 2].map(|class| activity.is_idle(class))
     }
 
     #[test]
-    fn a_class_without_hits_loses_its_uses_then_its_privilege() {
-        let missed = |demand: &mut Demand| {
-            demand.misses += 1;
-            demand.stored += 1;
+    fn a_class_without_hits_is_idle_while_others_come_back() {
+        let asked = |demand: &mut Demand| {
+            demand.misses += 4;
+            demand.stored[2] += 4;
+            demand.returned[2] += 2;
             demand.hits[2] += 1;
         };
-        for (count, fades, ends) in
-            [(4, false, false), (USES_FADE + 1, true, false), (PRIVILEGE_ENDS + 1, true, true)]
-        {
-            let mut activity = ClassActivity::new();
-            windows(&mut activity, count, missed);
-            assert_eq!((activity.uses_fade(1), activity.is_unprivileged(1)), (fades, ends));
-            assert!(!activity.uses_fade(2) && !activity.is_unprivileged(2));
-        }
+        assert_eq!(idle(23, asked), [false, false]);
+        assert_eq!(idle(24, asked), [true, false]);
     }
 
     #[test]
-    fn without_misses_it_loses_both_soon() {
-        let mut activity = ClassActivity::new();
-        windows(&mut activity, BLIND + 1, |demand| demand.stored += 17);
-        assert!(activity.uses_fade(0) && activity.is_unprivileged(0));
+    fn a_scan_proves_nothing() {
+        let scan = |demand: &mut Demand| {
+            demand.misses += 10;
+            demand.stored[2] += 10;
+            demand.returned[2] += 7;
+        };
+        assert_eq!(idle(1000, scan), [false, false]);
+    }
+
+    #[test]
+    fn where_nothing_was_missed_all_that_is_not_hit_is_idle_soon() {
+        let write = |demand: &mut Demand| {
+            demand.stored[2] += 17;
+            demand.misses += 1;
+            demand.hits[2] += 1;
+        };
+        assert_eq!(idle(15, write), [false, false]);
+        assert_eq!(idle(16, write), [true, false]);
     }
 }

@@ -9,17 +9,20 @@ use crate::memory::sync::Ordering;
 use crate::removal::Cause;
 use crate::space::append::Claim;
 use crate::space::item::{Item, KeyBuffer};
-use crate::space::layout::FREQ_MAX;
+use crate::space::layout::State;
 use crate::space::pool::{Freed, Sealed};
-use crate::space::segments::{CLASSES, Loc, LogId, Phase, Place, Queue, SegmentId};
+use crate::space::segments::{
+    HIT_AGES, LOGS, Loc, LogId, Phase, Place, SegmentId, Segments, level_of,
+};
 use crate::upkeep::activity::Demand;
-use crate::upkeep::policy::{BytesByUse, Fate, Means, Occupancy, Oldest, Outcome, Policy, View};
+use crate::upkeep::levels::{Happened, worth_of_counted};
+use crate::upkeep::policy::{
+    Fate, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, View, Waiting,
+};
 use crate::upkeep::state::{Reclaim, Victim};
 
 /// Items that are moved or evicted in one step.
 pub(crate) const STEP: usize = 32;
-/// Use counts of a segment are summed up again after this many evictions.
-const RECOUNT: u32 = 16;
 /// Maximum number of busy segments to skip when searching for the oldest reclaimable one.
 const DETOUR: usize = 64;
 /// Words that a walk over a segment prefetches ahead.
@@ -60,7 +63,7 @@ impl Engine {
         let finished = self.collect(&mut victim, &mut batch);
         let mut gone = Gone::default();
         for (loc, position) in batch.into_iter().flatten() {
-            self.dispose(&mut victim, loc, position, now, &mut gone);
+            self.dispose(&reclaim.policy, &mut victim, loc, position, now, &mut gone);
         }
         self.space.table().remove_all(victim.id, gone.bytes, gone.items);
         if !finished {
@@ -105,6 +108,7 @@ impl Engine {
     /// Decides about one item.
     fn dispose(
         &self,
+        policy: &Policy,
         victim: &mut Victim,
         loc: Loc,
         position: Position,
@@ -121,18 +125,18 @@ impl Engine {
         }
         let hidden = self.hidden(&item, now);
         let fate = match hidden {
-            None => victim.survivors.fate(item.state.freq(), item.size()),
+            None => policy.fate(&mut victim.survivors, &sample(item.state, item.size())),
             Some(_) => Fate::Evict,
         };
         let stays = match fate {
             Fate::Evict => false,
-            Fate::Stay => {
-                self.keep(victim, &item);
+            Fate::Stay(uses) => {
+                self.keep(victim, &item, uses);
                 true
             }
-            Fate::Copy => {
+            Fate::Copy(uses) => {
                 let found = Found { item, slot };
-                self.relocate(victim, &found, &mut lock) || victim.survivors.all
+                self.relocate(victim, &found, uses, &mut lock) || victim.survivors.all
             }
         };
         if stays {
@@ -140,8 +144,8 @@ impl Engine {
         }
         self.index.remove(position, slot, &mut lock);
         let cause = hidden.map_or(Cause::Evicted, Cause::of_hidden);
-        if cause == Cause::Evicted && victim.log.queue == Queue::Small {
-            self.index.insert_ghost(position, &mut lock);
+        if cause == Cause::Evicted {
+            self.index.insert_ghost(position, item.state.uses(), &mut lock);
         }
         if inside {
             self.retire_in_victim(&item, cause, now);
@@ -153,31 +157,38 @@ impl Engine {
     }
 
     /// Lets a large item stay where it is, and the segments that it goes on in stay with it.
-    fn keep(&self, victim: &mut Victim, item: &Item) {
+    fn keep(&self, victim: &mut Victim, item: &Item, uses: u32) {
         victim.kept = true;
         if self.space.table().segment_of(item.loc) != victim.id {
             return;
         }
-        self.space.set_state(item.loc, item.state.with_freq(item.state.freq() - 1));
+        self.space.set_state(item.loc, item.state.with_uses(uses).with_hit(false));
+        victim.kept_level = level_of(uses);
         for (id, _) in self.space.pieces(item).by_segment().skip(1) {
-            self.space.pool.requeue(id, Queue::Main);
+            self.space.pool.requeue(id, victim.kept_level);
         }
     }
 
     /// Copies an item to where survivors go; false if there is no memory for that.
-    fn relocate(&self, victim: &mut Victim, found: &Found, lock: &mut Guard<'_>) -> bool {
+    fn relocate(
+        &self,
+        victim: &mut Victim,
+        found: &Found,
+        uses: u32,
+        lock: &mut Guard<'_>,
+    ) -> bool {
         let item = &found.item;
         let compacts = victim.survivors.all;
         let mut new = self.copy_of(item);
         if !compacts {
-            new.state = new.state.with_freq(new.state.freq() - 1);
+            new.state = new.state.with_uses(uses).with_hit(false);
         }
         let mut key = KeyBuffer::new();
         let head = new.head(self.space.key_of(item.loc, item.shape, item.key_len(), &mut key));
         let class = head.class();
-        let queue = if compacts { victim.log.queue } else { Queue::Main };
+        let level = if compacts { victim.log.level } else { level_of(uses) };
         let claim = Claim {
-            log: LogId { queue, class, ..victim.log },
+            log: LogId { level, class, ..victim.log },
             reserve: 0,
             opening: self.hot.opening(self.hot.clock_now()),
         };
@@ -186,10 +197,10 @@ impl Engine {
             return false;
         }
         victim.copied += item.size();
-        match victim.log.queue {
+        match victim.log.level {
             _ if compacts => {}
-            Queue::Small => self.counters.add(class, Event::Promoted, 1),
-            Queue::Main => self.counters.add(class, Event::Reinserted, 1),
+            0 if level > 0 => self.counters.add(class, Event::Promoted, 1),
+            _ => self.counters.add(class, Event::Reinserted, 1),
         }
         true
     }
@@ -203,14 +214,19 @@ impl Engine {
         let used = table.row(victim.id).used.load(Ordering::Relaxed) as usize * 4;
         reclaim.policy.note(Policy::judge(used, victim.copied, victim.kept));
         if victim.kept && !table.load(victim.id).is_empty() {
-            self.space.pool.requeue(victim.id, Queue::Main);
+            self.space.pool.requeue(victim.id, victim.kept_level);
             return;
         }
         if self.space.pool.free(victim.id, Phase::Victim) == Freed::No {
             // An item could not be moved or found for the moment; later then.
             reclaim.policy.note(Outcome::Failed);
-            self.space.pool.requeue(victim.id, victim.log.queue);
+            self.space.pool.requeue(victim.id, victim.log.level);
         }
+    }
+
+    /// Has the policy see how old what is.
+    pub(crate) fn take_census(&self, reclaim: &mut Reclaim) {
+        reclaim.policy.learn(&EngineView(self));
     }
 
     /// Selects the next victim. A candidate may be gone before it is taken, by a writer that
@@ -226,7 +242,7 @@ impl Engine {
             evicts: self.settings.evictions || self.space.pool.is_over(),
             copies: self.space.pool.can_copy(),
         };
-        let view = EngineView { engine: self, evictions: reclaim.evictions };
+        let view = EngineView(self);
         let mut choice = reclaim.policy.choose(&view, means);
         if choice.is_none() && means.evicts {
             // All there is lies in open segments.
@@ -238,109 +254,174 @@ impl Engine {
         if !self.space.pool.select_victim(choice.id) {
             return None;
         }
-        let Place { log, .. } = self.space.table().place(choice.id);
-        let bytes = self.bytes_by_use(choice.id);
-        let survivors = reclaim.policy.survivors(&view, choice, occupancy, &bytes);
-        Some(Victim { id: choice.id, log, done: 0, survivors, kept: false, copied: 0 })
-    }
-
-    /// Bytes of live items by use counter.
-    fn bytes_by_use(&self, id: SegmentId) -> BytesByUse {
-        let mut bytes = [0; FREQ_MAX as usize + 1];
-        self.walk(id, |freq, size| bytes[freq as usize] += size);
-        bytes
-    }
-
-    /// Visits the live items that begin in a segment: their use counters and bytes.
-    fn walk(&self, id: SegmentId, mut visit: impl FnMut(u32, usize)) {
-        let row = self.space.table().row(id);
-        let start = self.space.table().start(id);
-        // Pairs with the release stores of `Space::append`: up to here there are headers.
-        let used = row.used.load(Ordering::Acquire) as usize;
-        let mut at = row.lead_words.load(Ordering::Relaxed) as usize;
-        while at < used {
-            self.space.memory().prefetch(start as usize + at + AHEAD);
-            let outline = self.space.outline(start + at as u64);
-            if outline.state.is_live() {
-                visit(outline.state.freq(), outline.words * 4);
-            }
-            at += outline.words;
-        }
+        let survivors = reclaim.policy.survivors(&view, &choice, occupancy);
+        Some(Victim {
+            id: choice.id,
+            log: choice.log,
+            done: 0,
+            survivors,
+            kept: false,
+            kept_level: choice.log.level,
+            copied: 0,
+        })
     }
 }
 
+/// An item that lies in one segment as the policy sees it.
+fn sample(state: State, bytes: usize) -> Sample {
+    Sample { uses: state.uses(), hit: state.is_hit(), bytes, inside: bytes }
+}
+
 /// The engine as the policy sees it.
-struct EngineView<'e> {
-    engine: &'e Engine,
-    /// The clock by which use counts grow old.
-    evictions: u32,
+struct EngineView<'e>(&'e Engine);
+
+impl EngineView<'_> {
+    fn table(&self) -> &Segments {
+        self.0.space.table()
+    }
 }
 
 impl View for EngineView<'_> {
     fn segment_bytes(&self) -> usize {
-        self.engine.space.table().segment_bytes()
+        self.table().segment_bytes()
     }
 
     fn sealed(&self) -> Sealed {
-        self.engine.space.pool.sealed()
+        self.0.space.pool.sealed()
     }
 
     fn bound(&self) -> SegmentId {
-        self.engine.space.pool.bound()
+        self.0.space.pool.bound()
     }
 
     fn occupancy(&self, id: SegmentId) -> Option<Occupancy> {
-        let table = self.engine.space.table();
-        let Place { phase, log } = table.place(id);
-        let load = table.load(id);
+        let Place { phase, log } = self.table().place(id);
+        let load = self.table().load(id);
         if phase != Phase::Sealed || load.pending > 0 {
             return None;
         }
-        let used = table.row(id).used.load(Ordering::Relaxed) as usize * 4;
+        let used = self.table().row(id).used.load(Ordering::Relaxed) as usize * 4;
         Some(Occupancy { class: log.class, used, live: load.bytes as usize })
+    }
+
+    fn heads(&self) -> [SegmentId; LOGS] {
+        self.0.space.pool.heads()
     }
 
     /// Segments in which values are still arriving go to the young end, so that they are never in
     /// the way, however many they are.
-    fn oldest(&self, log: LogId) -> Option<Oldest> {
-        let Engine { space, hot, .. } = self.engine;
-        let first = space.pool.oldest(log)?;
-        let mut id = first;
+    fn oldest(&self, log: LogId, head: SegmentId) -> Option<Oldest> {
+        let Engine { space, hot, .. } = self.0;
+        let mut id = head;
         for _ in 0..DETOUR {
-            if space.table().load(id).pending == 0 {
-                let born = space.table().row(id).born.load(Ordering::Relaxed);
-                let flushed = space.table().stamp(id).epoch() != hot.epoch();
+            if self.table().load(id).pending == 0 {
+                let born = self.table().row(id).born.load(Ordering::Relaxed);
+                let flushed = self.table().stamp(id).epoch() != hot.epoch();
                 return Some(Oldest { id, born, flushed });
             }
-            space.pool.requeue(id, log.queue);
-            id = space.pool.oldest(log).filter(|&id| id != first)?;
+            space.pool.requeue(id, log.level);
+            id = space.pool.oldest(log).filter(|&id| id != head)?;
         }
         None
     }
 
-    /// Counted not too long ago.
-    fn uses(&self, id: SegmentId) -> u32 {
-        let row = self.engine.space.table().row(id);
-        let mark = self.evictions.wrapping_add(RECOUNT);
-        let counted = row.counted.load(Ordering::Relaxed);
-        if counted == 0 || mark.wrapping_sub(counted) > 2 * RECOUNT {
-            let mut uses = 0;
-            self.engine.walk(id, |freq, _| uses += freq);
-            row.hits.store(uses, Ordering::Relaxed);
-            row.counted.store(mark.max(1), Ordering::Relaxed);
+    fn newest(&self, log: LogId) -> SegmentId {
+        self.0.space.pool.newest(log)
+    }
+
+    fn older(&self, id: SegmentId) -> SegmentId {
+        self.table().row(id).older.load(Ordering::Relaxed)
+    }
+
+    fn newer(&self, id: SegmentId) -> SegmentId {
+        self.table().row(id).newer.load(Ordering::Relaxed)
+    }
+
+    fn waiting(&self, id: SegmentId) -> Option<Waiting> {
+        let Place { phase, log } = self.table().place(id);
+        let born = self.table().row(id).born.load(Ordering::Relaxed);
+        let live = self.table().load(id).bytes as usize;
+        let sealed = phase == Phase::Sealed;
+        (sealed || phase == Phase::Open).then_some(Waiting { log, born, sealed, live })
+    }
+
+    fn note(&self, id: SegmentId) -> Note {
+        let row = self.table().row(id);
+        Note {
+            worth: f32::from_bits(row.worth.load(Ordering::Relaxed)),
+            counted: row.counted.load(Ordering::Relaxed),
         }
-        row.hits.load(Ordering::Relaxed)
+    }
+
+    fn set_note(&self, id: SegmentId, note: Note) {
+        let row = self.table().row(id);
+        row.worth.store(note.worth.to_bits(), Ordering::Relaxed);
+        row.counted.store(note.counted, Ordering::Relaxed);
+    }
+
+    fn visit(&self, id: SegmentId, mut visit: impl FnMut(Sample)) {
+        let space = &self.0.space;
+        let row = self.table().row(id);
+        let start = self.table().start(id);
+        // Pairs with the release stores of `Space::append`: up to here there are headers.
+        let used = row.used.load(Ordering::Acquire) as usize;
+        let mut at = row.lead_words.load(Ordering::Relaxed) as usize;
+        let lead = row.lead.load(Ordering::Relaxed);
+        let lead_words = at;
+        let mut left = self.table().load(id).bytes as usize;
+        while at < used {
+            space.memory().prefetch(start as usize + at + AHEAD);
+            let outline = space.outline(start + at as u64);
+            if outline.state.is_live() {
+                let whole = sample(outline.state, outline.words * 4);
+                let inside = outline.words.min(used - at) * 4;
+                left = left.saturating_sub(inside);
+                visit(Sample { inside, ..whole });
+            }
+            at += outline.words;
+        }
+        // The item at the front is there if there are bytes that are no other's. It begins in
+        // another segment and may be gone at this moment: a guess will do.
+        if lead != 0 && left > 0 {
+            let outline = space.outline(lead);
+            if outline.state.is_live() {
+                let whole = sample(outline.state, outline.words * 4);
+                visit(Sample { inside: left.min(lead_words * 4), ..whole });
+            }
+        }
+    }
+
+    fn age(&self, id: SegmentId) -> usize {
+        self.table().hit_cell(id) % HIT_AGES
+    }
+
+    fn set_age(&self, id: SegmentId, age: usize) {
+        let level = usize::from(self.table().place(id).log.level);
+        self.table().set_hit_cell(id, level * HIT_AGES + age);
     }
 
     fn demand(&self) -> Demand {
-        let sums = self.engine.counters.sums_of_life();
-        let of = |class: usize, event| sums.of(class as u8, event);
+        let of = |event| self.0.counters.sum_of_life(event);
+        let [small, main] = [of(Event::HitsSmall), of(Event::HitsMain)];
         Demand {
-            hits: std::array::from_fn(|class| {
-                of(class, Event::HitsSmall) + of(class, Event::HitsMain)
+            hits: std::array::from_fn(|class| small[class] + main[class]),
+            returned: of(Event::Returned),
+            stored: of(Event::Stored),
+            misses: of(Event::Misses)[0],
+            replaced: of(Event::Replaced),
+        }
+    }
+
+    fn happened(&self, demand: &Demand) -> Happened {
+        let counted = self.0.counters.hits();
+        let all = |of: &[u64]| of.iter().sum::<u64>() as f64;
+        Happened {
+            hits: std::array::from_fn(|level| {
+                std::array::from_fn(|age| worth_of_counted(counted[level * HIT_AGES + age]))
             }),
-            misses: of(0, Event::Misses),
-            stored: (0..CLASSES).map(|class| of(class, Event::Stored)).sum(),
+            hit_count: all(&demand.hits),
+            returned: all(&demand.returned),
+            inserted: all(&demand.stored) - all(&demand.replaced),
         }
     }
 }

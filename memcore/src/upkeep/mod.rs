@@ -2,8 +2,10 @@
 
 pub(crate) mod activity;
 pub(crate) mod evict;
+pub(crate) mod levels;
 pub(crate) mod limit;
 pub(crate) mod policy;
 pub(crate) mod room;
+pub(crate) mod score;
 pub(crate) mod state;
 pub(crate) mod sweep;

@@ -1,36 +1,57 @@
 //! The policy: which segment is emptied next, and which of its items survive. It looks at the cache
 //! through a [`View`] and changes nothing, so it can be tested without memory.
 //!
-//! It is S3-FIFO (Yang et al., SOSP 2023) over segments instead of items: new items are on
-//! probation in the small queue, of which those that were used move to the main queue, and those of
-//! the main queue that were used since stay for another round. Among the oldest segments of all
-//! size classes the victim is the one with the fewest uses for its age: hit density, after LHD
-//! (Beckmann et al., NSDI 2018). Where overwriting and deleting has left holes, a segment with many
-//! of them is compacted instead and nothing is evicted.
+//! Items of a segment are alike in use and size: a log takes items of one use level and one size
+//! class. So a whole segment has nearly one score, and the victim is the one whose bytes are worth
+//! least among the oldest segments of all logs. Its items survive by their own score, against what
+//! victims were worth lately; keys that go are remembered with their uses. Levels that don't bring
+//! the hits that their score promises lose it ([`Levels`]). Where overwriting and deleting has left
+//! holes, a segment with many of them is compacted instead and nothing is evicted.
+//!
+//! From S3-FIFO (Yang et al., SOSP 2023) come queues instead of lists, lazy promotion and ghosts;
+//! where scores come from is told in `score`.
 
-use crate::space::layout::FREQ_MAX;
-use crate::space::pool::{Sealed, logs};
-use crate::space::segments::{CLASS_MAX, LogId, Queue, SegmentId};
+use crate::space::pool::Sealed;
+use crate::space::segments::{CLASS_MAX, LEVELS, LOGS, LogId, SegmentId, level_of};
 use crate::upkeep::activity::{ClassActivity, Demand};
+use crate::upkeep::levels::{ByAge, Happened, Levels, bucket};
+use crate::upkeep::score::{Weights, fading};
 
-/// Evict from the small queue while it holds more than 1/SMALL_SHARE of all sealed segments.
-const SMALL_SHARE: u32 = 10;
 /// A segment is not evicted before 1/PROBATION of all sealed segments have been opened after it, so
 /// that even a large item stays for a while.
 const PROBATION: u32 = 16;
-/// At most SURVIVORS/4 of a victim's bytes survive, so every victim frees at least a quarter.
-const SURVIVORS: usize = 3;
+/// At most this share of a victim's bytes survives, in tenths, so that every victim frees some.
+/// Items that rise from the lowest level are not counted: new ones that were all used are all kept.
+const SURVIVORS: usize = 9;
 /// Segments that are looked at for holes before something is evicted.
 const SAMPLE: usize = 16;
 /// A segment is compacted if at least 1/HOLES of its bytes are holes, or, where nothing may be
 /// evicted, 1/HOLES_LAST.
 const HOLES: usize = 3;
 const HOLES_LAST: usize = 2 * SAMPLE;
-/// Victims in a row that freed next to nothing before everything in one is evicted.
+/// Victims in a row that freed next to nothing before items that rise count like others and large
+/// items are evicted, and before everything in a victim is.
 const ROUNDS_MAX: u32 = 16;
-/// Items of up to this many segments are copied when they survive; larger ones stay where they are,
+const ROUNDS_LAST: u32 = 64;
+/// Items of up to this many bytes are copied when they survive; larger ones stay where they are,
 /// and their segments go back to the young end of the queue.
-const COPY_MAX: usize = 2;
+const COPY_MAX: usize = 140_000;
+/// What victims are worth is followed by this part of the difference.
+const FOLLOWED: f32 = 0.2;
+/// An item that was used since it was copied counts as this much younger, and one that was not has
+/// to be worth this many times more.
+const YOUNGER: f32 = 0.25;
+const UNUSED: f32 = 3.0;
+/// A segment's worth is summed up again after this many evictions at least, twice as many at most.
+const RECOUNT: u32 = 16;
+/// Segments whose worth is summed up in one choice: for the first time, and again.
+const WALKS: Walks = Walks { first: 32, again: 4 };
+/// Rows of the table that are looked at for each segment that was opened, and at once: so all are
+/// looked at twice before it is time for the next step.
+const ROWS: u32 = 32;
+const ROWS_MAX: u32 = 1024;
+/// Segments that are passed on the way from the young end of a log in one choice.
+const PASSED: usize = 64;
 
 /// What the policy sees of a cache.
 pub(crate) trait View {
@@ -42,12 +63,57 @@ pub(crate) trait View {
     fn bound(&self) -> SegmentId;
     /// How full a segment is, if it is sealed and nothing in it is pending.
     fn occupancy(&self, id: SegmentId) -> Option<Occupancy>;
-    /// The oldest segment of a log that can be emptied.
-    fn oldest(&self, log: LogId) -> Option<Oldest>;
-    /// The sum of the use counters of the items in a segment.
-    fn uses(&self, id: SegmentId) -> u32;
-    /// What was asked for so far.
+    /// The segments at the old ends of all logs, 0 where there is none.
+    fn heads(&self) -> [SegmentId; LOGS];
+    /// The oldest segment of a log that can be emptied, where `head` is the oldest one.
+    fn oldest(&self, log: LogId, head: SegmentId) -> Option<Oldest>;
+    /// The youngest segment of a log, and the neighbours of one in its log; 0 for none.
+    fn newest(&self, log: LogId) -> SegmentId;
+    fn older(&self, id: SegmentId) -> SegmentId;
+    fn newer(&self, id: SegmentId) -> SegmentId;
+    /// The log that a segment waits in, and how many had been opened before it was sealed.
+    fn waiting(&self, id: SegmentId) -> Option<Waiting>;
+    /// What [`Self::set_note`] noted about a segment since it was opened.
+    fn note(&self, id: SegmentId) -> Note;
+    fn set_note(&self, id: SegmentId, note: Note);
+    /// Visits the live items of a segment.
+    fn visit(&self, id: SegmentId, visit: impl FnMut(Sample));
+    /// Where hits of the segment's items are counted, and where they are from now on.
+    fn age(&self, id: SegmentId) -> usize;
+    fn set_age(&self, id: SegmentId, age: usize);
+    /// What was counted since the beginning.
+    fn happened(&self, demand: &Demand) -> Happened;
     fn demand(&self) -> Demand;
+}
+
+/// A segment in its log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) log: LogId,
+    pub(crate) born: u32,
+    /// It is sealed, not open.
+    pub(crate) sealed: bool,
+    /// Bytes of live items.
+    pub(crate) live: usize,
+}
+
+/// The worth of a segment's items without age, as it was when it was summed up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Note {
+    pub(crate) worth: f32,
+    /// Evictions until then, and some; 0 for never.
+    pub(crate) counted: u32,
+}
+
+/// An item as the policy sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) uses: u32,
+    /// It was used since it was copied.
+    pub(crate) hit: bool,
+    /// Its bytes, and those of them that lie in the segment.
+    pub(crate) bytes: usize,
+    pub(crate) inside: usize,
 }
 
 /// How full a segment is.
@@ -79,9 +145,12 @@ pub(crate) struct Means {
 }
 
 /// The segment that is to be emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Choice {
     pub(crate) id: SegmentId,
+    pub(crate) log: LogId,
+    /// Its age in turnovers.
+    age: f32,
     /// Everything in it survives; it has holes.
     pub(crate) compacts: bool,
 }
@@ -90,26 +159,31 @@ pub(crate) struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Evict,
-    Copy,
-    /// It stays where it is.
-    Stay,
+    /// It goes to a new place, with this use counter.
+    Copy(u32),
+    /// It stays where it is, with this use counter.
+    Stay(u32),
 }
 
-/// Bytes of a segment's live items by use counter.
-pub(crate) type BytesByUse = [usize; FREQ_MAX as usize + 1];
-
 /// Which items of a victim survive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Survivors {
     /// All of them: the victim is compacted.
     pub(crate) all: bool,
-    /// Items with this use counter survive, and those with the next lower one as far as there is
-    /// room for them.
-    threshold: u32,
+    level: usize,
+    factors: [f32; LEVELS],
+    /// What scores are divided by, of items that were used since they were copied and of others.
+    used: f32,
+    unused: f32,
+    /// What an item has to be worth.
+    threshold: f32,
+    /// Items that rise from the lowest level survive whatever there is room for.
+    rises: bool,
+    /// Of others those above this rank survive, and those of it as far as there is room.
+    rank: u32,
     /// Bytes for those.
     spare: usize,
-    /// Larger items are not copied.
-    copy_max: usize,
+    random: u64,
 }
 
 /// How a victim ended.
@@ -126,73 +200,145 @@ pub(crate) enum Outcome {
 /// The policy's memory.
 #[derive(Debug)]
 pub(crate) struct Policy {
+    weights: Weights,
+    levels: Levels,
     activity: ClassActivity,
+    census: Census,
+    /// What the bytes of victims were worth lately.
+    threshold: f32,
+    evictions: u32,
     /// Victims in a row whose items stayed.
     rounds: u32,
+    /// Segments opened when the census was gone on with.
+    seen: u32,
+    /// Where the last segment was found from the young end of its log.
+    cursor: SegmentId,
     random: u64,
 }
 
+/// How many segments may be looked into.
+#[derive(Clone, Copy, Debug)]
+struct Walks {
+    first: usize,
+    again: usize,
+}
+
+/// A walk over the table, which finds out how much of the cache each level and age has.
+#[derive(Debug, Default)]
+struct Census {
+    next: SegmentId,
+    /// Worth of the bytes that were found.
+    found: ByAge,
+    /// Segments opened when it began, and what had been counted then.
+    began: u32,
+    happened: Happened,
+}
+
 impl Policy {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { activity: ClassActivity::new(), rounds: 0, random: seed | 1 }
+    pub(crate) fn new(seed: u64, size_weight: f32) -> Self {
+        Self {
+            weights: Weights::new(size_weight),
+            levels: Levels::new(),
+            activity: ClassActivity::default(),
+            census: Census::default(),
+            threshold: 0.0,
+            evictions: 0,
+            rounds: 0,
+            seen: 0,
+            cursor: 0,
+            random: seed | 1,
+        }
     }
 
     /// The segment to empty next, if there is one.
     pub(crate) fn choose(&mut self, view: &impl View, means: Means) -> Option<Choice> {
+        let sealed = view.sealed();
         let holes = if means.evicts { HOLES } else { HOLES_LAST };
         // Without a place to copy to, or after a compaction that came to nothing, better evict.
         if means.copies && self.rounds == 0 {
-            if let Some(id) = self.with_holes(view, holes) {
-                return Some(Choice { id, compacts: true });
+            let full = self.with_holes(view, holes);
+            if let Some((id, waiting)) = full.and_then(|id| Some((id, view.waiting(id)?))) {
+                return Some(Choice { id, log: waiting.log, age: 0.0, compacts: true });
             }
         }
         if !means.evicts {
             self.rounds = 0;
             return None;
         }
-        let sealed = view.sealed();
-        let all = sealed.small + sealed.main;
-        self.activity.update(sealed.opened, all, || view.demand());
-        let queues = match sealed.small * SMALL_SHARE > all {
-            true => [Queue::Small, Queue::Main],
-            false => [Queue::Main, Queue::Small],
-        };
-        let attempts = [all / PROBATION, 0].into_iter().flat_map(|age| queues.map(|q| (q, age)));
-        let mut found =
-            attempts.filter_map(|(queue, age)| self.least_dense(view, queue, sealed.opened, age));
-        found.next().map(|id| Choice { id, compacts: false })
+        self.learn(view);
+        let mut found = None;
+        for age_min in [sealed.count / PROBATION, 0] {
+            found = found.or_else(|| self.least_worthy(view, sealed, age_min));
+        }
+        let (mut worth, mut choice) = found?;
+        let young = worth.and_then(|_| self.youngest_of(view, sealed, choice));
+        if let Some(young) = young {
+            let total = self.worth(view, young.id, &mut { WALKS });
+            worth = total.map(|total| self.faded(view, total, &young));
+            choice = young;
+        }
+        if let Some(worth) = worth {
+            let first = self.threshold == 0.0;
+            let followed = if first { 1.0 } else { FOLLOWED };
+            self.threshold += (worth - self.threshold) * followed;
+        }
+        Some(choice)
     }
 
-    /// Which items of the chosen segment survive. `used` bytes of it were handed out, to items of
-    /// `class`; `bytes` are those of the live ones.
+    /// Which items of the chosen segment survive.
     pub(crate) fn survivors(
-        &self,
+        &mut self,
         view: &impl View,
-        choice: Choice,
+        choice: &Choice,
         occupancy: Occupancy,
-        bytes: &BytesByUse,
     ) -> Survivors {
-        let budget = occupancy.used / 4 * SURVIVORS;
-        let above = |freq: u32| bytes[freq as usize..].iter().sum::<usize>();
-        let threshold = (1..=FREQ_MAX + 1).find(|&freq| above(freq) <= budget);
-        let threshold = threshold.unwrap_or(FREQ_MAX + 1);
-        let (threshold, spare) = match self.rounds < ROUNDS_MAX {
-            // A few large items can't be divided so finely.
-            true if is_coarse(occupancy.class, view.segment_bytes()) => (1, 0),
-            true => (threshold, budget - above(threshold)),
-            false => (FREQ_MAX + 2, 0),
+        let mut survivors = Survivors {
+            all: choice.compacts,
+            level: usize::from(choice.log.level),
+            factors: std::array::from_fn(|level| self.levels.factor(level)),
+            used: fading(choice.age * YOUNGER),
+            unused: fading(choice.age) * UNUSED,
+            threshold: self.threshold,
+            rises: choice.log.level == 0 && self.rounds < ROUNDS_MAX,
+            rank: 0,
+            spare: usize::MAX,
+            random: self.random(),
         };
-        let copy_max = COPY_MAX * view.segment_bytes();
-        Survivors { all: choice.compacts, threshold, spare, copy_max }
+        if choice.compacts {
+            return survivors;
+        }
+        let coarse = is_coarse(occupancy.class, view.segment_bytes());
+        let rounds_max = if coarse { ROUNDS_MAX } else { ROUNDS_LAST };
+        if self.rounds >= rounds_max || self.activity.is_idle(occupancy.class) {
+            // Nothing survives.
+            survivors.threshold = f32::INFINITY;
+            survivors.rises = false;
+        } else if !coarse {
+            let mut bytes = [0; RANKS];
+            view.visit(choice.id, |item| {
+                let score = survivors.score(&self.weights, &item);
+                if score >= survivors.threshold && !survivors.is_rising(&item) {
+                    bytes[survivors.rank_of(score) as usize] += item.bytes;
+                }
+            });
+            survivors.limit(&bytes, occupancy.used / 10 * SURVIVORS);
+        }
+        survivors
+    }
+
+    /// What becomes of an item.
+    pub(crate) fn fate(&self, survivors: &mut Survivors, item: &Sample) -> Fate {
+        survivors.fate(&self.weights, item)
     }
 
     /// How a victim ended of which `used` bytes had been handed out and `copied` bytes were copied.
     pub(crate) fn judge(used: usize, copied: usize, kept: bool) -> Outcome {
-        if kept || copied > used / 4 * SURVIVORS { Outcome::Poor } else { Outcome::Freed }
+        if kept || copied > used / 4 * 3 { Outcome::Poor } else { Outcome::Freed }
     }
 
     /// Takes note of how a victim ended.
     pub(crate) fn note(&mut self, outcome: Outcome) {
+        self.evictions = self.evictions.wrapping_add(1);
         match outcome {
             Outcome::Freed => self.rounds = 0,
             Outcome::Poor | Outcome::Failed => self.rounds += 1,
@@ -218,36 +364,142 @@ impl Policy {
         best.1
     }
 
-    /// The one of a queue's oldest segments with the fewest uses for its age, which must be at
-    /// least `age_min` when `opened` segments have been opened.
-    fn least_dense(
-        &self,
-        view: &impl View,
-        queue: Queue,
-        opened: u32,
-        age_min: u32,
-    ) -> Option<SegmentId> {
-        let mut least: Option<(u64, SegmentId)> = None;
-        // Items of a class that nobody asks for any more have no advantage over new ones.
-        let idle = logs(Queue::Main)
-            .filter(|log| queue == Queue::Small && self.activity.is_unprivileged(log.class));
-        for log in logs(queue).chain(idle) {
-            let Some(oldest) = view.oldest(log) else { continue };
-            if oldest.flushed {
-                return Some(oldest.id);
-            }
-            let age = opened.wrapping_sub(oldest.born).max(1);
-            if age < age_min {
-                continue;
-            }
-            let fade = self.activity.uses_fade(log.class);
-            let uses = if fade { 0 } else { view.uses(oldest.id) };
-            let density = (u64::from(uses) * 2 + 1) * (1 << 24) / u64::from(age);
-            if least.is_none_or(|(least, _)| density < least) {
-                least = Some((density, oldest.id));
+    /// Goes on with the census, and judges the levels at its end.
+    pub(crate) fn learn(&mut self, view: &impl View) {
+        let sealed = view.sealed();
+        let bound = view.bound();
+        let count = sealed.count.max(1);
+        let fresh = sealed.opened.wrapping_sub(std::mem::replace(&mut self.seen, sealed.opened));
+        let rows = fresh.max(1).saturating_mul(ROWS).min(ROWS_MAX);
+        let end = bound.min(self.census.next.saturating_add(rows));
+        for id in self.census.next..end {
+            let Some(waiting) = view.waiting(id) else { continue };
+            let counted = view.age(id);
+            let worth = waiting.live as f64 * f64::from(self.weights.of_class(waiting.log.class));
+            self.census.found[usize::from(waiting.log.level)][counted] += worth;
+            let age = match waiting.sealed {
+                true => bucket(turnovers(sealed, waiting.born)),
+                false => 0,
+            };
+            if age != counted {
+                view.set_age(id, age);
             }
         }
-        least.map(|(_, id)| id)
+        self.census.next = end;
+        let opened = sealed.opened.wrapping_sub(self.census.began);
+        if end < bound || opened < (count / PROBATION).max(1) {
+            return;
+        }
+        let demand = view.demand();
+        let happened = view.happened(&demand);
+        let share = f64::from(opened) / f64::from(count);
+        let found = self.census.found.map(|ages| ages.map(|worth| worth * share));
+        self.levels.step(&self.weights, &found, &happened.since(&self.census.happened));
+        self.activity.step(&demand);
+        self.census = Census { next: 0, found: ByAge::default(), began: sealed.opened, happened };
+    }
+
+    /// The one of all logs' oldest segments whose bytes are worth least, and how much; it has to be
+    /// at least `age_min` old.
+    fn least_worthy(
+        &mut self,
+        view: &impl View,
+        sealed: Sealed,
+        age_min: u32,
+    ) -> Option<(Option<f32>, Choice)> {
+        let mut least: Option<(f32, Choice)> = None;
+        let mut walks = WALKS;
+        for (index, &head) in view.heads().iter().enumerate() {
+            let log = LogId::from_index(index);
+            if head == 0 {
+                continue;
+            }
+            let Some(Oldest { id, born, flushed }) = view.oldest(log, head) else { continue };
+            let age = turnovers(sealed, born);
+            let choice = Choice { id, log, age, compacts: false };
+            if flushed {
+                return Some((None, choice));
+            }
+            if sealed.opened.wrapping_sub(born) < age_min {
+                continue;
+            }
+            let worth = match self.activity.is_idle(log.class) {
+                true => view.waiting(id).map(|waiting| self.least_worth(waiting.live)),
+                false => self.worth(view, id, &mut walks),
+            };
+            let Some(worth) = worth else { continue };
+            let worth = self.faded(view, worth, &choice);
+            if least.is_none_or(|(least, _)| worth < least) {
+                least = Some((worth, choice));
+            }
+        }
+        least.map(|(worth, choice)| (Some(worth), choice))
+    }
+
+    /// The worth of a segment's items, not counted too long ago. `None` if it was never counted and
+    /// others have taken the time for that.
+    fn worth(&self, view: &impl View, id: SegmentId, walks: &mut Walks) -> Option<f32> {
+        let note = view.note(id);
+        let mark = self.evictions.wrapping_add(RECOUNT).max(1);
+        let is_fresh = note.counted != 0 && mark.wrapping_sub(note.counted) <= 2 * RECOUNT;
+        if is_fresh {
+            return Some(note.worth);
+        }
+        let left = if note.counted == 0 { &mut walks.first } else { &mut walks.again };
+        if *left == 0 {
+            return (note.counted != 0).then_some(note.worth);
+        }
+        *left -= 1;
+        let mut worth = 0.0;
+        view.visit(id, |item| {
+            worth += self.weights.of_item(item.uses, item.bytes) * item.inside as f32;
+        });
+        view.set_note(id, Note { worth, counted: mark });
+        Some(worth)
+    }
+
+    /// What so many bytes are worth that nobody asks for: as much as those of the largest item.
+    fn least_worth(&self, bytes: usize) -> f32 {
+        self.weights.of_item(0, usize::MAX) * bytes as f32
+    }
+
+    /// What a byte of a segment is worth at its age, where its items are worth `total` in all.
+    fn faded(&self, view: &impl View, total: f32, choice: &Choice) -> f32 {
+        let factor = self.levels.factor(usize::from(choice.log.level));
+        total / view.segment_bytes() as f32 / fading(choice.age) * factor
+    }
+
+    /// In a loop what was stored last is asked for last: the youngest segment of the log is a
+    /// better victim than the oldest one.
+    fn youngest_of(&mut self, view: &impl View, sealed: Sealed, oldest: Choice) -> Option<Choice> {
+        if !self.levels.is_loop() {
+            return None;
+        }
+        let age_min = sealed.count / PROBATION;
+        let find = |id: SegmentId| view.waiting(id).filter(|w| w.sealed && w.log == oldest.log);
+        let is_due = |waiting: &Waiting| sealed.opened.wrapping_sub(waiting.born) >= age_min;
+        let mut id = match find(self.cursor) {
+            Some(_) => self.cursor,
+            None => view.newest(oldest.log),
+        };
+        let mut found = None;
+        for _ in 0..PASSED {
+            let Some(waiting) = find(id) else { break };
+            self.cursor = id;
+            if !is_due(&waiting) {
+                if found.is_some() {
+                    break;
+                }
+                id = view.older(id);
+                continue;
+            }
+            if view.occupancy(id).is_some() {
+                found = Some((id, waiting));
+            }
+            id = view.newer(id);
+        }
+        let (id, waiting) = found?;
+        Some(Choice { id, age: turnovers(sealed, waiting.born), ..oldest })
     }
 
     /// Xorshift: good enough to look here and there.
@@ -259,23 +511,75 @@ impl Policy {
     }
 }
 
+/// Ranks of scores above the threshold.
+const RANKS: usize = 32;
+/// Ranks are so many to a power of two, as a power of two.
+const RANK_STEPS: u32 = 2;
+
 impl Survivors {
-    /// What becomes of an item with this use counter and size.
-    pub(crate) fn fate(&mut self, freq: u32, size: usize) -> Fate {
+    fn fate(&mut self, weights: &Weights, item: &Sample) -> Fate {
         if self.all {
-            return Fate::Copy;
+            return Fate::Copy(item.uses);
         }
-        if freq == 0 || freq + 1 < self.threshold {
+        let score = self.score(weights, item);
+        if score < self.threshold {
             return Fate::Evict;
         }
-        if freq < self.threshold {
-            if size > self.spare {
+        if !self.is_rising(item) {
+            let rank = self.rank_of(score);
+            if rank < self.rank || (rank == self.rank && item.bytes > self.spare) {
                 return Fate::Evict;
             }
-            self.spare -= size;
+            if rank == self.rank {
+                self.spare -= item.bytes;
+            }
         }
-        if size > self.copy_max { Fate::Stay } else { Fate::Copy }
+        let uses = if item.hit { item.uses } else { self.halved(item.uses) };
+        if item.bytes > COPY_MAX { Fate::Stay(uses) } else { Fate::Copy(uses) }
     }
+
+    fn score(&self, weights: &Weights, item: &Sample) -> f32 {
+        let worth = weights.of_item(item.uses, item.bytes);
+        match item.hit {
+            true => worth / self.used * self.factors[usize::from(level_of(item.uses))],
+            false => worth / self.unused * self.factors[self.level],
+        }
+    }
+
+    /// Whether the item shows for the first time that it is used.
+    fn is_rising(&self, item: &Sample) -> bool {
+        self.rises && item.hit && item.uses > 0
+    }
+
+    /// Logarithms of scores, from the threshold on: the bits of a float are nearly that.
+    fn rank_of(&self, score: f32) -> u32 {
+        let rank = |score: f32| score.to_bits() >> (23 - RANK_STEPS);
+        (rank(score) - rank(self.threshold).min(rank(score))).min(RANKS as u32 - 1)
+    }
+
+    /// Leaves out the lowest ranks, of which there are so many bytes, if not all have room.
+    fn limit(&mut self, bytes: &[usize; RANKS], budget: usize) {
+        let mut above = 0;
+        for rank in (0..RANKS).rev() {
+            if above + bytes[rank] > budget {
+                (self.rank, self.spare) = (rank as u32, budget - above);
+                return;
+            }
+            above += bytes[rank];
+        }
+    }
+
+    /// Half of the uses of an item that has had none since it was copied, rounded at random.
+    fn halved(&mut self, uses: u32) -> u32 {
+        self.random = self.random.rotate_left(1);
+        let up = u32::from(uses % 2 == 0) & self.random as u32;
+        uses.saturating_sub(1) / 2 + (up & u32::from(uses > 0))
+    }
+}
+
+/// The age of a segment: 1 when as many were opened after it was sealed as there are.
+fn turnovers(sealed: Sealed, born: u32) -> f32 {
+    sealed.opened.wrapping_sub(born) as f32 / sealed.count.max(1) as f32
 }
 
 /// Whether items of this class may be about as large as a segment, or larger.
@@ -285,39 +589,49 @@ fn is_coarse(class: u8, segment_bytes: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::upkeep::score::SIZE_WEIGHT;
 
     const SEGMENT: usize = 64 << 10;
     const ALL: Means = Means { evicts: true, copies: true };
 
-    fn log(queue: Queue, class: u8) -> LogId {
-        LogId { queue, class, group: 0 }
+    fn log(level: u8, class: u8) -> LogId {
+        LogId { level, class, group: 0 }
+    }
+
+    fn item(uses: u32, hit: bool, bytes: usize) -> Sample {
+        Sample { uses, hit, bytes, inside: bytes }
     }
 
     /// The oldest segments of some logs, and what is in them.
     #[derive(Default)]
     struct Table {
         opened: u32,
-        sealed: [u32; 2],
-        logs: BTreeMap<usize, Oldest>,
-        uses: BTreeMap<SegmentId, u32>,
-        live: BTreeMap<SegmentId, usize>,
-        demand: Demand,
+        sealed: u32,
+        segments: BTreeMap<SegmentId, (Waiting, Vec<Sample>)>,
+        flushed: Option<SegmentId>,
+        notes: RefCell<BTreeMap<SegmentId, Note>>,
+        walks: RefCell<u32>,
     }
 
     impl Table {
-        /// A segment at the old end of `log`, all of it live.
-        fn with(mut self, id: SegmentId, log: LogId, born: u32, uses: u32) -> Self {
-            self.logs.insert(log.index(), Oldest { id, born, flushed: false });
-            self.uses.insert(id, uses);
-            self.live.insert(id, SEGMENT);
+        fn full() -> Self {
+            Self { opened: 200, sealed: 100, ..Self::default() }
+        }
+
+        /// A segment at the old end of `log`, full of items like this one.
+        fn with(mut self, id: SegmentId, log: LogId, born: u32, like: Sample) -> Self {
+            let items = vec![like; SEGMENT / like.bytes];
+            let waiting = Waiting { log, born, sealed: true, live: SEGMENT };
+            self.segments.insert(id, (waiting, items));
             self
         }
 
-        fn choice(&self) -> Option<Choice> {
-            Policy::new(1).choose(self, ALL)
+        fn victim(&self) -> Option<SegmentId> {
+            Policy::new(1, SIZE_WEIGHT).choose(self, ALL).map(|choice| choice.id)
         }
     }
 
@@ -326,123 +640,182 @@ mod tests {
             SEGMENT
         }
         fn sealed(&self) -> Sealed {
-            Sealed { small: self.sealed[0], main: self.sealed[1], opened: self.opened }
+            Sealed { count: self.sealed, opened: self.opened }
         }
         fn bound(&self) -> SegmentId {
-            self.live.last_key_value().map_or(1, |(id, _)| id + 1)
+            self.segments.last_key_value().map_or(1, |(id, _)| id + 1)
         }
         fn occupancy(&self, id: SegmentId) -> Option<Occupancy> {
-            Some(Occupancy { class: 0, used: SEGMENT, live: *self.live.get(&id)? })
+            let (waiting, _) = self.segments.get(&id)?;
+            Some(Occupancy { class: waiting.log.class, used: SEGMENT, live: waiting.live })
         }
-        fn oldest(&self, log: LogId) -> Option<Oldest> {
-            self.logs.get(&log.index()).copied()
+        fn heads(&self) -> [SegmentId; LOGS] {
+            let mut heads = [0; LOGS];
+            self.segments.iter().for_each(|(&id, (waiting, _))| heads[waiting.log.index()] = id);
+            heads
         }
-        fn uses(&self, id: SegmentId) -> u32 {
-            self.uses[&id]
+        fn oldest(&self, _log: LogId, id: SegmentId) -> Option<Oldest> {
+            let born = self.segments[&id].0.born;
+            Some(Oldest { id, born, flushed: self.flushed == Some(id) })
+        }
+        fn newest(&self, log: LogId) -> SegmentId {
+            self.heads()[log.index()]
+        }
+        fn older(&self, _id: SegmentId) -> SegmentId {
+            0
+        }
+        fn newer(&self, _id: SegmentId) -> SegmentId {
+            0
+        }
+        fn waiting(&self, id: SegmentId) -> Option<Waiting> {
+            self.segments.get(&id).map(|segment| segment.0)
+        }
+        fn note(&self, id: SegmentId) -> Note {
+            self.notes.borrow().get(&id).copied().unwrap_or_default()
+        }
+        fn set_note(&self, id: SegmentId, note: Note) {
+            *self.walks.borrow_mut() += 1;
+            self.notes.borrow_mut().insert(id, note);
+        }
+        fn visit(&self, id: SegmentId, visit: impl FnMut(Sample)) {
+            self.segments[&id].1.iter().copied().for_each(visit);
+        }
+        fn age(&self, _id: SegmentId) -> usize {
+            0
+        }
+        fn set_age(&self, _id: SegmentId, _age: usize) {}
+        fn happened(&self, _demand: &Demand) -> Happened {
+            Happened::default()
         }
         fn demand(&self) -> Demand {
-            self.demand
+            Demand::default()
         }
     }
 
-    /// 20 small segments and 80 main ones, of which one each is the oldest.
-    fn full() -> Table {
-        Table { opened: 100, sealed: [20, 80], ..Table::default() }
-            .with(1, log(Queue::Small, 0), 50, 10)
-            .with(2, log(Queue::Main, 0), 50, 0)
-    }
-
-    fn evict(id: SegmentId) -> Option<Choice> {
-        Some(Choice { id, compacts: false })
-    }
-
     #[test]
-    fn the_small_queue_goes_first_while_it_is_large() {
-        assert_eq!(full().choice(), evict(1));
-        assert_eq!(Table { sealed: [10, 90], ..full() }.choice(), evict(2));
-    }
-
-    #[test]
-    fn the_victim_has_the_fewest_uses_for_its_age() {
-        let table =
-            full().with(3, log(Queue::Small, 1), 50, 9).with(4, log(Queue::Small, 2), 90, 2);
-        // Of segment 4 the uses are fewest, but it is five times as young.
-        assert_eq!(table.choice(), evict(3));
-        assert_eq!(table.with(5, log(Queue::Small, 3), 10, 10).choice(), evict(5));
+    fn the_victim_is_worth_least_for_its_uses_size_and_age() {
+        let plain = item(0, false, 256);
+        let table = Table::full().with(1, log(0, 1), 100, plain);
+        let used = table.with(2, log(2, 1), 100, item(3, false, 256));
+        assert_eq!(used.victim(), Some(1));
+        let larger = used.with(3, log(0, 3), 100, item(0, false, 1024));
+        assert_eq!(larger.victim(), Some(3));
+        // Four times as old is worth half.
+        let younger = larger.with(3, log(0, 3), 190, item(0, false, 1024));
+        assert_eq!(younger.victim(), Some(1));
     }
 
     #[test]
     fn a_young_segment_is_spared_while_there_is_an_older_one() {
-        let mut table = Table { opened: 100, sealed: [20, 80], ..Table::default() }
-            .with(1, log(Queue::Small, 0), 99, 0)
-            .with(2, log(Queue::Main, 0), 50, 100);
-        assert_eq!(table.choice(), evict(2));
-        table.logs.remove(&log(Queue::Main, 0).index());
-        assert_eq!(table.choice(), evict(1));
+        let mut table = Table::full().with(1, log(0, 10), 199, item(0, false, 32 << 10)).with(
+            2,
+            log(4, 0),
+            100,
+            item(15, true, 64),
+        );
+        assert_eq!(table.victim(), Some(2));
+        table.segments.remove(&2);
+        assert_eq!(table.victim(), Some(1));
     }
 
     #[test]
     fn a_flushed_segment_goes_at_once() {
-        let mut table = full().with(3, log(Queue::Small, 1), 99, 500);
-        table.logs.get_mut(&log(Queue::Small, 1).index()).unwrap().flushed = true;
-        assert_eq!(table.choice(), evict(3));
+        let mut table = Table::full().with(1, log(0, 1), 100, item(0, false, 256)).with(
+            2,
+            log(4, 0),
+            199,
+            item(15, true, 64),
+        );
+        table.flushed = Some(2);
+        assert_eq!(table.victim(), Some(2));
     }
 
     #[test]
     fn holes_are_compacted_before_anything_is_evicted() {
-        let mut table = full();
-        table.live.insert(2, SEGMENT / 3 * 2 + 100);
-        assert_eq!(table.choice(), evict(1));
-        table.live.insert(2, SEGMENT / 2);
-        assert_eq!(table.choice(), Some(Choice { id: 2, compacts: true }));
-        let full = Means { copies: false, ..ALL };
-        assert_eq!(Policy::new(1).choose(&table, full), evict(1), "there is no place to copy to");
-    }
-
-    #[test]
-    fn where_nothing_may_be_evicted_smaller_holes_count() {
+        let mut table = Table::full().with(1, log(0, 1), 100, item(0, false, 256));
+        table.segments.get_mut(&1).unwrap().0.live = SEGMENT / 2;
+        let choose = |means| Policy::new(1, SIZE_WEIGHT).choose(&table, means);
+        assert!(choose(ALL).is_some_and(|choice| choice.compacts));
+        assert!(choose(Means { copies: false, ..ALL }).is_some_and(|choice| !choice.compacts));
         let keeps = Means { evicts: false, copies: true };
-        let mut table = full();
-        assert_eq!(Policy::new(1).choose(&table, keeps), None);
-        table.live.insert(2, SEGMENT / 8 * 7);
-        let choice = Policy::new(1).choose(&table, keeps);
-        assert_eq!(choice, Some(Choice { id: 2, compacts: true }));
-    }
-
-    fn survivors(policy: &Policy, class: u8, bytes: BytesByUse) -> Survivors {
-        let occupancy = Occupancy { class, used: 4000, live: 4000 };
-        let choice = Choice { id: 1, compacts: false };
-        policy.survivors(&full(), choice, occupancy, &bytes)
+        assert!(choose(keeps).is_some_and(|choice| choice.compacts));
     }
 
     #[test]
-    fn at_most_three_quarters_of_a_victim_survive() {
-        let mut some = survivors(&Policy::new(1), 0, [0, 2000, 1500, 500]);
-        // 2000 bytes were used twice and more; of the others there is room for 1000.
-        assert_eq!(some.fate(0, 10), Fate::Evict);
-        assert_eq!(some.fate(2, 1500), Fate::Copy);
-        assert_eq!(some.fate(1, 600), Fate::Copy);
-        assert_eq!(some.fate(1, 600), Fate::Evict);
-        assert_eq!(some.fate(1, 400), Fate::Copy);
-        assert_eq!(some.fate(1, 4), Fate::Evict);
-    }
-
-    #[test]
-    fn large_items_survive_by_use_alone_and_stay_where_they_are() {
-        let mut some = survivors(&Policy::new(1), 5, [0, 4000, 0, 0]);
-        assert_eq!(some.fate(1, 4000), Fate::Copy);
-        assert_eq!(some.fate(1, 3 * SEGMENT), Fate::Stay);
-        assert_eq!(some.fate(0, 3 * SEGMENT), Fate::Evict);
-    }
-
-    #[test]
-    fn after_many_poor_victims_everything_is_evicted() {
-        let mut policy = Policy::new(1);
-        assert_eq!(Policy::judge(4000, 3001, false), Outcome::Poor);
-        assert_eq!(Policy::judge(4000, 3000, false), Outcome::Freed);
-        (0..ROUNDS_MAX).for_each(|_| policy.note(Outcome::Poor));
-        assert_eq!(survivors(&policy, 0, [0, 0, 0, 4000]).fate(FREQ_MAX, 10), Fate::Evict);
+    fn worth_is_summed_up_now_and_then() {
+        let table = Table::full().with(1, log(0, 1), 100, item(0, false, 256));
+        let mut policy = Policy::new(1, SIZE_WEIGHT);
+        for _ in 0..2 * RECOUNT {
+            policy.choose(&table, ALL);
+            policy.note(Outcome::Freed);
+        }
+        assert_eq!(*table.walks.borrow(), 1);
         policy.note(Outcome::Freed);
-        assert_eq!(survivors(&policy, 0, [0, 0, 0, 4000]).fate(FREQ_MAX, 10), Fate::Copy);
+        policy.choose(&table, ALL);
+        assert_eq!(*table.walks.borrow(), 2);
+    }
+
+    /// What becomes of the items of a victim of this level that has them all.
+    fn fates(policy: &mut Policy, level: u8, items: &[Sample]) -> Vec<Fate> {
+        let mut table = Table::full().with(1, log(level, 1), 100, items[0]);
+        table.segments.get_mut(&1).unwrap().1 = items.to_vec();
+        let choice = Choice { id: 1, log: log(level, 1), age: 1.0, compacts: false };
+        let used = items.iter().map(|item| item.bytes).sum();
+        let occupancy = Occupancy { class: 1, used, live: used };
+        let mut survivors = policy.survivors(&table, &choice, occupancy);
+        items.iter().map(|item| policy.fate(&mut survivors, item)).collect()
+    }
+
+    /// A policy after victims whose bytes were worth as much as those of items that were never used
+    /// and are a turnover old.
+    fn settled() -> Policy {
+        let mut policy = Policy::new(1, SIZE_WEIGHT);
+        policy.choose(&Table::full().with(1, log(0, 1), 100, item(0, false, 256)), ALL);
+        policy
+    }
+
+    #[test]
+    fn used_items_survive_and_unused_ones_if_they_are_worth_much() {
+        let items =
+            [item(0, false, 256), item(1, true, 256), item(1, false, 256), item(15, false, 256)];
+        let fates = fates(&mut settled(), 1, &[&items[..], &[item(0, false, 256); 20]].concat());
+        assert_eq!(fates[..4], [Fate::Evict, Fate::Copy(1), Fate::Evict, Fate::Copy(7)]);
+    }
+
+    #[test]
+    fn new_items_that_were_all_used_all_survive_others_but_a_tenth() {
+        let all = [item(2, true, 256); 100];
+        let kept = |fates: Vec<Fate>| fates.iter().filter(|fate| **fate != Fate::Evict).count();
+        assert_eq!(kept(fates(&mut settled(), 0, &all)), 100);
+        assert_eq!(kept(fates(&mut settled(), 2, &all)), 90);
+        let mut poor = settled();
+        (0..ROUNDS_MAX).for_each(|_| poor.note(Outcome::Poor));
+        assert_eq!(kept(fates(&mut poor, 0, &all)), 90);
+        (0..ROUNDS_LAST).for_each(|_| poor.note(Outcome::Poor));
+        assert_eq!(kept(fates(&mut poor, 0, &all)), 0);
+        poor.note(Outcome::Freed);
+        assert_eq!(kept(fates(&mut poor, 0, &all)), 100);
+    }
+
+    #[test]
+    fn the_less_worthy_go_where_not_all_have_room() {
+        let items = [[item(8, true, 256); 80], [item(2, true, 256); 80]].concat();
+        let fates = fates(&mut settled(), 2, &items);
+        assert!(fates[..80].iter().all(|fate| *fate == Fate::Copy(8)));
+        assert_eq!(fates[80..].iter().filter(|fate| **fate == Fate::Evict).count(), 16);
+    }
+
+    #[test]
+    fn very_large_items_stay_where_they_are() {
+        let fates =
+            fates(&mut settled(), 0, &[item(15, true, COPY_MAX), item(15, true, COPY_MAX + 4)]);
+        assert_eq!(fates[0], Fate::Evict, "it is worth too little by the byte");
+        let mut anything = Policy::new(1, 0.0);
+        let fates = super::tests::fates(
+            &mut anything,
+            0,
+            &[item(9, true, COPY_MAX), item(9, true, COPY_MAX + 4)],
+        );
+        assert_eq!(fates, [Fate::Copy(9), Fate::Stay(9)]);
     }
 }

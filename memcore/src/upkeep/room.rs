@@ -80,17 +80,31 @@ impl Engine {
     /// Does a writer's share of the work ahead of need.
     #[inline]
     pub(crate) fn assist(&self) {
-        if self.is_short() {
-            if let Some(mut reclaim) = self.upkeep.reclaim.try_lock() {
-                self.reclaim_step(&mut reclaim);
-            }
+        if self.space.pool.needs_attention() {
+            self.attend();
         }
+    }
+
+    #[cold]
+    fn attend(&self) {
+        let Some(mut reclaim) = self.upkeep.reclaim.try_lock() else { return };
+        if self.is_short() {
+            self.reclaim_step(&mut reclaim);
+        } else {
+            // Nothing has to go yet, but what is hit at which age is worth knowing then.
+            self.take_census(&mut reclaim);
+        }
+        self.space.pool.watch_from(self.kept_free());
+    }
+
+    /// Segments that are kept free ahead of the writers.
+    fn kept_free(&self) -> usize {
+        1 + self.space.table().count_in(self.space.pool.limit()) / FREE_SHARE
     }
 
     /// Whether a little more should be free than is.
     fn is_short(&self) -> bool {
-        let segments = self.space.table().count_in(self.space.pool.limit());
-        self.space.pool.available() < 1 + segments / FREE_SHARE
+        self.space.pool.available() < self.kept_free()
     }
 
     /// Bounded reclaiming ahead of need; true if there is more to do.

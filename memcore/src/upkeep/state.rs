@@ -17,7 +17,7 @@ pub(crate) struct Upkeep {
 pub(crate) struct Reclaim {
     pub(crate) policy: Policy,
     pub(crate) victim: Option<Victim>,
-    /// Victims so far: the clock by which use counts grow old.
+    /// Victims so far.
     pub(crate) evictions: u32,
     pub(crate) sweep: Sweep,
 }
@@ -31,8 +31,9 @@ pub(crate) struct Victim {
     pub(crate) done: usize,
     /// Which of its items survive.
     pub(crate) survivors: Survivors,
-    /// Items stayed where they are.
+    /// Items stayed where they are, and the level that the last of them has.
     pub(crate) kept: bool,
+    pub(crate) kept_level: u8,
     /// Bytes that were copied.
     pub(crate) copied: usize,
 }
@@ -71,9 +72,9 @@ pub(crate) struct Visit {
 }
 
 impl Upkeep {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, size_weight: f32) -> Self {
         let reclaim = Reclaim {
-            policy: Policy::new(seed),
+            policy: Policy::new(seed, size_weight),
             victim: None,
             evictions: 0,
             sweep: Sweep::default(),

@@ -158,6 +158,8 @@ pub(super) static WORDS: &[Word] = &[
             o.config.runtime.temp_lru = true;
             Ok(())
         }),
+    word("evict_size_weight", Takes1("X"), "0.6", "how much sizes count in eviction, 0 to 1", Act,
+        |o, v| put(&mut o.config.evict_size_weight, v.factor(0.0, 1.0))),
     word("idle_timeout", Takes1("SEC"), "0",
         "close connections that are idle for longer, 0 for never", Act,
         |o, v| put(&mut o.config.idle_timeout, v.number(0..=i32::MAX as u32))),

@@ -86,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) unix_mask: u32,
     pub(crate) verbosity: u8,
     pub(crate) evictions: bool,
+    /// How much sizes count in eviction.
+    pub(crate) evict_size_weight: f64,
     /// Ask the system for large pages.
     pub(crate) large_pages: bool,
     pub(crate) shutdown_command: bool,
@@ -139,6 +141,7 @@ impl Default for Config {
             inter: None,
             verbosity: 0,
             evictions: true,
+            evict_size_weight: 0.6,
             large_pages: false,
             shutdown_command: false,
             growth_factor: 1.25,

@@ -19,7 +19,7 @@ impl Counter {
 }
 
 /// Size classes of the cache.
-pub(crate) const CLASSES: usize = 6;
+pub(crate) const CLASSES: usize = 11;
 
 /// A counter for the items of each size class.
 #[derive(Debug, Default)]

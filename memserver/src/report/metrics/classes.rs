@@ -1,5 +1,5 @@
-//! Size classes under the names that memcached's slab classes have. The small queue is shown as
-//! hot, the main one as warm.
+//! Size classes under the names that memcached's slab classes have. Items stored or copied as never
+//! used are shown as hot, the others as warm.
 
 use memcore::{ClassStats, Stats};
 
@@ -44,9 +44,9 @@ pub(super) fn items(stats: &Stats, list: &mut List<'_>) {
         let seconds = Unit::Seconds;
         let mut to = Class { labels: [("class", class as u64)], list };
         to.add("number", Gauge, of.items, "Items.");
-        to.add("number_hot", Gauge, of.items_small, "Items in the small queue.");
+        to.add("number_hot", Gauge, of.items_small, "Items stored or copied as never used.");
         let main = of.items.saturating_sub(of.items_small);
-        to.add("number_warm", Gauge, main, "Items in the main queue.");
+        to.add("number_warm", Gauge, main, "Other items.");
         to.absent(&["number_cold"]);
         let age = u64::from(of.age_small);
         to.measured(
@@ -54,16 +54,10 @@ pub(super) fn items(stats: &Stats, list: &mut List<'_>) {
             Gauge,
             seconds,
             age,
-            "Age of the oldest segment of the small queue.",
+            "Age of the oldest segment of items never used.",
         );
         let age = u64::from(of.age_main);
-        to.measured(
-            "age_warm",
-            Gauge,
-            seconds,
-            age,
-            "Age of the oldest segment of the main queue.",
-        );
+        to.measured("age_warm", Gauge, seconds, age, "Age of the oldest segment of other items.");
         let age = u64::from(of.age_small.max(of.age_main));
         to.measured("age", Gauge, seconds, age, "Age of the oldest segment.");
         to.measured("mem_requested", Gauge, Unit::Bytes, of.bytes, "Bytes of all items.");
@@ -85,13 +79,18 @@ pub(super) fn items(stats: &Stats, list: &mut List<'_>) {
         let help = "Items examined by the background search.";
         to.add("crawler_items_checked", Counter, of.swept, help);
         to.absent(&["lrutail_reflocked", "moves_to_cold"]);
-        let help = "Items moved from the small queue to the main one.";
+        let help = "Survivors of eviction that were used for the first time.";
         to.add("moves_to_warm", Counter, of.promoted, help);
-        to.add("moves_within_lru", Counter, of.reinserted, "Items kept in the main queue.");
+        to.add("moves_within_lru", Counter, of.reinserted, "Other survivors of eviction.");
         let help = "Times that a store had to evict by itself.";
         to.add("direct_reclaims", Counter, of.direct_reclaims, help);
-        to.add("hits_to_hot", Counter, of.hits_small, "Lookups answered from the small queue.");
-        to.add("hits_to_warm", Counter, of.hits_main, "Lookups answered from the main queue.");
+        to.add(
+            "hits_to_hot",
+            Counter,
+            of.hits_small,
+            "Lookups answered with items never used before they were copied.",
+        );
+        to.add("hits_to_warm", Counter, of.hits_main, "Lookups answered with other items.");
         to.absent(&["hits_to_cold", "hits_to_temp"]);
     }
 }

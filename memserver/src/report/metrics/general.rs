@@ -175,9 +175,9 @@ fn items(shared: &Shared, list: &mut List<'_>) {
     let help = "Items examined by the background search.";
     list.counter("crawler_items_checked", total.swept, help);
     list.absent(&["lrutail_reflocked", "moves_to_cold"]);
-    let help = "Items moved from the small queue to the main one.";
+    let help = "Survivors of eviction that were used for the first time.";
     list.counter("moves_to_warm", total.promoted, help);
-    list.counter("moves_within_lru", total.reinserted, "Items kept in the main queue.");
+    list.counter("moves_within_lru", total.reinserted, "Other survivors of eviction.");
     let help = "Times that a store had to evict by itself.";
     list.counter("direct_reclaims", total.direct_reclaims, help);
     list.absent(&["lru_bumps_dropped"]);

@@ -1,0 +1,295 @@
+//! Levels are judged by the hits that they bring. The score expects a number of hits of each level;
+//! one that gets far fewer, compared with the others, loses its advantage. That is what keeps
+//! sessions, recency and shifts of what is asked for from filling the cache with items that were
+//! used often and will never be again.
+//!
+//! Hits are counted by level and age; the segments of each are found out in a walk over the table,
+//! a few rows for each victim, so that no step takes long.
+
+use crate::space::segments::{HIT_AGES as AGES, LEVELS};
+use crate::upkeep::score::{HIT_UNIT, Weights, fading};
+
+/// Steps in which the cache is written anew once.
+const STEPS: f64 = 16.0;
+/// What is remembered, in turnovers, and the least share of it that is forgotten where there is no
+/// evidence.
+const MEMORY: f64 = 2.0;
+const UNPROVED: f64 = 0.1;
+/// A level may bring this many times fewer hits than expected before it loses anything, and keeps
+/// this much at least.
+const TOLERANCE: f64 = 4.0;
+const KEPT: f64 = 0.1;
+/// Hits that a level starts with, so that few of them prove nothing.
+const PRIOR: f64 = 2.0;
+/// A loop is on when this many times more items come back after their eviction than are hit, and
+/// more than this share of all that is stored, and this many at least.
+const LOOP_RETURNS: f64 = 3.0;
+const LOOP_SHARE: f64 = 0.5;
+const LOOP_LEAST: f64 = 100.0;
+/// It is over, after this many steps, when old segments bring less than this share of the hits that
+/// young ones bring and would have brought.
+const LOOP_STEPS: u32 = 16;
+const LOOP_STAYS: f64 = 0.25;
+/// Ages from here on are old.
+const OLD: usize = 3;
+
+/// A number for each level and age.
+pub(crate) type ByAge = [[f64; AGES]; LEVELS];
+
+/// What has happened since the last step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Happened {
+    /// Hits by level and age, each with the worth of its class.
+    pub(crate) hits: ByAge,
+    /// Hits, however large.
+    pub(crate) hit_count: f64,
+    /// New items whose keys were remembered, and all new items.
+    pub(crate) returned: f64,
+    pub(crate) inserted: f64,
+}
+
+impl Happened {
+    /// What has happened since `before`, where both were counted from the beginning.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let hits = std::array::from_fn(|level| {
+            std::array::from_fn(|age| self.hits[level][age] - before.hits[level][age])
+        });
+        Self {
+            hits,
+            hit_count: self.hit_count - before.hit_count,
+            returned: self.returned - before.returned,
+            inserted: self.inserted - before.inserted,
+        }
+    }
+}
+
+/// How the levels do.
+#[derive(Debug)]
+pub(crate) struct Levels {
+    /// Remembered hits and expected ones.
+    got: [f64; LEVELS],
+    expected: [f64; LEVELS],
+    /// What is left of each level's advantage.
+    factors: [f32; LEVELS],
+    /// Worth of all hits and their number, remembered for as long as the rest.
+    worth: f64,
+    count: f64,
+    cycle: Cycle,
+}
+
+/// Whether what is asked for goes round in a loop, as remembered for one turnover.
+#[derive(Debug, Default)]
+struct Cycle {
+    on: bool,
+    steps: u32,
+    returned: f64,
+    inserted: f64,
+    hits: f64,
+    young: f64,
+    old: f64,
+}
+
+impl Levels {
+    pub(crate) fn new() -> Self {
+        Self {
+            got: [0.0; LEVELS],
+            expected: [0.0; LEVELS],
+            factors: [1.0; LEVELS],
+            worth: 0.0,
+            count: 0.0,
+            cycle: Cycle::default(),
+        }
+    }
+
+    /// What is left of a level's advantage.
+    pub(crate) fn factor(&self, level: usize) -> f32 {
+        self.factors[level]
+    }
+
+    /// Whether what is asked for goes round in a loop that is larger than the cache.
+    pub(crate) fn is_loop(&self) -> bool {
+        self.cycle.on
+    }
+
+    /// Ends a step. `residency` is the worth of all bytes of a level and age, as if they had never
+    /// been used and not grown old, by the part of a turnover that they were there.
+    pub(crate) fn step(&mut self, weights: &Weights, residency: &ByAge, happened: &Happened) {
+        let mut hits = happened.hits;
+        let mut expected = *residency;
+        for (level, row) in expected.iter_mut().enumerate() {
+            for (age, expected) in row.iter_mut().enumerate() {
+                *expected *= f64::from(weights.of_level(level) / fading(middle(age)));
+            }
+        }
+        self.worth += hits.iter().flatten().sum::<f64>();
+        self.count += happened.hit_count;
+        let hit_worth = self.worth / self.count.max(1e-9);
+        self.cycle.step(&hits, happened, hit_worth);
+        let all = ratio(sum(&hits), sum(&expected));
+        // Half against all segments, half against those of the same age.
+        let per_age: [f64; AGES] = std::array::from_fn(|age| {
+            let of = |table: &ByAge| table.iter().map(|row| row[age]).sum();
+            (all + ratio(of(&hits), of(&expected))) / 2.0
+        });
+        for level in 0..LEVELS {
+            // What has only just been copied isn't judged.
+            (hits[level][0], expected[level][0]) = (0.0, 0.0);
+            let got: f64 = hits[level].iter().sum();
+            let due: f64 = expected[level].iter().zip(per_age).map(|(due, rate)| due * rate).sum();
+            self.judge(level, got, due, hit_worth);
+        }
+        let kept = 1.0 - 1.0 / (STEPS * MEMORY);
+        self.worth *= kept;
+        self.count *= kept;
+    }
+
+    fn judge(&mut self, level: usize, got: f64, due: f64, hit_worth: f64) {
+        let span = STEPS * MEMORY;
+        // Without evidence nothing is forgotten quickly.
+        let proved = (due * span / (self.expected[level] + 1e-9)).clamp(UNPROVED, 1.0);
+        let kept = 1.0 - proved / span;
+        self.got[level] = (self.got[level] + got) * kept;
+        self.expected[level] = (self.expected[level] + due) * kept;
+        let prior = PRIOR * hit_worth;
+        let share = (self.got[level] + prior) / (self.expected[level] + prior);
+        self.factors[level] = match share * TOLERANCE {
+            share if share < 1.0 => share.max(KEPT) as f32,
+            // Nothing was hit yet at all, or it is good enough.
+            _ => 1.0,
+        };
+    }
+}
+
+impl Cycle {
+    fn step(&mut self, hits: &ByAge, happened: &Happened, hit_worth: f64) {
+        let kept = 1.0 - 1.0 / STEPS;
+        let young = hits.iter().flat_map(|row| &row[..OLD]).sum::<f64>();
+        let old = hits.iter().flat_map(|row| &row[OLD..]).sum::<f64>();
+        for (memory, new) in [
+            (&mut self.returned, happened.returned),
+            (&mut self.inserted, happened.inserted),
+            (&mut self.hits, happened.hit_count),
+            (&mut self.young, young),
+            (&mut self.old, old),
+        ] {
+            *memory = *memory * kept + new;
+        }
+        self.steps += 1;
+        let changes = if self.on {
+            self.steps > LOOP_STEPS
+                && self.old < LOOP_STAYS * (self.young + self.returned * hit_worth)
+        } else {
+            self.returned > LOOP_RETURNS * self.hits
+                && self.returned > LOOP_SHARE * self.inserted
+                && self.returned > LOOP_LEAST
+        };
+        if changes {
+            (self.on, self.steps) = (!self.on, 0);
+        }
+    }
+}
+
+/// The number of an age, in turnovers: half a power of two each, from 1/16 on.
+pub(crate) fn bucket(age: f32) -> usize {
+    let sixteenths = age * STEPS as f32;
+    if sixteenths < 1.0 {
+        return 0;
+    }
+    let power = sixteenths.to_bits() >> 23;
+    let half = f32::from_bits(power << 23) * std::f32::consts::SQRT_2;
+    let steps = 2 * (power - 127) + u32::from(sixteenths >= half);
+    (steps as usize + 1).min(AGES - 1)
+}
+
+/// The age in the middle of a bucket.
+fn middle(bucket: usize) -> f32 {
+    match bucket {
+        0 => 0.5 / STEPS as f32,
+        _ => ((bucket as f32 - 0.5) / 2.0).exp2() / STEPS as f32,
+    }
+}
+
+/// A hit's worth as it is counted, as it is reckoned with.
+pub(crate) fn worth_of_counted(count: u64) -> f64 {
+    count as f64 / HIT_UNIT
+}
+
+fn sum(table: &ByAge) -> f64 {
+    table.iter().flatten().sum()
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upkeep::score::SIZE_WEIGHT;
+
+    /// A cache of which each level has a share; it brings so many hits a step.
+    fn steps(levels: &mut Levels, count: u32, hits: [f64; LEVELS]) {
+        let weights = Weights::new(SIZE_WEIGHT);
+        let mut residency = ByAge::default();
+        let mut happened = Happened::default();
+        for level in 0..LEVELS {
+            residency[level][5] = 100.0;
+            happened.hits[level][5] = hits[level];
+        }
+        happened.hit_count = hits.iter().sum();
+        (0..count).for_each(|_| levels.step(&weights, &residency, &happened));
+    }
+
+    #[test]
+    fn a_level_that_brings_what_is_expected_keeps_its_advantage() {
+        let mut levels = Levels::new();
+        steps(&mut levels, 100, [100.0, 170.0, 260.0, 430.0, 730.0]);
+        assert_eq!(levels.factors, [1.0; LEVELS]);
+    }
+
+    #[test]
+    fn one_without_hits_loses_it_and_gets_it_back() {
+        let mut levels = Levels::new();
+        steps(&mut levels, 64, [100.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(levels.factors[0], 1.0);
+        assert!(levels.factors[1..].iter().all(|&factor| factor < 0.2), "{levels:?}");
+        steps(&mut levels, 256, [100.0, 170.0, 260.0, 430.0, 730.0]);
+        assert_eq!(levels.factors, [1.0; LEVELS]);
+    }
+
+    #[test]
+    fn nothing_is_judged_before_there_are_hits() {
+        let mut levels = Levels::new();
+        steps(&mut levels, 10, [0.0; LEVELS]);
+        assert_eq!(levels.factors, [1.0; LEVELS]);
+    }
+
+    #[test]
+    fn a_loop_is_on_while_items_come_back_and_over_when_old_ones_bring_nothing() {
+        let weights = Weights::new(SIZE_WEIGHT);
+        let mut levels = Levels::new();
+        let step = |levels: &mut Levels, returned: f64, old: f64, young: f64| {
+            let mut happened = Happened {
+                returned,
+                inserted: 100.0,
+                hit_count: old + young,
+                ..Happened::default()
+            };
+            (happened.hits[0][OLD], happened.hits[0][0]) = (old, young);
+            levels.step(&weights, &ByAge::default(), &happened);
+        };
+        (0..32).for_each(|_| step(&mut levels, 90.0, 0.0, 5.0));
+        assert!(levels.is_loop());
+        (0..64).for_each(|_| step(&mut levels, 20.0, 70.0, 5.0));
+        assert!(levels.is_loop(), "the old ones are what is asked for");
+        (0..64).for_each(|_| step(&mut levels, 20.0, 1.0, 70.0));
+        assert!(!levels.is_loop());
+    }
+
+    #[test]
+    fn ages_are_half_a_power_of_two_apart() {
+        let ages = [0.0, 0.06, 1.0 / 16.0, 0.09, 0.126, 1.0, 100.0];
+        assert_eq!(ages.map(bucket), [0, 0, 1, 2, 3, 9, 15]);
+        assert!((1..AGES).all(|age| bucket(middle(age)) == age) && bucket(middle(0)) == 0);
+    }
+}

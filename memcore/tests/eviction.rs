@@ -1,0 +1,152 @@
+//! Patterns whose best answer is known: what is kept has to be close to it. Seeds are fixed.
+
+use memcore::{Attrs, Cache, ManualClock};
+
+const LIMIT: usize = 4 << 20;
+const VALUE: [u8; 300] = [7; 300];
+
+/// A cache, and how many items it holds when it is full.
+fn cache() -> (Cache, u32) {
+    let build = || {
+        let clock = ManualClock::new(memcore::Moment::from_secs(1000));
+        Cache::builder(LIMIT).clock(clock).seed(1).build().unwrap()
+    };
+    let full = build();
+    for key in 0.. {
+        set(&full, key);
+        if key % 64 == 0 && full.stats().total.evicted > 0 {
+            return (build(), full.stats().total.items as u32);
+        }
+    }
+    unreachable!("nothing was evicted")
+}
+
+fn set(cache: &Cache, key: u32) {
+    cache.set(key.to_le_bytes(), &VALUE, Attrs::new()).unwrap();
+}
+
+fn get(cache: &Cache, key: u32) -> bool {
+    cache.get(key.to_le_bytes()).is_some()
+}
+
+/// A get whose miss is followed by a set; true for a hit.
+fn ask(cache: &Cache, key: u32) -> bool {
+    let hit = get(cache, key);
+    if !hit {
+        set(cache, key);
+    }
+    hit
+}
+
+/// Numbers in which nobody sees a pattern.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        ((self.0 >> 33) % u64::from(bound)) as u32
+    }
+}
+
+#[track_caller]
+fn assert_share(hits: u32, of: u32, least: f64) {
+    let share = f64::from(hits) / f64::from(of);
+    assert!(share >= least, "{hits} of {of} hit, {share:.3}, at least {least} should");
+}
+
+#[test]
+fn what_is_written_once_and_read_once_is_there() {
+    for percent in [20, 50] {
+        let (cache, capacity) = cache();
+        let distance = capacity * percent / 100;
+        let (mut hits, mut reads) = (0, 0);
+        for key in 0..capacity * 6 {
+            set(&cache, key);
+            if key >= distance {
+                let hit = get(&cache, key - distance);
+                if key > capacity * 3 {
+                    (hits, reads) = (hits + u32::from(hit), reads + 1);
+                }
+            }
+        }
+        assert_share(hits, reads, 0.95);
+    }
+}
+
+#[test]
+fn sessions_that_are_read_and_written_stay_until_they_end() {
+    let (cache, capacity) = cache();
+    let active = capacity / 2;
+    let (mut hits, mut reads) = (0, 0);
+    for now in 0..capacity * 6 {
+        set(&cache, now);
+        for step in 1..=4 {
+            let Some(session) = now.checked_sub(active * step / 4) else { break };
+            let hit = get(&cache, session);
+            set(&cache, session);
+            if now > capacity * 3 {
+                (hits, reads) = (hits + u32::from(hit), reads + 1);
+            }
+        }
+    }
+    assert_share(hits, reads, 0.95);
+}
+
+#[test]
+fn a_hot_set_written_together_outlives_a_flood() {
+    let (cache, capacity) = cache();
+    let hot = capacity / 12;
+    let mut next = hot;
+    for round in 0..20 {
+        let hits = (0..hot).filter(|&key| ask(&cache, key)).count() as u32;
+        if round > 3 {
+            assert_share(hits, hot, 0.95);
+        }
+        for _ in 0..capacity * 7 / 10 {
+            set(&cache, next);
+            next += 1;
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_for_lately_is_there() {
+    let (cache, capacity) = cache();
+    let (window, mut random, mut next) = (capacity / 2, Random(5), 0);
+    let (mut hits, mut again) = (0, 0);
+    for i in 0..capacity * 12 {
+        if next > window && i % 2 == 0 {
+            let hit = ask(&cache, next - 1 - random.below(window));
+            if i > capacity * 5 {
+                (hits, again) = (hits + u32::from(hit), again + 1);
+            }
+        } else {
+            ask(&cache, next);
+            next += 1;
+        }
+    }
+    assert_share(hits, again, 0.95);
+}
+
+#[test]
+fn a_loop_larger_than_the_cache_is_kept_in_part() {
+    let (cache, capacity) = cache();
+    let keys = capacity * 12 / 10;
+    let mut hits = 0;
+    for _ in 0..16 {
+        hits = (0..keys).filter(|&key| ask(&cache, key)).count() as u32;
+    }
+    assert_share(hits, keys, 0.6);
+}
+
+#[test]
+fn a_scan_of_ten_caches_leaves_the_hot_half() {
+    let (cache, capacity) = cache();
+    let hot = capacity / 2;
+    for _ in 0..6 {
+        (0..hot).for_each(|key| _ = ask(&cache, key));
+    }
+    (hot..hot + capacity * 10).for_each(|key| _ = ask(&cache, key));
+    let kept = (0..hot).filter(|&key| get(&cache, key)).count() as u32;
+    assert_share(kept, hot, 0.75);
+}
