@@ -64,5 +64,5 @@ pub use net::listener::ListenError;
 pub use program::main;
 pub use report::metrics::{Kind, Metric, Section, Unit, Value};
 pub use server::test_server::TestServer;
-pub use server::{Builder, Server, StartError, StopHandle};
+pub use server::{Builder, Protocol, Server, StartError, StopHandle};
 pub use watch::Evictions;

@@ -1,6 +1,6 @@
 //! The server as a part of another program.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use memcore::{Attrs, Cache, Clock, Moment};
-use memserver::{Evictions, Server, StartError, TestServer};
+use memserver::{Builder, Evictions, Protocol, Server, StartError, TestServer};
 
 fn ask(stream: &mut (impl Read + Write), request: &str, reply: &str) {
     stream.write_all(request.as_bytes()).unwrap();
@@ -103,6 +103,48 @@ fn several_addresses_and_a_limit() {
     let mut reply = String::new();
     TcpStream::connect(two).unwrap().read_to_string(&mut reply).unwrap();
     assert_eq!(reply, "ERROR Too many open connections\r\n");
+}
+
+#[test]
+fn clients_can_do_by_default_only_what_is_not_up_to_the_program() {
+    const FAILED: &str = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n";
+    let cache = Cache::builder(32 << 20).max_limit(64 << 20).build().unwrap();
+    cache.set("ours", b"1", Attrs::new()).unwrap();
+    let start = |set: fn(Builder) -> Builder| {
+        let server = set(Server::builder(cache.clone()).listen("127.0.0.1:0")).start().unwrap();
+        let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        (server, client)
+    };
+    let (_server, mut client) = start(|builder| builder);
+    for (request, reply) in [
+        ("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n"),
+        ("flush_all noreply\r\nmn\r\n", "MN\r\n"),
+        ("cache_memlimit 64\r\n", FAILED),
+        ("cache_memlimit 8\r\n", FAILED),
+        ("verbosity 2\r\n", "CLIENT_ERROR not allowed\r\n"),
+        ("verbosity 2 noreply\r\nmn\r\n", "MN\r\n"),
+        ("watch\r\n", "CLIENT_ERROR watch commands not allowed\r\n"),
+        ("stats cachedump 1 1\r\n", "CLIENT_ERROR stats cachedump not allowed\r\n"),
+        ("stats detail on\r\n", "CLIENT_ERROR stats detail not allowed\r\n"),
+        ("lru_crawler metadump all\r\n", "ERROR metadump not allowed\r\n"),
+        ("lru_crawler mgdump all\r\n", "ERROR key dump not allowed\r\n"),
+        ("shutdown\r\n", "SERVER_ERROR: shutdown not enabled\r\n"),
+        ("get ours\r\n", "VALUE ours 0 1\r\n1\r\nEND\r\n"),
+    ] {
+        ask(&mut client, request, reply);
+    }
+    assert_eq!(cache.stats().limit, 32 << 20);
+    // Not more than the program says, though its cache would take it.
+    let (_server, mut client) = start(|builder| builder.client_limit(48 << 20).allow_flush(true));
+    ask(&mut client, "cache_memlimit 49\r\ncache_memlimit 48\r\n", &[FAILED, "OK\r\n"].concat());
+    assert_eq!(cache.stats().limit, 48 << 20);
+    ask(&mut client, "flush_all\r\nget ours\r\n", "OK\r\nEND\r\n");
+    let (_server, mut client) = start(|builder| builder.protocol(Protocol::Binary));
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    client.write_all(&b"get ours\r\n".repeat(3)).unwrap();
+    let end = client.read(&mut [0; 1]);
+    let reset = |error: io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+    assert!(end.map_or_else(reset, |bytes| bytes == 0), "the connection is closed");
 }
 
 #[test]

@@ -21,6 +21,11 @@ pub(super) fn limit(shared: &Shared, mut args: Args<'_>) -> Result<(), Refusal> 
     }
     // No overflow: a thousand million MiB are less than 2^50 bytes.
     let bytes = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
+    let config = &shared.core.config;
+    // The cache of an embedding program may allow more than the program allows clients.
+    if !config.memlimit_enabled || bytes > config.memlimit_max.max(config.memory_limit) {
+        return Err(Refusal::LimitOutOfBounds);
+    }
     shared.core.cache.set_limit(bytes).map_err(|_| Refusal::LimitOutOfBounds)?;
     shared.watch.resized(bytes);
     Ok(())

@@ -61,6 +61,8 @@ pub(crate) struct Listen {
 pub(crate) struct Config {
     /// Bytes for items and all that belongs to them.
     pub(crate) memory_limit: usize,
+    /// Whether clients may change the memory limit.
+    pub(crate) memlimit_enabled: bool,
     /// The most that clients may raise the limit to; at least `memory_limit` counts.
     pub(crate) memlimit_max: usize,
     /// Clients at once.
@@ -108,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) flush_enabled: bool,
     pub(crate) dump_enabled: bool,
     pub(crate) watch_enabled: bool,
+    /// Whether clients may change how much is logged.
+    pub(crate) verbosity_enabled: bool,
     pub(crate) hash_algorithm: &'static str,
     pub(crate) lru_maintainer: bool,
     /// Seconds; 0 keeps idle connections.
@@ -127,6 +131,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             memory_limit: 64 << 20,
+            memlimit_enabled: true,
             memlimit_max: 0,
             max_connections: 1024,
             threads: 4,
@@ -161,6 +166,7 @@ impl Default for Config {
             flush_enabled: true,
             dump_enabled: true,
             watch_enabled: true,
+            verbosity_enabled: true,
             hash_algorithm: "murmur3",
             lru_maintainer: true,
             idle_timeout: 0,
@@ -175,6 +181,20 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The settings of a server inside another program: clients can read and change items, but
+    /// not do what is up to the program.
+    pub(crate) fn embedded() -> Self {
+        Self {
+            memlimit_enabled: false,
+            flush_enabled: false,
+            dump_enabled: false,
+            watch_enabled: false,
+            verbosity_enabled: false,
+            shutdown_command: false,
+            ..Self::default()
+        }
+    }
+
     /// Descriptors that the server needs beside those of its clients: three for each event loop
     /// (the workers' and the acceptor's), and some for standard streams, sockets to listen at,
     /// signals, files.

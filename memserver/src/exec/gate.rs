@@ -34,6 +34,8 @@ pub(crate) enum Right {
     Dump,
     /// See what other clients do.
     Watch,
+    /// Change how much is logged. A log may show keys.
+    Verbosity,
     /// Stop the server.
     Shutdown,
 }
@@ -51,6 +53,7 @@ impl Rights {
             .with(Right::Flush, config.flush_enabled)
             .with(Right::Dump, config.dump_enabled)
             .with(Right::Watch, config.watch_enabled)
+            .with(Right::Verbosity, config.verbosity_enabled)
             .with(Right::Shutdown, config.shutdown_command)
     }
 
@@ -119,7 +122,7 @@ fn of_text(request: &Request<'_>) -> Option<Right> {
         Request::Delete { .. } => Some(Right::Delete),
         Request::Meta(meta) => Some(of_meta(meta)),
         Request::FlushAll { .. } => Some(Right::Flush),
-        Request::Verbosity { .. } => Some(Right::Admin),
+        Request::Verbosity { .. } => Some(Right::Verbosity),
         Request::Shutdown { .. } => Some(Right::Shutdown),
         Request::Stats { args } => Some(of_stats(*args)),
         Request::Admin { command, args, .. } => Some(of_admin(*command, *args)),
@@ -194,6 +197,9 @@ impl Exec<'_> {
             }
             Work::Text(Request::Shutdown { noreply, .. }, _) => {
                 say(reply(out, *noreply), SHUTDOWN_DISABLED);
+            }
+            Work::Text(Request::Verbosity { noreply, .. }, _) => {
+                say(reply(out, *noreply), NOT_ALLOWED);
             }
             Work::Text(Request::Stats { args }, _) => out.put(refused_stats(*args)),
             Work::Text(Request::Admin { args, noreply, .. }, _) => {
@@ -286,7 +292,8 @@ mod tests {
             (Some(Right::Delete), &["delete a", "md a", "md a I"]),
             (Some(Right::Flush), &["flush_all", "flush_all 10 noreply"]),
             (Some(Right::Stats), &["stats", "stats items", "stats conns"]),
-            (Some(Right::Admin), &["stats reset", "verbosity 1", "cache_memlimit 64", "slabs"]),
+            (Some(Right::Admin), &["stats reset", "cache_memlimit 64", "slabs"]),
+            (Some(Right::Verbosity), &["verbosity 1", "verbosity 1 noreply"]),
             (Some(Right::Admin), &["lru_crawler enable", "lru_crawler metadump"]),
             (Some(Right::Dump), &["stats cachedump 1 1", "stats detail on"]),
             (Some(Right::Dump), &["lru_crawler metadump all", "lru_crawler mgdump all"]),
@@ -303,13 +310,8 @@ mod tests {
     #[test]
     fn settings_take_rights_away() {
         let open = Rights::of_connections(&Config { shutdown_command: true, ..Config::default() });
-        let closed = Rights::of_connections(&Config {
-            flush_enabled: false,
-            dump_enabled: false,
-            watch_enabled: false,
-            ..Config::default()
-        });
-        for right in [Right::Flush, Right::Dump, Right::Watch, Right::Shutdown] {
+        let closed = Rights::of_connections(&Config::embedded());
+        for right in [Right::Flush, Right::Dump, Right::Watch, Right::Verbosity, Right::Shutdown] {
             assert!(open.has(right) && !closed.has(right), "{right:?}");
         }
         let writes = Rights::of_datagrams(&Config { udp_writes: true, ..Config::default() });

@@ -60,7 +60,8 @@ impl Stage {
         let Ok(Command::Serve(options)) = cli::parse(&args) else {
             panic!("a server can't be started with {flags:?}")
         };
-        let config = Config { threads: 1, ..options.config };
+        // Clients raise the limit as far as the cache allows.
+        let config = Config { threads: 1, memlimit_max: usize::MAX, ..options.config };
         let clock = ManualClock::new(Moment::from_secs(NOW));
         let builder = Cache::builder(config.memory_limit)
             .max_item_size(config.item_size_max)

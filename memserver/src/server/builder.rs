@@ -9,7 +9,7 @@ use std::time::Duration;
 use memcore::Cache;
 
 use super::{ProcessHooks, Server, Sockets};
-use crate::config::{Config, Listen, split_address};
+use crate::config::{Binding, Config, Listen, split_address};
 use crate::net::listener::{self, ListenError};
 use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
@@ -47,7 +47,31 @@ pub enum StartError {
     },
 }
 
+/// What clients may speak, see [`Builder::protocol`].
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let builder = memserver::Server::builder(cache).protocol(memserver::Protocol::Text);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Lines, classic and meta commands.
+    Text,
+    /// Frames of the binary protocol.
+    Binary,
+}
+
 /// A server that is being set up; see [`Server::builder`].
+///
+/// Clients can read and change items and see statistics, as with memcached. What is up to the
+/// program is refused unless the program allows it: to remove all items ([`Builder::allow_flush`]),
+/// to change the memory limit ([`Builder::client_limit`]), to list keys ([`Builder::allow_dumps`]),
+/// to see what other clients do ([`Builder::allow_watch`]), to make the server log to the program's
+/// standard error ([`Builder::allow_verbosity`]), and to stop the server
+/// ([`Builder::allow_shutdown`]).
 ///
 /// # Examples
 /// ```
@@ -78,7 +102,7 @@ impl Builder {
         Self {
             cache,
             addresses: Vec::new(),
-            config: Config::default(),
+            config: Config::embedded(),
             evictions: Evictions::new(),
             clock: None,
         }
@@ -188,11 +212,166 @@ impl Builder {
         self
     }
 
+    /// Lets clients remove all items (`flush_all`). Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.allow_flush(true).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"flush_all\r\nquit\r\n")?;
+    /// let mut reply = String::new();
+    /// client.read_to_string(&mut reply)?;
+    /// assert_eq!(reply, "OK\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_flush(mut self, allowed: bool) -> Self {
+        self.config.flush_enabled = allowed;
+        self
+    }
+
+    /// Lets clients list keys (`lru_crawler metadump`, `mgdump`, `stats cachedump`) and counts by
+    /// key prefix (`stats detail`). Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.allow_dumps(true).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"stats cachedump 1 10\r\nquit\r\n")?;
+    /// let mut reply = String::new();
+    /// client.read_to_string(&mut reply)?;
+    /// assert_eq!(reply, "END\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_dumps(mut self, allowed: bool) -> Self {
+        self.config.dump_enabled = allowed;
+        self
+    }
+
+    /// Lets clients see what other clients do, keys included (`watch`). Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.allow_watch(false).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"watch\r\nquit\r\n")?;
+    /// let mut reply = String::new();
+    /// client.read_to_string(&mut reply)?;
+    /// assert_eq!(reply, "CLIENT_ERROR watch commands not allowed\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_watch(mut self, allowed: bool) -> Self {
+        self.config.watch_enabled = allowed;
+        self
+    }
+
+    /// Lets clients change how much the server logs to the program's standard error (`verbosity`);
+    /// from 2 on it logs keys and values. Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.allow_verbosity(true).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"verbosity 0\r\nquit\r\n")?;
+    /// let mut reply = String::new();
+    /// client.read_to_string(&mut reply)?;
+    /// assert_eq!(reply, "OK\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_verbosity(mut self, allowed: bool) -> Self {
+        self.config.verbosity_enabled = allowed;
+        self
+    }
+
+    /// Lets clients stop the server (`shutdown`), after which [`Server::join`] returns. Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::Write;
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.allow_shutdown(true).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"shutdown\r\n")?;
+    /// server.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_shutdown(mut self, allowed: bool) -> Self {
+        self.config.shutdown_command = allowed;
+        self
+    }
+
+    /// Lets clients change the memory limit of the cache (`cache_memlimit`), up to `bytes`, or to
+    /// the limit at the start if that is more. The cache must allow it, too, see
+    /// [`memcore::Builder::max_limit`]. Default no: a lower limit removes items.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// let cache = memcore::Cache::builder(64 << 20).max_limit(256 << 20).build()?;
+    /// let builder = memserver::Server::builder(cache.clone()).listen("127.0.0.1:0");
+    /// let server = builder.client_limit(128 << 20).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"cache_memlimit 128\r\ncache_memlimit 129\r\nquit\r\n")?;
+    /// let mut reply = String::new();
+    /// client.read_to_string(&mut reply)?;
+    /// assert!(reply.starts_with("OK\r\nMEMLIMIT_ADJUST_FAILED "));
+    /// assert_eq!(cache.stats().limit, 128 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn client_limit(mut self, bytes: usize) -> Self {
+        self.config.memlimit_enabled = true;
+        self.config.memlimit_max = bytes;
+        self
+    }
+
+    /// Serves only this protocol. By default the first byte of a connection decides.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.protocol(memserver::Protocol::Text).start()?;
+    /// let mut client = std::net::TcpStream::connect(server.local_addr().unwrap())?;
+    /// client.write_all(b"mn\r\nquit\r\n")?;
+    /// let mut reply = String::new();
+    /// client.read_to_string(&mut reply)?;
+    /// assert_eq!(reply, "MN\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.config.protocol = match protocol {
+            Protocol::Text => Binding::Ascii,
+            Protocol::Binary => Binding::Binary,
+        };
+        self
+    }
+
     /// Lets clients `watch evictions` of the cache, which has to be built with `evictions`; see
-    /// [`Evictions`] for an example. Default none.
+    /// [`Evictions`] for an example. It allows the other kinds of `watch` as well, as
+    /// [`Builder::allow_watch`] does. Default none.
     pub fn watch_evictions(mut self, evictions: Evictions) -> Self {
         self.evictions = evictions;
+        self.config.watch_enabled = true;
         self
+    }
+
+    /// Lets clients do all that memcached's do.
+    pub(crate) fn allow_all(self) -> Self {
+        let open = self.allow_flush(true).allow_dumps(true).allow_watch(true);
+        open.allow_verbosity(true).client_limit(usize::MAX)
     }
 
     /// Has the server drive `clock`, which the cache was built with.

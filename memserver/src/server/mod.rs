@@ -3,7 +3,7 @@
 mod builder;
 pub(crate) mod test_server;
 
-pub use builder::{Builder, StartError};
+pub use builder::{Builder, Protocol, StartError};
 
 use std::io;
 use std::net::SocketAddr;

@@ -13,7 +13,7 @@ use crate::state::clock::DrivenClock;
 const LIMIT: usize = 64 << 20;
 
 /// A server in this process, with an empty cache and a port of its own, that ends with the value.
-/// Every test can have one.
+/// Every test can have one. Its clients can do all that memcached's can by default.
 ///
 /// # Examples
 /// ```
@@ -61,7 +61,7 @@ impl TestServer {
         let cache = Cache::builder(LIMIT).clock(shown).build();
         let cache = cache.map_err(|error| system(error.to_string()))?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::builder(cache).listen(listen).threads(1);
+        let server = Server::builder(cache).listen(listen).threads(1).allow_all();
         let server = server.clock(Arc::clone(&clock)).start()?;
         let none = || system("the socket has no address".to_owned());
         let address = server.local_addr().ok_or_else(none)?;
@@ -92,6 +92,26 @@ impl TestServer {
     #[must_use]
     pub fn cache(&self) -> &Cache {
         self.server.cache()
+    }
+
+    /// Stops the server's clock; from here on only [`TestServer::advance`] moves it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::Attrs;
+    ///
+    /// let server = memserver::TestServer::start()?;
+    /// server.pause();
+    /// server.cache().set("key", b"value", Attrs::new().ttl(Duration::from_secs(1)))?;
+    /// // However slow the test is.
+    /// assert!(server.cache().contains("key"));
+    /// server.advance(Duration::from_secs(1));
+    /// assert!(!server.cache().contains("key"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pause(&self) {
+        self.clock.pause();
     }
 
     /// Moves the server's clock ahead, so that items expire.
