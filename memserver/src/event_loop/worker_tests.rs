@@ -307,7 +307,26 @@ fn stuck_client(server: &Harness) -> (TcpStream, usize) {
         assert!(start.elapsed() < WAIT, "the client is served though it reads nothing");
         thread::yield_now();
     }
+    wait_for_silence(server);
     (slow, server.shared.budgets.backlogs.used() - before)
+}
+
+/// Waits until the only worker sends nothing any more. Acknowledgements that come late, after 40 ms
+/// or so, let it send a little more to a client that reads nothing.
+fn wait_for_silence(server: &Harness) {
+    const REPLY: &[u8] = b"MN\r\n";
+    let start = Instant::now();
+    let sent = || server.shared.gauges.counts().bytes_written;
+    let (mut before, mut quiet) = (sent(), 0);
+    while quiet < 20 {
+        assert!(start.elapsed() < WAIT, "it goes on sending");
+        thread::sleep(Duration::from_millis(20));
+        // When this is answered, the worker has looked at its other clients as well.
+        assert_eq!(server.ask(b"mn\r\n"), REPLY);
+        let now = sent();
+        quiet = if now == before + REPLY.len() as u64 { quiet + 1 } else { 0 };
+        before = now;
+    }
 }
 
 #[test]
