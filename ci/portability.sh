@@ -54,6 +54,8 @@ emulated() {
     echo "-- tests on $target"
     name=$(tr 'a-z-' 'A-Z_' <<<"$target")
     export "CARGO_TARGET_${name}_LINKER=$linker" "CARGO_TARGET_${name}_RUNNER=$runner"
+    # An emulator runs unoptimised code for many minutes.
+    export CARGO_PROFILE_DEV_OPT_LEVEL=2
     rust test --quiet "${build_std[@]}" --target "$target" -p memcore --lib --test api ||
         fail "tests on $target"
 }

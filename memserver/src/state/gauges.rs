@@ -62,13 +62,17 @@ impl Gauges {
 
     /// What was counted since the last reset.
     pub(crate) fn counts(&self) -> Counts {
-        self.counts_since_start().since(&self.baseline.lock())
+        // Locked first: a reset between the sums and the baseline would make the baseline newer.
+        let baseline = self.baseline.lock();
+        self.counts_since_start().since(&baseline)
     }
 
     /// Makes the counts that can be reset start from zero. Each worker's counters have one writer,
     /// so they are not written here: their present values become the baseline.
     pub(crate) fn reset(&self) {
-        *self.baseline.lock() = self.counts_since_start();
+        let mut baseline = self.baseline.lock();
+        *baseline = self.counts_since_start();
+        drop(baseline);
         self.prefixes.clear();
         self.connections.total.store(0, Ordering::Relaxed);
         self.connections.rejected.store(0, Ordering::Relaxed);
