@@ -91,7 +91,7 @@ const GAUGES: usize = Event::Bytes as usize + 1;
 /// None under the model checker, where all threads have the number 0.
 const OWN: usize = if cfg!(loom) { 0 } else { 16 };
 /// Stripes that other threads share.
-const SHARED: usize = 8;
+const SHARED: usize = if cfg!(loom) { 1 } else { 8 };
 const STRIPES: usize = OWN + SHARED;
 /// Places for hits: all that a row can name, so that none has to be checked.
 const CELLS: usize = HIT_CELLS.next_power_of_two();

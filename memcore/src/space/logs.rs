@@ -14,7 +14,7 @@ const LIFETIMES: [u32; 3] = [120, 3600, 86_400];
 /// Bytes of the limit for each lane of new items and of those that were used, and the most lanes.
 const LANE_BYTES: usize = 32 << 20;
 const USED_LANE_BYTES: usize = 256 << 20;
-const LANES_MAX: usize = 8;
+const LANES_MAX: usize = if cfg!(loom) { 1 } else { 8 };
 
 /// The open segments. Threads of different lanes append to different ones.
 #[derive(Debug)]
