@@ -3,7 +3,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
-cargo package --quiet --target-dir "$tools/package" -p memcore
-cargo package --quiet --target-dir "$tools/package" -p memproto
-cargo package --quiet --target-dir "$tools/package" --no-verify \
+cargo package --quiet --allow-dirty --target-dir "$tools/package" -p memcore
+cargo package --quiet --allow-dirty --target-dir "$tools/package" -p memproto
+cargo package --quiet --allow-dirty --target-dir "$tools/package" --no-verify \
     --workspace --exclude bench --exclude examples
