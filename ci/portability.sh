@@ -22,7 +22,7 @@ targets=(
 if [ $# -eq 0 ]; then
     echo '-- memory from the allocator, on this machine'
     RUSTFLAGS='--cfg memcore_fallback' cargo test --quiet --target-dir "$tools/fallback" \
-        -p memcore --lib --test api --test expiry || fail 'memory from the allocator'
+        -p memcore --lib --test api || fail 'memory from the allocator'
 fi
 
 # A compiler and the sources of its standard library: the nightly toolchain's, or Debian's, which
