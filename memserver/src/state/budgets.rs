@@ -92,23 +92,24 @@ impl Budget {
     /// Takes `amount` if it is available. What is larger than the whole budget may have it when
     /// nothing else is in use, because it could never be served otherwise.
     pub(crate) fn take(self: &Arc<Self>, amount: usize) -> Option<Permit> {
-        let take = |limit: usize| {
-            move |used: usize| {
-                let sum = used.checked_add(amount)?;
-                (used == 0 || sum <= limit).then_some(sum)
-            }
+        self.try_add(amount).then(|| Permit { budget: Arc::clone(self), amount })
+    }
+
+    /// Counts `amount` as in use, here and in the whole, if it is available in both.
+    fn try_add(&self, amount: usize) -> bool {
+        let add = |used: usize| {
+            let sum = used.checked_add(amount)?;
+            (used == 0 || sum <= self.limit).then_some(sum)
         };
         // Relaxed, as the number guards no other memory.
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take(self.limit)).ok()?;
-        if let Some(whole) = &self.whole {
-            let taken =
-                whole.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take(whole.limit));
-            if taken.is_err() {
-                self.used.fetch_sub(amount, Ordering::Relaxed);
-                return None;
-            }
+        if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
+            return false;
         }
-        Some(Permit { budget: Arc::clone(self), amount })
+        let is_available = self.whole.as_ref().is_none_or(|whole| whole.try_add(amount));
+        if !is_available {
+            self.used.fetch_sub(amount, Ordering::Relaxed);
+        }
+        is_available
     }
 
     /// Takes `amount` whether it is available or not.
