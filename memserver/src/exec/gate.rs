@@ -36,7 +36,7 @@ pub(crate) enum Right {
     Watch,
     /// Change how much is logged. A log may show keys.
     Verbosity,
-    /// Stop the server.
+    /// Stop the server. It stays the last one: `Rights::ALL` is made of it.
     Shutdown,
 }
 
