@@ -31,6 +31,12 @@ python_packages() {
         pymemcache==4.0.0 python-memcached==1.62 pylibmc==1.6.3 python-binary-memcached==0.33.0
 }
 want 'Python clients' python_packages
+# What looks at packaging/. The first one contains Helm itself.
+packaging_packages() {
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
+        helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
+}
+want 'Helm and schemas of Kubernetes' packaging_packages
 want 'memjs' npm install --silent --no-fund --no-audit --prefix "$tools/node" memjs@1.3.2
 if have rustup && rustup toolchain list | grep -q '^nightly'; then
     have cargo-fuzz || want cargo-fuzz cargo install --quiet --locked cargo-fuzz
