@@ -63,7 +63,7 @@ pub const MEMCACHED_VERSION: &str = memcached_version!();
 pub use bytes::{Scan, number};
 pub use detect::{Protocol, detect};
 pub use error::{CloseReason, ParseError};
-pub use limits::Limits;
+pub use limits::{Limits, MAX_AUTH_TOKEN};
 pub use request::{
     Admin, Args, ArithVerb, GetVerb, KeyTooLong, Keys, Request, Shutdown, Store, StoreVerb,
 };

@@ -42,6 +42,7 @@
 //! with one write. Nothing but the cache and a few counters is shared between workers.
 
 mod admin;
+mod auth;
 mod cli;
 mod config;
 mod event_loop;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use memcore::{Cache, ConfigError, ManualClock};
 
+use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, Process, StartupError};
 use crate::config::{Config, Listen};
 use crate::net::listener::{self, ListenError, Listener, Opened};
@@ -27,6 +28,8 @@ use crate::watch::Evictions;
 
 /// Names the file that receives the ports, for scripts that ask for any free one.
 const PORT_FILE: &str = "MEMCACHED_PORT_FILENAME";
+/// Names the file of users for SASL.
+const SASL_FILE: &str = "MEMCACHED_SASL_PWDB";
 /// The users to switch to when started as root without `-u`; the first that exists.
 const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
 /// The uid and gid of `nobody` where /etc/passwd is missing.
@@ -92,6 +95,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let clock = ManualClock::new(SystemTime::now().into());
     let evictions = Evictions::new();
     // What may fail comes before a socket file is created.
+    let accounts = accounts(&mut config)?;
     let cache = cache(&config, clock.clone(), evictions.clone())?;
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     announce(&sockets.listeners, config.verbosity);
@@ -101,7 +105,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     let keep_stderr = config.verbosity > 0;
     let clock = Some(Arc::new(DrivenClock::new(clock)));
-    let hooks = ProcessHooks { signals: Some(signals), clock, evictions };
+    let hooks = ProcessHooks { signals: Some(signals), clock, evictions, accounts };
     let server = Server::start(cache, config, sockets, hooks);
     let server = server.map_err(|error| StartupError::system(error.to_string()))?;
     if process.lock_memory
@@ -128,7 +132,7 @@ fn exposure(config: &Config, as_root: bool) -> Vec<String> {
         None => true,
         Some(host) => host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()),
     };
-    if config.network && config.listen.iter().any(is_wildcard) {
+    if config.network && !config.users.are_given() && config.listen.iter().any(is_wildcard) {
         let inter = config.inter.as_deref().unwrap_or("*");
         warnings.push(format!(
             "-l {inter} serves everyone who can reach this machine, without authentication"
@@ -245,6 +249,15 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
         ConfigError::System { .. } => StartupError::system(error.to_string()),
         _ => StartupError::usage(format!("-m: {error}")),
     })
+}
+
+/// The users, if clients have to log in. They are read with the rights that the process was started
+/// with; to be read again, the files must be open to the user that it becomes.
+fn accounts(config: &mut Config) -> Result<Option<Accounts>, StartupError> {
+    if config.users.sasl_file.is_none() {
+        config.users.sasl_file = env::var_os(SASL_FILE).map(PathBuf::from);
+    }
+    Accounts::load(&config.users).map_err(|error| StartupError::illegal(error.to_string()))
 }
 
 /// Logs the lines that test harnesses wait for.

@@ -24,12 +24,14 @@ mod header;
 mod opcode;
 mod parse;
 mod request;
+mod sasl;
 pub mod write;
 
 pub use header::Header;
 pub use opcode::Opcode;
 pub use parse::parse;
 pub use request::{Command, ReplyTo, Request, Status, Step};
+pub use sasl::{AUTHENTICATED, MAX_MECHANISM, MECHANISMS, Plain, parse_plain};
 
 /// First byte of every request.
 pub const REQUEST_MAGIC: u8 = 0x80;

@@ -2,7 +2,7 @@
 
 use super::error::StartupError;
 use super::options::Options;
-use crate::config::{Config, Listen, Port};
+use crate::config::{Binding, Config, Listen, Port};
 
 /// `hot_lru_pct` and `warm_lru_pct` together, as in memcached.
 const LRU_PCT_MAX: u32 = 80;
@@ -13,6 +13,7 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
     if options.config.udp != Port::Off && !options.port_given {
         options.config.port = options.config.udp;
     }
+    users(options)?;
     let config = &options.config;
     fits(config)?;
     if options.napi_ids > config.threads {
@@ -27,6 +28,38 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
         return Err(StartupError::usage(message));
     }
     sockets(options)
+}
+
+/// Clients that have to log in do so in one protocol, and are given no other. Over UDP nobody could
+/// log in.
+fn users(options: &mut Options) -> Result<(), StartupError> {
+    let users = &options.config.users;
+    let (flag, only) = match (users.sasl, users.text.is_some()) {
+        (false, false) => return Ok(()),
+        (true, false) => ("-S", Binding::Binary),
+        (false, true) => ("-Y", Binding::Ascii),
+        (true, true) => {
+            let message = "-S and -Y exclude each other: one is for the binary protocol, the other \
+                           for text";
+            return Err(StartupError::usage(message));
+        }
+    };
+    let config = &mut options.config;
+    if options.protocol_given && config.protocol != only {
+        let message = format!("{flag}: clients log in over -B {} only", only.name());
+        return Err(StartupError::usage(message));
+    }
+    config.protocol = only;
+    let other = config.listen.iter().filter_map(|listen| listen.binding);
+    if let Some(other) = other.into_iter().find(|binding| *binding != only) {
+        let message = format!("{flag}: nobody could log in over -l proto[{}]", other.name());
+        return Err(StartupError::usage(message));
+    }
+    if config.udp != Port::Off {
+        let message = format!("{flag}: nobody could log in over UDP; leave -U away");
+        return Err(StartupError::usage(message));
+    }
+    Ok(())
 }
 
 /// As in memcached a Unix socket stands in for the network. With a port for TCP both are served.

@@ -136,8 +136,9 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('I', "max-item-size", Takes1("BYTES"), "1m",
         "largest item; 512k, 5m and 1g also work; from 1k to 1g, at most half of -m",
         Act, item_size_max),
-    flag('S', "enable-sasl", Nothing, "", "SASL authentication",
-        Refuse("this build has no SASL authentication"), |_, _| Ok(())),
+    flag('S', "enable-sasl", Nothing, "",
+        "clients log in by SASL PLAIN; MEMCACHED_SASL_PWDB names a file of lines user:password",
+        Act, |o, _| { o.config.users.sasl = true; Ok(()) }),
     flag('F', "disable-flush-all", Nothing, "", "refuse flush_all",
         Act, |o, _| { o.config.flush_enabled = false; Ok(()) }),
     flag('X', "disable-dumping", Nothing, "",
@@ -145,8 +146,9 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, _| { o.config.dump_enabled = false; Ok(()) }),
     flag('W', "disable-watch", Nothing, "", "refuse watch",
         Act, |o, _| { o.config.watch_enabled = false; Ok(()) }),
-    flag('Y', "auth-file", Takes1("FILE"), "", "text authentication",
-        Refuse("this build has no text authentication"), |_, _| Ok(())),
+    flag('Y', "auth-file", Takes1("FILE"), "",
+        "clients log in in text; the file has lines user:password",
+        Act, |o, v| { o.config.users.text = Some(v.path()?); Ok(()) }),
     flag('e', "memory-file", Takes1("FILE"), "", "keep items in a file across restarts",
         Refuse("this build does not keep items across restarts"), |_, _| Ok(())),
     flag('Z', "enable-ssl", Nothing, "", "TLS",
@@ -227,6 +229,7 @@ fn threads(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> 
 }
 
 fn protocol(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    options.protocol_given = true;
     options.config.protocol = match value.text {
         "auto" => Binding::Auto,
         "ascii" => Binding::Ascii,

@@ -39,8 +39,12 @@ fn outcome(args: &[String]) -> String {
     match parse(args) {
         Ok(Command::Serve(options)) => {
             check(&options);
-            let Options { config, process, napi_ids, port_given, warnings } = *options;
-            format!("{config:?} {process:?} {napi_ids} {port_given} {}", warnings.len())
+            let Options { config, process, napi_ids, port_given, protocol_given, warnings } =
+                *options;
+            format!(
+                "{config:?} {process:?} {napi_ids} {port_given} {protocol_given} {}",
+                warnings.len()
+            )
         }
         Ok(Command::Print(text)) => text,
         Err(error) => {

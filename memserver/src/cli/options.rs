@@ -13,6 +13,8 @@ pub(crate) struct Options {
     pub(crate) process: Process,
     /// Network queues to spread over the workers.
     pub(crate) napi_ids: usize,
+    /// Whether the protocol of the clients was named.
+    pub(crate) protocol_given: bool,
     /// Whether a port for TCP was named.
     pub(crate) port_given: bool,
     /// What the user has to know about the arguments, a line each.

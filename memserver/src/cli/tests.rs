@@ -255,10 +255,17 @@ fn what_cannot_be_had_is_refused() {
         ("-p 0", Exit::Usage, "nothing to listen on"),
         ("-p 0|-l 127.0.0.1", Exit::Usage, "nothing to listen on"),
         ("-l ,", Exit::Usage, "addresses"),
+        // Logins.
+        ("-S|-Y /x", Exit::Usage, "exclude each other"),
+        ("-S|-B ascii", Exit::Usage, "-S: clients log in over -B binary only"),
+        ("-S|-B auto", Exit::Usage, "-S: clients log in over -B binary only"),
+        ("-Y /x|-B binary", Exit::Usage, "-Y: clients log in over -B ascii only"),
+        ("-Y /x|-l proto[binary]:a", Exit::Usage, "nobody could log in over -l proto[binary]"),
+        ("-S|-l a,proto[negotiating]:b", Exit::Usage, "over -l proto[auto-negotiate]"),
+        ("-S|-U 11211", Exit::Usage, "nobody could log in over UDP"),
+        ("-Y /x|-U 11211", Exit::Usage, "nobody could log in over UDP"),
         // Features of other builds.
         ("-Z", Exit::Usage, "no TLS"),
-        ("-S", Exit::Usage, "no SASL"),
-        ("-Y /x", Exit::Usage, "no text authentication"),
         ("-e /x", Exit::Usage, "does not keep items across restarts"),
         ("-o drop_privileges", Exit::Usage, "does not filter system calls"),
         ("-o relaxed_privileges", Exit::Usage, "does not filter system calls"),
@@ -335,7 +342,7 @@ fn the_help_names_every_flag_and_word_that_is_taken_within_the_width() {
         assert_eq!(named, !word.policy.refuses(), "{}", word.name);
     }
     // What scripts look for.
-    for absent in ["-Z", "ssl", "-S,", "sasl", "extstore", "ext_path", "proxy", "-Y", "-e,"] {
+    for absent in ["-Z", "ssl", "extstore", "ext_path", "proxy", "-e,"] {
         assert!(!text.contains(absent), "{absent}");
     }
     assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line));

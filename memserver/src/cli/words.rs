@@ -176,6 +176,8 @@ pub(super) static WORDS: &[Word] = &[
     word("client_memory", Takes1("MB"), "64",
         "memory outside the cache for all clients together", Act,
         |o, v| put(&mut o.config.client_memory, v.bytes(1 << 20, &SIZES[1..]))),
+    word("sasl_pwdb", Takes1("FILE"), "", "with -S: the users, instead of MEMCACHED_SASL_PWDB",
+        Act, |o, v| { o.config.users.sasl_file = Some(v.path()?); Ok(()) }),
     word("resp_obj_mem_limit", Maybe("MB"), "", "obsolete", DEAD, nothing),
     word("memlimit_max", Takes1("MB"), "-m", "limit to which clients may raise -m (cache_memlimit)",
         Act, |o, v| put(&mut o.config.memlimit_max, v.bytes(1 << 20, &SIZES[1..]))),

@@ -55,6 +55,24 @@ pub(crate) struct Listen {
     pub(crate) tag: Option<String>,
 }
 
+/// Where the users of a server are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Users {
+    /// The file of `-Y`: clients log in in text.
+    pub(crate) text: Option<PathBuf>,
+    /// Whether clients of the binary protocol log in (`-S`).
+    pub(crate) sasl: bool,
+    /// The file for those, `MEMCACHED_SASL_PWDB`.
+    pub(crate) sasl_file: Option<PathBuf>,
+}
+
+impl Users {
+    /// Whether clients have to log in.
+    pub(crate) fn are_given(&self) -> bool {
+        self.text.is_some() || self.sasl
+    }
+}
+
 /// The settings of a server. [`Default`] is memcached's, and the names are those that `stats
 /// settings` prints. Settings that the engine ignores are kept as given, to be reported.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +141,8 @@ pub(crate) struct Config {
     pub(crate) read_buf_mem_limit: usize,
     /// Bytes outside the cache that all clients together may hold; 0 for the default.
     pub(crate) client_memory: usize,
+    /// Where the users are listed, if clients have to log in.
+    pub(crate) users: Users,
     /// The initial values of what clients can change.
     pub(crate) runtime: RuntimeSettings,
 }
@@ -175,6 +195,7 @@ impl Default for Config {
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
             client_memory: 0,
+            users: Users::default(),
             runtime: RuntimeSettings::default(),
         }
     }

@@ -275,9 +275,22 @@ impl Acceptor {
     fn obey_signals(&mut self) {
         let verbosity = self.verbosity();
         let Some(signals) = &mut self.signals else { return };
-        if let Some(signal) = signals.take() {
-            log::log_shutdown(signal == Signal::StopGracefully, verbosity);
-            self.handle.stop();
+        match signals.take() {
+            None => {}
+            Some(Signal::Reload) => self.reload(),
+            Some(signal @ (Signal::Stop | Signal::StopGracefully)) => {
+                log::log_shutdown(signal == Signal::StopGracefully, verbosity);
+                self.handle.stop();
+            }
+        }
+    }
+
+    /// Reads files again. Clients are served meanwhile.
+    fn reload(&self) {
+        let Some(accounts) = &self.shared.core.accounts else { return };
+        match accounts.reload() {
+            Ok(()) => log::line(format_args!("read the users again")),
+            Err(error) => log::warning(&format!("the users stay as they were: {error}")),
         }
     }
 }

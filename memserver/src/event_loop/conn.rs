@@ -6,10 +6,12 @@ use std::io::{self, IoSliceMut};
 use mio::event::Event;
 use mio::{Registry, Token};
 
+use crate::auth::guard::Guard;
 use crate::event_loop::arena::{Arena, Input, READ_MIN};
 use crate::net::listener::Arrival;
 use crate::net::socket::Peer;
 use crate::net::transport::{Readiness, Received, Transport};
+use crate::session::access::Access;
 use crate::session::dialogue::Dialogue;
 use crate::session::output::Output;
 use crate::state::budgets::Permit;
@@ -53,6 +55,8 @@ pub(crate) struct Conn {
     /// The other end, noted at the beginning if connections are watched: a connection that was
     /// reset can't be asked any more.
     pub(crate) peer: Option<Box<Peer>>,
+    /// What is remembered about its client, if the server has users.
+    pub(crate) guard: Option<Box<Guard>>,
     /// Whether it has waited for memory, and did not go on since.
     pub(crate) has_starved: bool,
     /// Second of the last bytes received, or sent by a connection that had been stuck.
@@ -147,12 +151,20 @@ impl Conn {
             input_permit: None,
             has_starved: false,
             peer: None,
+            guard: None,
             last_active: now,
             last_request: now,
             deadline: None,
             moved: 0,
             pace: None,
         }
+    }
+
+    /// Has its client log in before anything else.
+    pub(crate) fn require_login(&mut self) {
+        let peer = self.transport.peer();
+        self.guard = Some(Box::new(Guard { account: None, peer }));
+        self.dialogue.guard(Access::Unknown);
     }
 
     /// Whether it waits for the rest of a request.

@@ -244,13 +244,16 @@ struct Executor<'t, 'w> {
     logged: bool,
     /// Whether requests are logged or written to watchers.
     traced: bool,
+    /// Whether the server has users, or requests are traced.
+    checked: bool,
 }
 
 impl<'t, 'w> Executor<'t, 'w> {
     fn new(exec: &'t mut Exec<'w>, counters: &'t Counters) -> Self {
         let logged = exec.verbosity() >= TRACED;
         let traced = logged || exec.attends(attention::RAWCMDS);
-        Self { exec, counters, logged, traced }
+        let checked = traced || exec.has_users();
+        Self { exec, counters, logged, traced, checked }
     }
 
     /// Executes the jobs of a participant until they are done or no more replies are taken.
@@ -265,15 +268,37 @@ impl<'t, 'w> Executor<'t, 'w> {
     ) {
         self.exec.serve(conn.has_starved, || conn.transport.number());
         let round = Round { input, jobs: part.jobs.clone(), batch };
-        if self.traced {
-            self.run_traced(conn, part, round, out);
+        if self.checked {
+            self.run_checked(conn, part, round, out);
         } else {
             self.run_round(conn, part, &round, out);
         }
     }
 
-    /// Executes the jobs of a round one by one, and shows each.
+    /// The same for a server with users, or whose requests are traced.
     #[cold]
+    fn run_checked(
+        &mut self,
+        conn: &mut Conn,
+        part: &mut Participant,
+        round: Round<'_, '_>,
+        out: &mut Output,
+    ) {
+        let has_users = self.exec.has_users();
+        if has_users {
+            self.exec.admit(conn.guard.take());
+        }
+        if self.traced {
+            self.run_traced(conn, part, round, out);
+        } else {
+            self.run_round(conn, part, &round, out);
+        }
+        if has_users {
+            conn.guard = self.exec.release();
+        }
+    }
+
+    /// Executes the jobs of a round one by one, and shows each.
     fn run_traced(
         &mut self,
         conn: &mut Conn,
@@ -284,7 +309,8 @@ impl<'t, 'w> Executor<'t, 'w> {
         let number = conn.transport.number();
         for index in round.jobs.clone() {
             let job = &round.batch.jobs[index];
-            let goes_on = matches!(job.work, Work::Continue | Work::Body { .. })
+            // A login is not shown, since it holds a password.
+            let goes_on = matches!(job.work, Work::Continue | Work::Body { .. } | Work::Login(_))
                 || matches!(job.before, Framing::Keys { .. })
                 // It was shown when it came, before it had to wait.
                 || conn.has_starved && index == round.jobs.start;

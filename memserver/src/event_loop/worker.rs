@@ -300,6 +300,9 @@ impl Worker {
                 self.conns.len() - 1
             });
             let mut conn = Conn::new(arrival, now);
+            if self.shared.core.accounts.is_some() {
+                conn.require_login();
+            }
             if conn.transport.register(self.poll.registry(), Token(index), false).is_ok() {
                 if self.shared.watch.attends(attention::CONNEVENTS) {
                     let peer = conn.peer.insert(Box::new(conn.transport.peer()));

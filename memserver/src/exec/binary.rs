@@ -2,7 +2,7 @@
 
 use memcore::{Attrs, Count, CountError, Counted, Fetch, Key, Remove, Removed, StoreError, Stored};
 use memproto::binary::write::{self, ReplyTo};
-use memproto::binary::{Command, Request, Status};
+use memproto::binary::{Command, MECHANISMS, Request, Status};
 use memproto::{ArithVerb, MEMCACHED_VERSION, StoreVerb, text};
 
 use super::get::Delivered;
@@ -40,6 +40,9 @@ impl Exec<'_> {
                 write::message(out.bytes(), request.to, Status::Ok, MEMCACHED_VERSION.as_bytes())
             }
             (Command::Noop | Command::Quit, _) => write::done(out.bytes(), request.to, 0),
+            (Command::SaslList, _) if self.has_users() => {
+                write::message(out.bytes(), request.to, Status::Ok, MECHANISMS);
+            }
             // SASL is off; storage became a job of its own, and every other request with a key
             // came with it hashed.
             _ => refuse(request.to, Status::UnknownCommand, out),

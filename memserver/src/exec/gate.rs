@@ -7,6 +7,7 @@ use memproto::{Admin, Args, Request};
 
 use super::{Exec, refusals, reply, say};
 use crate::admin;
+use crate::auth::rights::{Right, Rights};
 use crate::config::Config;
 use crate::session::job::{StoreRequest, Work};
 use crate::session::output::Output;
@@ -15,38 +16,7 @@ const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";
 const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 
-/// What a client may be allowed to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Right {
-    /// Look items up.
-    Read,
-    /// Store items, change them or their expiry.
-    Write,
-    /// Remove items.
-    Delete,
-    /// Remove all items.
-    Flush,
-    /// See statistics.
-    Stats,
-    /// Change settings, counters and the memory limit.
-    Admin,
-    /// List keys or their prefixes.
-    Dump,
-    /// See what other clients do.
-    Watch,
-    /// Change how much is logged. A log may show keys.
-    Verbosity,
-    /// Stop the server. It stays the last one: `Rights::ALL` is made of it.
-    Shutdown,
-}
-
-/// Some of the rights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rights(u16);
-
 impl Rights {
-    const ALL: u16 = (Self::bit(Right::Shutdown) << 1) - 1;
-
     /// What every client with a connection may do.
     pub(crate) fn of_connections(config: &Config) -> Self {
         Self::of(&[Right::Read, Right::Write, Right::Delete, Right::Stats, Right::Admin])
@@ -70,7 +40,7 @@ impl Rights {
     #[inline(always)]
     pub(crate) fn allow(self, work: &Work<'_>) -> bool {
         // By default every right but one is granted, and a look at the kind of request is enough.
-        if self.0 | Self::bit(Right::Shutdown) == Self::ALL {
+        if self.are_all_but(Right::Shutdown) {
             let is_shutdown = matches!(work, Work::Text(Request::Shutdown { .. }, _));
             return !is_shutdown || self.has(Right::Shutdown);
         }
@@ -80,23 +50,6 @@ impl Rights {
     /// The same whatever the rights are.
     fn allow_any(self, work: &Work<'_>) -> bool {
         right(work).is_none_or(|right| self.has(right))
-    }
-
-    #[inline(always)]
-    fn has(self, right: Right) -> bool {
-        self.0 & Self::bit(right) != 0
-    }
-
-    fn of(rights: &[Right]) -> Self {
-        Self(rights.iter().fold(0, |all, &right| all | Self::bit(right)))
-    }
-
-    fn with(self, right: Right, granted: bool) -> Self {
-        if granted { Self(self.0 | Self::bit(right)) } else { self }
-    }
-
-    const fn bit(right: Right) -> u16 {
-        1 << right as u16
     }
 }
 
@@ -111,6 +64,7 @@ fn right(work: &Work<'_>) -> Option<Right> {
         Work::Binary(request, _) => of_binary(&request.command),
         Work::Watch(_) => Some(Right::Watch),
         Work::Body { .. } | Work::Continue | Work::Reject(_) | Work::RejectFrame { .. } => None,
+        Work::Login(_) | Work::RefuseLogin(_) => None,
     }
 }
 

@@ -7,6 +7,7 @@ mod control;
 mod expiries;
 pub(crate) mod gate;
 mod get;
+mod login;
 mod meta;
 mod observe;
 mod refusals;
@@ -22,6 +23,8 @@ use memcore::{Expiry, Key, Moment};
 use memproto::Request;
 use memproto::text::write;
 
+use crate::auth::guard::Guard;
+use crate::auth::rights::Rights;
 use crate::session::batch::Batch;
 use crate::session::dialogue::{Execute, Flow};
 use crate::session::job::{Job, KeyIndex, Work};
@@ -29,8 +32,6 @@ use crate::session::output::Output;
 use crate::session::pending::Pending;
 use crate::state::counters::Counters;
 use crate::state::shared::Shared;
-
-use gate::Rights;
 
 /// Values up to this size are copied into the reply; it costs less than to pin them.
 const INLINE_MAX: usize = 8 << 10;
@@ -48,6 +49,8 @@ pub(crate) struct Exec<'w> {
     index: usize,
     /// What its clients may do.
     rights: Rights,
+    /// What is remembered about the client, if the server has users.
+    guard: Option<Box<Guard>>,
     observer: Observer,
     /// Whether a client can wait for memory that others hold.
     can_wait: bool,
@@ -100,6 +103,7 @@ impl<'w> Exec<'w> {
             counters,
             index,
             rights,
+            guard: None,
             observer,
             can_wait: false,
             others_wait: false,
@@ -115,6 +119,23 @@ impl<'w> Exec<'w> {
         if self.is_observed() {
             self.observer.client = number();
         }
+    }
+
+    /// Whether the server has users.
+    pub(crate) fn has_users(&self) -> bool {
+        self.shared.core.accounts.is_some()
+    }
+
+    /// Says whose connection is served until [`Exec::release`] is called. For servers with users.
+    pub(crate) fn admit(&mut self, guard: Option<Box<Guard>>) {
+        let granted = guard.as_ref().map_or(Rights::NONE, |guard| guard.rights());
+        self.rights = Rights::of_connections(&self.shared.core.config) & granted;
+        self.guard = guard;
+    }
+
+    /// What [`Exec::admit`] was given, with what has changed since.
+    pub(crate) fn release(&mut self) -> Option<Box<Guard>> {
+        self.guard.take()
     }
 
     /// Whether the client may ask for `work`.
@@ -249,6 +270,8 @@ impl Execute for Exec<'_> {
             Work::BadDataChunk(request) => self.refuse_unterminated(request, out),
             Work::Watch(words) => return self.watch(*words, pending, out),
             Work::Continue => self.stream(pending, out),
+            Work::Login(login) => self.login(login, pending, out),
+            Work::RefuseLogin(error) => login::refuse(*error, out),
             Work::Reject(error) => out.put(error.reply()),
             Work::RejectFrame { to, status } => binary::refuse(*to, *status, out),
         }

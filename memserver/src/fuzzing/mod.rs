@@ -13,9 +13,13 @@ use std::time::Duration;
 
 use memcore::{Cache, ManualClock, Moment};
 
+use crate::auth::accounts::Accounts;
+use crate::auth::guard::Guard;
 use crate::cli::{self, Command};
 use crate::config::Config;
 use crate::exec::Exec;
+use crate::net::socket::Peer;
+use crate::session::access::Access;
 use crate::session::batch::{Batch, Spare};
 use crate::session::cut::{Cursor, ParseState};
 use crate::session::dialogue::{self, Round, Stop};
@@ -71,7 +75,9 @@ impl Stage {
             .seed(1);
         let cache = builder.build().expect("settings that were checked");
         let driven = Arc::new(DrivenClock::new(clock.clone()));
-        let core = Core::new(cache, config, Listening::default(), Some(driven));
+        let accounts = Accounts::load(&config.users).expect("the users can be read");
+        let core =
+            Core::new(cache, config, Listening::default(), Some(driven)).with_accounts(accounts);
         let shared = Shared::new(core, Evictions::new(), Detached);
         Self { shared, clock, backlogs: None }
     }
@@ -79,9 +85,15 @@ impl Stage {
     /// A new client.
     #[must_use]
     pub fn connect(&self) -> Dialogue {
+        let mut dialogue = dialogue::Dialogue::new(self.shared.core.config.protocol);
+        let guard = self.shared.core.accounts.is_some().then(|| {
+            dialogue.guard(Access::Unknown);
+            Box::new(Guard { account: None, peer: Peer::Local })
+        });
         Dialogue {
             shared: Arc::clone(&self.shared),
-            dialogue: dialogue::Dialogue::new(self.shared.core.config.protocol),
+            dialogue,
+            guard,
             input: Vec::new(),
             out: Output::default(),
             spare: Spare::default(),
@@ -115,6 +127,7 @@ impl Stage {
 pub struct Dialogue {
     shared: Arc<Shared>,
     dialogue: dialogue::Dialogue,
+    guard: Option<Box<Guard>>,
     input: Vec<u8>,
     /// Empty between two inputs, but its memory is kept as a worker keeps it.
     out: Output,
@@ -150,6 +163,9 @@ impl Dialogue {
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(&mut self.spare));
         let mut exec = Exec::new(&shared, 0).without_waiting();
+        if exec.has_users() {
+            exec.admit(self.guard.take());
+        }
         let mut cursor = Cursor { input: &input, pos: 0 };
         loop {
             batch.clear();
@@ -166,6 +182,7 @@ impl Dialogue {
             }
         }
         let used = cursor.pos;
+        self.guard = exec.release();
         self.out = out;
         self.spare = batch.into_spare();
         if self.dialogue.take_watch_permit().is_some() {

@@ -3,6 +3,7 @@
 //! Its two hot calls go to the kernel directly: the C library makes each of them a cancellation
 //! point, which costs more than parsing a request.
 
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -35,6 +36,17 @@ pub(crate) enum Peer {
     Local,
     /// Reset the connection before its address was looked up.
     Gone,
+}
+
+impl fmt::Display for Peer {
+    /// As `stats conns` writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(&tcp(Ok(*address))),
+            Self::Local => f.write_str("unix"),
+            Self::Gone => f.write_str("unknown"),
+        }
+    }
 }
 
 impl Socket {

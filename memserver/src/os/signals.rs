@@ -1,4 +1,4 @@
-//! The signals that end the process.
+//! The signals that end the process, or have it read its files again.
 
 use std::{fmt, io};
 
@@ -7,16 +7,18 @@ use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0 as signal_hook_mio;
 
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a signal asks for, in the order of urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Signal {
-    /// Stop at once.
-    Stop,
+    /// Read files again.
+    Reload,
     /// Stop, and say so.
     StopGracefully,
+    /// Stop at once.
+    Stop,
 }
 
-/// The signals of this process, as something to poll. SIGHUP is taken and changes nothing.
+/// The signals of this process, as something to poll.
 pub(crate) struct Signals(signal_hook_mio::Signals);
 
 impl Signals {
@@ -36,16 +38,12 @@ impl Signals {
 
     /// What arrived. Of several the most urgent counts.
     pub(crate) fn take(&mut self) -> Option<Signal> {
-        let mut found = None;
-        for number in self.0.pending() {
-            match number {
-                SIGINT | SIGTERM => found = Some(Signal::Stop),
-                // It does not weaken a stop that was asked for as well.
-                SIGUSR1 => found = found.or(Some(Signal::StopGracefully)),
-                _ => {}
-            }
-        }
-        found
+        let signals = self.0.pending().map(|number| match number {
+            SIGHUP => Signal::Reload,
+            SIGUSR1 => Signal::StopGracefully,
+            _ => Signal::Stop,
+        });
+        signals.max()
     }
 }
 

@@ -405,7 +405,11 @@ impl Builder {
         self.config.memory_limit = self.cache.stats().limit;
         let listeners = listener::open(&self.config)?.listeners;
         let sockets = Sockets { listeners, datagrams: Vec::new() };
-        let hooks = ProcessHooks { evictions: self.evictions, clock: self.clock, signals: None };
+        let hooks = ProcessHooks {
+            evictions: self.evictions,
+            clock: self.clock,
+            ..ProcessHooks::default()
+        };
         Server::start(self.cache, self.config, sockets, hooks)
     }
 }

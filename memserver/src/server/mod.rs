@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 
 use memcore::Cache;
 
+use crate::auth::accounts::Accounts;
 use crate::config::{Config, Port};
 use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
 use crate::event_loop::maintenance::Maintenance;
@@ -41,6 +42,8 @@ pub(crate) struct ProcessHooks {
     pub(crate) clock: Option<Arc<DrivenClock>>,
     /// What the cache reports removals to.
     pub(crate) evictions: Evictions,
+    /// Who may log in; none if nobody has to.
+    pub(crate) accounts: Option<Accounts>,
 }
 
 /// The sockets that a server serves, bound and listening.
@@ -133,7 +136,7 @@ impl Server {
             workers: setups.iter().map(WorkerSetup::handle).collect(),
         };
         let listening = sockets.listening(&config);
-        let core = Core::new(cache, config, listening, hooks.clock);
+        let core = Core::new(cache, config, listening, hooks.clock).with_accounts(hooks.accounts);
         let shared = Shared::new(core, hooks.evictions, threads.clone());
         let acceptor = Acceptor::new(
             accepting,

@@ -1,11 +1,14 @@
 //! Cuts input into jobs, whatever pieces it comes in. What a job answers is not known here.
 
+mod login;
+
 use memproto::meta::MetaCommand;
 use memproto::text::BLOCK_END;
 use memproto::{Admin, KeyTooLong, Keys, Limits, ParseError, Protocol, Request, Scan, Step};
 use memproto::{binary, text};
 
 use crate::config::Binding;
+use crate::session::access::Access;
 use crate::session::batch::Batch;
 use crate::session::framing::{Framing, RetrievalVerb};
 use crate::session::job::{
@@ -20,14 +23,18 @@ const WAITING_MAX: usize = 16 << 10;
 /// A longer one waits as well until so much of it is there: an announcement alone costs nothing.
 const BEGIN_MIN: usize = 4 << 10;
 
-const LIMITS: Limits = Limits::new();
+pub(super) const LIMITS: Limits = Limits::new();
 
 /// The framing of one client's input.
 #[derive(Debug)]
 pub(crate) struct Cutter {
-    framing: Framing,
+    pub(super) framing: Framing,
     protocol: Option<Protocol>,
-    scan: Scan,
+    pub(super) scan: Scan,
+    /// Whether the client has to log in.
+    pub(super) access: Access,
+    /// Whether a login in several steps has begun.
+    pub(super) login_began: bool,
     /// The request whose value [`Framing::Wait`] waits for.
     held: Option<HeldRequest>,
 }
@@ -42,7 +49,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         &self.input[self.pos..]
     }
 
@@ -70,7 +77,28 @@ impl Cutter {
             Binding::Ascii => Some(Protocol::Text),
             Binding::Binary => Some(Protocol::Binary),
         };
-        Self { framing: Framing::Command, protocol, scan: Scan::new(), held: None }
+        Self {
+            framing: Framing::Command,
+            protocol,
+            scan: Scan::new(),
+            access: Access::Open,
+            login_began: false,
+            held: None,
+        }
+    }
+
+    /// From the first byte on the client has this `access`.
+    pub(crate) fn guard(&mut self, access: Access) {
+        self.access = access;
+        self.framing = self.beginning();
+    }
+
+    /// What the first byte of a request is.
+    fn beginning(&self) -> Framing {
+        match self.access {
+            Access::Open | Access::Granted => Framing::Command,
+            Access::Unknown => Framing::Login,
+        }
     }
 
     /// What the next byte of input is.
@@ -108,7 +136,7 @@ impl Cutter {
     /// The last request is answered.
     pub(crate) fn pass_barrier(&mut self) {
         debug_assert_eq!(self.framing, Framing::Barrier, "there is no barrier");
-        self.framing = Framing::Command;
+        self.framing = self.beginning();
     }
 
     /// The next `count` bytes of the value that is arriving went to its place.
@@ -174,24 +202,30 @@ impl Cutter {
                 let here = left.min(cursor.rest().len());
                 cursor.pos += here;
                 self.framing = match left - here {
-                    0 => Framing::Command,
+                    0 => self.beginning(),
                     left => Framing::Swallow { left },
                 };
                 true
             }
+            Framing::Login => self.login(cursor, batch),
             Framing::Barrier | Framing::Closed { .. } => false,
         }
     }
 
     #[inline]
     fn command<'a>(&mut self, cursor: &mut Cursor<'a>, batch: &mut Batch<'a>) -> bool {
-        let protocol = match self.protocol {
-            Some(protocol) => protocol,
-            None => *self.protocol.insert(memproto::detect(cursor.input[cursor.pos])),
-        };
-        match protocol {
+        match self.protocol_at(cursor) {
             Protocol::Text => self.line(cursor, batch),
             Protocol::Binary => self.frame(cursor, batch),
+        }
+    }
+
+    /// The protocol; the byte at the cursor decides if it is the first.
+    #[inline(always)]
+    pub(super) fn protocol_at(&mut self, cursor: &Cursor<'_>) -> Protocol {
+        match self.protocol {
+            Some(protocol) => protocol,
+            None => *self.protocol.insert(memproto::detect(cursor.input[cursor.pos])),
         }
     }
 
@@ -465,6 +499,9 @@ impl Cutter {
                 }
             }
             Command::Stat { .. } => self.framing = Framing::Barrier,
+            Command::SaslAuth { .. } if self.access != Access::Open => {
+                return self.sasl(cursor, start, &request, batch);
+            }
             Command::SaslAuth { data_len, .. } if data_len > 0 => {
                 self.framing = Framing::Swallow { left: data_len as usize };
             }

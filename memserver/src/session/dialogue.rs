@@ -13,6 +13,7 @@
 use std::ops::{ControlFlow, Range};
 
 use crate::config::Binding;
+use crate::session::access::Access;
 use crate::session::batch::Batch;
 use crate::session::cut::{Cursor, Cutter, ParseState};
 use crate::session::framing::Framing;
@@ -85,6 +86,11 @@ impl Dialogue {
         Self { cutter: Cutter::new(binding), pending: Pending::Nothing }
     }
 
+    /// From the first byte on its client has this `access`.
+    pub(crate) fn guard(&mut self, access: Access) {
+        self.cutter.guard(access);
+    }
+
     /// The protocol, once it is known.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn protocol(&self) -> Option<memproto::Protocol> {
@@ -120,7 +126,7 @@ impl Dialogue {
 
     /// Whether the next byte is the first of a request.
     pub(crate) fn is_between_requests(&self) -> bool {
-        matches!(self.framing(), Framing::Command)
+        matches!(self.framing(), Framing::Command | Framing::Login)
     }
 
     /// Whether a part of a request has arrived, and more of it has to, if nothing of it is in the
@@ -211,6 +217,10 @@ impl Dialogue {
                 let work = Work::Continue;
                 batch.jobs.push(Job { start: cursor.pos, before: Framing::Barrier, work });
                 return ParseState::More;
+            }
+            if let Pending::Login(verdict) = self.pending {
+                self.pending = Pending::Nothing;
+                self.cutter.judge(verdict);
             }
             self.cutter.pass_barrier();
         }

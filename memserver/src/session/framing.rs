@@ -11,8 +11,8 @@ use memproto::GetVerb;
 ///      |     +-> Body ... Body ---------> ^
 ///      |     +-> Swallow ---------------> ^
 ///      |     +-> Barrier ---------------> ^
-///      v
-///    Closed
+///      v                         |
+///    Closed <-- Login -> Barrier +----> Login
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -27,6 +27,8 @@ pub(crate) enum Framing {
     Body { left: usize, tail: usize },
     /// Of something that is skipped.
     Swallow { left: usize },
+    /// The first of a request of a client that has to log in first.
+    Login,
     /// The first of a request, which is not to be read before the last one, whose answer may be
     /// long, is answered.
     Barrier,

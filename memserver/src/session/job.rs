@@ -3,8 +3,10 @@
 use memproto::binary::write::ReplyTo;
 use memproto::binary::{self, Status};
 use memproto::meta::MetaRequest;
+use memproto::text::AuthError;
 use memproto::{Args, ParseError, Request, Store, StoreVerb};
 
+use crate::session::access::Login;
 use crate::session::framing::{Framing, RetrievalVerb};
 
 /// A place in the keys of a batch.
@@ -61,6 +63,10 @@ pub(crate) enum Work<'a> {
     Continue,
     /// A storage request whose value does not end where it should.
     BadDataChunk(StoreRequest<'a>),
+    /// A client says who it is.
+    Login(Login<'a>),
+    /// A line of a client that has to log in first.
+    RefuseLogin(AuthError),
     /// A malformed line.
     Reject(ParseError),
     /// A malformed frame.

@@ -10,6 +10,7 @@
 //!           pending <--------- exec ---> output --> replies
 //! ```
 
+pub(crate) mod access;
 pub(crate) mod batch;
 pub(crate) mod cut;
 pub(crate) mod dialogue;

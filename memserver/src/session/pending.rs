@@ -4,6 +4,7 @@
 use memcore::{Reservation, StoreError};
 
 use crate::report::stream::Stream;
+use crate::session::access::Verdict;
 use crate::session::job::{HeldRequest, StoreRequest};
 use crate::watch::WatchPermit;
 
@@ -19,6 +20,8 @@ pub(crate) enum Pending {
     Upload(Box<Upload>),
     /// The permit with which the connection becomes a watcher once it is closed.
     Watch(Box<WatchPermit>),
+    /// What came of a login.
+    Login(Verdict),
 }
 
 /// A value on its way into the cache.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use memcore::Cache;
 use parking_lot::Mutex;
 
+use crate::auth::accounts::Accounts;
 use crate::config::Config;
 use crate::config::runtime::RuntimeSettings;
 use crate::net::conn_info::ConnInfo;
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) listening: Listening,
     /// The cache's clock, if the server drives it.
     pub(crate) clock: Option<Arc<DrivenClock>>,
+    /// Who may log in; none if nobody has to.
+    pub(crate) accounts: Option<Accounts>,
     /// Second when the server started.
     pub(crate) started: u32,
 }
@@ -61,8 +64,15 @@ impl Core {
             config,
             listening,
             clock,
+            accounts: None,
         }
     }
+
+    /// The same for a server whose clients have to log in, if there are `accounts`.
+    pub(crate) fn with_accounts(self, accounts: Option<Accounts>) -> Self {
+        Self { accounts, ..self }
+    }
+
     /// Shows the present second to the cache, if the server drives its clock. For threads that have
     /// waited for requests.
     #[inline]

@@ -145,6 +145,10 @@ counters! {
         bytes_read,
         /// Bytes sent.
         bytes_written,
+        /// Logins.
+        auth_cmds,
+        /// Logins that failed.
+        auth_errors,
         /// Times that a pipeline had to let others go first.
         conn_yields,
     }

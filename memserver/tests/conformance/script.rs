@@ -1,7 +1,7 @@
 //! Transcripts read from their files.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::notation;
 use crate::pattern::{Part, Pattern};
@@ -64,7 +64,7 @@ impl Case {
 
 /// All transcripts, in the order of their files.
 pub(crate) fn all() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance");
+    let folder = folder();
     let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
         entries.filter(|path| path.extension().is_some_and(|ending| ending == "txt")).collect();
@@ -72,6 +72,10 @@ pub(crate) fn all() -> Vec<Case> {
     let cases: Vec<Case> = files.iter().flat_map(|file| read(file)).collect();
     assert!(cases.len() > 100, "only {} transcripts in {}", cases.len(), folder.display());
     cases
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance")
 }
 
 fn read(file: &Path) -> Vec<Case> {
@@ -116,7 +120,11 @@ fn head(group: &str, place: &str, title: &str) -> Case {
     };
     for attribute in attributes.split_whitespace() {
         match attribute.split_once('=') {
-            Some(("flags", list)) => case.flags = list.split(';').map(str::to_owned).collect(),
+            Some(("flags", list)) => {
+                let users = folder().join("users").display().to_string();
+                let list = list.split(';').map(|flag| flag.replace("{users}", &users));
+                case.flags = list.collect();
+            }
             Some(("only", "1.6.45")) => case.dialect = Dialect::Recent,
             Some(("only", "ours")) => case.dialect = Dialect::Ours,
             None if attribute == "fresh" => case.fresh = true,

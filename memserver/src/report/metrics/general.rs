@@ -93,7 +93,8 @@ fn commands(counts: &Counts, list: &mut List<'_>) {
     ] {
         list.counter(name, count, help);
     }
-    list.absent(&["auth_cmds", "auth_errors"]);
+    list.counter("auth_cmds", counts.auth_cmds, "Logins.");
+    list.counter("auth_errors", counts.auth_errors, "Logins that failed.");
 }
 
 fn traffic(shared: &Shared, counts: &Counts, list: &mut List<'_>) {

@@ -63,8 +63,9 @@ fn service(config: &Config, detail: bool, list: &mut List<'_>) {
     list.setting("tcp_backlog", config.tcp_backlog, "Connections that may wait (-b).");
     let protocol = config.protocol.name();
     list.info("binding_protocol", Value::Text(&protocol), "Protocol of the clients (-B).");
-    list.setting("auth_enabled_sasl", false, "Whether SASL is required.");
-    list.setting("auth_enabled_ascii", false, "Whether clients must authenticate.");
+    list.setting("auth_enabled_sasl", config.users.sasl, "Whether SASL is required (-S).");
+    let by_text = config.users.text.is_some();
+    list.setting("auth_enabled_ascii", by_text, "Whether clients log in in text (-Y).");
     list.setting("item_size_max", config.item_size_max, "Largest item, bytes (-I).");
     let help = "Whether clients over the limit are refused at once.";
     list.setting("maxconns_fast", config.maxconns_fast, help);

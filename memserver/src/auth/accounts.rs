@@ -1,0 +1,148 @@
+//! The users of a server. They are read from files at the start, and again when that is asked for.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thiserror::Error;
+
+use crate::auth::account::Account;
+use crate::auth::file::{self, FileError};
+use crate::auth::table::Table;
+use crate::config::Users;
+use crate::os::reason;
+
+/// A larger file is not read.
+const FILE_MAX: u64 = 64 << 20;
+
+/// How a login is spelled. Each has its own list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// In text.
+    Text,
+    /// SASL, over the binary protocol.
+    Sasl,
+}
+
+/// The users can't be read.
+#[derive(Debug, Error)]
+pub(crate) enum AccountsError {
+    /// A file can't be read.
+    #[error("can't read {}: {}", .path.display(), reason(.source))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A file has a line that can't be understood.
+    #[error("{}: {source}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        source: FileError,
+    },
+    /// There is no file for SASL.
+    #[error("-S: MEMCACHED_SASL_PWDB has to name a file of lines user:password")]
+    NoSaslFile,
+    /// The system has no random bytes.
+    #[error("can't get random bytes: {}", reason(.0))]
+    Random(io::Error),
+}
+
+/// The users of a server.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    users: Users,
+    /// Exchanged as a whole. Only logins lock it.
+    tables: Mutex<Arc<Tables>>,
+}
+
+#[derive(Debug)]
+struct Tables {
+    text: Option<Table>,
+    sasl: Option<Table>,
+}
+
+impl Accounts {
+    /// Reads the users that `users` lists; none if there are no such lists.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) fn load(users: &Users) -> Result<Option<Self>, AccountsError> {
+        if !users.are_given() {
+            return Ok(None);
+        }
+        let tables = Mutex::new(Arc::new(Tables::read(users)?));
+        Ok(Some(Self { users: users.clone(), tables }))
+    }
+
+    /// Reads them again. If that fails, those from before stay. Who has logged in stays so.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) fn reload(&self) -> Result<(), AccountsError> {
+        let tables = Arc::new(Tables::read(&self.users)?);
+        *self.tables.lock() = tables;
+        Ok(())
+    }
+
+    /// Whose name and password these are.
+    pub(crate) fn find(
+        &self,
+        scheme: Scheme,
+        user: &[u8],
+        password: &[u8],
+    ) -> Option<Arc<Account>> {
+        let tables = Arc::clone(&self.tables.lock());
+        let table = match scheme {
+            Scheme::Text => &tables.text,
+            Scheme::Sasl => &tables.sasl,
+        };
+        table.as_ref()?.find(user, password)
+    }
+}
+
+impl Tables {
+    fn read(users: &Users) -> Result<Self, AccountsError> {
+        let mut tables = Self { text: None, sasl: None };
+        if let Some(path) = &users.text {
+            let bytes = read(path)?;
+            let entries = file::text(&bytes)
+                .map_err(|source| AccountsError::Malformed { path: path.clone(), source })?;
+            tables.text = Some(table(None, &entries)?);
+        }
+        if users.sasl {
+            let path = users.sasl_file.as_deref().ok_or(AccountsError::NoSaslFile)?;
+            let bytes = read(path)?;
+            tables.sasl = Some(table(realm(), &file::sasl(&bytes))?);
+        }
+        Ok(tables)
+    }
+}
+
+fn table(realm: Option<Box<[u8]>>, entries: &[file::Entry<'_>]) -> Result<Table, AccountsError> {
+    let mut table = Table::new(realm).map_err(AccountsError::Random)?;
+    for file::Entry { user, password } in entries {
+        table.add(user, password, Arc::new(Account::full(user)));
+    }
+    Ok(table)
+}
+
+/// The realm of names that have none: the name of the host, as with memcached.
+fn realm() -> Option<Box<[u8]>> {
+    let name = rustix::system::uname();
+    Some(name.nodename().to_bytes().into())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, AccountsError> {
+    let unreadable = |source| AccountsError::Unreadable { path: path.to_owned(), source };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > FILE_MAX {
+        return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
+    }
+    fs::read(path).map_err(unreadable)
+}

@@ -1,0 +1,9 @@
+//! Who may do what: users, how they prove who they are, and what they may ask for. What a request
+//! asks for is not known here, nor how a login is spelled on the wire.
+
+pub(crate) mod account;
+pub(crate) mod accounts;
+pub(crate) mod file;
+pub(crate) mod guard;
+pub(crate) mod rights;
+mod table;

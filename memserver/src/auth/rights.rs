@@ -1,0 +1,74 @@
+//! What a client may be allowed to do. Which right a request needs is not known here.
+
+use std::ops::BitAnd;
+
+/// What a client may be allowed to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// Look items up.
+    Read,
+    /// Store items, change them or their expiry.
+    Write,
+    /// Remove items.
+    Delete,
+    /// Remove all items.
+    Flush,
+    /// See statistics.
+    Stats,
+    /// Change settings, counters and the memory limit.
+    Admin,
+    /// List keys or their prefixes.
+    Dump,
+    /// See what other clients do.
+    Watch,
+    /// Change how much is logged. A log may show keys.
+    Verbosity,
+    /// Stop the server. It stays the last one: `Rights::ALL` is made of it.
+    Shutdown,
+}
+
+/// Some of the rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rights(u16);
+
+impl Rights {
+    /// No right at all.
+    pub(crate) const NONE: Self = Self(0);
+    /// Every right.
+    pub(crate) const ALL: Self = Self((Self::bit(Right::Shutdown) << 1) - 1);
+
+    /// These rights.
+    pub(crate) fn of(rights: &[Right]) -> Self {
+        Self(rights.iter().fold(0, |all, &right| all | Self::bit(right)))
+    }
+
+    /// The same, and `right` if it is granted.
+    pub(crate) fn with(self, right: Right, granted: bool) -> Self {
+        if granted { Self(self.0 | Self::bit(right)) } else { self }
+    }
+
+    /// Whether `right` is one of them.
+    #[inline(always)]
+    pub(crate) fn has(self, right: Right) -> bool {
+        self.0 & Self::bit(right) != 0
+    }
+
+    /// Whether they are all rights, with or without `right`.
+    #[inline(always)]
+    pub(crate) fn are_all_but(self, right: Right) -> bool {
+        self.0 | Self::bit(right) == Self::ALL.0
+    }
+
+    const fn bit(right: Right) -> u16 {
+        1 << right as u16
+    }
+}
+
+impl BitAnd for Rights {
+    type Output = Self;
+
+    /// Those that are in both.
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}

@@ -1,0 +1,171 @@
+//! Logins to the real program: files of users, and when they are read again.
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+use program::{Client, Folder, Program, command, run};
+
+const SIGHUP: i32 = 1;
+
+fn log_in(client: &mut Client, user: &str, password: &str, reply: &str) {
+    let len = user.len() + 1 + password.len();
+    client.ask(format!("set login 0 0 {len}\r\n{user} {password}\r\n"), format!("{reply}\r\n"));
+}
+
+const FAILED: &str = "CLIENT_ERROR authentication failure";
+
+fn frame(opcode: u8, key: &str, value: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; 24];
+    frame[..2].copy_from_slice(&[0x80, opcode]);
+    frame[2..4].copy_from_slice(&(key.len() as u16).to_be_bytes());
+    frame[8..12].copy_from_slice(&((key.len() + value.len()) as u32).to_be_bytes());
+    [&frame, key.as_bytes(), value].concat()
+}
+
+fn answer(opcode: u8, status: u16, value: &[u8]) -> Vec<u8> {
+    let mut answer = frame(opcode, "", value);
+    answer[0] = 0x81;
+    answer[6..8].copy_from_slice(&status.to_be_bytes());
+    answer
+}
+
+fn with_sasl(file: &Path, args: &[&str]) -> Program {
+    let folder = Folder::new();
+    let mut command =
+        command(&[&["-l", "127.0.0.1", "-p", "-1", "-u", "root", "-S"], args].concat());
+    command.env("MEMCACHED_SASL_PWDB", file);
+    command.env("MEMCACHED_PORT_FILENAME", folder.file("ports"));
+    let program = Program::spawn(command, folder);
+    program.wait_for_file("ports");
+    program
+}
+
+#[test]
+fn users_are_read_again_when_that_is_asked_for() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    let many: String = (0..500).map(|number| format!("user{number}:word{number}\n")).collect();
+    fs::write(&file, &many).unwrap();
+    let program = Program::start(&["-Y", file.to_str().unwrap()]);
+    let mut first = program.connect();
+    log_in(&mut first, "user499", "word499", "STORED");
+    fs::write(&file, "new:word\n").unwrap();
+    program.signal(SIGHUP);
+    assert_eq!(program.line(), "read the users again");
+    let mut second = program.connect();
+    log_in(&mut second, "user499", "word499", FAILED);
+    log_in(&mut second, "new", "word", "STORED");
+    first.ask("get a\r\n", "END\r\n");
+    // A file that can't be understood changes nothing.
+    fs::write(&file, "new2:word\nwrong\n").unwrap();
+    program.signal(SIGHUP);
+    let warning = program.line();
+    assert!(warning.contains("stay as they were") && warning.contains("line 2"), "{warning}");
+    fs::remove_file(&file).unwrap();
+    program.signal(SIGHUP);
+    let warning = program.line();
+    assert!(warning.contains("stay as they were") && warning.contains("No such file"), "{warning}");
+    let mut third = program.connect();
+    log_in(&mut third, "new2", "word", FAILED);
+    log_in(&mut third, "new", "word", "STORED");
+}
+
+#[test]
+fn users_of_sasl_have_the_realm_of_the_host_or_none() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let host = host.trim();
+    fs::write(&file, format!("one:word\ntwo@{host}:word\n")).unwrap();
+    let program = with_sasl(&file, &[]);
+    for user in ["one".to_owned(), format!("one@{host}"), "two".to_owned(), format!("two@{host}")] {
+        let mut client = program.connect();
+        let message = format!("\0{user}\0word");
+        client.ask(frame(0x21, "PLAIN", message.as_bytes()), answer(0x21, 0, b"Authenticated"));
+        client.ask(frame(0x0a, "", b""), answer(0x0a, 0, b""));
+    }
+    fs::write(&file, "three:word\n").unwrap();
+    program.signal(SIGHUP);
+    assert_eq!(program.line(), "read the users again");
+    let mut client = program.connect();
+    client.ask(frame(0x21, "PLAIN", b"\0one\0word"), answer(0x21, 0x20, b"Auth failure."));
+    client.ask(frame(0x21, "PLAIN", b"\0three\0word"), answer(0x21, 0, b"Authenticated"));
+}
+
+#[test]
+fn without_users_the_server_does_not_start() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "a:b\nwrong\n").unwrap();
+    for (args, words) in [
+        (&["-Y", "/no/such/file"][..], "can't read /no/such/file: No such file"),
+        (&["-Y", file.to_str().unwrap()], "line 2 has no colon"),
+        (&["-S", "-o", "sasl_pwdb=/no/such/file"], "can't read /no/such/file"),
+        (&["-S"], "MEMCACHED_SASL_PWDB"),
+    ] {
+        let (status, out, err) =
+            run(&[args, &["-l", "127.0.0.1", "-p", "-1", "-u", "root"]].concat());
+        assert_eq!((status, out.as_str()), (1, ""), "{args:?}: {err}");
+        assert!(err.contains(words) && err.lines().count() == 1, "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn settings_tell_what_is_asked_for_and_no_path() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "a:b\n").unwrap();
+    let program = Program::start(&["-Y", file.to_str().unwrap()]);
+    let mut client = program.connect();
+    log_in(&mut client, "a", "b", "STORED");
+    assert_eq!(client.stat("stats settings", "auth_enabled_ascii"), "yes");
+    assert_eq!(client.stat("stats settings", "auth_enabled_sasl"), "no");
+    assert_eq!(client.stat("stats settings", "binding_protocol"), "ascii");
+}
+
+#[test]
+fn passwords_are_not_logged() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "name:secret\n").unwrap();
+    let program = Program::start(&["-vv", "-Y", file.to_str().unwrap()]);
+    let mut watcher = program.connect();
+    log_in(&mut watcher, "name", "secret", "STORED");
+    watcher.ask("watch rawcmds\r\n", "OK\r\n");
+    let mut client = program.connect();
+    log_in(&mut client, "name", "secre", FAILED);
+    log_in(&mut client, "name", "secret", "STORED");
+    client.ask("get the_end\r\n", "END\r\n");
+    let mut seen = String::new();
+    while !seen.contains("the_end") {
+        let mut bytes = [0; 4096];
+        let count = std::io::Read::read(&mut watcher.0, &mut bytes).unwrap();
+        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    let mut logged = String::new();
+    while !logged.contains("the_end") {
+        logged.push_str(&program.line());
+    }
+    for text in [seen, logged.clone()] {
+        assert!(!text.contains("secre"), "{text}");
+    }
+    assert!(logged.contains("failed to log in as name") && logged.contains("logged in as name"));
+}
+
+#[test]
+fn a_login_that_arrives_in_pieces_or_not_at_all() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "name:word\n").unwrap();
+    let program = Program::start(&["-o", "request_timeout=1", "-Y", file.to_str().unwrap()]);
+    let mut client = program.connect();
+    for byte in b"set login 0 0 9\r\nname word\r\nget a\r\n" {
+        client.send([*byte]);
+    }
+    client.expect("STORED\r\nEND\r\n");
+    let mut half = program.connect();
+    half.send("set login 0 0 9\r\nname");
+    assert!(half.is_ended());
+}
