@@ -595,6 +595,31 @@ impl Cache {
         self.0.set_limit(bytes)
     }
 
+    /// The same for a host that can't wait: what is above a smaller limit is evicted by
+    /// [`maintain`](Self::maintain), a little at a time, and the limit is lowered as that goes on.
+    /// Writes go on meanwhile. [`Resized::pending`] says how many bytes that is.
+    ///
+    /// # Errors
+    /// As for [`set_limit`](Self::set_limit).
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Attrs, Cache};
+    ///
+    /// let cache = Cache::new(64 << 20)?;
+    /// for key in 0..60_000_u32 {
+    ///     cache.set(key.to_le_bytes(), &[0; 1_000], Attrs::new())?;
+    /// }
+    /// let resized = cache.set_limit_in_steps(8 << 20)?;
+    /// assert!(resized.pending > 40 << 20);
+    /// while cache.maintain(1_000) {}
+    /// assert_eq!(cache.stats().over_limit, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_limit_in_steps(&self, bytes: usize) -> Result<Resized, ConfigError> {
+        self.0.set_limit_in_steps(bytes)
+    }
+
     /// The counters.
     ///
     /// # Examples

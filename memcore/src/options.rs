@@ -634,7 +634,7 @@ pub enum Removed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resized {
-    /// Bytes above the new limit that can't be reclaimed yet, because handles or reservations hold
-    /// them.
+    /// Bytes above the new limit that are not reclaimed yet: handles or reservations hold them, or
+    /// [`Cache::set_limit_in_steps`](crate::Cache::set_limit_in_steps) has left them for later.
     pub pending: usize,
 }

@@ -16,7 +16,8 @@ pub struct Stats {
     pub limit: usize,
     /// Bytes in use of the limit: pages, index, tables.
     pub used: usize,
-    /// Bytes in use above a limit that was lowered, which handles or reservations hold.
+    /// Bytes in use above a limit that was lowered: those that handles or reservations hold, and
+    /// those that [`Cache::maintain`](crate::Cache::maintain) has yet to reclaim.
     pub over_limit: usize,
     /// Panics of the removal listener, which were caught.
     pub listener_panics: u64,
@@ -103,12 +104,13 @@ impl Engine {
         let mut total = ClassStats { item_max: self.item_max(), ..Default::default() };
         classes.iter().for_each(|class| total.add(class));
         total.take(Scope::Total, |event| sums.of(0, event));
+        let limit = self.limit_goal();
         let gauge = self.space.pool.gauge();
         let (index_bytes, index_slots) = self.index.size();
         Stats {
-            limit: gauge.limit,
+            limit,
             used: gauge.used,
-            over_limit: gauge.used.saturating_sub(gauge.limit),
+            over_limit: gauge.used.saturating_sub(limit),
             listener_panics: self.listener.as_ref().map_or(0, Listener::panics),
             index_bytes,
             index_slots,

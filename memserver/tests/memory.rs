@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use program::{Client, Folder, Program, command};
+use program::{Client, Folder, Program, WAIT, command};
 
 const VALUE: usize = 64 << 10;
 
@@ -37,6 +37,12 @@ fn the_limit_moves_far_above_the_first_one_and_back() {
     fill(&mut client, 1_500);
     assert_eq!(number(&mut client, "curr_items"), 1_500);
     client.ask("cache_memlimit 16\r\n", "OK\r\n");
+    assert_eq!(number(&mut client, "limit_maxbytes"), 16 << 20);
+    let start = Instant::now();
+    while number(&mut client, "slab_reassign_running") > 0 {
+        assert!(start.elapsed() < WAIT, "it does not shrink");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let left = number(&mut client, "curr_items") * VALUE;
     assert!((8 << 20..16 << 20).contains(&left), "{left} bytes are left");
     let resident = program.resident();

@@ -67,7 +67,7 @@ impl Engine {
         let (memory, table, index) = parts;
         let pool = Pool::new(memory, table, sizes.segments(), builder.limit, sizes.fixed());
         let space = Space::new(pool, builder.pin_limit);
-        let upkeep = Upkeep::new(seed, builder.evict_size_weight);
+        let upkeep = Upkeep::new(seed, builder.evict_size_weight, builder.limit);
         let settings = Settings {
             hit_worth: Weights::new(builder.evict_size_weight).hits(),
             max_item_size: builder.max_item_size,

@@ -164,3 +164,69 @@ fn what_holds_memory_above_a_lower_limit_is_shown_until_it_ends() {
     cache.set("k", &[1; 100_000], Attrs::new()).unwrap();
     cache.validate();
 }
+
+#[test]
+fn a_limit_that_is_lowered_in_steps_leaves_room_for_writes() {
+    let cache = Cache::new(64 << 20).unwrap();
+    let fill = |from: u32, to: u32| {
+        (from..to).all(|key| cache.set(key.to_le_bytes(), &[1; 1_000], Attrs::new()).is_ok())
+    };
+    assert!(fill(0, 70_000));
+    let before = cache.stats();
+    let limit = 8 << 20;
+    let pending = cache.set_limit_in_steps(limit).unwrap().pending;
+    let stats = cache.stats();
+    assert_eq!((stats.limit, stats.over_limit), (limit, pending));
+    assert_eq!(stats.total.items, before.total.items, "nothing is reclaimed yet");
+    let mut steps = 0;
+    let mut used = before.used;
+    while cache.maintain(1_000) {
+        steps += 1;
+        assert!(fill(100_000 + steps * 10, 100_010 + steps * 10));
+        let now = cache.stats().used;
+        assert!(now <= used, "{now} bytes after {used}");
+        used = now;
+    }
+    assert!(steps > 20, "in {steps} steps");
+    let stats = cache.stats();
+    assert!(stats.over_limit == 0 && stats.used <= limit);
+    assert!(fill(0, 1_000));
+    cache.set_limit_in_steps(32 << 20).unwrap();
+    assert!(fill(0, 70_000) && cache.stats().used > limit);
+    cache.validate();
+}
+
+#[test]
+fn a_limit_below_what_is_held_is_approached_as_far_as_can_be() {
+    let cache = Cache::new(64 << 20).unwrap();
+    let mut places: Vec<_> = (0..20_u32)
+        .filter_map(|key| cache.reserve(key.to_le_bytes(), 700_000, Attrs::new()).ok())
+        .collect();
+    places.iter_mut().for_each(|place| assert_eq!(place.write(&[1; 699_999]), 699_999));
+    for key in 0..30_000_u32 {
+        cache.set(key.to_le_bytes(), &[1; 1_000], Attrs::new()).unwrap();
+    }
+    cache.set_limit_in_steps(8 << 20).unwrap();
+    while cache.maintain(1_000) {}
+    let over = cache.stats().over_limit;
+    assert!((1 << 20..14 << 20).contains(&over), "{over}");
+    places.clear();
+    while cache.maintain(1_000) {}
+    assert_eq!(cache.stats().over_limit, 0);
+    cache.validate();
+}
+
+#[test]
+fn no_more_than_needed_is_evicted_by_a_limit_that_is_lowered_in_steps() {
+    let cache = Cache::builder(8 << 20).max_limit(128 << 20).build().unwrap();
+    cache.set_limit(128 << 20).unwrap();
+    for key in 0..1_500_u32 {
+        cache.set(key.to_le_bytes(), &[1; 64 << 10], Attrs::new()).unwrap();
+    }
+    cache.set_limit_in_steps(16 << 20).unwrap();
+    while cache.maintain(1_000) {}
+    let stats = cache.stats();
+    let left = stats.total.items * (64 << 10);
+    assert!((8 << 20..16 << 20).contains(&left), "{left} bytes of {}", stats.used);
+    cache.validate();
+}

@@ -12,6 +12,25 @@ const LOWERED: usize = 8 << 20;
 impl Engine {
     /// Changes the limit.
     pub(crate) fn set_limit(&self, limit: usize) -> Result<Resized, ConfigError> {
+        self.check_limit(limit)?;
+        let _one = self.upkeep.limit.lock();
+        self.announce_limit(limit);
+        self.apply_limit(limit);
+        Ok(self.resized())
+    }
+
+    /// Changes the limit, and leaves it to [`Self::reclaim_ahead`] to lower it.
+    pub(crate) fn set_limit_in_steps(&self, limit: usize) -> Result<Resized, ConfigError> {
+        self.check_limit(limit)?;
+        let _one = self.upkeep.limit.lock();
+        self.announce_limit(limit);
+        if self.space.pool.gauge().used <= limit {
+            self.space.pool.set_limit(limit);
+        }
+        Ok(self.resized())
+    }
+
+    fn check_limit(&self, limit: usize) -> Result<(), ConfigError> {
         let Settings { limit_most: most, limit_least: least, .. } = self.settings;
         if limit < least {
             return Err(ConfigError::LimitTooSmall { limit, least });
@@ -19,15 +38,53 @@ impl Engine {
         if limit > most {
             return Err(ConfigError::LimitTooLarge { limit, most });
         }
-        self.apply_limit(limit);
-        let gauge = self.space.pool.gauge();
-        Ok(Resized { pending: gauge.used.saturating_sub(gauge.limit) })
+        Ok(())
+    }
+
+    fn announce_limit(&self, bytes: usize) {
+        self.upkeep.limit_goal.store(bytes, Ordering::Relaxed);
+        // An item beyond that would have everything evicted and then not fit.
+        self.item_max.store(self.settings.max_item_size.min(bytes / 2), Ordering::Relaxed);
+    }
+
+    fn resized(&self) -> Resized {
+        Resized { pending: self.space.pool.gauge().used.saturating_sub(self.limit_goal()) }
+    }
+
+    /// The limit that was asked for. The one in force may still be above it.
+    pub(crate) fn limit_goal(&self) -> usize {
+        self.upkeep.limit_goal.load(Ordering::Relaxed)
+    }
+
+    /// Lowers the limit in force by a segment; false if it is as low as it is to be.
+    pub(crate) fn lower_limit(&self) -> bool {
+        let segment = self.space.table().segment_bytes();
+        self.lower_limit_to(|used| used.saturating_sub(segment))
+    }
+
+    /// Lowers the limit in force as far as it is to be lowered, since nothing more can be reclaimed
+    /// now. What becomes free later goes to the system.
+    pub(crate) fn lower_limit_anyway(&self) {
+        self.lower_limit_to(|_| 0);
+    }
+
+    /// Lowers the limit in force to what is said of the bytes in use, or as far as it is to be
+    /// lowered; false if it is as low already.
+    fn lower_limit_to(&self, bytes: impl FnOnce(usize) -> usize) -> bool {
+        if self.space.pool.limit() <= self.limit_goal() {
+            return false;
+        }
+        let Some(_one) = self.upkeep.limit.try_lock() else { return false };
+        // It may have been changed again meanwhile.
+        let goal = self.limit_goal();
+        let lowers = goal < self.space.pool.limit();
+        if lowers {
+            self.space.pool.set_limit(bytes(self.space.pool.gauge().used).max(goal));
+        }
+        lowers
     }
 
     fn apply_limit(&self, bytes: usize) {
-        let _one = self.upkeep.limit.lock();
-        // An item beyond that would have everything evicted and then not fit.
-        self.item_max.store(self.settings.max_item_size.min(bytes / 2), Ordering::Relaxed);
         loop {
             let step = bytes.max(self.space.pool.gauge().used.saturating_sub(LOWERED));
             self.limit_to(step);

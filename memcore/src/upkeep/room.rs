@@ -111,11 +111,20 @@ impl Engine {
     pub(crate) fn reclaim_ahead(&self, budget: usize) -> bool {
         for _ in 0..budget.div_ceil(STEP) {
             if !self.is_short() && !self.space.pool.is_over() {
-                return false;
+                if !self.lower_limit() {
+                    return false;
+                }
+                // That may have taken a segment that was free.
+                continue;
             }
             let Some(mut reclaim) = self.upkeep.reclaim.try_lock() else { return true };
             if self.reclaim_step(&mut reclaim) == Step::Stuck {
-                return false;
+                drop(reclaim);
+                // The index of small items may be larger than all of a new limit.
+                if !self.tend_index(budget) {
+                    self.lower_limit_anyway();
+                    return false;
+                }
             }
         }
         true

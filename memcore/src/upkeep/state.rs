@@ -1,6 +1,6 @@
 //! What upkeep remembers between two steps, behind one lock.
 
-use crate::memory::sync::Mutex;
+use crate::memory::sync::{AtomicUsize, Mutex};
 use crate::space::segments::{LogId, SegmentId, Stamp};
 use crate::upkeep::policy::{Policy, Survivors};
 
@@ -10,6 +10,8 @@ pub(crate) struct Upkeep {
     pub(crate) reclaim: Mutex<Reclaim>,
     /// Locked by whoever changes the limit; before all other locks.
     pub(crate) limit: Mutex<()>,
+    /// The limit that was asked for.
+    pub(crate) limit_goal: AtomicUsize,
 }
 
 /// The reclaimer's own state.
@@ -72,13 +74,17 @@ pub(crate) struct Visit {
 }
 
 impl Upkeep {
-    pub(crate) fn new(seed: u64, size_weight: f32) -> Self {
+    pub(crate) fn new(seed: u64, size_weight: f32, limit: usize) -> Self {
         let reclaim = Reclaim {
             policy: Policy::new(seed, size_weight),
             victim: None,
             evictions: 0,
             sweep: Sweep::default(),
         };
-        Self { reclaim: Mutex::new(reclaim), limit: Mutex::new(()) }
+        Self {
+            reclaim: Mutex::new(reclaim),
+            limit: Mutex::new(()),
+            limit_goal: AtomicUsize::new(limit),
+        }
     }
 }

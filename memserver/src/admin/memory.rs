@@ -26,7 +26,7 @@ pub(super) fn limit(shared: &Shared, mut args: Args<'_>) -> Result<(), Refusal> 
     if !config.memlimit_enabled || bytes > config.memlimit_max.max(config.memory_limit) {
         return Err(Refusal::LimitOutOfBounds);
     }
-    shared.core.cache.set_limit(bytes).map_err(|_| Refusal::LimitOutOfBounds)?;
+    shared.core.cache.set_limit_in_steps(bytes).map_err(|_| Refusal::LimitOutOfBounds)?;
     shared.watch.resized(bytes);
     Ok(())
 }

@@ -139,7 +139,10 @@ fn upkeep(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     ]);
     let help = "Not applicable to this server.";
     list.info("slab_reassign_last_busy_status", Value::Text(&"none"), help);
-    list.absent(&["slab_reassign_running", "slabs_moved", "lru_crawler_running"]);
+    let shrinks = usize::from(stats.over_limit > 0);
+    let help = "Whether memory above a lowered limit is being reclaimed.";
+    list.gauge("slab_reassign_running", shrinks, help);
+    list.absent(&["slabs_moved", "lru_crawler_running"]);
     let crawls = shared.gauges.crawls.load(Ordering::Relaxed);
     list.counter("lru_crawler_starts", crawls, "Searches for expired items.");
     list.absent(&["lru_maintainer_juggles"]);
