@@ -22,6 +22,7 @@ if have apt-get && [ "$(id -u)" = 0 ]; then
     want 'memcached and clients' debian memcached libmemcached-tools busybox netcat-openbsd
     want 'podman, buildah, runc' debian podman buildah runc
     want 'aarch64, emulated' debian qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    want 'tools for packages' debian mandoc mmdebstrap strace systemd fish zsh
 else
     missing+=('Debian packages (this is not Debian, or not root)')
 fi
@@ -43,6 +44,9 @@ if have rustup && rustup toolchain list | grep -q '^nightly'; then
 else
     missing+=('cargo-fuzz (no nightly toolchain)')
 fi
+
+have cargo-deb || want cargo-deb env CARGO_PROFILE_DEV_DEBUG=0 \
+    cargo install --quiet --locked --debug --no-default-features cargo-deb@3.8.0
 
 for what in "${missing[@]}"; do
     echo "NOT INSTALLED: $what"
