@@ -1,5 +1,6 @@
 //! The cache: every operation on `&self`, from any thread.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Builder;
@@ -25,7 +26,8 @@ const PLAIN_STORE: &Store = &Store::new();
 ///
 /// A key that no item can have, because it is empty or too long or was hashed by another cache, is
 /// the same everywhere: lookups and removals find nothing under it, and writes are refused with
-/// [`StoreError::BadKey`] or [`StoreError::ForeignKey`].
+/// [`StoreError::BadKey`] or [`StoreError::ForeignKey`]. Keys have up to 65,536 bytes unless
+/// [`Builder::max_key_len`] says otherwise.
 ///
 /// # Examples
 /// ```
@@ -41,7 +43,7 @@ const PLAIN_STORE: &Store = &Store::new();
 /// assert_eq!(cache.peek("session").map(|meta| meta.flags), Some(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Cache(Arc<Engine>);
 
 impl Cache {
@@ -279,16 +281,23 @@ impl Cache {
     /// let mut found = Vec::new();
     /// cache.get_many(&["a", "b"], |i, _, value| found.push((i, value.to_vec())));
     /// assert_eq!(found, [(1, b"2".to_vec())]);
+    ///
+    /// // Keys that were hashed before are not hashed again.
+    /// let keys = [cache.key(b"a"), cache.key(b"b")];
+    /// cache.get_many(&keys, |i, _, _| assert_eq!(i, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K], mut found: impl FnMut(usize, &Meta, &[u8])) {
+    pub fn get_many<K: AsKey>(&self, keys: &[K], mut found: impl FnMut(usize, &Meta, &[u8])) {
         let mut value = Vec::new();
         for (batch, keys) in keys.chunks(BATCH).enumerate() {
             // On the stack: a batch needs no memory of its own.
             let mut hashed = [self.key(&[]); BATCH];
             let hashed = &mut hashed[..keys.len()];
-            for (key, bytes) in hashed.iter_mut().zip(keys) {
-                *key = self.key(bytes.as_ref());
+            for (hashed, key) in hashed.iter_mut().zip(keys) {
+                // Instead of a key of another cache the empty one stays, which no item has.
+                if !key.is_foreign(self) {
+                    *hashed = key.as_key(self);
+                }
             }
             self.prefetch_index(hashed);
             self.prefetch_items(hashed);
@@ -463,7 +472,25 @@ impl Cache {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn delete(&self, key: impl AsKey) -> bool {
-        matches!(self.remove(key, &Remove::default()), Ok(Removed::Done(_)))
+        matches!(self.remove_with(key, &Remove::default()), Ok(Removed::Done(_)))
+    }
+
+    /// Removes the key; the value that it had. [`delete`](Self::delete) does not copy it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert_eq!(cache.remove("k").as_deref(), Some(&b"v"[..]));
+    /// assert_eq!(cache.remove("k"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove(&self, key: impl AsKey) -> Option<Vec<u8>> {
+        if key.is_foreign(self) {
+            return None;
+        }
+        self.0.take(&key.as_key(self))
     }
 
     /// Removes or invalidates the key under conditions.
@@ -476,11 +503,11 @@ impl Cache {
     /// # use memcore::{Attrs, Cache, Remove, Removed};
     /// # let cache = Cache::new(8 << 20)?;
     /// let version = cache.set("k", b"v", Attrs::new())?;
-    /// let removed = cache.remove("k", &Remove::new().expected(version))?;
+    /// let removed = cache.remove_with("k", &Remove::new().expected(version))?;
     /// assert!(matches!(removed, Removed::Done(meta) if meta.value_len == 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn remove(&self, key: impl AsKey, how: &Remove) -> Result<Removed, StoreError> {
+    pub fn remove_with(&self, key: impl AsKey, how: &Remove) -> Result<Removed, StoreError> {
         if key.is_foreign(self) {
             return Ok(Removed::NotFound);
         }
@@ -728,5 +755,11 @@ impl Cache {
     #[must_use]
     pub fn class_of(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> u8 {
         self.0.class_of(key_len, value_len, attrs)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }

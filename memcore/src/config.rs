@@ -1,8 +1,10 @@
 //! How a cache is built.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::removal::Listener;
+use crate::space::layout::KEY_MAX;
 use crate::upkeep::score::SIZE_WEIGHT;
 use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
 
@@ -14,7 +16,7 @@ use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
 /// cache.set(b"key", b"value", memcore::Attrs::new())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Builder {
     pub(crate) limit: usize,
     pub(crate) limit_most: Option<usize>,
@@ -35,7 +37,7 @@ impl Builder {
             limit,
             limit_most: None,
             max_item_size: (1 << 20).min(limit / 2),
-            max_key_len: 250,
+            max_key_len: KEY_MAX,
             evictions: true,
             evict_size_weight: SIZE_WEIGHT,
             pin_limit: None,
@@ -62,17 +64,20 @@ impl Builder {
         self
     }
 
-    /// The longest key in bytes. Default 250, at most 65,536. Keys of more than 255 bytes take four
-    /// bytes more than their length.
+    /// The longest key in bytes. Default 65,536, which is the most. Keys of more than 255 bytes take
+    /// four bytes more than their length. A memcached client can't name keys of more than 250.
     ///
     /// # Examples
     /// ```
-    /// use memcore::{Attrs, Cache};
+    /// use memcore::{Attrs, Cache, StoreError};
     ///
-    /// let cache = Cache::builder(64 << 20).max_key_len(4096).build()?;
     /// let url = format!("https://example.org/?{}", "q".repeat(1000));
+    /// let cache = Cache::new(64 << 20)?;
     /// cache.set(&url, b"page", Attrs::new())?;
     /// assert!(cache.contains(&url));
+    ///
+    /// let strict = Cache::builder(64 << 20).max_key_len(250).build()?;
+    /// assert_eq!(strict.set(&url, b"page", Attrs::new()), Err(StoreError::BadKey));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -171,5 +176,14 @@ impl Builder {
     /// [`ConfigError`] if the sizes don't fit or the system refuses address space.
     pub fn build(self) -> Result<Cache, ConfigError> {
         Cache::from_builder(self)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("limit", &self.limit)
+            .field("max_item_size", &self.max_item_size)
+            .finish_non_exhaustive()
     }
 }

@@ -28,6 +28,7 @@ extern crate self as memcore;
 mod cache;
 mod clock;
 mod config;
+mod counter;
 mod counters;
 mod engine;
 mod error;
@@ -40,15 +41,18 @@ mod models;
 mod ops;
 mod options;
 mod removal;
+mod size;
 mod space;
 mod stats;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod update;
 mod upkeep;
 
 pub use cache::Cache;
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use config::Builder;
+pub use counter::Counter;
 pub use error::{ConfigError, CountError, StoreError};
 pub use item::{Attrs, Expiry, Lease, Meta};
 pub use key::{AsKey, Key};
@@ -59,7 +63,9 @@ pub use options::{
     Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Resized, Store, Stored, Value,
 };
 pub use removal::{Cause, Removal};
+pub use size::{gib, mib};
 pub use stats::{ClassStats, Stats};
+pub use update::Change;
 
 /// The examples of the readme.
 #[cfg(doctest)]

@@ -519,7 +519,7 @@ pub enum Counted {
     VersionMismatch,
 }
 
-/// A removal in full, for [`Cache::remove`](crate::Cache::remove); [`Default`] removes an item
+/// A removal in full, for [`Cache::remove_with`](crate::Cache::remove_with); [`Default`] removes an item
 /// whatever its version.
 ///
 /// # Examples
@@ -529,10 +529,10 @@ pub enum Counted {
 /// let cache = Cache::new(8 << 20)?;
 /// let version = cache.set("k", b"v", Attrs::new())?;
 /// let other = Remove::new().expected(version + 1);
-/// assert_eq!(cache.remove("k", &other)?, Removed::VersionMismatch);
+/// assert_eq!(cache.remove_with("k", &other)?, Removed::VersionMismatch);
 ///
 /// // It is still served, but the next reader with a lease is asked to renew it.
-/// cache.remove("k", &Remove::new().invalidate(true))?;
+/// cache.remove_with("k", &Remove::new().invalidate(true))?;
 /// assert!(cache.peek("k").is_some_and(|meta| meta.lease.stale));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -214,7 +214,7 @@ fn a_version_changes_with_every_write_and_with_nothing_else() {
     assert!(changed("count"));
     store(&cache, "5", in_mode(Mode::Append)).unwrap();
     assert!(changed("append"));
-    cache.remove("k", &Remove::new().invalidate(true)).unwrap();
+    cache.remove_with("k", &Remove::new().invalidate(true)).unwrap();
     assert!(changed("invalidate"));
     lease(&cache, Fetch::new());
     assert!(!changed("a lease"));
@@ -254,7 +254,7 @@ fn versions_can_be_given() {
     let counted = cache.count("k", &count(1, false).version(900));
     assert!(matches!(counted, Ok(Counted::Done { value: 13, meta, .. }) if meta.version == 900));
     let how = Remove::new().invalidate(true).version(901);
-    cache.remove("k", &how).unwrap();
+    cache.remove_with("k", &how).unwrap();
     assert_eq!(cache.peek("k").unwrap().version, 901);
 }
 
@@ -368,11 +368,11 @@ fn counting_can_create_touch_and_compare() {
 fn removing_can_compare() {
     let cache = cache();
     let expecting = |expected| Remove::new().expected(expected);
-    assert_eq!(cache.remove("k", &Remove::new()), Ok(Removed::NotFound));
+    assert_eq!(cache.remove_with("k", &Remove::new()), Ok(Removed::NotFound));
     let version = put(&cache, "k", "v");
-    assert_eq!(cache.remove("k", &expecting(version + 1)), Ok(Removed::VersionMismatch));
+    assert_eq!(cache.remove_with("k", &expecting(version + 1)), Ok(Removed::VersionMismatch));
     assert!(cache.contains("k"));
-    let removed = cache.remove("k", &expecting(version));
+    let removed = cache.remove_with("k", &expecting(version));
     assert!(matches!(removed, Ok(Removed::Done(meta)) if meta.version == version));
     assert!(!cache.contains("k"));
     put(&cache, "k", "v");
@@ -385,7 +385,7 @@ fn an_invalidated_value_is_renewed_by_one_reader() {
     let cache = cache();
     put(&cache, "k", "v");
     let how = Remove::new().invalidate(true).touch(Expiry::At(after(30)));
-    cache.remove("k", &how).unwrap();
+    cache.remove_with("k", &how).unwrap();
     assert_eq!(cache.peek("k").unwrap().expiry, Some(after(30)));
     let outsider = cache.fetch("k", &Fetch::new(), &mut Vec::new(), |_, _| {});
     assert!(matches!(outsider, Fetched::Copied(Hit { won: false, .. })));
@@ -407,7 +407,7 @@ fn a_cleared_value_is_empty() {
     let cache = cache();
     cache.set("k", b"value", Attrs::new().flags(9)).unwrap();
     let how = Remove::new().clear(true).invalidate(true);
-    let removed = cache.remove("k", &how);
+    let removed = cache.remove_with("k", &how);
     assert!(matches!(removed, Ok(Removed::Done(meta)) if meta.value_len == 5 && meta.flags == 9));
     let meta = cache.peek("k").unwrap();
     assert_eq!((meta.value_len, meta.flags, meta.lease.stale), (0, 0, true));
@@ -454,7 +454,7 @@ fn an_older_version_is_stored_as_stale_if_allowed() {
     let cache = cache();
     let attrs = Attrs::new().expiry(Expiry::At(after(100)));
     cache.set("k", b"v", attrs).unwrap();
-    cache.remove("k", &Remove::new().invalidate(true)).unwrap();
+    cache.remove_with("k", &Remove::new().invalidate(true)).unwrap();
     assert!(lease(&cache, Fetch::new()).won);
     let version = cache.peek("k").unwrap().version;
     let how = |expected| Store::new().expected(expected).allow_stale(true);
@@ -575,7 +575,7 @@ fn a_lookup_that_finds_no_room_changes_nothing() {
     let builder = Cache::builder(16 << 20).pin_limit(0).clock(clock.clone());
     let cache = builder.build().unwrap();
     cache.set("k", &[1; 20_000], Attrs::new()).unwrap();
-    cache.remove("k", &memcore::Remove::new().invalidate(true)).unwrap();
+    cache.remove_with("k", &memcore::Remove::new().invalidate(true)).unwrap();
     let before = cache.peek("k").unwrap();
     let hits = cache.stats().total.hits_main + cache.stats().total.hits_small;
     let touch = Expiry::At(after(100));

@@ -80,7 +80,7 @@ fn a_time_to_live_ends_at_its_second_and_never_overflows() {
         }),
         ("invalidate", |cache, ttl| {
             let how = Remove::new().invalidate(true).touch(Expiry::after(ttl));
-            cache.remove("k", &how).unwrap();
+            cache.remove_with("k", &how).unwrap();
         }),
         ("reserve", |cache, ttl| {
             let mut place = cache.reserve("k", 1, Attrs::new().ttl(ttl)).unwrap();

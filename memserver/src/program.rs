@@ -238,6 +238,7 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
     let mut builder = Cache::builder(config.memory_limit)
         .max_limit(config.memlimit_max.max(config.memory_limit))
         .max_item_size(config.item_size_max)
+        .max_key_len(250)
         .evictions(config.evictions)
         .evict_size_weight(config.evict_size_weight as f32)
         .on_removal(move |removal| evictions.note(removal))

@@ -228,6 +228,10 @@ impl Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("budget", &self.space.pool.gauge()).finish_non_exhaustive()
+        let gauge = self.space.pool.gauge();
+        f.debug_struct("Cache")
+            .field("limit", &gauge.limit)
+            .field("used", &gauge.used)
+            .finish_non_exhaustive()
     }
 }

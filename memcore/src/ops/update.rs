@@ -173,6 +173,17 @@ impl Engine {
         }
     }
 
+    /// Removes an item; the value that it had.
+    pub(crate) fn take(&self, key: &Key<'_>) -> Option<Vec<u8>> {
+        let mut at = self.probe(key);
+        let Ok(Found { item, slot }) = at.found else { return None };
+        let mut value = Vec::with_capacity(item.value_len);
+        self.space.append_value(&item, &mut value);
+        self.index.remove(at.position, slot, &mut at.lock);
+        self.retire(&item, Cause::Deleted, at.now);
+        Some(value)
+    }
+
     /// The item that is left when a value is invalidated or cleared.
     // Inlined, what it reads of `how` would be read before every removal.
     #[inline(never)]
@@ -230,7 +241,7 @@ fn digits_of(value: u64, buffer: &mut [u8; 20]) -> &[u8] {
 }
 
 /// Blanks, perhaps a plus, digits, perhaps more behind a blank.
-fn parse_number(mut value: impl Iterator<Item = u8>) -> Option<u64> {
+pub(crate) fn parse_number(mut value: impl Iterator<Item = u8>) -> Option<u64> {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let mut next = value.find(|byte| !is_blank(*byte))?;
     if next == b'+' {

@@ -1,5 +1,7 @@
 //! Pins: which segments handles read from, and how many bytes that keeps from being used again.
 
+use std::ops::Deref;
+
 use crate::memory::sync::{AtomicUsize, Ordering};
 use crate::space::Space;
 use crate::space::item::Item;
@@ -13,6 +15,24 @@ const PIN_SHARE: usize = 8;
 pub(crate) struct Pins {
     limit: Option<usize>,
     bytes: AtomicUsize,
+}
+
+/// The segments that a value lies in. Nearly always it is one, for which nothing is allocated.
+#[derive(Debug)]
+pub(crate) enum Pinned {
+    One(SegmentId),
+    Many(Vec<SegmentId>),
+}
+
+impl Deref for Pinned {
+    type Target = [SegmentId];
+
+    fn deref(&self) -> &[SegmentId] {
+        match self {
+            Self::One(segment) => std::slice::from_ref(segment),
+            Self::Many(segments) => segments,
+        }
+    }
 }
 
 impl Pins {
@@ -29,7 +49,7 @@ impl Pins {
 impl Space {
     /// Pins the segments that the item's value lies in; `None` if no more may be pinned. They are
     /// listed, because the links between them are reliable only while the item is.
-    pub(crate) fn pin(&self, item: &Item) -> Option<Vec<SegmentId>> {
+    pub(crate) fn pin(&self, item: &Item) -> Option<Pinned> {
         let segments = self.segments_of(self.value_at(item), item.value_len);
         let first = segments.iter().filter(|&&segment| self.table().add_pin(segment)).count();
         let new = first * self.table().segment_bytes();
@@ -69,7 +89,15 @@ impl Space {
         (1..self.pool.bound()).filter(|&id| self.table().is_pinned(id)).count()
     }
 
-    fn segments_of(&self, at: usize, len: usize) -> Vec<SegmentId> {
-        Pieces::new(self.table(), at, len).by_segment().map(|(segment, _)| segment).collect()
+    fn segments_of(&self, at: usize, len: usize) -> Pinned {
+        let mut pieces = Pieces::new(self.table(), at, len).by_segment();
+        match (pieces.next(), pieces.next()) {
+            (None, _) => Pinned::Many(Vec::new()),
+            (Some((segment, _)), None) => Pinned::One(segment),
+            (Some((first, _)), Some((second, _))) => {
+                let more = pieces.map(|(segment, _)| segment);
+                Pinned::Many([first, second].into_iter().chain(more).collect())
+            }
+        }
     }
 }

@@ -79,7 +79,7 @@ fn other_code_of_callers_may_panic_anywhere() {
             5 => _ = cache.set(Fragment(step), b"v", Attrs::new()),
             6 => _ = cache.touch(key, Expiry::after(Duration::from_secs(5))),
             7 => _ = cache.count("n", &Count::increment(1).initial(0, Attrs::new())),
-            8 => _ = cache.remove(key, &Remove::new().invalidate(step % 2 == 0)),
+            8 => _ = cache.remove_with(key, &Remove::new().invalidate(step % 2 == 0)),
             9 => _ = cache.maintain(10),
             10 => {
                 if let Ok(mut place) = cache.reserve(key, 9000, ttl) {
@@ -114,7 +114,7 @@ fn a_key_of_another_cache_is_refused() {
     assert_eq!(cache.reserve(key, 1, Attrs::new()).err(), Some(foreign));
     assert_eq!(cache.count(key, &Count::default()), Err(CountError::Store(foreign)));
     assert_eq!(cache.touch(key, Expiry::Never), Ok(None));
-    assert_eq!(cache.remove(key, &Remove::new()), Ok(Removed::NotFound));
+    assert_eq!(cache.remove_with(key, &Remove::new()), Ok(Removed::NotFound));
     assert!(!cache.delete(key) && !cache.contains(key));
     assert_eq!((cache.get(key), cache.peek(key)), (None, None));
     assert!(cache.get_handle(key).is_none() && cache.get_with(key, |_, _| ()).is_none());

@@ -392,7 +392,7 @@ fn no_change_is_lost() {
                     let add = Store::add();
                     let stored = cache.store(name, b"x", Attrs::new(), &add).unwrap();
                     won.fetch_add(u64::from(stored != Stored::NotStored), SeqCst);
-                    let gone = cache.remove(name, &Remove::new()).unwrap();
+                    let gone = cache.remove_with(name, &Remove::new()).unwrap();
                     removed.fetch_add(u64::from(gone != Removed::NotFound), SeqCst);
                 }
             });

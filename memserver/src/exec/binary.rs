@@ -86,7 +86,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let removed = self.shared.core.cache.remove(key, &how);
+        let removed = self.shared.core.cache.remove_with(key, &how);
         self.count_removal(&removed);
         if self.is_observed() {
             self.observe_delete(key.bytes(), "delete", &removed);

@@ -238,7 +238,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let removed = self.shared.core.cache.remove(key, &how);
+        let removed = self.shared.core.cache.remove_with(key, &how);
         if self.is_observed() && (clear || !how.invalidate) {
             self.observe_delete(key.bytes(), "md", &removed);
         }

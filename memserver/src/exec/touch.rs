@@ -35,7 +35,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let removed = self.shared.core.cache.remove(key, &Remove::new());
+        let removed = self.shared.core.cache.remove_with(key, &Remove::new());
         self.count_removal(&removed);
         if self.is_observed() {
             self.observe_delete(key.bytes(), "delete", &removed);

@@ -120,7 +120,8 @@ pub(crate) struct Pair {
 impl Pair {
     pub(crate) fn new(limit: usize, keys: usize, evicts: bool) -> Self {
         let clock = ManualClock::new(START);
-        let builder = Cache::builder(limit).max_item_size(MAX_ITEM).clock(clock.clone());
+        let builder =
+            Cache::builder(limit).max_item_size(MAX_ITEM).max_key_len(250).clock(clock.clone());
         let cache = builder.build().expect("a cache of this size");
         cache.track_access_exactly();
         let model = Model::new(START, MAX_ITEM);
@@ -442,7 +443,7 @@ impl Pair {
     fn remove(&mut self, key: usize, how: Remove) {
         let touch = how.touch.map(|expiry| self.moment(expiry));
         let how = how.expected(self.expected(key, how.expected)).touch(touch);
-        let got = match self.cache.remove(key_name(key), &how) {
+        let got = match self.cache.remove_with(key_name(key), &how) {
             Ok(Removed::Done(meta)) => Answer::Gone(meta.into()),
             Ok(other) => Answer::NotGone(other),
             Err(error) => return assert!(self.may_run_out(), "room for less: {error}"),
