@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::ops::handle::Handle;
 use crate::ops::reserve::Reservation;
 use crate::ops::scan::Cursor;
+use crate::tags::Group;
 use crate::{
     AsKey, Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta,
     Miss, Moment, Remove, Removed, Resized, Stats, Store, StoreError, Stored,
@@ -80,8 +81,13 @@ impl Cache {
         self.0.hot.tag()
     }
 
+    /// What it consists of.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.0
+    }
+
     #[inline(always)]
-    fn refuse_foreign(&self, key: &impl AsKey) -> Result<(), StoreError> {
+    pub(crate) fn refuse_foreign(&self, key: &impl AsKey) -> Result<(), StoreError> {
         if key.is_foreign(self) { Err(StoreError::ForeignKey) } else { Ok(()) }
     }
 
@@ -416,7 +422,7 @@ impl Cache {
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
         self.refuse_foreign(&key)?;
-        self.0.reserve(&key.as_key(self), len, attrs)
+        self.0.reserve(&key.as_key(self), len, attrs, Group::NONE)
     }
 
     /// Changes a decimal number.
@@ -738,7 +744,7 @@ impl Cache {
     /// ```
     #[must_use]
     pub fn fits(&self, key_len: usize, value_len: usize, attrs: &Attrs) -> bool {
-        self.0.fits(key_len, value_len, attrs)
+        self.0.fits(key_len, value_len, attrs, Group::NONE)
     }
 
     /// The [`Meta::class`] that an item of these lengths would have.

@@ -65,7 +65,7 @@ impl Builder {
     }
 
     /// The longest key in bytes. Default 65,536, which is the most. Keys of more than 255 bytes take
-    /// four bytes more than their length. A memcached client can't name keys of more than 250.
+    /// eight bytes more than their length. A memcached client can't name keys of more than 250.
     ///
     /// # Examples
     /// ```

@@ -29,6 +29,8 @@ macro_rules! for_each_counter {
             MissesExpired misses_expired Total,
             /// Of the misses: the item had been flushed.
             MissesFlushed misses_flushed Total,
+            /// Of the misses: a tag of the item had been invalidated.
+            MissesInvalidated misses_invalidated Total,
             /// Items removed to make room.
             Evicted evicted Class,
             /// Of these: never read.
@@ -51,6 +53,8 @@ macro_rules! for_each_counter {
             Replaced replaced Class,
             /// Items removed because of a flush.
             Flushed flushed Class,
+            /// Items removed because one of their tags was invalidated.
+            Invalidated invalidated Class,
             /// Survivors that were used for the first time, and copied to where used items are.
             Promoted promoted Class,
             /// Other survivors that were copied.

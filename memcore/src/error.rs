@@ -67,6 +67,26 @@ pub enum StoreError {
     BadKey,
 }
 
+/// Tags can't be used as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TagError {
+    /// An item has eight tags at most.
+    #[error("{count} tags are too many, the most is {most}")]
+    TooMany {
+        /// What was asked for.
+        count: usize,
+        /// The most that an item can have.
+        most: usize,
+    },
+    /// A tag has 1 to 250 bytes.
+    #[error("a tag is empty or longer than 250 bytes")]
+    BadTag,
+    /// There is no memory for another tag, and nothing can be evicted.
+    #[error("out of memory")]
+    OutOfMemory,
+}
+
 /// A number can't be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

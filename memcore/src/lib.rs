@@ -44,6 +44,8 @@ mod removal;
 mod size;
 mod space;
 mod stats;
+mod tagged;
+mod tags;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod update;
@@ -53,7 +55,7 @@ pub use cache::Cache;
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use config::Builder;
 pub use counter::Counter;
-pub use error::{ConfigError, CountError, StoreError};
+pub use error::{ConfigError, CountError, StoreError, TagError};
 pub use item::{Attrs, Expiry, Lease, Meta};
 pub use key::{AsKey, Key};
 pub use ops::handle::Handle;
@@ -65,6 +67,7 @@ pub use options::{
 pub use removal::{Cause, Removal};
 pub use size::{gib, mib};
 pub use stats::{ClassStats, Stats};
+pub use tagged::Tagged;
 pub use update::Change;
 
 /// The examples of the readme.

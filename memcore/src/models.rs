@@ -14,7 +14,7 @@ use crate::index::{Certainty, Index, Position};
 use crate::{Attrs, Cache, Handle, ManualClock, Moment};
 
 /// Bytes for a handful of segments of 128 bytes each.
-const LIMIT: usize = 42 << 10;
+const LIMIT: usize = 44 << 10;
 
 fn cache() -> Cache {
     cache_with_clock().0

@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::tags::Group;
 use crate::{Attrs, Expiry, Meta};
 
 /// How a write treats what is already there.
@@ -58,6 +59,8 @@ pub struct Store {
     pub allow_stale: bool,
     /// For append and prepend: create the item with this expiry if it is missing.
     pub create: Option<Expiry>,
+    /// Who sets it has a reference to the group meanwhile.
+    pub(crate) group: Group,
 }
 
 impl Store {
@@ -72,7 +75,14 @@ impl Store {
     #[inline]
     #[must_use]
     pub const fn mode(mode: Mode) -> Self {
-        Self { mode, expected: None, version: None, allow_stale: false, create: None }
+        Self {
+            mode,
+            expected: None,
+            version: None,
+            allow_stale: false,
+            create: None,
+            group: Group::NONE,
+        }
     }
 
     /// Stores only if the key does not exist.
@@ -166,6 +176,8 @@ pub enum Miss {
     Expired,
     /// The item was there, older than the last flush.
     Flushed,
+    /// A tag of the item had been invalidated.
+    Invalidated,
 }
 
 /// Whether a lookup delivers the value that it finds.

@@ -21,12 +21,18 @@ pub enum Cause {
     Replaced,
     /// It was older than the last flush.
     Flushed,
+    /// One of its tags was invalidated.
+    Invalidated,
 }
 
 impl Cause {
     /// The cause for which an item goes that must not be seen any more.
     pub(crate) fn of_hidden(miss: Miss) -> Self {
-        if miss == Miss::Expired { Self::Expired } else { Self::Flushed }
+        match miss {
+            Miss::Expired => Self::Expired,
+            Miss::Invalidated => Self::Invalidated,
+            Miss::Flushed | Miss::Absent => Self::Flushed,
+        }
     }
 }
 

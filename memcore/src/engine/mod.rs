@@ -7,6 +7,7 @@ mod build;
 mod hot;
 pub(crate) mod probe;
 mod retire;
+mod tagging;
 #[cfg(any(test, fuzzing))]
 mod validate;
 
@@ -23,6 +24,7 @@ use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::Shape;
 use crate::space::segments::{CLASSES, Loc, Stamp};
+use crate::tags::Tags;
 use crate::upkeep::state::Upkeep;
 use crate::{Key, Miss};
 
@@ -35,6 +37,7 @@ pub(crate) struct Engine {
     pub(crate) hot: Hot,
     pub(crate) settings: Settings,
     pub(crate) listener: Option<Listener>,
+    pub(crate) tags: Tags,
     /// Bytes of the largest item under the present limit.
     pub(crate) item_max: AtomicUsize,
 }
@@ -78,6 +81,7 @@ impl Engine {
             item_max: AtomicUsize::new(settings.max_item_size),
             settings,
             listener: builder.listener,
+            tags: Tags::new(),
         }
     }
 
@@ -168,8 +172,12 @@ impl Engine {
     pub(crate) fn hidden(&self, item: &Item, now: u32) -> Option<Miss> {
         if item.stamp.epoch() != self.hot.epoch() {
             Some(Miss::Flushed)
+        } else if !item.shape.may_hide() {
+            None
         } else if item.expiry != 0 && item.expiry <= now {
             Some(Miss::Expired)
+        } else if item.shape.has_ext() && self.tags.is_dead(self.space.group_of(item)) {
+            Some(Miss::Invalidated)
         } else {
             None
         }
@@ -222,6 +230,7 @@ impl Engine {
             Miss::Absent => {}
             Miss::Expired => self.counters.add(0, Event::MissesExpired, 1),
             Miss::Flushed => self.counters.add(0, Event::MissesFlushed, 1),
+            Miss::Invalidated => self.counters.add(0, Event::MissesInvalidated, 1),
         }
     }
 }

@@ -32,6 +32,9 @@ impl Engine {
         if let Some(listener) = &self.listener {
             self.tell(listener, item, cause, now);
         }
+        if item.shape.has_ext() {
+            self.untag(item);
+        }
         self.count_removal(item, cause, now);
     }
 
@@ -73,6 +76,7 @@ impl Engine {
             Cause::Deleted => count(Event::Deleted),
             Cause::Replaced => count(Event::Replaced),
             Cause::Flushed => count(Event::Flushed),
+            Cause::Invalidated => count(Event::Invalidated),
         }
     }
 

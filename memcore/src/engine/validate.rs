@@ -9,6 +9,7 @@ use crate::index::Position;
 use crate::memory::sync::Ordering;
 use crate::space::layout::State;
 use crate::space::segments::{CLASSES, Load, Loc, Phase, SegmentId};
+use crate::tags::Group;
 use crate::upkeep::sweep::REVISIT_AFTER;
 
 /// What was found in the segments.
@@ -18,6 +19,8 @@ struct Recount {
     locs: BTreeSet<Loc>,
     /// What lives in each segment.
     loads: BTreeMap<SegmentId, Load>,
+    /// Items and sets that refer to a group of tags.
+    refs: BTreeMap<u32, u32>,
     /// Items and bytes of each class.
     items: [u64; CLASSES],
     bytes: [u64; CLASSES],
@@ -33,6 +36,25 @@ impl Engine {
         self.validate_loads(&recount);
         self.validate_index(&recount);
         self.validate_gauges(&recount);
+        self.validate_tags(&recount);
+    }
+
+    /// Each group knows how many refer to it. Callers may do so as well.
+    fn validate_tags(&self, recount: &Recount) {
+        let known = self.tags.all_refs();
+        let mut counted = recount.refs.clone();
+        for group in known.keys() {
+            for tag in self.tags.members(*group) {
+                *counted.entry(tag).or_default() += 1;
+            }
+        }
+        for (group, refs) in &counted {
+            let known = known.get(group);
+            assert!(known.is_some_and(|known| known >= refs), "group {group}: {known:?}, {refs}");
+        }
+        for (group, refs) in &known {
+            assert!(*refs > 0, "group {group} is in use by nobody");
+        }
     }
 
     /// Walks all segments.
@@ -70,6 +92,10 @@ impl Engine {
         }
         recount.items[usize::from(item.class())] += 1;
         recount.bytes[usize::from(item.class())] += item.size() as u64;
+        let group = self.space.group_of(&item);
+        if group != Group::NONE {
+            *recount.refs.entry(group.0).or_default() += 1;
+        }
         let position = self.position_of(loc, item.shape, item.key_len());
         let slot = self.index.find_loc(position, loc, &self.index.lock(position));
         assert!(slot.is_some(), "no slot leads to the item at {loc}");
@@ -137,7 +163,7 @@ impl Engine {
         let pinned = self.space.pinned_segments() * stats.segment_size;
         assert_eq!(stats.pinned_bytes, pinned, "pinned bytes");
         let segments = self.space.pool.segment_bytes_taken();
-        let fixed = overhead() + self.index.fixed_bytes();
+        let fixed = overhead() + self.index.fixed_bytes() + self.tags.bytes();
         assert_eq!(stats.used, fixed + stats.index_bytes + segments, "bytes in use");
     }
 }

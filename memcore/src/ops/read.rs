@@ -10,6 +10,7 @@ use crate::ops::handle::{Handle, Pin};
 use crate::ops::write::{NewItem, PutError, expiry_field};
 use crate::space::item::{Item, Part};
 use crate::space::layout::{Header, State};
+use crate::tags::Group;
 use crate::{Expiry, Fetch, Fetched, Hit, Key, Meta, Miss};
 
 /// Optimistic attempts before the shard is locked.
@@ -345,6 +346,7 @@ impl Engine {
             key_len: at.key.bytes.len(),
             value_len: 0,
             flags: 0,
+            group: Group::NONE,
             expiry: expiry_field(expiry, at.now),
             version: how.version,
         };
@@ -379,10 +381,12 @@ impl Engine {
         for _ in 0..ATTEMPTS {
             match self.look(key) {
                 Ok(None) => return None,
-                Ok(Some(found)) if self.is_current(&found) => {
-                    return self.hidden(&found.item, now).is_none().then(|| found.item.meta(now));
+                Ok(Some(found)) => {
+                    let hidden = self.hidden(&found.item, now);
+                    if self.is_current(&found) {
+                        return hidden.is_none().then(|| found.item.meta(now));
+                    }
                 }
-                Ok(Some(_)) => {}
                 Err(NeedsLock) => break,
             }
         }

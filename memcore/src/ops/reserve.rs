@@ -12,6 +12,7 @@ use crate::space::append::{NeedsRoom, Room};
 use crate::space::item::Part;
 use crate::space::layout::{Head, Header, State};
 use crate::space::segments::Pieces;
+use crate::tags::Group;
 use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
 
 /// Values that are arriving may take 1/ARRIVING_SHARE of the limit.
@@ -26,6 +27,8 @@ pub struct Reservation {
     key: Box<[u8]>,
     hash: u64,
     attrs: Attrs,
+    /// It has a reference to it.
+    group: Group,
     /// `None` once it was published.
     room: Option<Room>,
     /// Bytes of the value that are there.
@@ -200,23 +203,27 @@ impl Drop for Reservation {
         if let Some(room) = self.room.take() {
             self.engine.space.free_room(&room);
         }
+        if self.group != Group::NONE {
+            self.engine.release_group(self.group);
+        }
     }
 }
 
 impl Engine {
-    /// Begins a two-phase write.
+    /// Begins a two-phase write of an item with a group that the caller has a reference to.
     pub(crate) fn reserve(
         self: &Arc<Self>,
         key: &Key<'_>,
         len: usize,
         attrs: Attrs,
+        group: Group,
     ) -> Result<Reservation, StoreError> {
         self.check_key(key)?;
-        self.check_size(key.bytes.len(), len, &attrs)?;
+        self.check_size(key.bytes.len(), len, &attrs, group)?;
         // The time to live counts from now on, not from when the value is complete.
         let now = Moment::from_secs(self.now());
         let attrs = attrs.expiry(attrs.expiry.moment(now).into());
-        let header = header_of(key.bytes.len(), len, &attrs);
+        let header = header_of(key.bytes.len(), len, &attrs, group);
         let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
         let uses = self.uses_of(key, &header);
         let room = loop {
@@ -228,11 +235,13 @@ impl Engine {
         let (key, hash) = (key.bytes.into(), key.hash);
         let last = Piece { at: self.space.value_in(&room), from: 0 };
         let engine = Arc::clone(self);
+        self.tags.hold(group);
         Ok(Reservation {
             engine,
             key,
             hash,
             attrs,
+            group,
             room: Some(room),
             filled: 0,
             last,
@@ -302,6 +311,7 @@ impl Engine {
     fn commit(&self, reservation: &mut Reservation, how: &Store) -> Result<Stored, StoreError> {
         let key = Key { bytes: &reservation.key, hash: reservation.hash, tag: self.hot.tag() };
         let attrs = &reservation.attrs;
+        let how = &Store { group: reservation.group, ..*how };
         let Some(room) = &reservation.room else {
             debug_assert!(false, "a reservation is committed once");
             return Err(StoreError::Internal);
@@ -320,7 +330,7 @@ impl Engine {
             let new = self.new_item(&at, attrs, how, effect, value);
             let len = new.header.value_len;
             if effect.joins {
-                self.check_size(key.bytes.len(), len, attrs)?;
+                self.check_size(key.bytes.len(), len, attrs, new.header.group)?;
             }
             if self.fits_as_it_is(room, &new, effect) {
                 // What was known when the memory was reserved is known still.

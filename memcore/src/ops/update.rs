@@ -7,6 +7,7 @@ use crate::removal::Cause;
 use crate::space::item::{Item, Part};
 use crate::space::layout::{Header, State};
 use crate::space::segments::Loc;
+use crate::tags::Group;
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
 /// Longer values are no numbers, whatever they begin with: a change writes all of a value, under a
@@ -93,15 +94,16 @@ impl Engine {
 
     fn new_number<'a>(&self, at: &Probe<'_, '_>, how: &Count, digits: &'a [u8]) -> NewItem<'a> {
         let attrs = how.initial.map(|(_, attrs)| attrs).unwrap_or_default();
-        let (flags, expiry, state, old_len) = match at.item() {
+        let (flags, group, expiry, state, old_len) = match at.item() {
             None => {
                 let state = State::default().with_access(at.now).with_marked(attrs.marked);
-                (attrs.flags, expiry_field(attrs.expiry, at.now), state, 0)
+                (attrs.flags, Group::NONE, expiry_field(attrs.expiry, at.now), state, 0)
             }
             Some(old) => {
                 let kept = old.shape.has_expiry().then_some(old.expiry);
                 let expiry = how.touch.map_or(kept, |expiry| expiry_field(expiry, at.now));
-                (old.flags, expiry, old.state.with_access(at.now), old.value_len)
+                let group = self.space.group_of(old);
+                (old.flags, group, expiry, old.state.with_access(at.now), old.value_len)
             }
         };
         // A shorter number leaves the rest of the old one blank.
@@ -110,6 +112,7 @@ impl Engine {
             key_len: at.key.bytes.len(),
             value_len: digits.len() + blanks,
             flags,
+            group,
             expiry,
             version: how.version,
         };

@@ -11,6 +11,7 @@ use crate::space::item::{Item, Part};
 use crate::space::layout::{Head, Header, State};
 use crate::space::pool::RESERVE;
 use crate::space::segments::{Loc, Pieces};
+use crate::tags::Group;
 use crate::{Attrs, Expiry, Key, Mode, Moment, Store, StoreError, Stored};
 
 /// Versions further apart than this are kept in full, as the difference to the segment's might not
@@ -84,7 +85,7 @@ impl Engine {
     ) -> Result<Stored, StoreError> {
         self.index.prefetch_for_write(self.position(key));
         self.check_key(key)?;
-        self.check_size(key.bytes.len(), value.len(), attrs)?;
+        self.check_size(key.bytes.len(), value.len(), attrs, how.group)?;
         loop {
             let mut at = self.probe(key);
             let effect = match plan(at.item(), how) {
@@ -94,7 +95,7 @@ impl Engine {
             let new = self.new_item(&at, attrs, how, effect, Part::Bytes(value));
             let len = new.header.value_len;
             if effect.joins {
-                self.check_size(key.bytes.len(), len, attrs)?;
+                self.check_size(key.bytes.len(), len, attrs, new.header.group)?;
             }
             let put = self.put(&mut at, &new);
             drop(at);
@@ -118,8 +119,9 @@ impl Engine {
         key: usize,
         value: usize,
         attrs: &Attrs,
+        group: Group,
     ) -> Result<(), StoreError> {
-        if !self.fits(key, value, attrs) {
+        if !self.fits(key, value, attrs, group) {
             self.counters.add(0, Event::TooLarge, 1);
             return Err(StoreError::TooLarge);
         }
@@ -128,13 +130,13 @@ impl Engine {
 
     /// Whether an item of these lengths may be stored.
     #[inline]
-    pub(crate) fn fits(&self, key: usize, value: usize, attrs: &Attrs) -> bool {
-        value < 1 << 30 && header_of(key, value, attrs).words() * 4 <= self.item_max()
+    pub(crate) fn fits(&self, key: usize, value: usize, attrs: &Attrs, group: Group) -> bool {
+        value < 1 << 30 && header_of(key, value, attrs, group).words() * 4 <= self.item_max()
     }
 
     /// The size class of an item of these lengths, counted from 1.
     pub(crate) fn class_of(&self, key: usize, value: usize, attrs: &Attrs) -> u8 {
-        header_of(key, value, attrs).class() + 1
+        header_of(key, value, attrs, Group::NONE).class() + 1
     }
 
     /// Bytes of the largest item: half of the limit always takes it.
@@ -154,9 +156,9 @@ impl Engine {
     ) -> NewItem<'a> {
         let old = at.item();
         let kept = old.filter(|_| effect.joins);
-        let (flags, mut expiry) = match kept {
-            Some(old) => (old.flags, old.expiry().map(Moment::as_secs)),
-            None => (attrs.flags, expiry_field(attrs.expiry, at.now)),
+        let (flags, group, mut expiry) = match kept {
+            Some(old) => (old.flags, self.space.group_of(old), old.expiry().map(Moment::as_secs)),
+            None => (attrs.flags, how.group, expiry_field(attrs.expiry, at.now)),
         };
         let mut state = State::default().with_access(at.now).with_marked(attrs.marked);
         if let Some(old) = old {
@@ -180,6 +182,7 @@ impl Engine {
             key_len: at.key.bytes.len(),
             value_len: parts.iter().map(Part::len).sum(),
             flags,
+            group,
             expiry,
             version: how.version,
         };
@@ -248,6 +251,10 @@ impl Engine {
         version: u64,
     ) -> Result<Loc, PutError> {
         let loc = self.go_live(room, version)?;
+        // Before the old item goes, which may be the one that has the group.
+        if room.slot().has_ext() {
+            self.hold_group(room.slot().header.group);
+        }
         match &at.found {
             Ok(old) => {
                 self.index.redirect(old.slot, loc, &mut at.lock);
@@ -306,12 +313,18 @@ impl Engine {
         if !same_form || new.joins() {
             return false;
         }
+        if old.shape.has_ext() && self.space.group_of(old) != new.header.group {
+            return false;
+        }
         let changed = self.space.change_in_place(old, new.version, || {
             self.space.copy(self.space.value_pieces(old), &new.parts);
             self.space.set_flags_and_expiry(old, &new.header);
             self.space.set_state(old.loc, new.state.with_live(true));
         });
         if changed {
+            if old.shape.has_ext() {
+                self.hold_group(new.header.group);
+            }
             self.report(old, Cause::Replaced, now);
             self.counters.add(old.class(), Event::Stored, 1);
         }
@@ -360,6 +373,7 @@ impl Engine {
             key_len: old.key_len(),
             value_len: old.value_len,
             flags: old.flags,
+            group: self.space.group_of(old),
             expiry: old.expiry().map(Moment::as_secs),
             version: (far || old.shape.has_version()).then_some(old.version),
         };
@@ -411,11 +425,12 @@ impl Engine {
 /// The header of an item of these lengths, whose expiry is a moment or of no interest; no item is
 /// longer than one of 1 GiB.
 #[inline]
-pub(crate) fn header_of(key: usize, value: usize, attrs: &Attrs) -> Header {
+pub(crate) fn header_of(key: usize, value: usize, attrs: &Attrs, group: Group) -> Header {
     Header {
         key_len: key,
         value_len: value.min(1 << 30),
         flags: attrs.flags,
+        group,
         expiry: expiry_field(attrs.expiry, 0),
         version: None,
     }

@@ -62,6 +62,12 @@ impl Slot {
         (self.loc as usize + self.shape.key_at()) * 4
     }
 
+    /// Whether there is room for a group of tags.
+    #[inline(always)]
+    pub(crate) fn has_ext(&self) -> bool {
+        self.shape.has_ext()
+    }
+
     /// Bytes of the whole item.
     pub(crate) fn size(&self) -> usize {
         4 * item_words(self.shape, self.header.lengths())

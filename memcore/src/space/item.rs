@@ -2,8 +2,9 @@
 
 use crate::memory::sync::{AtomicU32, Ordering, fence};
 use crate::space::Space;
-use crate::space::layout::{self, Header, KEY_SHORT, Lengths, PENDING, Shape, State};
+use crate::space::layout::{self, HEADER_MAX, Header, KEY_SHORT, Lengths, PENDING, Shape, State};
 use crate::space::segments::{Loc, Pieces, SegmentId, Stamp, class_of};
+use crate::tags::Group;
 use crate::{Lease, Meta, Moment};
 
 /// Cache lines of an item that are prefetched before anything is known about it: 128 bytes that
@@ -11,8 +12,6 @@ use crate::{Lease, Meta, Moment};
 const LINES_AHEAD: usize = 3;
 /// Words of a line of the processor's cache.
 const LINE_WORDS: usize = 16;
-/// Words of a header, at most.
-const HEADER_MAX: usize = 8;
 
 /// What [`Part::Blanks`] is made of.
 const BLANKS: [u8; 64] = [b' '; 64];
@@ -220,6 +219,13 @@ impl Space {
             state: State(field(2)),
             words: layout::item_words(shape, lengths),
         }
+    }
+
+    /// What the item is tagged with. Of an item that was read without a lock it has to be certified.
+    #[inline]
+    pub(crate) fn group_of(&self, item: &Item) -> Group {
+        let Some(at) = item.shape.group_at() else { return Group::NONE };
+        Group(self.word(item.loc + at as Loc).load(Ordering::Relaxed))
     }
 
     /// Whether the key of the item at `loc` is `key`. If it is long, its length is `certified`

@@ -4,7 +4,8 @@
 //!   word 0   sequence   changes with every change of the bytes below; PENDING while they change
 //!   word 1   shape      lengths, and which optional fields follow; never changes
 //!   word 2   state      use counter, marks, second of last access
-//!   [word]   extension  upper bits of the lengths   values of 1 MiB, keys of 256 bytes and more
+//!   [word]   extension  upper bits of the lengths   values of 1 MiB, keys of 256 bytes and more,
+//!   [word]   group      of tags                     and items with tags have these two
 //!   [word]   client flags                         unless they are zero
 //!   [word]   expiry                               unless there is none
 //!   [2 words] version                             unless it follows from sequence and segment
@@ -14,6 +15,7 @@
 //! This file knows words, not where they are kept.
 
 use crate::space::segments::class_of;
+use crate::tags::Group;
 
 /// The sequence of an item whose bytes are being written.
 pub(crate) const PENDING: u32 = 1 << 31;
@@ -41,12 +43,17 @@ const HAS_FLAGS: u32 = 1 << 29;
 const HAS_EXPIRY: u32 = 1 << 30;
 const HAS_VERSION: u32 = 1 << 31;
 
+/// Where the group is, in words from the item's start, if there is an extension word.
+const GROUP_AT: usize = FIXED_WORDS + 1;
+/// Words of a header, at most.
+pub(crate) const HEADER_MAX: usize = FIXED_WORDS + 6;
+
 /// Words before the key, four bits for each combination of optional fields. The oldest x86-64 has
 /// no instruction that counts bits.
 const KEY_AT: u64 = {
     let (mut table, mut fields) = (0, 0_u32);
     while fields < 16 {
-        let words = FIXED_WORDS as u32 + fields.count_ones() + (fields >> 3);
+        let words = FIXED_WORDS as u32 + fields.count_ones() + (fields & 1) + (fields >> 3);
         table |= (words as u64) << (4 * fields);
         fields += 1;
     }
@@ -79,9 +86,21 @@ impl Shape {
         usize::from(self.0 & field != 0)
     }
 
+    /// Whether the item can be hidden by more than a flush: it has an expiry, or maybe tags.
+    #[inline(always)]
+    pub(crate) fn may_hide(self) -> bool {
+        self.0 & (HAS_EXT | HAS_EXPIRY) != 0
+    }
+
+    /// Where the group of tags is, in words from the item's start, if there can be one.
+    #[inline(always)]
+    pub(crate) fn group_at(self) -> Option<usize> {
+        self.has_ext().then_some(GROUP_AT)
+    }
+
     /// Where the client flags are, in words from the item's start.
     pub(crate) fn flags_at(self) -> usize {
-        FIXED_WORDS + self.count(HAS_EXT)
+        FIXED_WORDS + 2 * self.count(HAS_EXT)
     }
 
     /// Where the expiry is.
@@ -108,6 +127,7 @@ pub(crate) struct Header {
     pub(crate) key_len: usize,
     pub(crate) value_len: usize,
     pub(crate) flags: u32,
+    pub(crate) group: Group,
     /// The expiry; 0 for never. `None` keeps no room for one.
     pub(crate) expiry: Option<u32>,
     /// A version that can't be derived from the segment's.
@@ -120,11 +140,15 @@ impl Header {
         Shape(
             (self.value_len as u32 & LEN_MASK)
                 | (self.key_len as u32 & KEY_MASK) << KEY_SHIFT
-                | field(self.value_len > LEN_MASK as usize || self.key_len > KEY_SHORT, HAS_EXT)
+                | field(self.needs_ext(), HAS_EXT)
                 | field(self.flags != 0, HAS_FLAGS)
                 | field(self.expiry.is_some(), HAS_EXPIRY)
                 | field(self.version.is_some(), HAS_VERSION),
         )
+    }
+
+    fn needs_ext(&self) -> bool {
+        self.value_len > LEN_MASK as usize || self.key_len > KEY_SHORT || self.group != Group::NONE
     }
 
     /// Words of the whole item.
@@ -180,10 +204,10 @@ impl<'k> Head<'k> {
     }
 
     /// The words before the key, and how many they are; the item is not live yet.
-    pub(crate) fn encode(&self) -> ([u32; 8], usize) {
+    pub(crate) fn encode(&self) -> ([u32; HEADER_MAX], usize) {
         let header = &self.header;
         let state = self.state.with_live(false);
-        let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0];
+        let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0, 0];
         // Optional words follow in the order of their bits in the shape, as the positions above
         // expect.
         let mut len = FIXED_WORDS;
@@ -196,6 +220,7 @@ impl<'k> Head<'k> {
             debug_assert!(key < 1 << EXT_KEY_BITS, "a key of {} bytes", header.key_len);
             debug_assert!(header.value_len >> LEN_BITS < 1 << EXT_LEN_BITS);
             push((header.value_len >> LEN_BITS) as u32 | key << EXT_LEN_BITS);
+            push(header.group.0);
         }
         if self.shape.has_flags() {
             push(header.flags);
@@ -344,15 +369,22 @@ impl State {
 mod tests {
     use super::*;
 
-    const PLAIN: Header =
-        Header { key_len: 20, value_len: 100, flags: 0, expiry: None, version: None };
+    const PLAIN: Header = Header {
+        key_len: 20,
+        value_len: 100,
+        flags: 0,
+        group: Group::NONE,
+        expiry: None,
+        version: None,
+    };
 
     #[test]
     fn unused_fields_take_no_memory() {
         assert_eq!(PLAIN.words(), 3 + 30);
         let full = Header { flags: 1, expiry: Some(9), version: Some(7), ..PLAIN };
         assert_eq!(full.words(), 3 + 4 + 30);
-        assert_eq!(Header { value_len: 1 << 20, ..PLAIN }.words(), 3 + 1 + 5 + (1 << 18));
+        assert_eq!(Header { value_len: 1 << 20, ..PLAIN }.words(), 3 + 2 + 5 + (1 << 18));
+        assert_eq!(Header { group: Group(9), ..PLAIN }.words(), 3 + 2 + 30);
     }
 
     #[test]
@@ -361,13 +393,15 @@ mod tests {
             key_len: 250,
             value_len: (1 << 30) - 1,
             flags: 5,
+            group: Group(1 << 31 | 4),
             expiry: Some(6),
             version: Some(7 << 32 | 8),
         };
         let (words, len) = Head::new(header, &[b'k'; 250], State::default()).encode();
         let shape = Shape(words[1]);
-        assert_eq!((len, shape.key_at()), (8, 8));
+        assert_eq!((len, shape.key_at()), (HEADER_MAX, HEADER_MAX));
         assert_eq!(lengths(shape, || words[3]), Lengths { key: 250, value: (1 << 30) - 1 });
+        assert_eq!(shape.group_at().map(|at| words[at]), Some(1 << 31 | 4));
         assert_eq!(words[shape.flags_at()], 5);
         assert_eq!(words[shape.expiry_at()], 6);
         assert_eq!(words[shape.version_at()..], [8, 7]);
@@ -375,7 +409,7 @@ mod tests {
 
     #[test]
     fn only_long_keys_take_an_extension_word() {
-        for (key_len, words) in [(255, 3 + 64), (256, 4 + 64), (65_536, 4 + 16_384)] {
+        for (key_len, words) in [(255, 3 + 64), (256, 5 + 64), (65_536, 5 + 16_384)] {
             let header = Header { key_len, value_len: 0, ..PLAIN };
             assert_eq!(header.words(), words);
             let key = vec![b'k'; key_len];

@@ -12,3 +12,4 @@ mod abuse;
 mod long_keys;
 mod model;
 mod stress;
+mod tags;

@@ -1,0 +1,59 @@
+//! Tags and the budget: what they take is taken from it and given back to it.
+
+use super::Engine;
+use crate::TagError;
+use crate::space::item::Item;
+use crate::tags::{Group, Refused, TAG_LEN_MAX, TAGS_MAX};
+
+/// How often room is made for tags before they are refused.
+const ATTEMPTS: usize = 8;
+
+impl Engine {
+    /// The group of these tags, with a reference that the caller gives back.
+    ///
+    /// # Errors
+    /// There are too many, one is empty or too long, or there is no memory for them.
+    pub(crate) fn group(&self, words: &[&[u8]]) -> Result<Group, TagError> {
+        if words.len() > TAGS_MAX {
+            return Err(TagError::TooMany { count: words.len(), most: TAGS_MAX });
+        }
+        if words.iter().any(|word| !(1..=TAG_LEN_MAX).contains(&word.len())) {
+            return Err(TagError::BadTag);
+        }
+        for _ in 0..ATTEMPTS {
+            match self.tags.acquire(words, |bytes| self.space.pool.take_bytes(bytes)) {
+                Ok(group) => return Ok(group),
+                Err(Refused(bytes)) => self.space.pool.free_bytes(bytes),
+            }
+            // With one segment more than writers are left, the next attempt may take one.
+            if self.make_room_for(2).is_err() {
+                break;
+            }
+        }
+        Err(TagError::OutOfMemory)
+    }
+
+    /// Gives a reference to a group back.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn release_group(&self, group: Group) {
+        let bytes = self.tags.release(group);
+        if bytes > 0 {
+            self.space.pool.free_bytes(bytes);
+        }
+    }
+
+    /// Gives the reference of an item back that has come to its end.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn untag(&self, item: &Item) {
+        self.release_group(self.space.group_of(item));
+    }
+
+    /// Takes a reference for an item that is about to be seen; its maker has one, too.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn hold_group(&self, group: Group) {
+        self.tags.hold(group);
+    }
+}

@@ -1,0 +1,411 @@
+//! Tags: words that many items have in common, so that all of them can be made invisible at once.
+//!
+//! A tag is a number, and an item has one number of a group: a single tag, or a set of up to eight.
+//! To invalidate a tag is to declare its number dead. Items that have it are not seen from then on;
+//! whoever uses the same word later gets another number. A number is used anew only after the last
+//! item that has it is gone, so that nothing comes back.
+//!
+//! Lookups read the tables without a lock. What they read counts only if the item is certified
+//! afterwards, as with everything else that they read of it: a number is freed after its last item
+//! has left the index.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use crate::memory::sync::{AtomicU32, Mutex, Ordering};
+
+/// Tags of an item, at most.
+pub(crate) const TAGS_MAX: usize = 8;
+/// Bytes of a tag, at most.
+pub(crate) const TAG_LEN_MAX: usize = 250;
+
+/// Rows of the first chunk of a table; each further one doubles the table.
+const FIRST: usize = 64;
+/// Chunks of a table: numbers have 31 bits.
+const CHUNKS: usize = 25;
+/// Bytes that a hash table takes for an entry of `T`, about: it is half to seven eighths full and
+/// doubles.
+const fn entry_bytes<T>() -> usize {
+    2 * (size_of::<T>() + 1)
+}
+
+/// What an item is tagged with: nothing, a tag, or a set of tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Group(pub(crate) u32);
+
+/// The bit that tells sets from single tags.
+const SET: u32 = 1 << 31;
+
+impl Group {
+    pub(crate) const NONE: Self = Self(0);
+
+    fn is_set(self) -> bool {
+        self.0 & SET != 0
+    }
+
+    fn row(self) -> usize {
+        (self.0 & !SET) as usize
+    }
+}
+
+/// Rows that never move, so that they are read without a lock.
+#[derive(Debug)]
+struct Rows<T> {
+    chunks: [OnceLock<Box<[T]>>; CHUNKS],
+}
+
+impl<T: Default> Rows<T> {
+    fn new() -> Self {
+        Self { chunks: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// The chunk that a row is in, and where.
+    fn place(index: usize) -> (usize, usize) {
+        let from_first = index + FIRST;
+        let power = from_first.ilog2();
+        ((power - FIRST.ilog2()) as usize, from_first - (1 << power))
+    }
+
+    /// The row, if there is one: a lookup may have read a number that is garbage.
+    #[inline]
+    fn get(&self, index: usize) -> Option<&T> {
+        let (chunk, at) = Self::place(index);
+        self.chunks.get(chunk)?.get()?.get(at)
+    }
+
+    /// Bytes that it takes to have the row.
+    fn growth(&self, index: usize) -> usize {
+        let (chunk, _) = Self::place(index);
+        match self.chunks.get(chunk) {
+            Some(rows) if rows.get().is_none() => (FIRST << chunk) * size_of::<T>(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of all rows.
+    #[cfg(any(test, fuzzing))]
+    fn bytes(&self) -> usize {
+        self.chunks.iter().flat_map(OnceLock::get).map(|rows| size_of_val(&**rows)).sum()
+    }
+
+    /// Makes sure that there is the row; false if a table has no number left.
+    fn reach(&self, index: usize) -> bool {
+        let (chunk, _) = Self::place(index);
+        let Some(rows) = self.chunks.get(chunk) else { return false };
+        rows.get_or_init(|| (0..FIRST << chunk).map(|_| T::default()).collect());
+        true
+    }
+}
+
+/// A tag. Row 0 stands for none.
+#[derive(Debug, Default)]
+struct Tag {
+    /// Items, sets and handles that have it.
+    refs: AtomicU32,
+    dead: AtomicU32,
+}
+
+/// A set: its tags, and zeroes behind them.
+#[derive(Debug, Default)]
+struct Set {
+    refs: AtomicU32,
+    tags: [AtomicU32; TAGS_MAX],
+}
+
+/// Numbers in ascending order, and zeroes behind them.
+type Members = [u32; TAGS_MAX];
+
+/// A tag's word.
+#[derive(Clone, Debug)]
+struct Word {
+    word: Arc<[u8]>,
+    dead: bool,
+}
+
+/// What the lock protects.
+#[derive(Debug, Default)]
+struct Names {
+    /// Tags that are not dead.
+    tags: HashMap<Arc<[u8]>, u32>,
+    /// The words of all tags, by number; `None` if a number is free.
+    words: Vec<Option<Word>>,
+    sets: HashMap<Members, u32>,
+    free_tags: Vec<u32>,
+    free_sets: Vec<u32>,
+    /// Numbers that were given out, free ones included.
+    tag_count: u32,
+    set_count: u32,
+    /// Bytes that were taken for nothing and are to be given back on the next occasion.
+    owed: usize,
+}
+
+/// All tags of a cache.
+#[derive(Debug)]
+pub(crate) struct Tags {
+    tags: Rows<Tag>,
+    sets: Rows<Set>,
+    names: Mutex<Names>,
+}
+
+/// Bytes of a tag besides its row and its word.
+const TAG_BYTES: usize =
+    entry_bytes::<(Arc<[u8]>, u32)>() + 2 * size_of::<Option<Word>>() + ARC_BYTES + FREE_BYTES;
+/// Bytes of a set besides its row.
+const SET_BYTES: usize = entry_bytes::<(Members, u32)>() + FREE_BYTES;
+/// What an allocation with two counters takes besides its contents.
+const ARC_BYTES: usize = 32;
+/// A place in the list of free numbers, which doubles.
+const FREE_BYTES: usize = 8;
+
+/// There was no memory for tags. So many bytes that were taken for them are to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) usize);
+
+impl Tags {
+    pub(crate) fn new() -> Self {
+        Self { tags: Rows::new(), sets: Rows::new(), names: Mutex::new(Names::default()) }
+    }
+
+    /// The group of these words, at most eight, with a reference that the caller owns. `charge` is
+    /// asked for the bytes that new tags take.
+    pub(crate) fn acquire(
+        &self,
+        words: &[&[u8]],
+        charge: impl Fn(usize) -> bool,
+    ) -> Result<Group, Refused> {
+        let mut names = self.names.lock();
+        let mut members = [0; TAGS_MAX];
+        let mut count = 0;
+        for word in words {
+            match self.tag(&mut names, word, &charge) {
+                // The same word may come twice.
+                Some(tag) if members[..count].contains(&tag) => {}
+                Some(tag) => {
+                    members[count] = tag;
+                    count += 1;
+                }
+                None => return Err(Refused(self.free_unused(&mut names, &members[..count]))),
+            }
+        }
+        members[..count].sort_unstable();
+        let group = match count {
+            0 => Some(Group::NONE),
+            1 => Some(Group(members[0])),
+            _ => self.set(&mut names, members, &charge),
+        };
+        let Some(group) = group else {
+            return Err(Refused(self.free_unused(&mut names, &members[..count])));
+        };
+        self.hold(group);
+        Ok(group)
+    }
+
+    /// The number of a word, maybe a new one to which nobody refers yet.
+    fn tag(&self, names: &mut Names, word: &[u8], charge: &impl Fn(usize) -> bool) -> Option<u32> {
+        if let Some(&tag) = names.tags.get(word) {
+            return Some(tag);
+        }
+        if !charge(tag_bytes(word)) {
+            return None;
+        }
+        let Some(number) = number(&mut names.free_tags, &mut names.tag_count, &self.tags, charge)
+        else {
+            names.owed += tag_bytes(word);
+            return None;
+        };
+        let word: Arc<[u8]> = word.into();
+        let words = &mut names.words;
+        words.resize(words.len().max(number as usize + 1), None);
+        words[number as usize] = Some(Word { word: Arc::clone(&word), dead: false });
+        names.tags.insert(word, number);
+        // Pairs with the acquire load of `is_dead`: who sees that the number is used anew sees that
+        // the items which had it have left the index.
+        self.tags.get(number as usize)?.dead.store(0, Ordering::Release);
+        Some(number)
+    }
+
+    /// The number of a set of at least two tags, maybe a new one to which nobody refers yet.
+    fn set(
+        &self,
+        names: &mut Names,
+        members: Members,
+        charge: &impl Fn(usize) -> bool,
+    ) -> Option<Group> {
+        if let Some(&set) = names.sets.get(&members) {
+            return Some(Group(set | SET));
+        }
+        if !charge(SET_BYTES) {
+            return None;
+        }
+        let Some(number) = number(&mut names.free_sets, &mut names.set_count, &self.sets, charge)
+        else {
+            names.owed += SET_BYTES;
+            return None;
+        };
+        names.sets.insert(members, number);
+        for (place, &tag) in self.sets.get(number as usize)?.tags.iter().zip(&members) {
+            // Pairs with the acquire load of `is_dead`, as in `tag`.
+            place.store(tag, Ordering::Release);
+            if tag != 0 {
+                self.hold(Group(tag));
+            }
+        }
+        Some(Group(number | SET))
+    }
+
+    fn refs(&self, group: Group) -> Option<&AtomicU32> {
+        match group.is_set() {
+            true => self.sets.get(group.row()).map(|set| &set.refs),
+            false => self.tags.get(group.row()).map(|tag| &tag.refs),
+        }
+    }
+
+    /// One reference more to a group that cannot be freed meanwhile: somebody else has one, or the
+    /// lock is held.
+    pub(crate) fn hold(&self, group: Group) {
+        if let Some(refs) = self.refs(group).filter(|_| group != Group::NONE) {
+            refs.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a reference back. What the last one kept is freed: so many bytes.
+    pub(crate) fn release(&self, group: Group) -> usize {
+        let Some(refs) = self.refs(group).filter(|_| group != Group::NONE) else { return 0 };
+        // Pairs with itself: whoever gives the last reference back has seen what was done with the
+        // others, so the number is used anew after all of that.
+        if refs.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return 0;
+        }
+        let mut names = self.names.lock();
+        std::mem::take(&mut names.owed) + self.free(&mut names, group)
+    }
+
+    /// Frees a group's number if nobody refers to it. Between the last reference and the lock
+    /// another thread may have taken one, or have freed it already.
+    fn free(&self, names: &mut Names, group: Group) -> usize {
+        let unused = self.refs(group).is_some_and(|refs| refs.load(Ordering::Relaxed) == 0);
+        if group == Group::NONE || !unused {
+            return 0;
+        }
+        if group.is_set() { self.free_set(names, group) } else { self.free_tag(names, group) }
+    }
+
+    fn free_tag(&self, names: &mut Names, group: Group) -> usize {
+        let Some(place) = names.words.get_mut(group.row()) else { return 0 };
+        let Some(Word { word, dead }) = place.take() else { return 0 };
+        if !dead {
+            names.tags.remove(&word);
+        }
+        names.free_tags.push(group.0);
+        tag_bytes(&word)
+    }
+
+    fn free_set(&self, names: &mut Names, group: Group) -> usize {
+        let Some(set) = self.sets.get(group.row()) else { return 0 };
+        let members: Members = std::array::from_fn(|at| set.tags[at].load(Ordering::Relaxed));
+        let number = group.0 & !SET;
+        // Another number has these members if this one is free already.
+        if names.sets.get(&members) != Some(&number) {
+            return 0;
+        }
+        names.sets.remove(&members);
+        names.free_sets.push(number);
+        let mut bytes = SET_BYTES;
+        for tag in members.into_iter().filter(|&tag| tag != 0).map(Group) {
+            if self.refs(tag).is_some_and(|refs| refs.fetch_sub(1, Ordering::AcqRel) == 1) {
+                bytes += self.free(names, tag);
+            }
+        }
+        bytes
+    }
+
+    /// Frees the numbers of words that were of no use after all.
+    fn free_unused(&self, names: &mut Names, members: &[u32]) -> usize {
+        let freed: usize = members.iter().map(|&tag| self.free(names, Group(tag))).sum();
+        freed + std::mem::take(&mut names.owed)
+    }
+
+    /// Declares a word's number dead; false if no item has it.
+    pub(crate) fn invalidate(&self, word: &[u8]) -> bool {
+        let mut names = self.names.lock();
+        let Some(number) = names.tags.remove(word) else { return false };
+        if let Some(Some(word)) = names.words.get_mut(number as usize) {
+            word.dead = true;
+        }
+        if let Some(tag) = self.tags.get(number as usize) {
+            // Pairs with the acquire load of `is_dead`: what was done before the tag was
+            // invalidated is seen by every thread that sees it.
+            tag.dead.store(1, Ordering::Release);
+        }
+        true
+    }
+
+    /// Whether a tag of the group was invalidated.
+    pub(crate) fn is_dead(&self, group: Group) -> bool {
+        let is_dead = |number: u32| {
+            let tag = self.tags.get(number as usize);
+            // Pairs with the release stores of `invalidate` and `tag`.
+            tag.is_some_and(|tag| tag.dead.load(Ordering::Acquire) != 0)
+        };
+        if !group.is_set() {
+            return is_dead(group.0);
+        }
+        let Some(set) = self.sets.get(group.row()) else { return false };
+        // Pairs with the release stores of `set`.
+        let members = set.tags.iter().map(|tag| tag.load(Ordering::Acquire));
+        members.take_while(|&tag| tag != 0).any(is_dead)
+    }
+
+    /// References to each group that is in use.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn all_refs(&self) -> std::collections::BTreeMap<u32, u32> {
+        let names = self.names.lock();
+        let tags = names.words.iter().enumerate().filter(|(_, word)| word.is_some());
+        let tags = tags.map(|(number, _)| Group(number as u32));
+        let sets = names.sets.values().map(|number| Group(number | SET));
+        let refs = |group| self.refs(group).map_or(0, |refs| refs.load(Ordering::Relaxed));
+        tags.chain(sets).map(|group| (group.0, refs(group))).collect()
+    }
+
+    /// Tags and sets that are in use, and the bytes that they and their tables take.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn bytes(&self) -> usize {
+        let names = self.names.lock();
+        let words = names.words.iter().flatten().map(|word| tag_bytes(&word.word));
+        let rows = self.tags.bytes() + self.sets.bytes();
+        words.sum::<usize>() + names.sets.len() * SET_BYTES + rows + names.owed
+    }
+
+    /// The tags of a set, each of which it refers to.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn members(&self, group: u32) -> Vec<u32> {
+        let set = self.sets.get(Group(group).row()).filter(|_| Group(group).is_set());
+        let tags = set.into_iter().flat_map(|set| &set.tags);
+        tags.map(|tag| tag.load(Ordering::Relaxed)).filter(|&tag| tag != 0).collect()
+    }
+}
+
+/// Bytes of a tag besides its row.
+fn tag_bytes(word: &[u8]) -> usize {
+    TAG_BYTES + word.len()
+}
+
+/// A number that is free, or the next one; `None` if there is no memory for its row. Number 0 is
+/// not given out.
+fn number<T: Default>(
+    free: &mut Vec<u32>,
+    count: &mut u32,
+    rows: &Rows<T>,
+    charge: &impl Fn(usize) -> bool,
+) -> Option<u32> {
+    if let Some(number) = free.pop() {
+        return Some(number);
+    }
+    let next = *count + 1;
+    let growth = rows.growth(next as usize);
+    if growth > 0 && !charge(growth) || !rows.reach(next as usize) {
+        return None;
+    }
+    *count = next;
+    Some(next)
+}
