@@ -81,6 +81,11 @@ impl Cache {
         self.0.hot.tag()
     }
 
+    /// The cache of this engine.
+    pub(crate) fn of(engine: &Arc<Engine>) -> Self {
+        Self(Arc::clone(engine))
+    }
+
     /// What it consists of.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.0
@@ -396,7 +401,9 @@ impl Cache {
         how: &Store,
     ) -> Result<Stored, StoreError> {
         self.refuse_foreign(&key)?;
-        self.0.store(&key.as_key(self), value, &attrs, how)
+        let done = self.0.store(&key.as_key(self), value, &attrs, how);
+        self.0.report_removals();
+        done
     }
 
     /// Begins a two-phase write of `len` bytes. Dropping the reservation abandons it.
@@ -422,7 +429,9 @@ impl Cache {
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
         self.refuse_foreign(&key)?;
-        self.0.reserve(&key.as_key(self), len, attrs, Group::NONE)
+        let done = self.0.reserve(&key.as_key(self), len, attrs, Group::NONE);
+        self.0.report_removals();
+        done
     }
 
     /// Changes a decimal number.
@@ -441,7 +450,9 @@ impl Cache {
     /// ```
     pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
         self.refuse_foreign(&key)?;
-        self.0.count(&key.as_key(self), how)
+        let done = self.0.count(&key.as_key(self), how);
+        self.0.report_removals();
+        done
     }
 
     /// Gives the item a new expiry; the item as it was, with the new expiry.
@@ -464,7 +475,9 @@ impl Cache {
         if key.is_foreign(self) {
             return Ok(None);
         }
-        self.0.touch(&key.as_key(self), expiry)
+        let done = self.0.touch(&key.as_key(self), expiry);
+        self.0.report_removals();
+        done
     }
 
     /// Removes the key; whether it was there.
@@ -496,7 +509,9 @@ impl Cache {
         if key.is_foreign(self) {
             return None;
         }
-        self.0.take(&key.as_key(self))
+        let done = self.0.take(&key.as_key(self));
+        self.0.report_removals();
+        done
     }
 
     /// Removes or invalidates the key under conditions.
@@ -517,7 +532,9 @@ impl Cache {
         if key.is_foreign(self) {
             return Ok(Removed::NotFound);
         }
-        self.0.remove(&key.as_key(self), how)
+        let done = self.0.remove(&key.as_key(self), how);
+        self.0.report_removals();
+        done
     }
 
     /// Makes everything stored so far invisible, now.
@@ -602,6 +619,7 @@ impl Cache {
         let sweeps = self.0.sweep(budget);
         let reclaims = self.0.reclaim_ahead(budget);
         let moves = self.0.tend_index(budget);
+        self.0.report_removals();
         sweeps || reclaims || moves
     }
 
@@ -625,7 +643,9 @@ impl Cache {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_limit(&self, bytes: usize) -> Result<Resized, ConfigError> {
-        self.0.set_limit(bytes)
+        let done = self.0.set_limit(bytes);
+        self.0.report_removals();
+        done
     }
 
     /// The same for a host that can't wait: what is above a smaller limit is evicted by

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::removal::Listener;
+use crate::removal::Wishes;
 use crate::space::layout::KEY_MAX;
 use crate::upkeep::score::SIZE_WEIGHT;
 use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
@@ -28,7 +28,7 @@ pub struct Builder {
     pub(crate) huge_pages: Option<bool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Option<u64>,
-    pub(crate) listener: Option<Listener>,
+    pub(crate) wishes: Wishes,
 }
 
 impl Builder {
@@ -44,7 +44,7 @@ impl Builder {
             huge_pages: None,
             clock: Arc::new(SystemClock::new()),
             seed: None,
-            listener: None,
+            wishes: Wishes::default(),
         }
     }
 
@@ -64,8 +64,9 @@ impl Builder {
         self
     }
 
-    /// The longest key in bytes. Default 65,536, which is the most. Keys of more than 255 bytes take
-    /// eight bytes more than their length. A memcached client can't name keys of more than 250.
+    /// The longest key in bytes. Default 65,536, which is the most. Keys of more than 255 bytes
+    /// take eight bytes more than their length. A memcached client can't name keys of more than
+    /// 250.
     ///
     /// # Examples
     /// ```
@@ -141,11 +142,18 @@ impl Builder {
         self
     }
 
-    /// Calls `listener` for each item that is removed, with the cause. It runs while parts of the
-    /// cache are locked: it must be quick and must not use the cache.
+    /// Calls `listener` for each item that is removed, with the cause: once the operation that
+    /// removed it is done and nothing is locked, so it may use the cache.
     ///
-    /// Its panics are caught, as they come in the midst of a change, and counted in
-    /// [`Stats::listener_panics`](crate::Stats::listener_panics).
+    /// The thread that removes items calls it before its operation returns, and reports to it one
+    /// after the other what concerns one key. If another thread is reporting at the moment, that
+    /// one takes these over: up to about a thousand, and then threads wait that remove more. So a
+    /// listener must not wait for threads that use the cache. Removals that are yet to be reported
+    /// are not of the cache's limit.
+    ///
+    /// It is given the cache, as a handle of its own would keep the cache from being dropped. The
+    /// items that are left when a cache is dropped are not reported. Panics are caught, and counted
+    /// in [`Stats::listener_panics`](crate::Stats::listener_panics).
     ///
     /// # Examples
     /// ```
@@ -155,7 +163,8 @@ impl Builder {
     /// let log = Arc::new(Mutex::new(Vec::new()));
     /// let told = Arc::clone(&log);
     /// let cache = Cache::builder(8 << 20)
-    ///     .on_removal(move |removal| {
+    ///     .on_removal(move |cache, removal| {
+    ///         assert!(!cache.contains(removal.key));
     ///         told.lock().unwrap().push((removal.key.to_vec(), removal.cause));
     ///     })
     ///     .build()?;
@@ -165,8 +174,68 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn on_removal(mut self, listener: impl Fn(&Removal<'_>) + Send + Sync + 'static) -> Self {
-        self.listener = Some(Listener::new(listener));
+    pub fn on_removal(
+        mut self,
+        listener: impl Fn(&Cache, &Removal<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.wishes.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Whether the listener of [`on_removal`](Self::on_removal) is given the values, which are
+    /// copied for it. Values are then not written over in place. Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Attrs, Cache, Cause};
+    ///
+    /// let (sender, spilled) = std::sync::mpsc::channel();
+    /// let cache = Cache::builder(8 << 20)
+    ///     .removed_values(true)
+    ///     .on_removal(move |_, removal| {
+    ///         let value = removal.value.unwrap_or_default().to_vec();
+    ///         let _ = sender.send((removal.cause, value));
+    ///     })
+    ///     .build()?;
+    /// cache.set("k", b"old", Attrs::new())?;
+    /// cache.set("k", b"new", Attrs::new())?;
+    /// assert_eq!(spilled.recv()?, (Cause::Replaced, b"old".to_vec()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn removed_values(mut self, on: bool) -> Self {
+        self.wishes.values = on;
+        self
+    }
+
+    /// Calls `watcher` for each item that is removed, at once and without allocating anything. It
+    /// runs while parts of the cache are locked: it must be quick and must not use the cache. Its
+    /// panics are caught and counted as a listener's.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use memcore::{Attrs, Cache};
+    ///
+    /// let bytes = Arc::new(AtomicU64::new(0));
+    /// let sum = Arc::clone(&bytes);
+    /// let cache = Cache::builder(8 << 20)
+    ///     .watch_removals(move |removal| {
+    ///         sum.fetch_add(removal.meta.size as u64, Ordering::Relaxed);
+    ///     })
+    ///     .build()?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.delete("k");
+    /// assert_eq!(bytes.load(Ordering::Relaxed), 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn watch_removals(
+        mut self,
+        watcher: impl Fn(&Removal<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.wishes.watcher = Some(Arc::new(watcher));
         self
     }
 

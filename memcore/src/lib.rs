@@ -1,7 +1,7 @@
 //! An in-process cache of bytes with a hard memory limit.
 //!
-//! - **The limit is the truth.** One budget in bytes covers items, index and all bookkeeping, and is
-//!   never exceeded. Memory is mapped when it is needed.
+//! - **The limit is the truth.** One budget in bytes covers items, index and all bookkeeping, and
+//!   is never exceeded. Memory is mapped when it is needed.
 //! - **Reads wait for no lock** and, in the steady state, write nothing shared.
 //!   [`Cache::get_many`] looks up batches several times faster than single lookups.
 //! - **Small overhead**: 12 bytes of header and about 13 bytes of index per item; flags and expiry

@@ -531,8 +531,8 @@ pub enum Counted {
     VersionMismatch,
 }
 
-/// A removal in full, for [`Cache::remove_with`](crate::Cache::remove_with); [`Default`] removes an item
-/// whatever its version.
+/// A removal in full, for [`Cache::remove_with`](crate::Cache::remove_with); [`Default`] removes an
+/// item whatever its version.
 ///
 /// # Examples
 /// ```

@@ -1,11 +1,13 @@
 //! Why items go, and who wants to know.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Meta, Miss, Moment};
+use crate::memory::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::{Cache, Meta, Miss, Moment};
 
 /// Why an item was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,46 +46,158 @@ pub struct Removal<'a> {
     pub cause: Cause,
     /// Its key.
     pub key: &'a [u8],
+    /// Its value, if that was asked for with [`Builder::removed_values`].
+    ///
+    /// [`Builder::removed_values`]: crate::Builder::removed_values
+    pub value: Option<&'a [u8]>,
     /// What was known about it.
     pub meta: Meta,
     /// When it went.
     pub at: Moment,
 }
 
-/// What is told of each removal.
-#[derive(Clone)]
-pub(crate) struct Listener(Arc<Guarded<Callback>>);
+/// What is called for each removal, with parts of the cache locked.
+pub(crate) type Watcher = Arc<dyn Fn(&Removal<'_>) + Send + Sync>;
+/// What is called for each removal later.
+pub(crate) type Listener = Arc<dyn Fn(&Cache, &Removal<'_>) + Send + Sync>;
 
-type Callback = dyn Fn(&Removal<'_>) + Send + Sync;
-
-struct Guarded<F: ?Sized> {
-    panics: AtomicU64,
-    listener: F,
+/// Who wants to know of removals, as a builder is told.
+#[derive(Clone, Default)]
+pub(crate) struct Wishes {
+    pub(crate) watcher: Option<Watcher>,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) values: bool,
 }
 
-impl Listener {
-    pub(crate) fn new(listener: impl Fn(&Removal<'_>) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Guarded { panics: AtomicU64::new(0), listener }))
+/// Queues of removals that the listener has not been told of. Those of one key are in one queue.
+const QUEUES: usize = 16;
+/// Removals that wait in a queue before those who remove more have to wait as well.
+const QUEUE_MAX: usize = 1024;
+
+/// Who is told of each removal.
+pub(crate) struct Listeners {
+    wishes: Wishes,
+    queues: [Queue; QUEUES],
+    /// Removals in all queues.
+    waiting: AtomicUsize,
+    panics: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    removals: Mutex<VecDeque<Owned>>,
+    /// Locked by the thread that tells the listener: there is one at a time, so that it hears of
+    /// one removal after the other.
+    turn: Mutex<()>,
+}
+
+/// A removal that the listener will be told of.
+struct Owned {
+    cause: Cause,
+    key: Box<[u8]>,
+    value: Option<Vec<u8>>,
+    meta: Meta,
+    at: Moment,
+}
+
+impl Owned {
+    fn borrowed(&self) -> Removal<'_> {
+        let Self { cause, key, value, meta, at } = self;
+        Removal { cause: *cause, key, value: value.as_deref(), meta: *meta, at: *at }
+    }
+}
+
+thread_local! {
+    /// Whether this thread is in a listener, which may use caches.
+    static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Listeners {
+    /// None, if nobody wants to know.
+    pub(crate) fn new(wishes: Wishes) -> Option<Box<Self>> {
+        if wishes.watcher.is_none() && wishes.listener.is_none() {
+            return None;
+        }
+        let (waiting, panics) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Some(Box::new(Self { wishes, queues: Default::default(), waiting, panics }))
     }
 
-    pub(crate) fn call(&self, removal: &Removal<'_>) {
-        // It is called in the midst of a change: a panic must not keep that from being completed.
-        let call = AssertUnwindSafe(|| (self.0.listener)(removal));
-        if let Err(payload) = catch_unwind(call) {
-            self.0.panics.fetch_add(1, Ordering::Relaxed);
+    /// Whether removals are to be noted with their values.
+    pub(crate) fn wants_values(&self) -> bool {
+        self.wishes.values && self.wishes.listener.is_some()
+    }
+
+    /// Notes a removal. The shard of the key is locked, whose number is `shard`.
+    pub(crate) fn note(&self, shard: usize, removal: &Removal<'_>, value: Option<Vec<u8>>) {
+        if let Some(watcher) = &self.wishes.watcher {
+            self.guard(|| watcher(removal));
+        }
+        if self.wishes.listener.is_some() {
+            let &Removal { cause, key, meta, at, .. } = removal;
+            let owned = Owned { cause, key: key.into(), value, meta, at };
+            // Before it can be taken out, so that the sum is never negative.
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.queues[shard % QUEUES].removals.lock().push_back(owned);
+        }
+    }
+
+    /// Tells the listener of removals that wait. Nothing is locked.
+    pub(crate) fn deliver(&self, cache: &Cache) {
+        // Relaxed: what this thread has noted it sees, and others look after theirs.
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if let Some(listener) = &self.wishes.listener {
+            self.queues.iter().for_each(|queue| self.empty(queue, listener, cache));
+        }
+    }
+
+    fn empty(&self, queue: &Queue, listener: &Listener, cache: &Cache) {
+        // Looked at again after each turn: a thread that came meanwhile has left its removals to
+        // the one whose turn it was.
+        loop {
+            let waiting = queue.removals.lock().len();
+            if waiting == 0 {
+                return;
+            }
+            let turn = match queue.turn.try_lock() {
+                Some(turn) => turn,
+                // A listener that waited for another one, or for itself, might wait for ever.
+                None if waiting < QUEUE_MAX || IS_TELLING.get() => return,
+                None => queue.turn.lock(),
+            };
+            let outer = IS_TELLING.replace(true);
+            // The lock of the queue must not be held while the listener runs.
+            while let Some(removal) = pop(queue) {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.guard(|| listener(cache, &removal.borrowed()));
+            }
+            IS_TELLING.set(outer);
+            drop(turn);
+        }
+    }
+
+    /// Calls somebody else's code, whose panic must not keep from being completed what has begun.
+    fn guard(&self, call: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+            self.panics.fetch_add(1, Ordering::Relaxed);
             // The hook has told of it, and to drop what it left could panic again.
             std::mem::forget(payload);
         }
     }
 
-    /// How often it has panicked.
+    /// How often a listener has panicked.
     pub(crate) fn panics(&self) -> u64 {
-        self.0.panics.load(Ordering::Relaxed)
+        self.panics.load(Ordering::Relaxed)
     }
 }
 
-impl fmt::Debug for Listener {
+fn pop(queue: &Queue) -> Option<Owned> {
+    queue.removals.lock().pop_front()
+}
+
+impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
+        f.write_str("Listeners")
     }
 }

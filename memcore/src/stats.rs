@@ -3,7 +3,6 @@
 use crate::counters::{Event, Sums, for_each_counter};
 use crate::engine::Engine;
 use crate::memory::sync::Ordering;
-use crate::removal::Listener;
 use crate::space::segments::{CLASS_MAX, CLASSES, Phase};
 
 /// Counters and gauges, at one moment. Counters start at zero and at [`Cache::reset_stats`].
@@ -19,7 +18,7 @@ pub struct Stats {
     /// Bytes in use above a limit that was lowered: those that handles or reservations hold, and
     /// those that [`Cache::maintain`](crate::Cache::maintain) has yet to reclaim.
     pub over_limit: usize,
-    /// Panics of the removal listener, which were caught.
+    /// Panics of the removal listener or watcher, which were caught.
     pub listener_panics: u64,
     /// Bytes of the limit that hold the index and ghosts.
     pub index_bytes: usize,
@@ -111,7 +110,7 @@ impl Engine {
             limit,
             used: gauge.used,
             over_limit: gauge.used.saturating_sub(limit),
-            listener_panics: self.listener.as_ref().map_or(0, Listener::panics),
+            listener_panics: self.listeners.as_ref().map_or(0, |listeners| listeners.panics()),
             index_bytes,
             index_slots,
             segment_size: self.space.table().segment_bytes(),

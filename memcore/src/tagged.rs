@@ -54,8 +54,9 @@ impl Cache {
     /// ```
     pub fn tagged<T: AsRef<[u8]>>(&self, tags: &[T]) -> Result<Tagged, TagError> {
         let words: Vec<&[u8]> = tags.iter().map(AsRef::as_ref).collect();
-        let group = self.engine().group(&words)?;
-        Ok(Tagged { cache: self.clone(), group })
+        let group = self.engine().group(&words);
+        self.engine().report_removals();
+        Ok(Tagged { cache: self.clone(), group: group? })
     }
 
     /// Makes all items invisible that have this tag, at once, however many they are. Whether any
@@ -122,7 +123,9 @@ impl Tagged {
     ) -> Result<Stored, StoreError> {
         self.cache.refuse_foreign(&key)?;
         let how = Store { group: self.group, ..*how };
-        self.cache.engine().store(&key.as_key(&self.cache), value, &attrs, &how)
+        let done = self.cache.engine().store(&key.as_key(&self.cache), value, &attrs, &how);
+        self.cache.engine().report_removals();
+        done
     }
 
     /// Begins a write in two phases, with the tags.
@@ -147,7 +150,9 @@ impl Tagged {
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
         self.cache.refuse_foreign(&key)?;
-        self.cache.engine().reserve(&key.as_key(&self.cache), len, attrs, self.group)
+        let done = self.cache.engine().reserve(&key.as_key(&self.cache), len, attrs, self.group);
+        self.cache.engine().report_removals();
+        done
     }
 
     /// Whether none of the tags was invalidated since this was made.

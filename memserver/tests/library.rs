@@ -41,7 +41,7 @@ fn both_sides_see_the_same_items() {
 fn evictions_can_be_watched_at_every_server_of_a_cache() {
     let evictions = Evictions::new();
     let told = evictions.clone();
-    let cache = Cache::builder(16 << 20).on_removal(move |removal| told.note(removal));
+    let cache = Cache::builder(16 << 20).watch_removals(move |removal| told.note(removal));
     let cache = cache.build().unwrap();
     let start = || {
         let builder = Server::builder(cache.clone()).listen("127.0.0.1:0");

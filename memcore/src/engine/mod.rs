@@ -13,20 +13,21 @@ mod validate;
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use self::hot::Hot;
 use crate::config::Builder;
 use crate::counters::{Counters, Event};
 use crate::index::{Certainty, Guard, Index, NeedsLock, Position, SlotRef};
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
-use crate::removal::Listener;
+use crate::removal::Listeners;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::Shape;
 use crate::space::segments::{CLASSES, Loc, Stamp};
 use crate::tags::Tags;
 use crate::upkeep::state::Upkeep;
-use crate::{Key, Miss};
+use crate::{Cache, Key, Miss};
 
 /// Everything that a cache consists of.
 pub(crate) struct Engine {
@@ -36,7 +37,7 @@ pub(crate) struct Engine {
     pub(crate) upkeep: Upkeep,
     pub(crate) hot: Hot,
     pub(crate) settings: Settings,
-    pub(crate) listener: Option<Listener>,
+    pub(crate) listeners: Option<Box<Listeners>>,
     pub(crate) tags: Tags,
     /// Bytes of the largest item under the present limit.
     pub(crate) item_max: AtomicUsize,
@@ -80,7 +81,7 @@ impl Engine {
             hot: Hot::new(builder.clock, seed),
             item_max: AtomicUsize::new(settings.max_item_size),
             settings,
-            listener: builder.listener,
+            listeners: Listeners::new(builder.wishes),
             tags: Tags::new(),
         }
     }
@@ -89,6 +90,15 @@ impl Engine {
     #[inline]
     pub(crate) fn now(&self) -> u32 {
         self.hot.now()
+    }
+
+    /// Reports removals to the listener. Called at the end of each operation that may have removed
+    /// something, when nothing is locked.
+    #[inline(always)]
+    pub(crate) fn report_removals(self: &Arc<Self>) {
+        if let Some(listeners) = &self.listeners {
+            listeners.deliver(&Cache::of(self));
+        }
     }
 
     /// Where the index has a key.
@@ -176,7 +186,7 @@ impl Engine {
             None
         } else if item.expiry != 0 && item.expiry <= now {
             Some(Miss::Expired)
-        } else if item.shape.has_ext() && self.tags.is_dead(self.space.group_of(item)) {
+        } else if item.shape.has_ext() && self.has_dead_tag(item.loc) {
             Some(Miss::Invalidated)
         } else {
             None
@@ -239,7 +249,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gauge = self.space.pool.gauge();
         f.debug_struct("Cache")
-            .field("limit", &gauge.limit)
+            .field("limit", &self.limit_goal())
             .field("used", &gauge.used)
             .finish_non_exhaustive()
     }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::hot::ACCESS_GRAIN;
 use crate::Moment;
 use crate::counters::Event;
-use crate::removal::{Cause, Listener, Removal};
+use crate::removal::{Cause, Listeners, Removal};
 use crate::space::item::{Item, KeyBuffer};
 
 impl Engine {
@@ -29,11 +29,11 @@ impl Engine {
 
     /// Tells the listener and the counters that a value has gone.
     pub(crate) fn report(&self, item: &Item, cause: Cause, now: u32) {
-        if let Some(listener) = &self.listener {
-            self.tell(listener, item, cause, now);
+        if let Some(listeners) = &self.listeners {
+            self.tell(listeners, item, cause, now);
         }
         if item.shape.has_ext() {
-            self.untag(item);
+            self.untag(item.loc);
         }
         self.count_removal(item, cause, now);
     }
@@ -41,11 +41,17 @@ impl Engine {
     // Not inlined, as its buffer would make every operation that ends items look after a large
     // stack.
     #[inline(never)]
-    fn tell(&self, listener: &Listener, item: &Item, cause: Cause, now: u32) {
+    fn tell(&self, listeners: &Listeners, item: &Item, cause: Cause, now: u32) {
         let mut key = KeyBuffer::new();
         let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut key);
-        let at = Moment::from_secs(now);
-        listener.call(&Removal { cause, key, meta: item.meta(now), at });
+        let shard = self.index.position(self.hot.hash(key)).shard as usize;
+        let value = listeners.wants_values().then(|| {
+            let mut value = Vec::with_capacity(item.value_len);
+            self.space.append_value(item, &mut value);
+            value
+        });
+        let (meta, at) = (item.meta(now), Moment::from_secs(now));
+        listeners.note(shard, &Removal { cause, key, value: None, meta, at }, value);
     }
 
     fn count_removal(&self, item: &Item, cause: Cause, now: u32) {

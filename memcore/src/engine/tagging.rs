@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::TagError;
-use crate::space::item::Item;
+use crate::space::segments::Loc;
 use crate::tags::{Group, Refused, TAG_LEN_MAX, TAGS_MAX};
 
 /// How often room is made for tags before they are refused.
@@ -43,11 +43,19 @@ impl Engine {
         }
     }
 
-    /// Gives the reference of an item back that has come to its end.
+    /// Gives the reference of an item back that has come to its end, and has an extension.
     #[cold]
     #[inline(never)]
-    pub(super) fn untag(&self, item: &Item) {
-        self.release_group(self.space.group_of(item));
+    pub(super) fn untag(&self, loc: Loc) {
+        self.release_group(self.space.group_at(loc));
+    }
+
+    /// Whether a tag of an item with an extension was invalidated.
+    // Given the address and not the item, which would have to lie in memory for that.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn has_dead_tag(&self, loc: Loc) -> bool {
+        self.tags.is_dead(self.space.group_at(loc))
     }
 
     /// Takes a reference for an item that is about to be seen; its maker has one, too.

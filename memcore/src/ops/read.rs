@@ -155,6 +155,16 @@ impl Engine {
     fn fetch_locked<H: FnMut(&Hit, &mut Vec<u8>)>(
         self: &Arc<Self>,
         key: &Key<'_>,
+        lookup: Lookup<'_, H>,
+    ) -> Fetched {
+        let fetched = self.fetch_in_shard(key, lookup);
+        self.report_removals();
+        fetched
+    }
+
+    fn fetch_in_shard<H: FnMut(&Hit, &mut Vec<u8>)>(
+        self: &Arc<Self>,
+        key: &Key<'_>,
         mut lookup: Lookup<'_, H>,
     ) -> Fetched {
         let how = lookup.how;

@@ -108,6 +108,7 @@ impl Reservation {
             self.failed = true;
         }
         self.filled += bytes.len();
+        self.engine.report_removals();
         bytes.len()
     }
 
@@ -145,6 +146,7 @@ impl Reservation {
     ) -> Result<usize, E> {
         let mut runs = [Run::default(); RUNS_MAX];
         let count = self.next_runs(most, &mut runs);
+        self.engine.report_removals();
         let Some(room) = self.room.as_mut().filter(|_| count > 0) else { return fill(&mut []) };
         let lent = runs.iter().map(|run| run.len).sum();
         let filled = self.engine.fill_in_place(room, &runs[..count], fill)?.min(lent);
@@ -188,7 +190,9 @@ impl Reservation {
     pub fn commit(mut self, how: &Store) -> Result<Stored, StoreError> {
         assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
         let engine = Arc::clone(&self.engine);
-        engine.commit(&mut self, how)
+        let done = engine.commit(&mut self, how);
+        engine.report_removals();
+        done
     }
 }
 

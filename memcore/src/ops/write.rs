@@ -313,6 +313,10 @@ impl Engine {
         if !same_form || new.joins() {
             return false;
         }
+        // The old value has to be there when it is reported.
+        if self.listeners.as_ref().is_some_and(|listeners| listeners.wants_values()) {
+            return false;
+        }
         if old.shape.has_ext() && self.space.group_of(old) != new.header.group {
             return false;
         }

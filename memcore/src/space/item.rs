@@ -2,7 +2,9 @@
 
 use crate::memory::sync::{AtomicU32, Ordering, fence};
 use crate::space::Space;
-use crate::space::layout::{self, HEADER_MAX, Header, KEY_SHORT, Lengths, PENDING, Shape, State};
+use crate::space::layout::{
+    self, GROUP_AT, HEADER_MAX, Header, KEY_SHORT, Lengths, PENDING, Shape, State,
+};
 use crate::space::segments::{Loc, Pieces, SegmentId, Stamp, class_of};
 use crate::tags::Group;
 use crate::{Lease, Meta, Moment};
@@ -221,11 +223,17 @@ impl Space {
         }
     }
 
-    /// What the item is tagged with. Of an item that was read without a lock it has to be certified.
+    /// What the item is tagged with.
     #[inline]
     pub(crate) fn group_of(&self, item: &Item) -> Group {
-        let Some(at) = item.shape.group_at() else { return Group::NONE };
-        Group(self.word(item.loc + at as Loc).load(Ordering::Relaxed))
+        if item.shape.has_ext() { self.group_at(item.loc) } else { Group::NONE }
+    }
+
+    /// What an item with an extension is tagged with. If it was read without a lock, this has to be
+    /// certified as well.
+    #[inline]
+    pub(crate) fn group_at(&self, loc: Loc) -> Group {
+        Group(self.word(loc + GROUP_AT as Loc).load(Ordering::Relaxed))
     }
 
     /// Whether the key of the item at `loc` is `key`. If it is long, its length is `certified`
@@ -421,6 +429,7 @@ impl Space {
 
     /// Changes bytes of a live item under a new version, unless a handle reads them or the version
     /// can't be expressed. The shard is locked; readers without lock notice.
+    #[inline(always)]
     pub(crate) fn change_in_place(&self, item: &Item, version: u64, change: impl FnOnce()) -> bool {
         if item.shape.has_version() {
             return false;

@@ -44,7 +44,7 @@ const HAS_EXPIRY: u32 = 1 << 30;
 const HAS_VERSION: u32 = 1 << 31;
 
 /// Where the group is, in words from the item's start, if there is an extension word.
-const GROUP_AT: usize = FIXED_WORDS + 1;
+pub(crate) const GROUP_AT: usize = FIXED_WORDS + 1;
 /// Words of a header, at most.
 pub(crate) const HEADER_MAX: usize = FIXED_WORDS + 6;
 
@@ -92,15 +92,10 @@ impl Shape {
         self.0 & (HAS_EXT | HAS_EXPIRY) != 0
     }
 
-    /// Where the group of tags is, in words from the item's start, if there can be one.
-    #[inline(always)]
-    pub(crate) fn group_at(self) -> Option<usize> {
-        self.has_ext().then_some(GROUP_AT)
-    }
-
     /// Where the client flags are, in words from the item's start.
     pub(crate) fn flags_at(self) -> usize {
-        FIXED_WORDS + 2 * self.count(HAS_EXT)
+        // Two words if there is an extension.
+        FIXED_WORDS + (self.0 >> (HAS_EXT.trailing_zeros() - 1) & 2) as usize
     }
 
     /// Where the expiry is.
@@ -401,7 +396,7 @@ mod tests {
         let shape = Shape(words[1]);
         assert_eq!((len, shape.key_at()), (HEADER_MAX, HEADER_MAX));
         assert_eq!(lengths(shape, || words[3]), Lengths { key: 250, value: (1 << 30) - 1 });
-        assert_eq!(shape.group_at().map(|at| words[at]), Some(1 << 31 | 4));
+        assert_eq!(words[GROUP_AT], 1 << 31 | 4);
         assert_eq!(words[shape.flags_at()], 5);
         assert_eq!(words[shape.expiry_at()], 6);
         assert_eq!(words[shape.version_at()..], [8, 7]);

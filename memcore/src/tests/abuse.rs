@@ -15,7 +15,11 @@ use crate::{
 fn a_listener_that_panics_costs_nothing_but_the_news() {
     let clock = ManualClock::new(Moment::from_secs(1_000));
     let builder = Cache::builder(1 << 20).clock(clock.clone());
-    let cache = builder.on_removal(|_| panic!("a listener of somebody else")).build().unwrap();
+    let cache = builder
+        .watch_removals(|_| panic!("a watcher of somebody else"))
+        .on_removal(|_, _| panic!("a listener of somebody else"))
+        .build()
+        .unwrap();
     for round in 0..20_u32 {
         for key in 0..400_u32 {
             let attrs = Attrs::new().ttl(Duration::from_secs(u64::from(key % 3) * 5 + 1));
@@ -34,7 +38,7 @@ fn a_listener_that_panics_costs_nothing_but_the_news() {
     let total = &stats.total;
     let gone = total.replaced + total.deleted + total.evicted + total.expired + total.flushed;
     assert!(total.evicted > 0 && total.expired > 0 && total.flushed > 0, "{total:?}");
-    assert_eq!(stats.listener_panics, gone);
+    assert_eq!(stats.listener_panics, 2 * gone, "the watcher and the listener");
 }
 
 /// Shows a moment, or panics every few times.

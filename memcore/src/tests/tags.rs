@@ -136,7 +136,8 @@ fn reservations_carry_tags() {
 fn the_listener_hears_of_tags() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&log);
-    let told = move |removal: &memcore::Removal<'_>| sink.lock().unwrap().push(removal.cause);
+    let told =
+        move |_: &Cache, removal: &memcore::Removal<'_>| sink.lock().unwrap().push(removal.cause);
     let cache = Cache::builder(16 << 20).on_removal(told).build().unwrap();
     put(&cache, &["x"], "k", b"1");
     cache.invalidate_tag("x");

@@ -20,7 +20,7 @@ use super::{Hub, attention};
 /// let evictions = Evictions::new();
 /// let told = evictions.clone();
 /// let cache = memcore::Cache::builder(64 << 20)
-///     .on_removal(move |removal| told.note(removal))
+///     .watch_removals(move |removal| told.note(removal))
 ///     .build()?;
 /// let server = Server::builder(cache).listen("127.0.0.1:0").watch_evictions(evictions).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
