@@ -14,10 +14,11 @@ use std::time::SystemTime;
 use memcore::{Cache, ConfigError, ManualClock};
 
 use crate::auth::accounts::Accounts;
-use crate::cli::{self, Command, Exit, Options, Process, StartupError};
-use crate::config::{Config, Listen};
+use crate::cli::{self, Command, Exit, Options, Process, StartupError, Wish};
+use crate::config::{Config, Listen, Users};
 use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
+use crate::os::sandbox::{Needs, Sandbox};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
 use crate::os::{cgroup, daemon, limits, log, reason};
@@ -89,19 +90,29 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     // Before anything else, so that a signal during the start is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
+    if process.core_dumps {
+        limits::allow_core_files();
+    }
     let identity = identity(process.user.as_deref(), user::is_root(), User::find)?;
     warnings.extend(exposure(&config, user::is_root() && identity.is_none()));
     warnings.iter().for_each(|warning| log::warning(warning));
+    let has_sandbox = process.sandbox != Wish::Off;
+    config.users.sasl_file = sasl_file(config.users.sasl_file);
+    let mut sandbox = has_sandbox.then(|| Sandbox::begin(needs(&config, &process)));
     let clock = ManualClock::new(SystemTime::now().into());
     let evictions = Evictions::new();
     // What may fail comes before a socket file is created.
-    let accounts = accounts(&mut config)?;
+    let accounts =
+        Accounts::load(&config.users).map_err(|error| StartupError::illegal(error.to_string()))?;
     let cache = cache(&config, clock.clone(), evictions.clone())?;
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     announce(&sockets.listeners, config.verbosity);
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
         let written = write_ports(Path::new(&path), &sockets);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
+    }
+    if let Some(sandbox) = &mut sandbox {
+        sandbox.confine();
     }
     let keep_stderr = config.verbosity > 0;
     let clock = Some(Arc::new(DrivenClock::new(clock)));
@@ -119,7 +130,39 @@ fn serve(options: Options) -> Result<(), StartupError> {
     if process.daemon {
         daemon::ready(keep_stderr).map_err(|error| system("run in background", &error))?;
     }
+    if let Some(sandbox) = sandbox {
+        server.confine(|| finish(sandbox, process.sandbox))?;
+    }
     server.join().map_err(|error| system("keep serving", &error))
+}
+
+/// Finishes the sandbox, now that all threads run; its state, to be shown.
+fn finish(mut sandbox: Sandbox, wish: Wish) -> Result<String, StartupError> {
+    sandbox.filter();
+    judge(&sandbox, wish)
+}
+
+/// What becomes of a sandbox that lacks something.
+fn judge(sandbox: &Sandbox, wish: Wish) -> Result<String, StartupError> {
+    for lack in sandbox.lacks() {
+        if wish == Wish::Required {
+            return Err(StartupError::system(format!("-o drop_privileges: no {lack}")));
+        }
+        log::warning(&format!("the sandbox has no {lack}"));
+    }
+    Ok(sandbox.to_string())
+}
+
+/// What the process needs while it serves.
+fn needs(config: &Config, process: &Process) -> Needs {
+    let Users { text, sasl, sasl_file } = &config.users;
+    Needs {
+        core_dumps: process.core_dumps,
+        locked_memory: process.lock_memory,
+        read: text.iter().chain(sasl_file.iter().filter(|_| *sasl)).cloned().collect(),
+        written: process.pid_file.iter().cloned().collect(),
+        removed: config.unix_socket.iter().cloned().collect(),
+    }
 }
 
 /// Warns of settings that let strangers do harm.
@@ -188,10 +231,10 @@ fn open_as(
     config: &Config,
     process: &Process,
 ) -> Result<Sockets, StartupError> {
-    let Some(user) = user else { return open(config) };
     if process.lock_memory {
         limits::allow_locked_memory();
     }
+    let Some(user) = user else { return open(config) };
     // The file must belong to the user, so the user comes first.
     if config.unix_socket.is_some() {
         assume(user, process)?;
@@ -252,13 +295,9 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
     })
 }
 
-/// The users, if clients have to log in. They are read with the rights that the process was started
-/// with; to be read again, the files must be open to the user that it becomes.
-fn accounts(config: &mut Config) -> Result<Option<Accounts>, StartupError> {
-    if config.users.sasl_file.is_none() {
-        config.users.sasl_file = env::var_os(SASL_FILE).map(PathBuf::from);
-    }
-    Accounts::load(&config.users).map_err(|error| StartupError::illegal(error.to_string()))
+/// The file of users for SASL: the given one, or that which the environment names.
+fn sasl_file(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| env::var_os(SASL_FILE).map(PathBuf::from))
 }
 
 /// Logs the lines that test harnesses wait for.
@@ -294,6 +333,12 @@ fn write_pid(path: &Path) -> Option<TemporaryFile> {
         .ok()
 }
 
+impl From<io::Error> for StartupError {
+    fn from(error: io::Error) -> Self {
+        system("start a thread", &error)
+    }
+}
+
 fn system(what: &str, error: &io::Error) -> StartupError {
     StartupError::system(format!("can't {what}: {}", reason(error)))
 }
@@ -309,6 +354,17 @@ mod tests {
 
     fn uid(wanted: Option<&str>, known: &'static [(&str, u32)]) -> Option<u32> {
         identity(wanted, true, found(known)).unwrap().map(|user| user.uid)
+    }
+
+    #[test]
+    fn a_sandbox_that_lacks_something_is_shown_or_refused() {
+        let whole = Sandbox::default();
+        assert_eq!(judge(&whole, Wish::Required).as_deref(), Ok("on"));
+        let part = Sandbox::lacking("landlock: the kernel has none");
+        let shown = "without landlock: the kernel has none";
+        assert_eq!(judge(&part, Wish::Possible).as_deref(), Ok(shown));
+        let refusal = judge(&part, Wish::Required).unwrap_err();
+        assert!(refusal.exit == Exit::System && refusal.message.contains("no landlock"));
     }
 
     #[test]

@@ -234,10 +234,10 @@ fn a_unix_socket_with_its_permissions() {
 
 #[test]
 fn warnings_come_one_per_flag_and_it_serves() {
-    let program = Program::start(&["-r", "-f", "1.5", "-o", "modern,hashpower=20", "-vv"]);
+    let program = Program::start(&["-n", "64", "-f", "1.5", "-o", "modern,hashpower=20", "-vv"]);
     let mut lines: Vec<_> = (0..5).map(|_| program.line()).collect();
     assert!(lines.pop().unwrap().contains("server listening"));
-    for (line, flag) in lines.iter().zip(["-r (", "-f (", "-o modern", "-o hashpower"]) {
+    for (line, flag) in lines.iter().zip(["-n (", "-f (", "-o modern", "-o hashpower"]) {
         assert!(line.starts_with("WARNING: ") && line.contains(flag), "{line}");
     }
     let mut client = program.connect();

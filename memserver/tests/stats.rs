@@ -149,7 +149,7 @@ const SETTINGS: &str = "maxbytes maxconns tcpport udpport inter verbosity oldest
     hash_algorithm lru_maintainer_thread lru_segmented hot_lru_pct warm_lru_pct hot_max_factor \
     warm_max_factor temp_lru temporary_ttl idle_timeout watcher_logbuf_size worker_logbuf_size \
     read_buf_mem_limit track_sizes inline_ascii_response drop_privileges ssl_enabled num_napi_ids \
-    memory_file client_flags_size memserver_version";
+    memory_file client_flags_size sandbox memserver_version";
 
 /// What a class has in `stats items`.
 const ITEMS: &str = "number number_hot number_warm number_cold age_hot age_warm age mem_requested \

@@ -2,7 +2,7 @@
 //! of these rows. How arguments are split is not known here.
 
 use super::error::StartupError;
-use super::options::Options;
+use super::options::{Options, Wish};
 use super::row::{Policy, Set, Takes};
 use super::value::{SIZES, Value, put};
 use super::{listen, words};
@@ -61,6 +61,11 @@ const fn flag(
     Flag { short: Some(short), long, takes, default, about, policy, set }
 }
 
+/// A flag without a letter and without a value.
+const fn long(long: &'static str, about: &'static str, set: Set) -> Flag {
+    Flag { short: None, long, takes: Nothing, default: "", about, policy: Act, set }
+}
+
 /// Every flag, in the order of the help.
 #[rustfmt::skip]
 pub(super) static FLAGS: &[Flag] = &[
@@ -83,8 +88,9 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, listen::add),
     flag('d', "daemon", Nothing, "", "run in the background",
         Act, |o, _| { o.process.daemon = true; Ok(()) }),
-    flag('r', "enable-coredumps", Nothing, "", "raise the core file size limit",
-        Ignore("the core file size limit stays as the environment set it"), |_, _| Ok(())),
+    flag('r', "enable-coredumps", Nothing, "",
+        "raise the core file size limit; a sandbox allows core files only with it",
+        Act, |o, _| { o.process.core_dumps = true; Ok(()) }),
     flag('u', "user", Takes1("USER"), "memcached, memcache or nobody",
         "user (name or number) to switch to when started as root",
         Act, |o, v| { o.process.user = Some(v.word()?.to_owned()); Ok(()) }),
@@ -156,6 +162,8 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('N', "napi_ids", Takes1("NUM"), "0", "network queues to spread over the workers",
         Ignore("connections go to the workers in turn"),
         |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),
+    long("no-sandbox", "keep privileges, and do not have the system refuse what is not needed",
+        |o, _| { o.process.sandbox = Wish::Off; Ok(()) }),
     flag('o', "extended", Takes1("LIST"), "", "options from the list below, separated by commas",
         Act, words::add),
 ];

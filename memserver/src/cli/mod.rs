@@ -24,7 +24,7 @@ use value::Value;
 
 pub(crate) use error::{Exit, StartupError};
 pub(crate) use help::Name;
-pub(crate) use options::{Options, Process};
+pub(crate) use options::{Options, Process, Wish};
 
 /// What the arguments ask for.
 #[derive(Debug)]

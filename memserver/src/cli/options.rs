@@ -21,6 +21,18 @@ pub(crate) struct Options {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Whether something is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It is not.
+    Off,
+    /// As far as the system can.
+    #[default]
+    Possible,
+    /// The server does not start without it.
+    Required,
+}
+
 /// What concerns the process rather than the server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -32,6 +44,10 @@ pub(crate) struct Process {
     pub(crate) lock_memory: bool,
     /// Run in the background.
     pub(crate) daemon: bool,
+    /// Let the system write core files.
+    pub(crate) core_dumps: bool,
+    /// Give up what is not needed.
+    pub(crate) sandbox: Wish,
 }
 
 impl Options {

@@ -2,7 +2,7 @@
 //! here.
 
 use super::error::StartupError;
-use super::options::Options;
+use super::options::{Options, Wish};
 use super::row::{Applied, Policy, Set, Takes, apply};
 use super::suggest;
 use super::value::{SIZES, Value, put};
@@ -91,7 +91,7 @@ const INDEX: Policy = Ignore("the size of the index follows the memory limit");
 const SWEEP: Policy = Ignore("expired items are always removed, within a fixed budget");
 const QUEUES: Policy = Ignore("the eviction queues balance themselves");
 const DEAD: Policy = Ignore("it has no meaning in current versions of memcached either");
-const SANDBOX: Policy = Refuse("this build does not filter system calls");
+const RELAXED: Policy = Refuse("there is one list of system calls; --no-sandbox does without");
 const NO_TLS: Policy = Refuse("this build has no TLS");
 const NO_FLASH: Policy = Refuse("this build has no extstore");
 const NO_PROXY: Policy = Refuse("this build has no proxy");
@@ -192,9 +192,11 @@ pub(super) static WORDS: &[Word] = &[
     word("modern", Nothing, "", "the current defaults", DEAD, nothing),
     word("no_modern", Nothing, "", "the defaults of old versions",
         Ignore("the current defaults always apply"), nothing),
-    word("drop_privileges", Nothing, "off", "filter system calls", SANDBOX, nothing),
-    word("no_drop_privileges", Nothing, "", "do not filter system calls", Act, nothing),
-    word("relaxed_privileges", Nothing, "", "filter fewer system calls", SANDBOX, nothing),
+    word("drop_privileges", Nothing, "", "do not start if a part of the sandbox is not to be had",
+        Act, |o, _| put(&mut o.process.sandbox, Ok(Wish::Required))),
+    word("no_drop_privileges", Nothing, "", "the same as --no-sandbox",
+        Act, |o, _| put(&mut o.process.sandbox, Ok(Wish::Off))),
+    word("relaxed_privileges", Nothing, "", "filter fewer system calls", RELAXED, nothing),
     word("sock_cookie_id", Takes1("N"), "0", "mark of the sockets",
         Ignore("sockets are not marked"), |_, v| v.number(0..=u32::MAX).map(drop)),
     word("ssl_chain_cert", Takes1("FILE"), "", "TLS certificate", NO_TLS, nothing),

@@ -26,6 +26,18 @@ pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
     rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(wanted).min(wanted)
 }
 
+/// Lets core files be as large as the system allows at all.
+pub(crate) fn allow_core_files() {
+    let most = rustix::process::getrlimit(Resource::Core).maximum;
+    // The superuser may have no limit; others have at least the hard one.
+    for limit in [None, most] {
+        let raised = Rlimit { current: limit, maximum: limit };
+        if rustix::process::setrlimit(Resource::Core, raised).is_ok() {
+            return;
+        }
+    }
+}
+
 /// Lets the process lock as much memory as it wants, if it has the rights to decide that, also
 /// after it gives them up.
 pub(crate) fn allow_locked_memory() {

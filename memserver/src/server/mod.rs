@@ -198,6 +198,24 @@ impl Server {
         Ok(())
     }
 
+    /// Starts the threads that would be started later, and shows `sandbox` in the settings once
+    /// `confine` has returned it.
+    ///
+    /// # Errors
+    /// The system refused a thread, or that of `confine`.
+    pub(crate) fn confine<E: From<io::Error>>(
+        &self,
+        confine: impl FnOnce() -> Result<String, E>,
+    ) -> Result<(), E> {
+        if self.shared.core.config.watch_enabled {
+            self.shared.watch.prepare()?;
+        }
+        let state = confine()?;
+        // It is called once.
+        let _ = self.shared.core.sandbox.set(state);
+        Ok(())
+    }
+
     /// The first TCP address, with the port that was taken if port 0 was asked for.
     ///
     /// # Examples

@@ -1,7 +1,7 @@
 //! The cache and the settings of a server. Only what clients may set changes after the start.
 
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 use memcore::Cache;
 use parking_lot::Mutex;
@@ -30,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) listening: Listening,
     /// The cache's clock, if the server drives it.
     pub(crate) clock: Option<Arc<DrivenClock>>,
+    /// What the process has given up, to be shown; empty for nothing, and before it serves.
+    pub(crate) sandbox: OnceLock<String>,
     /// Who may log in; none if nobody has to.
     pub(crate) accounts: Option<Accounts>,
     /// Second when the server started.
@@ -64,6 +66,7 @@ impl Core {
             config,
             listening,
             clock,
+            sandbox: OnceLock::new(),
             accounts: None,
         }
     }

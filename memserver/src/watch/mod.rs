@@ -198,16 +198,10 @@ impl Hub {
         now: u32,
         closed: Box<dyn FnOnce() + Send>,
     ) {
-        // Few servers are ever watched: the thread starts with the first watcher.
-        let mut logger = self.logger.lock();
-        if logger.is_none() {
-            match self.start() {
-                Ok(thread) => *logger = Some(thread),
-                // Without the thread there is no watching; the client sees its connection closed.
-                Err(_) => return closed(),
-            }
+        // Without the thread there is no watching; the client sees its connection closed.
+        if self.prepare().is_err() {
+            return closed();
         }
-        drop(logger);
         let (peer, local) = transport.ends();
         let info = ConnInfo {
             number: transport.number(),
@@ -225,6 +219,19 @@ impl Hub {
         drop(arrivals);
         self.evictions.review();
         self.wake();
+    }
+
+    /// Starts the thread, unless it runs. Few servers are ever watched: else it starts with the
+    /// first watcher.
+    ///
+    /// # Errors
+    /// The system refused a thread.
+    pub(crate) fn prepare(self: &Arc<Self>) -> io::Result<()> {
+        let mut logger = self.logger.lock();
+        if logger.is_none() {
+            *logger = Some(self.start()?);
+        }
+        Ok(())
     }
 
     fn start(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {

@@ -21,6 +21,12 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
     slabs(config, &runtime, list);
     lru(config, &runtime, list);
     rest(config, &runtime, list);
+    let sandbox = core.sandbox.get();
+    list.setting("drop_privileges", sandbox.is_some(), "Whether system calls are filtered.");
+    transport(list);
+    let sandbox = sandbox.map_or("off", String::as_str);
+    let help = "What the process has given up (--no-sandbox).";
+    list.info("sandbox", Value::Text(&sandbox), help);
     let own = env!("CARGO_PKG_VERSION");
     list.info("memserver_version", Value::Text(&own), "Version of this program.");
 }
@@ -111,7 +117,9 @@ fn rest(config: &Config, runtime: &RuntimeSettings, list: &mut List<'_>) {
     list.setting("read_buf_mem_limit", config.read_buf_mem_limit, help);
     list.setting("track_sizes", runtime.track_sizes, "Whether `stats sizes` is on.");
     list.setting("inline_ascii_response", false, "Not applicable to this server.");
-    list.setting("drop_privileges", false, "Whether system calls are filtered.");
+}
+
+fn transport(list: &mut List<'_>) {
     list.setting("ssl_enabled", false, "Whether clients use TLS.");
     list.setting("num_napi_ids", 0_u32, "Not applicable to this server.");
     list.info("memory_file", Value::Text(&"(null)"), "File that the cache lies in.");
