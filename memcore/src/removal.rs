@@ -1,6 +1,6 @@
 //! Why items go, and who wants to know.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -108,8 +108,8 @@ impl Owned {
 }
 
 thread_local! {
-    /// Whether this thread is in a listener, which may use caches.
-    static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+    /// The addresses of those whose listener this thread is in: it may use any cache.
+    static TELLING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Listeners {
@@ -147,32 +147,44 @@ impl Listeners {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
-        if let Some(listener) = &self.wishes.listener {
-            self.queues.iter().for_each(|queue| self.empty(queue, listener, cache));
+        let Some(listener) = &self.wishes.listener else { return };
+        let address = std::ptr::from_ref(self) as usize;
+        // What a listener removes is told when it has returned.
+        if TELLING.with_borrow(|telling| telling.contains(&address)) {
+            return;
         }
+        // Again after something was told, by which more may have been removed.
+        let tell =
+            || self.queues.iter().fold(0, |told, queue| told + self.empty(queue, listener, cache));
+        while self.waiting.load(Ordering::Relaxed) > 0 && tell() > 0 {}
     }
 
-    fn empty(&self, queue: &Queue, listener: &Listener, cache: &Cache) {
+    /// Tells the listener what a queue holds: how many removals.
+    fn empty(&self, queue: &Queue, listener: &Listener, cache: &Cache) -> usize {
+        let mut told = 0;
         // Looked at again after each turn: a thread that came meanwhile has left its removals to
         // the one whose turn it was.
         loop {
             let waiting = queue.removals.lock().len();
             if waiting == 0 {
-                return;
+                return told;
             }
             let turn = match queue.turn.try_lock() {
                 Some(turn) => turn,
-                // A listener that waited for another one, or for itself, might wait for ever.
-                None if waiting < QUEUE_MAX || IS_TELLING.get() => return,
+                None if waiting < QUEUE_MAX => return told,
+                // A listener that waited for another one might wait for ever.
+                None if TELLING.with_borrow(|telling| !telling.is_empty()) => return told,
                 None => queue.turn.lock(),
             };
-            let outer = IS_TELLING.replace(true);
+            let address = std::ptr::from_ref(self) as usize;
+            TELLING.with_borrow_mut(|telling| telling.push(address));
             // The lock of the queue must not be held while the listener runs.
             while let Some(removal) = pop(queue) {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.guard(|| listener(cache, &removal.borrowed()));
+                told += 1;
             }
-            IS_TELLING.set(outer);
+            TELLING.with_borrow_mut(Vec::pop);
             drop(turn);
         }
     }

@@ -68,6 +68,9 @@ fn evictions_are_told_by_whoever_evicts() {
     let mut count = 0;
     for key in 0..20_000_u32 {
         cache.set(key.to_le_bytes(), &[key as u8; 500], Attrs::new()).unwrap();
+        if key % 64 != 0 {
+            continue;
+        }
         count += told.try_iter().filter(|(cause, _)| *cause == Cause::Evicted).count() as u64;
         assert_eq!(count, cache.stats().total.evicted, "when an operation is done, all is told");
     }
@@ -198,4 +201,34 @@ fn a_slow_listener_slows_those_who_remove_much() {
         is_open.store(true, Ordering::SeqCst);
     });
     assert_eq!(told.load(Ordering::SeqCst), 5_001);
+}
+
+/// Listeners of two caches that use each other's cache: nobody waits, and nothing is lost.
+#[test]
+fn listeners_may_use_other_caches() {
+    let told = Arc::new(AtomicU64::new(0));
+    let other = Arc::new(Mutex::new(None::<Cache>));
+    let listener = |of: Arc<Mutex<Option<Cache>>>, count: Arc<AtomicU64>| {
+        move |cache: &Cache, removal: &memcore::Removal<'_>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let left = removal.key[0];
+            let other = of.lock().unwrap().clone();
+            if let (Some(other), true) = (other, left > 0) {
+                for cache in [cache, &other] {
+                    cache.set([left - 1], b"v", Attrs::new()).unwrap();
+                    cache.delete([left - 1]);
+                }
+            }
+        }
+    };
+    let one = Cache::builder(mib(8)).on_removal(listener(Arc::clone(&other), Arc::clone(&told)));
+    let one = one.build().unwrap();
+    let back = Arc::new(Mutex::new(Some(one.clone())));
+    let two = Cache::builder(mib(8)).on_removal(listener(Arc::clone(&back), Arc::clone(&told)));
+    *other.lock().unwrap() = Some(two.build().unwrap());
+    one.set([5], b"v", Attrs::new()).unwrap();
+    one.delete([5]);
+    assert_eq!(told.load(Ordering::Relaxed), (1 << 6) - 1, "two for each but the last");
+    *back.lock().unwrap() = None;
+    *other.lock().unwrap() = None;
 }
