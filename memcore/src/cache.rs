@@ -401,9 +401,8 @@ impl Cache {
         how: &Store,
     ) -> Result<Stored, StoreError> {
         self.refuse_foreign(&key)?;
-        let done = self.0.store(&key.as_key(self), value, &attrs, how);
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.store(&key.as_key(self), value, &attrs, how)
     }
 
     /// Begins a two-phase write of `len` bytes. Dropping the reservation abandons it.
@@ -429,9 +428,8 @@ impl Cache {
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
         self.refuse_foreign(&key)?;
-        let done = self.0.reserve(&key.as_key(self), len, attrs, Group::NONE);
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.reserve(&key.as_key(self), len, attrs, Group::NONE)
     }
 
     /// Changes a decimal number.
@@ -450,9 +448,8 @@ impl Cache {
     /// ```
     pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
         self.refuse_foreign(&key)?;
-        let done = self.0.count(&key.as_key(self), how);
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.count(&key.as_key(self), how)
     }
 
     /// Gives the item a new expiry; the item as it was, with the new expiry.
@@ -475,9 +472,8 @@ impl Cache {
         if key.is_foreign(self) {
             return Ok(None);
         }
-        let done = self.0.touch(&key.as_key(self), expiry);
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.touch(&key.as_key(self), expiry)
     }
 
     /// Removes the key; whether it was there.
@@ -509,9 +505,8 @@ impl Cache {
         if key.is_foreign(self) {
             return None;
         }
-        let done = self.0.take(&key.as_key(self));
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.take(&key.as_key(self))
     }
 
     /// Removes or invalidates the key under conditions.
@@ -532,9 +527,8 @@ impl Cache {
         if key.is_foreign(self) {
             return Ok(Removed::NotFound);
         }
-        let done = self.0.remove(&key.as_key(self), how);
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.remove(&key.as_key(self), how)
     }
 
     /// Makes everything stored so far invisible, now.
@@ -643,9 +637,8 @@ impl Cache {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_limit(&self, bytes: usize) -> Result<Resized, ConfigError> {
-        let done = self.0.set_limit(bytes);
-        self.0.report_removals();
-        done
+        let _report = self.0.report_at_end();
+        self.0.set_limit(bytes)
     }
 
     /// The same for a host that can't wait: what is above a smaller limit is evicted by

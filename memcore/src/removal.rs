@@ -141,12 +141,14 @@ impl Listeners {
         }
     }
 
+    /// Whether there are removals that the listener has not been told of.
+    pub(crate) fn are_behind(&self) -> bool {
+        // Relaxed: what this thread has noted it sees, and others look after theirs.
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// Tells the listener of removals that wait. Nothing is locked.
     pub(crate) fn deliver(&self, cache: &Cache) {
-        // Relaxed: what this thread has noted it sees, and others look after theirs.
-        if self.waiting.load(Ordering::Relaxed) == 0 {
-            return;
-        }
         let Some(listener) = &self.wishes.listener else { return };
         let address = std::ptr::from_ref(self) as usize;
         // What a listener removes is told when it has returned.
@@ -156,7 +158,7 @@ impl Listeners {
         // Again after something was told, by which more may have been removed.
         let tell =
             || self.queues.iter().fold(0, |told, queue| told + self.empty(queue, listener, cache));
-        while self.waiting.load(Ordering::Relaxed) > 0 && tell() > 0 {}
+        while self.are_behind() && tell() > 0 {}
     }
 
     /// Tells the listener what a queue holds: how many removals.

@@ -123,9 +123,8 @@ impl Tagged {
     ) -> Result<Stored, StoreError> {
         self.cache.refuse_foreign(&key)?;
         let how = Store { group: self.group, ..*how };
-        let done = self.cache.engine().store(&key.as_key(&self.cache), value, &attrs, &how);
-        self.cache.engine().report_removals();
-        done
+        let _report = self.cache.engine().report_at_end();
+        self.cache.engine().store(&key.as_key(&self.cache), value, &attrs, &how)
     }
 
     /// Begins a write in two phases, with the tags.
@@ -150,9 +149,8 @@ impl Tagged {
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
         self.cache.refuse_foreign(&key)?;
-        let done = self.cache.engine().reserve(&key.as_key(&self.cache), len, attrs, self.group);
-        self.cache.engine().report_removals();
-        done
+        let _report = self.cache.engine().report_at_end();
+        self.cache.engine().reserve(&key.as_key(&self.cache), len, attrs, self.group)
     }
 
     /// Whether none of the tags was invalidated since this was made.

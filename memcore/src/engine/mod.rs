@@ -63,6 +63,16 @@ pub(crate) struct Found {
     pub(crate) slot: SlotRef,
 }
 
+/// Reports removals when it is dropped: what the operation returns need not be moved for that.
+pub(crate) struct Report<'e>(&'e Arc<Engine>);
+
+impl Drop for Report<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.report_removals();
+    }
+}
+
 impl Engine {
     /// The parts put together.
     fn new(
@@ -92,11 +102,25 @@ impl Engine {
         self.hot.now()
     }
 
+    /// Reports removals when the operation is done that holds this.
+    #[inline(always)]
+    pub(crate) fn report_at_end(self: &Arc<Self>) -> Report<'_> {
+        Report(self)
+    }
+
     /// Reports removals to the listener. Called at the end of each operation that may have removed
     /// something, when nothing is locked.
     #[inline(always)]
     pub(crate) fn report_removals(self: &Arc<Self>) {
         if let Some(listeners) = &self.listeners {
+            self.tell_listeners(listeners);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_listeners(self: &Arc<Self>, listeners: &Listeners) {
+        if listeners.are_behind() {
             listeners.deliver(&Cache::of(self));
         }
     }
@@ -182,8 +206,6 @@ impl Engine {
     pub(crate) fn hidden(&self, item: &Item, now: u32) -> Option<Miss> {
         if item.stamp.epoch() != self.hot.epoch() {
             Some(Miss::Flushed)
-        } else if !item.shape.may_hide() {
-            None
         } else if item.expiry != 0 && item.expiry <= now {
             Some(Miss::Expired)
         } else if item.shape.has_ext() && self.has_dead_tag(item.loc) {

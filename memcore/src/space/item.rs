@@ -470,6 +470,8 @@ impl Space {
     }
 
     /// Writes the expiry of an item that has room for one. The shard is locked.
+    // Inlined, it would keep the change of a value in place from being inlined.
+    #[inline(never)]
     pub(crate) fn set_expiry(&self, item: &Item, expiry: u32) {
         let at = item.shape.expiry_at() as u64;
         // Pairs with the acquire fence of `Engine::is_current`, as in `set_state`.

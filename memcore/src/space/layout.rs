@@ -86,12 +86,6 @@ impl Shape {
         usize::from(self.0 & field != 0)
     }
 
-    /// Whether the item can be hidden by more than a flush: it has an expiry, or maybe tags.
-    #[inline(always)]
-    pub(crate) fn may_hide(self) -> bool {
-        self.0 & (HAS_EXT | HAS_EXPIRY) != 0
-    }
-
     /// Where the client flags are, in words from the item's start.
     pub(crate) fn flags_at(self) -> usize {
         // Two words if there is an extension.
