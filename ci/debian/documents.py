@@ -22,11 +22,12 @@ def names():
     """Flags and words as the help has them, found without the generator's parser."""
     text = run(memserver, "-h").stdout
     flags, words = text.split("\nWords of -o:\n")
-    flags = re.findall(r"^(-\w)|, (--[\w-]+)", flags, re.MULTILINE)
+    flags = re.findall(r"^(-\w)|(?:^|, )(--[\w-]+)", flags, re.MULTILINE)
     return [a or b for a, b in flags], re.findall(r"^\w+", words, re.MULTILINE)
 
 
 flags, words = names()
+commands = re.findall(r"^[a-z]\w*(?=  )", run(memserver, "-h").stdout.split("\n-")[0], re.MULTILINE)
 check(len(flags) > 50 and len(words) > 40, f"only {flags}, {words} were recognised")
 
 if shutil.which("mandoc"):
@@ -35,7 +36,7 @@ if shutil.which("mandoc"):
     check(not lint, f"manual page: {lint}")
     # Bold text is overstruck.
     text = re.sub(r".\x08", "", run("mandoc", "-T", "ascii", "-O", "width=300", page).stdout)
-    for name in flags + words:
+    for name in commands + flags + words:
         check(re.search(rf"(^|[ ,]){re.escape(name)}\b", text, re.MULTILINE), f"manual page: no {name}")
 else:
     print("NOT RUN: the manual page, for lack of mandoc")
@@ -55,6 +56,7 @@ def completed(*line):
 
 
 check(set(flags) <= set(completed("memserver", "-")), "bash does not complete all flags")
+check(set(commands) <= set(completed("memserver", "")), "bash does not complete all commands")
 check(completed("memserver", "--memory") == ["--memory-limit"], "bash: --memory")
 check(completed("memserver", "-B", "bi") == ["binary"], "bash: -B bi")
 check(completed("memserver", "-m", "") == [], "bash: a number is not completed")
@@ -78,5 +80,5 @@ else:
 
 for complaint in complaints:
     print(f"FAIL {complaint}")
-print(f"{len(flags)} flags and {len(words)} words, {len(complaints)} complaints")
+print(f"{len(commands)} commands, {len(flags)} flags and {len(words)} words, {len(complaints)} complaints")
 sys.exit(bool(complaints))

@@ -23,6 +23,11 @@ class Flag(NamedTuple):
     about: str
 
 
+class Command(NamedTuple):
+    name: str
+    about: str
+
+
 class Word(NamedTuple):
     name: str
     value: str
@@ -44,7 +49,7 @@ def rows(text):
 
 
 def flag(name, about):
-    match = re.fullmatch(r"(-\w)(?: ([A-Z]+))?|(?:(-\w), )?(--[\w-]+)(?:=([A-Z:]+))?", name)
+    match = re.fullmatch(r"(-\w)(?: ([A-Z]+))?|(?:(-\w), )?(--[\w-]+)(?:[= ]([A-Z:]+))?", name)
     if not match:
         sys.exit(f"make.py: can't tell what {name!r} of the help is")
     bare, bare_value, short, long, value = match.groups()
@@ -59,19 +64,30 @@ def word(name, about):
 
 
 def help_of(memserver):
+    """The first line, and the commands, flags and words below their headings."""
     text = subprocess.run([memserver, "-h"], check=True, capture_output=True, text=True).stdout
     first, rest = text.split("\n", 1)
-    flags, words = rest.split("\nWords of -o:\n")
-    flags = [flag(*row) for row in rows(flags)]
-    # With the short form of one letter and its value, the value belongs to the name.
-    return first, flags, [word(*row) for row in rows(words)]
+    parts = {"Flags": []}
+    part = parts["Flags"]
+    for line in rest.splitlines():
+        if heading := re.fullmatch(r"([A-Z][a-z]+)\b.*:", line):
+            part = parts.setdefault(heading[1], [])
+        else:
+            part.append(line)
+    found = {name: rows("\n".join(lines)) for name, lines in parts.items()}
+    commands = [Command(*row) for row in found.pop("Commands", [])]
+    flags = [flag(*row) for row in found.pop("Flags")]
+    words = [word(*row) for row in found.pop("Words")]
+    if found:
+        sys.exit(f"make.py: the help has headings that are not known: {list(found)}")
+    return first, commands, flags, words
 
 
 def roff(text):
     return text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
 
 
-def manual(version, flags, words):
+def manual(version, commands, flags, words):
     def described(heads, about):
         return f".TP\n{heads}\n{roff(about)}"
 
@@ -85,6 +101,10 @@ def manual(version, flags, words):
             int(environ.get("SOURCE_DATE_EPOCH", 0)), timezone.utc
         ).strftime("%Y-%m-%d"),
         "VERSION": version.split(" (")[0],
+        "COMMANDS": "\n".join(
+            [".SH COMMANDS", "Instead of flags; the flags of each are shown by its", ".BR \\-\\-help ."]
+            + [described(f"\\fB{roff(command.name)}\\fR", command.about) for command in commands]
+        ) if commands else ".\\\" no commands",
         "FLAGS": "\n".join(described(heads(flag), flag.about) for flag in flags),
         "WORDS": "\n".join(
             described(f"\\fB{roff(word.name)}\\fR{roff(word.value)}", word.about) for word in words
@@ -94,7 +114,8 @@ def manual(version, flags, words):
     return re.sub(r"@(\w+)@", lambda name: parts[name[1]], text)
 
 
-def bash(flags, words):
+def bash(commands, flags, words):
+    first = " ".join(command.name for command in commands)
     names = " ".join(name for flag in flags for name in (flag.short, flag.long) if name)
     after = []
     for flag in flags:
@@ -121,6 +142,10 @@ def bash(flags, words):
         "_memserver() {",
         "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}",
         "    COMPREPLY=()",
+        "    if [ $COMP_CWORD -eq 1 ] && [[ $word != -* ]]; then",
+        f"        mapfile -t COMPREPLY < <(compgen -W '{first}' -- \"$word\")",
+        "        return",
+        "    fi",
         "    case $previous in",
         *after,
         f"    *) mapfile -t COMPREPLY < <(compgen -W '{names}' -- \"$word\") ;;",
@@ -135,7 +160,7 @@ def quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def zsh(flags, words):
+def zsh(commands, flags, words):
     def about(text):
         return re.sub(r"([\[\]:\\])", r"\\\1", text)
 
@@ -154,11 +179,18 @@ def zsh(flags, words):
             sign = "" if not flag.value else "+" if len(name) == 2 else "="
             if name:
                 lines.append("    " + quoted(f"*{name}{sign}[{about(flag.about)}]{action(flag)}"))
+    if commands:
+        lines.append("    " + quoted(f"::command:({' '.join(command.name for command in commands)})"))
     return "#compdef memserver\n_arguments -s \\\n" + " \\\n".join(lines) + "\n"
 
 
-def fish(flags, words):
+def fish(commands, flags, words):
     lines = ["# Completion of memserver's flags for fish.", "complete -c memserver -f"]
+    for command in commands:
+        about = quoted(command.about)
+        lines.append(
+            f"complete -c memserver -n __fish_use_subcommand -a {command.name} -d {about}"
+        )
     for flag in flags:
         short = f" -s {flag.short[1:]}" if flag.short else ""
         long = f" -l {flag.long[2:]}" if flag.long else ""
@@ -178,12 +210,12 @@ def fish(flags, words):
 
 def main():
     memserver, folder = sys.argv[1], Path(sys.argv[2])
-    version, flags, words = help_of(memserver)
+    version, *parts = help_of(memserver)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "memserver.1").write_text(manual(version, flags, words))
-    (folder / "memserver.bash").write_text(bash(flags, words))
-    (folder / "_memserver").write_text(zsh(flags, words))
-    (folder / "memserver.fish").write_text(fish(flags, words))
+    (folder / "memserver.1").write_text(manual(version, *parts))
+    (folder / "memserver.bash").write_text(bash(*parts))
+    (folder / "_memserver").write_text(zsh(*parts))
+    (folder / "memserver.fish").write_text(fish(*parts))
 
 
 main()
