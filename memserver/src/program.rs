@@ -155,11 +155,16 @@ fn judge(sandbox: &Sandbox, wish: Wish) -> Result<String, StartupError> {
 
 /// What the process needs while it serves.
 fn needs(config: &Config, process: &Process) -> Needs {
-    let Users { text, sasl, sasl_file } = &config.users;
+    let Users { text, sasl, sasl_file, accounts } = &config.users;
     Needs {
         core_dumps: process.core_dumps,
         locked_memory: process.lock_memory,
-        read: text.iter().chain(sasl_file.iter().filter(|_| *sasl)).cloned().collect(),
+        read: text
+            .iter()
+            .chain(accounts)
+            .chain(sasl_file.iter().filter(|_| *sasl))
+            .cloned()
+            .collect(),
         written: process.pid_file.iter().cloned().collect(),
         removed: config.unix_socket.iter().cloned().collect(),
     }

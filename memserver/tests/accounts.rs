@@ -3,6 +3,7 @@
 mod program;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use program::{Client, Folder, Program, command, run};
@@ -99,11 +100,13 @@ fn without_users_the_server_does_not_start() {
     let folder = Folder::new();
     let file = folder.file("users");
     fs::write(&file, "a:b\nwrong\n").unwrap();
+    let wrong = format!("accounts={}", file.display());
     for (args, words) in [
         (&["-Y", "/no/such/file"][..], "can't read /no/such/file: No such file"),
         (&["-Y", file.to_str().unwrap()], "line 2 has no colon"),
         (&["-S", "-o", "sasl_pwdb=/no/such/file"], "can't read /no/such/file"),
         (&["-S"], "MEMCACHED_SASL_PWDB"),
+        (&["-o", &wrong], "line 1: "),
     ] {
         let (status, out, err) =
             run(&[args, &["-l", "127.0.0.1", "-p", "-1", "-u", "root"]].concat());
@@ -141,7 +144,7 @@ fn passwords_are_not_logged() {
     let mut seen = String::new();
     while !seen.contains("the_end") {
         let mut bytes = [0; 4096];
-        let count = std::io::Read::read(&mut watcher.0, &mut bytes).unwrap();
+        let count = watcher.0.read(&mut bytes).unwrap();
         seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
     let mut logged = String::new();
@@ -168,4 +171,88 @@ fn a_login_that_arrives_in_pieces_or_not_at_all() {
     let mut half = program.connect();
     half.send("set login 0 0 9\r\nname");
     assert!(half.is_ended());
+}
+
+const ACCOUNTS: &str = "
+[users.here]
+uids = [@]
+rights = ['read', 'write', 'admin']
+
+[users.app]
+password = 'word'
+rights = ['read']
+";
+
+fn uid() -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap())
+}
+
+#[test]
+fn a_process_of_this_machine_is_known_over_a_unix_socket() {
+    let folder = Folder::new();
+    let (file, socket) = (folder.file("accounts"), folder.file("socket"));
+    fs::write(&file, ACCOUNTS.replace('@', &uid().to_string())).unwrap();
+    let accounts = format!("accounts={}", file.display());
+    let program = Program::start(&["-s", socket.to_str().unwrap(), "-o", &accounts]);
+    let ask = |request: &str, reply: &str| {
+        let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        client.set_read_timeout(Some(program::WAIT)).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        let mut found = vec![0; reply.len()];
+        client.read_exact(&mut found).unwrap();
+        assert_eq!(String::from_utf8_lossy(&found), reply);
+    };
+    ask("set a 0 0 1\r\nx\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
+    ask("delete a\r\n", "CLIENT_ERROR not allowed\r\n");
+    ask("verbosity 0\r\n", "OK\r\n");
+    let mut client = program.connect();
+    client.ask("get a\r\n", "CLIENT_ERROR unauthenticated\r\n");
+    log_in(&mut client, "app", "word", "STORED");
+    client.ask("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
+    client.ask("verbosity 0\r\n", "CLIENT_ERROR not allowed\r\n");
+    // Nobody of this machine is known any more.
+    fs::write(&file, ACCOUNTS.replace('@', &(uid() + 1).to_string())).unwrap();
+    program.signal(SIGHUP);
+    assert_eq!(program.line(), "read the users again");
+    ask("get a\r\n", "CLIENT_ERROR unauthenticated\r\n");
+}
+
+#[test]
+fn administration_is_for_this_machine_or_the_unix_socket() {
+    let folder = Folder::new();
+    let socket = folder.file("socket");
+    let program = Program::start(&["-o", "admin_only=loopback"]);
+    program.connect().ask("flush_all\r\nverbosity 0\r\n", "OK\r\nOK\r\n");
+    let program = Program::start(&["-s", socket.to_str().unwrap(), "-o", "admin_only=unix"]);
+    program.connect().ask("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n");
+    let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    client.set_read_timeout(Some(program::WAIT)).unwrap();
+    client.write_all(b"flush_all\r\n").unwrap();
+    let mut found = [0; 4];
+    client.read_exact(&mut found).unwrap();
+    assert_eq!(&found, b"OK\r\n");
+}
+
+#[test]
+fn whoever_guesses_has_to_wait() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "name:word\n").unwrap();
+    let users = ["-Y", file.to_str().unwrap()];
+    let program = Program::start(&[&users[..], &["-o", "auth_lockout=3"]].concat());
+    let mut before = program.connect();
+    log_in(&mut before, "name", "word", "STORED");
+    for _ in 0..3 {
+        log_in(&mut program.connect(), "name", "guess", FAILED);
+    }
+    log_in(&mut program.connect(), "name", "word", FAILED);
+    // Who has logged in before is served.
+    before.ask("get a\r\n", "END\r\n");
+    assert_eq!(before.stat("stats", "auth_errors"), "4");
+    let program = Program::start(&[&users[..], &["-o", "auth_lockout=0"]].concat());
+    let mut client = program.connect();
+    for _ in 0..30 {
+        log_in(&mut client, "name", "guess", FAILED);
+    }
+    log_in(&mut client, "name", "word", "STORED");
 }

@@ -1,5 +1,6 @@
 //! The users of a server. They are read from files at the start, and again when that is asked for.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use thiserror::Error;
 use crate::auth::account::Account;
 use crate::auth::file::{self, FileError};
 use crate::auth::table::Table;
+use crate::auth::users::{self, User};
 use crate::config::Users;
 use crate::os::reason;
 
@@ -45,6 +47,14 @@ pub(crate) enum AccountsError {
         /// The line.
         source: FileError,
     },
+    /// The file of users with their rights can't be understood.
+    #[error("{}: {reason}", .path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// There is no file for SASL.
     #[error("-S: MEMCACHED_SASL_PWDB has to name a file of lines user:password")]
     NoSaslFile,
@@ -61,10 +71,12 @@ pub(crate) struct Accounts {
     tables: Mutex<Arc<Tables>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tables {
     text: Option<Table>,
     sasl: Option<Table>,
+    /// Users of this machine who need no password over a Unix socket.
+    processes: HashMap<u32, Arc<Account>>,
 }
 
 impl Accounts {
@@ -90,6 +102,11 @@ impl Accounts {
         Ok(())
     }
 
+    /// Who a process of user number `uid` of this machine is, if it needs no password.
+    pub(crate) fn of_process(&self, uid: u32) -> Option<Arc<Account>> {
+        self.tables.lock().processes.get(&uid).cloned()
+    }
+
     /// Whose name and password these are.
     pub(crate) fn find(
         &self,
@@ -107,20 +124,50 @@ impl Accounts {
 }
 
 impl Tables {
-    fn read(users: &Users) -> Result<Self, AccountsError> {
-        let mut tables = Self { text: None, sasl: None };
-        if let Some(path) = &users.text {
+    fn read(sources: &Users) -> Result<Self, AccountsError> {
+        let mut tables = Self::default();
+        if let Some(path) = &sources.accounts {
+            tables.add_accounts(path)?;
+        }
+        if let Some(path) = &sources.text {
             let bytes = read(path)?;
             let entries = file::text(&bytes)
                 .map_err(|source| AccountsError::Malformed { path: path.clone(), source })?;
             tables.text = Some(table(None, &entries)?);
         }
-        if users.sasl {
-            let path = users.sasl_file.as_deref().ok_or(AccountsError::NoSaslFile)?;
+        if sources.sasl {
+            let path = sources.sasl_file.as_deref().ok_or(AccountsError::NoSaslFile)?;
             let bytes = read(path)?;
             tables.sasl = Some(table(realm(), &file::sasl(&bytes))?);
         }
         Ok(tables)
+    }
+}
+
+impl Tables {
+    /// Adds the users of a file with rights, who log in either way.
+    fn add_accounts(&mut self, path: &Path) -> Result<(), AccountsError> {
+        let wrong = |reason| AccountsError::Wrong { path: path.to_owned(), reason };
+        let bytes = read(path)?;
+        let text = str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+        let mut by_text = Table::new(None).map_err(AccountsError::Random)?;
+        let mut by_sasl = Table::new(realm()).map_err(AccountsError::Random)?;
+        for User { account, passwords, uids } in users::parse(text).map_err(wrong)? {
+            for password in passwords {
+                let (user, password) = (account.name.as_bytes(), password.as_bytes());
+                by_text.add(user, password, Arc::clone(&account));
+                by_sasl.add(user, password, Arc::clone(&account));
+            }
+            for uid in uids {
+                if let Some(other) = self.processes.insert(uid, Arc::clone(&account)) {
+                    let (one, two) = (&other.name, &account.name);
+                    return Err(wrong(format!("the number {uid} belongs to {one} and to {two}")));
+                }
+            }
+        }
+        self.text = Some(by_text);
+        self.sasl = Some(by_sasl);
+        Ok(())
     }
 }
 

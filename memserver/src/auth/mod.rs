@@ -5,5 +5,7 @@ pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod file;
 pub(crate) mod guard;
+pub(crate) mod lockout;
 pub(crate) mod rights;
 mod table;
+pub(crate) mod users;

@@ -21,6 +21,8 @@ pub(crate) enum Right {
     Dump,
     /// See what other clients do.
     Watch,
+    /// Use keys outside the prefix that belongs to the user.
+    OtherKeys,
     /// Change how much is logged. A log may show keys.
     Verbosity,
     /// Stop the server. It stays the last one: `Rights::ALL` is made of it.
@@ -45,6 +47,17 @@ impl Rights {
     /// The same, and `right` if it is granted.
     pub(crate) fn with(self, right: Right, granted: bool) -> Self {
         if granted { Self(self.0 | Self::bit(right)) } else { self }
+    }
+
+    /// What administration needs, and nobody else.
+    pub(crate) fn administrative() -> Self {
+        use Right::{Admin, Dump, Flush, Shutdown, Verbosity, Watch};
+        Self::of(&[Admin, Dump, Flush, Shutdown, Verbosity, Watch])
+    }
+
+    /// Those that are not in `others`.
+    pub(crate) fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 
     /// Whether `right` is one of them.

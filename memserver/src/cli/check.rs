@@ -34,6 +34,9 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
 /// log in.
 fn users(options: &mut Options) -> Result<(), StartupError> {
     let users = &options.config.users;
+    if users.accounts.is_some() {
+        return accounts(options);
+    }
     let (flag, only) = match (users.sasl, users.text.is_some()) {
         (false, false) => return Ok(()),
         (true, false) => ("-S", Binding::Binary),
@@ -57,6 +60,20 @@ fn users(options: &mut Options) -> Result<(), StartupError> {
     }
     if config.udp != Port::Off {
         let message = format!("{flag}: nobody could log in over UDP; leave -U away");
+        return Err(StartupError::usage(message));
+    }
+    Ok(())
+}
+
+/// Users with accounts log in over each protocol.
+fn accounts(options: &Options) -> Result<(), StartupError> {
+    let config = &options.config;
+    if config.users.sasl || config.users.text.is_some() {
+        let message = "-o accounts stands in for -S and -Y: its users log in either way";
+        return Err(StartupError::usage(message));
+    }
+    if config.udp != Port::Off {
+        let message = "-o accounts: nobody could log in over UDP; leave -U away";
         return Err(StartupError::usage(message));
     }
     Ok(())

@@ -256,6 +256,9 @@ fn what_cannot_be_had_is_refused() {
         ("-l ,", Exit::Usage, "addresses"),
         // Logins.
         ("-S|-Y /x", Exit::Usage, "exclude each other"),
+        ("-S|-o accounts=/x", Exit::Usage, "stands in for -S and -Y"),
+        ("-o accounts=/x|-U 1", Exit::Usage, "over UDP"),
+        ("-o admin_only=home", Exit::Usage, "loopback or unix"),
         ("-S|-B ascii", Exit::Usage, "-S: clients log in over -B binary only"),
         ("-S|-B auto", Exit::Usage, "-S: clients log in over -B binary only"),
         ("-Y /x|-B binary", Exit::Usage, "-Y: clients log in over -B ascii only"),

@@ -6,6 +6,7 @@ use super::options::{Options, Wish};
 use super::row::{Applied, Policy, Set, Takes, apply};
 use super::suggest;
 use super::value::{SIZES, Value, put};
+use crate::config::AdminOnly;
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Maybe, Nothing, Value as Takes1};
@@ -176,6 +177,12 @@ pub(super) static WORDS: &[Word] = &[
     word("client_memory", Takes1("MB"), "64",
         "memory outside the cache for all clients together", Act,
         |o, v| put(&mut o.config.client_memory, v.bytes(1 << 20, &SIZES[1..]))),
+    word("accounts", Takes1("FILE"), "", "clients log in; users, rights and prefixes, in TOML",
+        Act, |o, v| { o.config.users.accounts = Some(v.path()?); Ok(()) }),
+    word("admin_only", Takes1("WHERE"), "", "administration from loopback or unix only", Act,
+        admin_only),
+    word("auth_lockout", Takes1("N"), "20", "failed logins before a source waits, 0 for any",
+        Act, |o, v| put(&mut o.config.auth_lockout, v.number(0..=u32::MAX))),
     word("sasl_pwdb", Takes1("FILE"), "", "with -S: the users, instead of MEMCACHED_SASL_PWDB",
         Act, |o, v| { o.config.users.sasl_file = Some(v.path()?); Ok(()) }),
     word("resp_obj_mem_limit", Maybe("MB"), "", "obsolete", DEAD, nothing),
@@ -255,6 +262,15 @@ fn chunk_max(options: &mut Options, value: Value<'_>) -> Result<(), StartupError
         return Err(StartupError::usage(format!("{} must divide 1024", value.name)));
     }
     put(&mut options.config.slab_chunk_max, Ok(kilobytes << 10))
+}
+
+fn admin_only(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    options.config.admin_only = match value.text {
+        "loopback" => AdminOnly::Loopback,
+        "unix" => AdminOnly::Unix,
+        _ => return Err(value.unfit("loopback or unix")),
+    };
+    Ok(())
 }
 
 fn hash_algorithm(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {

@@ -64,13 +64,27 @@ pub(crate) struct Users {
     pub(crate) sasl: bool,
     /// The file for those, `MEMCACHED_SASL_PWDB`.
     pub(crate) sasl_file: Option<PathBuf>,
+    /// The file of users with their rights, who log in either way.
+    pub(crate) accounts: Option<PathBuf>,
 }
 
 impl Users {
     /// Whether clients have to log in.
     pub(crate) fn are_given(&self) -> bool {
-        self.text.is_some() || self.sasl
+        self.text.is_some() || self.sasl || self.accounts.is_some()
     }
+}
+
+/// Where clients may come from that administer the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AdminOnly {
+    /// From anywhere.
+    #[default]
+    Anywhere,
+    /// From this machine.
+    Loopback,
+    /// Over the Unix socket.
+    Unix,
 }
 
 /// The settings of a server. [`Default`] is memcached's, and the names are those that `stats
@@ -141,6 +155,10 @@ pub(crate) struct Config {
     pub(crate) read_buf_mem_limit: usize,
     /// Bytes outside the cache that all clients together may hold; 0 for the default.
     pub(crate) client_memory: usize,
+    /// Where administration is allowed.
+    pub(crate) admin_only: AdminOnly,
+    /// Failed logins after which their source has to wait; 0 for any number.
+    pub(crate) auth_lockout: u32,
     /// Where the users are listed, if clients have to log in.
     pub(crate) users: Users,
     /// The initial values of what clients can change.
@@ -195,6 +213,8 @@ impl Default for Config {
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
             client_memory: 0,
+            admin_only: AdminOnly::Anywhere,
+            auth_lockout: 20,
             users: Users::default(),
             runtime: RuntimeSettings::default(),
         }

@@ -6,7 +6,9 @@ use std::io::{self, IoSliceMut};
 use mio::event::Event;
 use mio::{Registry, Token};
 
+use crate::auth::accounts::Accounts;
 use crate::auth::guard::Guard;
+use crate::config::AdminOnly;
 use crate::event_loop::arena::{Arena, Input, READ_MIN};
 use crate::net::listener::Arrival;
 use crate::net::socket::Peer;
@@ -160,11 +162,16 @@ impl Conn {
         }
     }
 
-    /// Has its client log in before anything else.
-    pub(crate) fn require_login(&mut self) {
-        let peer = self.transport.peer();
-        self.guard = Some(Box::new(Guard { account: None, peer }));
-        self.dialogue.guard(Access::Unknown);
+    /// Has its client do only what is allowed to it, for which it has to log in if there are
+    /// `accounts`.
+    pub(crate) fn guard(&mut self, accounts: Option<&Accounts>, admin_only: AdminOnly) {
+        let (peer, uid) = (self.transport.peer(), self.transport.uid());
+        let guard = Guard::new(accounts, admin_only, peer, uid);
+        if accounts.is_some() {
+            let is_known = guard.account.is_some();
+            self.dialogue.guard(if is_known { Access::Granted } else { Access::Unknown });
+        }
+        self.guard = Some(Box::new(guard));
     }
 
     /// Whether it waits for the rest of a request.

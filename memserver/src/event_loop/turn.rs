@@ -244,7 +244,7 @@ struct Executor<'t, 'w> {
     logged: bool,
     /// Whether requests are logged or written to watchers.
     traced: bool,
-    /// Whether the server has users, or requests are traced.
+    /// Whether connections differ in what they may do, or requests are traced.
     checked: bool,
 }
 
@@ -252,7 +252,7 @@ impl<'t, 'w> Executor<'t, 'w> {
     fn new(exec: &'t mut Exec<'w>, counters: &'t Counters) -> Self {
         let logged = exec.verbosity() >= TRACED;
         let traced = logged || exec.attends(attention::RAWCMDS);
-        let checked = traced || exec.has_users();
+        let checked = traced || exec.has_guards();
         Self { exec, counters, logged, traced, checked }
     }
 
@@ -275,7 +275,7 @@ impl<'t, 'w> Executor<'t, 'w> {
         }
     }
 
-    /// The same for a server with users, or whose requests are traced.
+    /// The same if connections differ in what they may do, or requests are traced.
     #[cold]
     fn run_checked(
         &mut self,
@@ -284,8 +284,8 @@ impl<'t, 'w> Executor<'t, 'w> {
         round: Round<'_, '_>,
         out: &mut Output,
     ) {
-        let has_users = self.exec.has_users();
-        if has_users {
+        let has_guards = self.exec.has_guards();
+        if has_guards {
             self.exec.admit(conn.guard.take());
         }
         if self.traced {
@@ -293,7 +293,7 @@ impl<'t, 'w> Executor<'t, 'w> {
         } else {
             self.run_round(conn, part, &round, out);
         }
-        if has_users {
+        if has_guards {
             conn.guard = self.exec.release();
         }
     }

@@ -17,6 +17,7 @@ use crate::net::conn_info::ConnInfo;
 use crate::net::listener::Arrival;
 use crate::state::budgets::Permit;
 use crate::state::control::ConnQuery;
+use crate::state::core::Core;
 use crate::state::shared::Shared;
 use crate::watch::trace;
 use crate::watch::{End, WatchPermit, attention};
@@ -300,8 +301,9 @@ impl Worker {
                 self.conns.len() - 1
             });
             let mut conn = Conn::new(arrival, now);
-            if self.shared.core.accounts.is_some() {
-                conn.require_login();
+            if self.shared.core.has_guards() {
+                let Core { accounts, config, .. } = &self.shared.core;
+                conn.guard(accounts.as_ref(), config.admin_only);
             }
             if conn.transport.register(self.poll.registry(), Token(index), false).is_ok() {
                 if self.shared.watch.attends(attention::CONNEVENTS) {

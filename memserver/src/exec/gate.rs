@@ -1,16 +1,22 @@
 //! Which right a request needs, and the answer to a client that does not have it.
 
 use memproto::binary::{Command, Status, write};
+use memproto::limits::MAX_KEY;
 use memproto::meta::{MetaCommand, MetaRequest};
 use memproto::text::write::{FLUSH_DISABLED, SHUTDOWN_DISABLED};
 use memproto::{Admin, Args, Request};
 
 use super::{Exec, refusals, reply, say};
 use crate::admin;
+use crate::auth::guard::Guard;
 use crate::auth::rights::{Right, Rights};
 use crate::config::Config;
-use crate::session::job::{StoreRequest, Work};
+use crate::session::batch::Batch;
+use crate::session::dialogue::Flow;
+use crate::session::framing::Framing;
+use crate::session::job::{Job, StoreRequest, Work};
 use crate::session::output::Output;
+use crate::session::pending::{OwnedRequest, Pending};
 
 const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";
@@ -19,7 +25,15 @@ const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 impl Rights {
     /// What every client with a connection may do.
     pub(crate) fn of_connections(config: &Config) -> Self {
-        Self::of(&[Right::Read, Right::Write, Right::Delete, Right::Stats, Right::Admin])
+        const ALWAYS: [Right; 6] = [
+            Right::Read,
+            Right::Write,
+            Right::Delete,
+            Right::Stats,
+            Right::Admin,
+            Right::OtherKeys,
+        ];
+        Self::of(&ALWAYS)
             .with(Right::Flush, config.flush_enabled)
             .with(Right::Dump, config.dump_enabled)
             .with(Right::Watch, config.watch_enabled)
@@ -30,7 +44,7 @@ impl Rights {
     /// What may be asked for in a datagram. Statistics and the like are not: their replies are
     /// long, and the sender's address may be another's.
     pub(crate) fn of_datagrams(config: &Config) -> Self {
-        Self::of(&[Right::Read])
+        Self::of(&[Right::Read, Right::OtherKeys])
             .with(Right::Write, config.udp_writes)
             .with(Right::Delete, config.udp_writes)
     }
@@ -49,6 +63,11 @@ impl Rights {
 
     /// The same whatever the rights are.
     fn allow_any(self, work: &Work<'_>) -> bool {
+        self.has(Right::OtherKeys) && self.allow_apart_from_keys(work)
+    }
+
+    /// Whether they allow `work` with keys that the client may use.
+    fn allow_apart_from_keys(self, work: &Work<'_>) -> bool {
         right(work).is_none_or(|right| self.has(right))
     }
 }
@@ -101,8 +120,8 @@ fn of_meta(meta: &MetaRequest<'_>) -> Right {
 fn of_stats<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> Right {
     match words.next() {
         Some(b"detail" | b"cachedump") => Right::Dump,
-        // These change counters or settings.
-        Some(b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
+        // These change counters or settings, or tell about other clients.
+        Some(b"conns" | b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
         _ => Right::Stats,
     }
 }
@@ -140,10 +159,56 @@ pub(super) fn words(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     key.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
 }
 
+/// Whether all keys of `job` are ones that the client may use.
+fn owns_keys(guard: &Guard, job: &Job<'_>, batch: &Batch<'_>) -> bool {
+    let mut scratch = [0; MAX_KEY];
+    match &job.work {
+        Work::Get(run) => {
+            let keys = &batch.keys[run.first as usize..run.end as usize];
+            keys.iter().all(|key| guard.owns(key.bytes()))
+        }
+        Work::Put { request, .. } | Work::Begin { request, .. } | Work::BadDataChunk(request) => {
+            guard.owns(request.name(&mut scratch))
+        }
+        Work::Text(Request::Meta(meta), _) => guard.owns(meta.key.bytes(&mut scratch)),
+        Work::Text(_, key) | Work::Binary(_, key) => {
+            key.is_none_or(|key| guard.owns(batch.keys[key as usize].bytes()))
+        }
+        _ => true,
+    }
+}
+
 impl Exec<'_> {
+    /// Whether the client may ask for this, although its rights are limited.
+    #[cold]
+    pub(super) fn allows_to_guarded(&self, job: &Job<'_>, batch: &Batch<'_>) -> bool {
+        let guard = self.guard.as_deref();
+        self.rights.allow_apart_from_keys(&job.work)
+            && guard.is_some_and(|guard| owns_keys(guard, job, batch))
+    }
+
     /// Answers what the client has no right to ask for.
     #[cold]
-    pub(super) fn refuse(&self, work: &Work<'_>, out: &mut Output) {
+    pub(super) fn refuse(&self, job: &Job<'_>, pending: &mut Pending, out: &mut Output) -> Flow {
+        match &job.work {
+            Work::Get(run) => {
+                out.put(NOT_ALLOWED);
+                // Behind a part of the answer the client would take what follows for the rest.
+                let is_whole = run.last && !matches!(job.before, Framing::Keys { .. });
+                return if is_whole { Flow::Done } else { Flow::Close };
+            }
+            Work::Put { request, .. } | Work::BadDataChunk(request) => refuse_value(request, out),
+            // The answer belongs behind the value.
+            Work::Begin { request, header, .. } => {
+                pending.put(Pending::Refused(Box::new(OwnedRequest::new(request, header))));
+            }
+            work => self.refuse_line(work, out),
+        }
+        Flow::Done
+    }
+
+    /// Answers a request without a value.
+    fn refuse_line(&self, work: &Work<'_>, out: &mut Output) {
         match work {
             Work::Text(Request::FlushAll { noreply, .. }, _) => {
                 self.count_flush();
@@ -167,6 +232,12 @@ impl Exec<'_> {
                 };
                 write::error(out.bytes(), request.to, status);
             }
+            Work::Text(
+                Request::Arith { noreply, .. }
+                | Request::Touch { noreply, .. }
+                | Request::Delete { noreply, .. },
+                _,
+            ) => say(reply(out, *noreply), NOT_ALLOWED),
             _ => out.put(NOT_ALLOWED),
         }
     }
@@ -180,6 +251,15 @@ impl Exec<'_> {
             Some(b"mgdump") => b"ERROR key dump not allowed\r\n",
             _ => NOT_ALLOWED,
         }
+    }
+}
+
+/// Answers a request to store that is not allowed.
+pub(super) fn refuse_value(request: &StoreRequest<'_>, out: &mut Output) {
+    match request {
+        StoreRequest::Binary(frame) => write::error(out.bytes(), frame.to, Status::AuthError),
+        StoreRequest::Text(_) | StoreRequest::Meta(_) if request.is_mute() => {}
+        StoreRequest::Text(_) | StoreRequest::Meta(_) => out.put(NOT_ALLOWED),
     }
 }
 
@@ -245,8 +325,8 @@ mod tests {
             (Some(Right::Write), &["mg a T30", "mg a N30 v", "ms a 1"]),
             (Some(Right::Delete), &["delete a", "md a", "md a I"]),
             (Some(Right::Flush), &["flush_all", "flush_all 10 noreply"]),
-            (Some(Right::Stats), &["stats", "stats items", "stats conns"]),
-            (Some(Right::Admin), &["stats reset", "cache_memlimit 64", "slabs"]),
+            (Some(Right::Stats), &["stats", "stats items", "stats settings"]),
+            (Some(Right::Admin), &["stats conns", "stats reset", "cache_memlimit 64", "slabs"]),
             (Some(Right::Verbosity), &["verbosity 1", "verbosity 1 noreply"]),
             (Some(Right::Admin), &["lru_crawler enable", "lru_crawler metadump"]),
             (Some(Right::Dump), &["stats cachedump 1 1", "stats detail on"]),

@@ -9,10 +9,12 @@ use memproto::text::{AuthError, parse_credentials};
 
 use super::{Exec, binary};
 use crate::auth::accounts::Scheme;
+use crate::net::socket::Peer;
 use crate::os::log;
 use crate::session::access::{Login, Verdict};
 use crate::session::output::Output;
 use crate::session::pending::Pending;
+use crate::state::core::Core;
 
 impl Exec<'_> {
     /// A login. It leaves what came of it in `pending`.
@@ -83,14 +85,22 @@ impl Exec<'_> {
 
     /// Looks a user up, and gives the connection the user's rights; false if there is no such user.
     fn identify(&mut self, scheme: Scheme, user: &[u8], password: &[u8]) -> bool {
-        let accounts = self.shared.core.accounts.as_ref();
-        let account = accounts.and_then(|accounts| accounts.find(scheme, user, password));
+        let Core { accounts, lockout, cache, .. } = &self.shared.core;
+        let now = cache.now().as_secs();
+        let peer = self.guard.as_ref().map_or(Peer::Gone, |guard| guard.peer);
+        let account = match accounts {
+            Some(accounts) if !lockout.refuses(peer, now) => {
+                let account = accounts.find(scheme, user, password);
+                lockout.note(peer, account.is_some(), now);
+                account
+            }
+            _ => None,
+        };
         let granted = account.is_some();
         self.count_login(granted);
         if let Some(guard) = &mut self.guard {
             if self.shared.core.verbosity.load(Ordering::Relaxed) > 0 {
-                let (peer, name) = (guard.peer, account.as_ref().map(|account| &account.name));
-                match name {
+                match account.as_ref().map(|account| &account.name) {
                     Some(name) => log::line(format_args!("{peer} logged in as {name}")),
                     None => {
                         let name = user.escape_ascii();

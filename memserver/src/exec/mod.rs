@@ -126,7 +126,12 @@ impl<'w> Exec<'w> {
         self.shared.core.accounts.is_some()
     }
 
-    /// Says whose connection is served until [`Exec::release`] is called. For servers with users.
+    /// Whether connections differ in what their clients may do.
+    pub(crate) fn has_guards(&self) -> bool {
+        self.shared.core.has_guards()
+    }
+
+    /// Says whose connection is served until [`Exec::release`] is called, if connections differ.
     pub(crate) fn admit(&mut self, guard: Option<Box<Guard>>) {
         let granted = guard.as_ref().map_or(Rights::NONE, |guard| guard.rights());
         self.rights = Rights::of_connections(&self.shared.core.config) & granted;
@@ -254,9 +259,8 @@ impl Execute for Exec<'_> {
         out: &mut Output,
     ) -> Flow {
         let hashed = |key: &Option<KeyIndex>| key.map(|index| batch.keys[index as usize]);
-        if !self.rights.allow(&job.work) {
-            self.refuse(&job.work, out);
-            return Flow::Done;
+        if !self.rights.allow(&job.work) && !self.allows_to_guarded(job, batch) {
+            return self.refuse(job, pending, out);
         }
         match &job.work {
             Work::Get(run) => return self.retrieve(run, batch, out),

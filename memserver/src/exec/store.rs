@@ -7,7 +7,7 @@ use memproto::limits::MAX_KEY;
 use memproto::text::write;
 
 use super::terms::{Outcome, Terms};
-use super::{Exec, NOT_EXECUTED, binary};
+use super::{Exec, NOT_EXECUTED, binary, gate};
 use crate::session::job::{BodyEnd, StoreRequest};
 use crate::session::output::Output;
 use crate::session::pending::{OwnedRequest, Pending, Upload};
@@ -80,6 +80,13 @@ impl Exec<'_> {
         pending: &mut Pending,
         out: &mut Output,
     ) {
+        if let Pending::Refused(request) = pending {
+            if end != BodyEnd::NotYet {
+                gate::refuse_value(&request.get(), out);
+                *pending = Pending::Nothing;
+            }
+            return;
+        }
         let Pending::Upload(upload) = pending else {
             debug_assert!(false, "no value is arriving");
             return out.put(NOT_EXECUTED);
@@ -229,9 +236,5 @@ fn line(outcome: &Outcome) -> &'static [u8] {
 
 /// The key of a storage request.
 fn name<'s>(request: &StoreRequest<'s>, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8] {
-    match request {
-        StoreRequest::Meta(meta) => meta.key.bytes(scratch),
-        StoreRequest::Text(store) => store.key,
-        StoreRequest::Binary(frame) => frame.key,
-    }
+    request.name(scratch)
 }

@@ -86,10 +86,14 @@ impl Stage {
     #[must_use]
     pub fn connect(&self) -> Dialogue {
         let mut dialogue = dialogue::Dialogue::new(self.shared.core.config.protocol);
-        let guard = self.shared.core.accounts.is_some().then(|| {
+        let Core { accounts, config, .. } = &self.shared.core;
+        let guard =
+            self.shared.core.has_guards().then(|| {
+                Box::new(Guard::new(accounts.as_ref(), config.admin_only, Peer::Gone, None))
+            });
+        if accounts.is_some() {
             dialogue.guard(Access::Unknown);
-            Box::new(Guard { account: None, peer: Peer::Local })
-        });
+        }
         Dialogue {
             shared: Arc::clone(&self.shared),
             dialogue,
@@ -163,7 +167,7 @@ impl Dialogue {
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(&mut self.spare));
         let mut exec = Exec::new(&shared, 0).without_waiting();
-        if exec.has_users() {
+        if exec.has_guards() {
             exec.admit(self.guard.take());
         }
         let mut cursor = Cursor { input: &input, pos: 0 };

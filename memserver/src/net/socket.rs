@@ -63,6 +63,17 @@ impl Socket {
         }
     }
 
+    /// The user number of the process at the other end of a Unix socket.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(stream) => {
+                let process = rustix::net::sockopt::socket_peercred(stream);
+                process.ok().map(|process| process.uid.as_raw())
+            }
+        }
+    }
+
     /// Both ends as memcached writes them, the other one first.
     pub(crate) fn ends(&self) -> (String, String) {
         match self {

@@ -50,6 +50,11 @@ impl Transport {
         self.socket().peer()
     }
 
+    /// The user number of the process at the other end, if it is one of this machine.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        self.socket().uid()
+    }
+
     /// Both ends as memcached writes them, the other one first.
     pub(crate) fn ends(&self) -> (String, String) {
         self.socket().ends()

@@ -2,6 +2,7 @@
 
 use memproto::binary::write::ReplyTo;
 use memproto::binary::{self, Status};
+use memproto::limits::MAX_KEY;
 use memproto::meta::MetaRequest;
 use memproto::text::AuthError;
 use memproto::{Args, ParseError, Request, Store, StoreVerb};
@@ -168,6 +169,18 @@ impl<'a> StoreRequest<'a> {
             Self::Text(store) => Some(store.key),
             Self::Meta(meta) => (!meta.key.base64).then_some(meta.key.raw),
             Self::Binary(frame) => Some(frame.key),
+        }
+    }
+
+    /// The key's own bytes; `scratch` is used when they have to be decoded.
+    pub(crate) fn name<'s>(&self, scratch: &'s mut [u8; MAX_KEY]) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        match self {
+            Self::Meta(meta) => meta.key.bytes(scratch),
+            Self::Text(store) => store.key,
+            Self::Binary(frame) => frame.key,
         }
     }
 

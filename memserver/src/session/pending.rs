@@ -20,6 +20,8 @@ pub(crate) enum Pending {
     Upload(Box<Upload>),
     /// The permit with which the connection becomes a watcher once it is closed.
     Watch(Box<WatchPermit>),
+    /// A value that is arriving and is not stored.
+    Refused(Box<OwnedRequest>),
     /// What came of a login.
     Login(Verdict),
 }

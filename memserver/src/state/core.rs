@@ -7,8 +7,9 @@ use memcore::Cache;
 use parking_lot::Mutex;
 
 use crate::auth::accounts::Accounts;
-use crate::config::Config;
+use crate::auth::lockout::Lockout;
 use crate::config::runtime::RuntimeSettings;
+use crate::config::{AdminOnly, Config};
 use crate::net::conn_info::ConnInfo;
 use crate::state::clock::DrivenClock;
 
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) listening: Listening,
     /// The cache's clock, if the server drives it.
     pub(crate) clock: Option<Arc<DrivenClock>>,
+    /// Sources of failed logins.
+    pub(crate) lockout: Lockout,
     /// What the process has given up, to be shown; empty for nothing, and before it serves.
     pub(crate) sandbox: OnceLock<String>,
     /// Who may log in; none if nobody has to.
@@ -60,6 +63,7 @@ impl Core {
         Self {
             runtime: Mutex::new(config.runtime),
             verbosity: AtomicU8::new(config.verbosity),
+            lockout: Lockout::new(config.auth_lockout),
             exact_access: Once::new(),
             started: cache.now().as_secs(),
             cache,
@@ -74,6 +78,11 @@ impl Core {
     /// The same for a server whose clients have to log in, if there are `accounts`.
     pub(crate) fn with_accounts(self, accounts: Option<Accounts>) -> Self {
         Self { accounts, ..self }
+    }
+
+    /// Whether connections differ in what their clients may do.
+    pub(crate) fn has_guards(&self) -> bool {
+        self.accounts.is_some() || self.config.admin_only != AdminOnly::Anywhere
     }
 
     /// Shows the present second to the cache, if the server drives its clock. For threads that have

@@ -121,9 +121,10 @@ fn head(group: &str, place: &str, title: &str) -> Case {
     for attribute in attributes.split_whitespace() {
         match attribute.split_once('=') {
             Some(("flags", list)) => {
-                let users = folder().join("users").display().to_string();
-                let list = list.split(';').map(|flag| flag.replace("{users}", &users));
-                case.flags = list.collect();
+                let path = |name: &str| folder().join(name).display().to_string();
+                let (users, accounts) = (path("users"), path("accounts.toml"));
+                let whole = list.replace("{users}", &users).replace("{accounts}", &accounts);
+                case.flags = whole.split(';').map(str::to_owned).collect();
             }
             Some(("only", "1.6.45")) => case.dialect = Dialect::Recent,
             Some(("only", "ours")) => case.dialect = Dialect::Ours,
