@@ -73,7 +73,12 @@ is_wanted() {
 }
 
 # has PROGRAM CASE
-has() { [ -n "$1" ] && "$1" --list | grep -qxF "$2"; }
+has() {
+    local cases=''
+    # Not through a pipe: a match would end it before all names are written.
+    [ -z "$1" ] || cases=$("$1" --list)
+    grep -qxF "$2" <<<"$cases"
+}
 
 worse=0 seen=0
 if [ -n "$base" ]; then

@@ -302,7 +302,7 @@ impl Cache {
         let mut value = Vec::new();
         for (batch, keys) in keys.chunks(BATCH).enumerate() {
             // On the stack: a batch needs no memory of its own.
-            let mut hashed = [self.key(&[]); BATCH];
+            let mut hashed = [Key { bytes: &[], hash: 0, tag: 0 }; BATCH];
             let hashed = &mut hashed[..keys.len()];
             for (hashed, key) in hashed.iter_mut().zip(keys) {
                 // Instead of a key of another cache the empty one stays, which no item has.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use self::hot::Hot;
 use crate::config::Builder;
 use crate::counters::{Counters, Event};
-use crate::index::{Certainty, Guard, Index, NeedsLock, Position, SlotRef};
+use crate::index::{Approach, Certainty, Guard, Index, NeedsLock, Position, SlotRef};
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listeners;
 use crate::space::Space;
@@ -138,35 +138,73 @@ impl Engine {
         self.index.position(self.hot.hash(self.space.key_of(loc, shape, key_len, &mut key)))
     }
 
+    /// Begins a lookup without a lock.
+    #[inline(always)]
+    pub(crate) fn approach(&self, key: &Key<'_>) -> Approach {
+        self.index.approach(self.position(key))
+    }
+
     /// Looks a key up without a lock. What is found is certain only as far as it is certified by
     /// [`Self::is_current`] after it was used.
     ///
     /// # Errors
     /// The shard has to be locked.
     #[inline(always)]
-    pub(crate) fn look(&self, key: &Key<'_>) -> Result<Option<Found>, NeedsLock> {
-        self.index.search(self.position(key), |slot| {
-            let loc = slot.loc();
-            self.space.prefetch(loc);
-            // Read while the item's first lines are on their way.
-            let stamp = self.space.stamp_at(loc);
-            // The slot has to be the same after the stamp was read: then whatever lies there was
-            // published under this stamp.
-            if !self.index.is_unchanged(slot) {
-                return ControlFlow::Continue(Certainty::Changed);
+    pub(crate) fn look(
+        &self,
+        key: &Key<'_>,
+        approach: &Approach,
+    ) -> Result<Option<Found>, NeedsLock> {
+        let Some(mut home) = self.index.home_slots(approach) else {
+            return self.look_further(key);
+        };
+        for slot in home.slots.by_ref() {
+            if !slot.is_of(approach.position) {
+                continue;
             }
-            let Some(item) = self.space.read(loc, stamp) else {
-                return ControlFlow::Continue(Certainty::Changed);
-            };
-            // Garbage must not lead a comparison piece by piece to anywhere.
-            let certified = || self.is_current(&Found { item, slot });
-            if self.space.has_key(loc, item.shape, item.key_len(), key.bytes, certified) {
-                return ControlFlow::Break(Found { item, slot });
+            match self.look_at(key, slot) {
+                ControlFlow::Break(found) => return Ok(Some(found)),
+                ControlFlow::Continue(Certainty::Stable) => {}
+                ControlFlow::Continue(_) => return self.look_further(key),
             }
-            ControlFlow::Continue(match self.is_current(&Found { item, slot }) {
-                true => Certainty::Stable,
-                false => Certainty::Changed,
-            })
+        }
+        match self.index.is_absent(approach, &home) {
+            true => Ok(None),
+            false => self.look_further(key),
+        }
+    }
+
+    /// The same for a key that may lie elsewhere than in its home line. It stands apart, so that
+    /// what the usual lookup finds need not go through memory.
+    #[inline(never)]
+    fn look_further(&self, key: &Key<'_>) -> Result<Option<Found>, NeedsLock> {
+        self.index.search(self.position(key), |slot| self.look_at(key, slot))
+    }
+
+    /// Whether the slot leads to the key's item.
+    #[inline(always)]
+    fn look_at(&self, key: &Key<'_>, slot: SlotRef) -> ControlFlow<Found, Certainty> {
+        let loc = slot.loc();
+        self.space.prefetch(loc);
+        // Read while the item's first lines are on their way.
+        let stamp = self.space.stamp_at(loc);
+        // The slot has to be the same after the stamp was read: then whatever lies there was
+        // published under this stamp.
+        if !self.index.is_unchanged(slot) {
+            return ControlFlow::Continue(Certainty::Changed);
+        }
+        let Some(item) = self.space.read(loc, stamp) else {
+            return ControlFlow::Continue(Certainty::Changed);
+        };
+        let found = Found { item, slot };
+        // Garbage must not lead a comparison piece by piece to anywhere.
+        let certified = || self.is_current(&found);
+        if self.space.has_key(loc, item.shape, item.key_len(), key.bytes, certified) {
+            return ControlFlow::Break(found);
+        }
+        ControlFlow::Continue(match self.is_current(&found) {
+            true => Certainty::Stable,
+            false => Certainty::Changed,
         })
     }
 

@@ -5,7 +5,7 @@
 //! tag has those as well, and they have no part in the choice of the line.
 
 use super::{Group, Guard, Home, Index, LINE, Position, tag_of};
-use crate::memory::sync::Ordering;
+use crate::memory::sync::{AtomicU64, Ordering};
 
 /// A slot's mark: some key of the line that this slot's mark stands for is elsewhere.
 pub(super) const MARK: u64 = 1;
@@ -15,16 +15,23 @@ const STRAY_MARKS: usize = 5;
 /// Bits of a position that choose its marks.
 const BITS: u32 = 8;
 
-/// The slot that has the mark of a key of `line` in another line.
+/// The slot of a key's home line that has its mark if it is in another line.
 #[inline(always)]
-pub(super) fn stray_mark(line: usize, at: u32) -> usize {
-    line + share(at, STRAY_MARKS)
+pub(super) fn stray_mark(at: u32) -> usize {
+    share(at, STRAY_MARKS)
 }
 
-/// The slot that has the mark of a key of `line` in the stash.
+/// The slot of a key's home line that has its mark if it is in the stash.
 #[inline(always)]
-pub(super) fn stash_mark(line: usize, at: u32) -> usize {
-    line + STRAY_MARKS + share(at, LINE - STRAY_MARKS)
+pub(super) fn stash_mark(at: u32) -> usize {
+    STRAY_MARKS + share(at, LINE - STRAY_MARKS)
+}
+
+#[inline(always)]
+pub(super) fn is_marked(slot: &AtomicU64) -> bool {
+    // Pairs with the release store of `set_mark`: marks are read before slots, so a key that was
+    // moved away from here is found there.
+    slot.load(Ordering::Acquire) & MARK != 0
 }
 
 #[inline(always)]
@@ -33,13 +40,6 @@ fn share(at: u32, of: usize) -> usize {
 }
 
 impl Index {
-    #[inline(always)]
-    pub(super) fn is_marked(&self, slot: usize) -> bool {
-        // Pairs with the release store of `set_mark`: marks are read before slots, so a key that
-        // was moved away from here is found there.
-        self.slots.at(slot).load(Ordering::Acquire) & MARK != 0
-    }
-
     pub(super) fn set_mark(&self, slot: usize, on: bool) {
         let cell = self.slots.at(slot);
         let word = cell.load(Ordering::Relaxed);
@@ -50,20 +50,21 @@ impl Index {
     /// Takes the mark of a key away that was in another line, if no other key there has it.
     pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32) {
         // A mark stands for many keys: the line's other strays are looked through before it goes.
-        let mark = stray_mark(home.line, at);
+        let mark = stray_mark(at);
         let has_mark = |word: u64| {
             let tag = tag_of(word);
             word & !MARK != 0
-                && stray_mark(home.line, tag) == mark
+                && stray_mark(tag) == mark
                 && home.group + group.line(group.position(tag)) == home.line
         };
         let mut cells = home.other_lines().flat_map(|line| self.line(line));
-        self.set_mark(mark, cells.any(|cell| has_mark(cell.load(Ordering::Relaxed))));
+        let is_left = cells.any(|cell| has_mark(cell.load(Ordering::Relaxed)));
+        self.set_mark(home.line + mark, is_left);
     }
 
     /// Takes the mark of a key away that was in the stash, if no other key there has it.
     pub(super) fn unmark_stashed(&self, position: Position, lock: &Guard<'_>) {
-        let mark_of = |at| stash_mark(self.home(Position { at, ..position }).line, at);
+        let mark_of = |at| self.home(Position { at, ..position }).line + stash_mark(at);
         let mark = mark_of(position.at);
         let group = self.mapping(position).group(position.at);
         let is_left = lock.stash.of_group(group).iter().any(|&(at, _)| mark_of(at) == mark);

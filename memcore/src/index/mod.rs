@@ -26,7 +26,7 @@ mod stash;
 
 use std::ops::ControlFlow;
 
-use self::marks::{MARK, stash_mark, stray_mark};
+use self::marks::{MARK, is_marked, stash_mark, stray_mark};
 use crate::memory::region::{OS_PAGE, Region};
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
 use crate::space::segments::Loc;
@@ -127,6 +127,13 @@ impl SlotRef {
         loc_of(self.word)
     }
 
+    /// Whether it may be a key's of this position. A slot that holds another key now did not hold
+    /// that one for a moment at least.
+    #[inline(always)]
+    pub(crate) fn is_of(self, position: Position) -> bool {
+        matches(self.word, position.at)
+    }
+
     /// The same slot after it was led to another address.
     pub(crate) fn with_loc(self, loc: Loc) -> Self {
         Self { word: word_leading_to(self.word, loc), ..self }
@@ -138,6 +145,23 @@ impl SlotRef {
 struct Home {
     group: SlotIndex,
     line: LineIndex,
+}
+
+/// A search that has begun: where its key is, as long as the shard's sequence is the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Approach {
+    pub(crate) position: Position,
+    sequence: u32,
+    home: Home,
+}
+
+/// Where keys of a line may be that are not in it.
+#[derive(Clone, Copy, Debug)]
+struct Elsewhere {
+    /// In another line of the group.
+    strays: bool,
+    /// In the stash.
+    stashed: bool,
 }
 
 /// A group and the count under which it is one.
@@ -197,6 +221,18 @@ impl Index {
         self.slots.prefetch(self.home(position).line);
     }
 
+    /// Begins a search without a lock: prefetches the line where it will look first.
+    #[inline(always)]
+    pub(crate) fn approach(&self, position: Position) -> Approach {
+        let mapping = self.mapping(position);
+        // Pairs with the release store at the end of `Mapping::change`: an even number means that
+        // the moves up to it are visible. It is read before the mapping is.
+        let sequence = mapping.sequence.load(Ordering::Acquire);
+        let home = self.home_in(position.shard, mapping.group(position.at), position.at);
+        self.slots.prefetch(home.line);
+        Approach { position, sequence, home }
+    }
+
     /// Prefetches what a writer will look at: the home line, and the ghosts of its group.
     #[inline(always)]
     pub(crate) fn prefetch_for_write(&self, position: Position) {
@@ -211,26 +247,19 @@ impl Index {
     ///
     /// # Errors
     /// The search needs the lock: the key may be in the stash, or the shard changes all the time.
-    #[inline(always)]
     pub(crate) fn search<T>(
         &self,
         position: Position,
         mut check: impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> Result<Option<T>, NeedsLock> {
         const ATTEMPTS: u32 = 32;
-        let mapping = self.mapping(position);
         for attempt in 0..ATTEMPTS {
-            // Pairs with the release store at the end of `Mapping::change`: an even number means
-            // that the moves up to it are visible.
-            let sequence = mapping.sequence.load(Ordering::Acquire);
-            if sequence % 2 == 0 {
-                match self.search_once(position, mapping, &mut check) {
+            let approach = self.approach(position);
+            if approach.is_steady() {
+                match self.search_group(approach.home, position, &mut check) {
                     ControlFlow::Break(found) => return Ok(Some(found)),
                     ControlFlow::Continue(Certainty::Stable) => {
-                        // Pairs with the release fence at the beginning of `Mapping::change`: who
-                        // saw a slot that was moved sees the sequence changed.
-                        fence(Ordering::Acquire);
-                        if mapping.sequence.load(Ordering::Relaxed) == sequence {
+                        if self.is_unmoved(&approach) {
                             return Ok(None);
                         }
                     }
@@ -246,21 +275,47 @@ impl Index {
         Err(NeedsLock)
     }
 
+    /// The slots of the home line that may be this key's, where nearly every search ends; `None` if
+    /// slots are moving. If it is none of them, [`Self::is_absent`] says what that means.
     #[inline(always)]
-    fn search_once<T>(
+    pub(crate) fn home_slots(&self, approach: &Approach) -> Option<HomeSlots<'_>> {
+        let &Approach { position, home, .. } = approach;
+        let cells = self.line(home.line);
+        let elsewhere = elsewhere(cells, position);
+        let slots = Candidates::new(cells, home.line, position);
+        approach.is_steady().then_some(HomeSlots { slots, elsewhere })
+    }
+
+    /// Whether the key is nowhere, if it is in none of the slots of its home line. Otherwise it is
+    /// for [`Self::search`] to say.
+    #[inline(always)]
+    pub(crate) fn is_absent(&self, approach: &Approach, home: &HomeSlots<'_>) -> bool {
+        let Elsewhere { strays, stashed } = home.elsewhere;
+        !strays && !stashed && self.is_unmoved(approach)
+    }
+
+    /// Whether no slot has moved since the search began.
+    #[inline(always)]
+    fn is_unmoved(&self, approach: &Approach) -> bool {
+        // Pairs with the release fence at the beginning of `Mapping::change`: who saw a slot that
+        // was moved sees the sequence changed.
+        fence(Ordering::Acquire);
+        let sequence = &self.mapping(approach.position).sequence;
+        sequence.load(Ordering::Relaxed) == approach.sequence
+    }
+
+    #[inline(always)]
+    fn search_group<T>(
         &self,
+        home: Home,
         position: Position,
-        mapping: &Mapping,
         check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
-        let home = self.home_in(position.shard, mapping.group(position.at), position.at);
-        // Both marks before any slot; `is_marked` says why.
-        let spills = self.is_marked(stray_mark(home.line, position.at));
-        let stashed = self.is_marked(stash_mark(home.line, position.at));
+        let Elsewhere { strays, stashed } = elsewhere(self.line(home.line), position);
         if let Certainty::Changed = self.search_line(home.line, position, check)? {
             return ControlFlow::Continue(Certainty::Changed);
         }
-        if spills {
+        if strays {
             // Only a few keys are strays; without the mark three more lines would be read for each
             // miss.
             for line in home.other_lines() {
@@ -279,18 +334,9 @@ impl Index {
         position: Position,
         check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
-        let cells = self.line(line);
-        let mut candidates = slots_that(cells, |word| has_tag(word, position.at));
-        while let Some(slot) = candidates.take_first() {
-            // Pairs with the release stores of `fill` and `redirect`: the item that a slot leads
-            // to is complete.
-            let word = cells[slot].load(Ordering::Acquire);
-            // A slot that holds another key now did not hold this one for a moment at least.
-            if matches(word, position.at) {
-                let slot = SlotRef { at: line + slot, word };
-                if let Certainty::Changed = check(slot)? {
-                    return ControlFlow::Continue(Certainty::Changed);
-                }
+        for slot in Candidates::new(self.line(line), line, position) {
+            if slot.is_of(position) && check(slot)? == Certainty::Changed {
+                return ControlFlow::Continue(Certainty::Changed);
             }
         }
         ControlFlow::Continue(Certainty::Stable)
@@ -316,7 +362,7 @@ impl Index {
             true => ControlFlow::Break(slot),
             false => ControlFlow::Continue(Certainty::Stable),
         };
-        match self.search_once(position, self.mapping(position), &mut check) {
+        match self.search_group(self.home(position), position, &mut check) {
             ControlFlow::Break(slot) => Some(slot),
             // Several keys may share a position, so each place is checked.
             ControlFlow::Continue(Certainty::Stashed) => lock.stashed(position).find(|&s| is_it(s)),
@@ -399,7 +445,7 @@ impl Index {
     ) -> Result<(), GroupFull> {
         let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
         lock.stash.insert(position.at, loc, stash_of_groups(groups))?;
-        self.set_mark(stash_mark(home.line, position.at), true);
+        self.set_mark(home.line + stash_mark(position.at), true);
         Ok(())
     }
 
@@ -413,7 +459,7 @@ impl Index {
         for line in home.other_lines() {
             if let Some(cell) = self.free_cell(line) {
                 // Readers that don't see this yet come before the insertion.
-                self.set_mark(stray_mark(home.line, at), true);
+                self.set_mark(home.line + stray_mark(at), true);
                 fill(cell, word);
                 return true;
             }
@@ -549,6 +595,50 @@ impl Index {
     }
 }
 
+/// Slots of a line that may be a key's, or are free by now.
+#[derive(Debug)]
+pub(crate) struct Candidates<'i> {
+    cells: &'i [AtomicU64],
+    line: LineIndex,
+    /// Those that were not looked at yet.
+    left: Slots,
+}
+
+impl<'i> Candidates<'i> {
+    #[inline(always)]
+    fn new(cells: &'i [AtomicU64], line: LineIndex, position: Position) -> Self {
+        Self { cells, line, left: slots_that(cells, |word| has_tag(word, position.at)) }
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = SlotRef;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<SlotRef> {
+        let slot = self.left.take_first()?;
+        // Pairs with the release stores of `fill` and `redirect`: the item that a slot leads to is
+        // complete.
+        let word = self.cells[slot].load(Ordering::Acquire);
+        Some(SlotRef { at: self.line + slot, word })
+    }
+}
+
+/// Slots of a key's home line that may be the key's, and where else it may be.
+#[derive(Debug)]
+pub(crate) struct HomeSlots<'i> {
+    pub(crate) slots: Candidates<'i>,
+    elsewhere: Elsewhere,
+}
+
+impl Approach {
+    /// Whether no slot was moving when the search began.
+    #[inline(always)]
+    fn is_steady(&self) -> bool {
+        self.sequence % 2 == 0
+    }
+}
+
 impl Home {
     #[inline(always)]
     fn other_lines(self) -> impl Iterator<Item = usize> {
@@ -669,6 +759,16 @@ fn has_tag(word: u64, position: u32) -> bool {
 #[inline(always)]
 fn matches(word: u64, position: u32) -> bool {
     has_tag(word, position) && loc_of(word) != 0
+}
+
+/// Whether keys of a line may be elsewhere. To be asked before any slot is looked at; `is_marked`
+/// says why.
+#[inline(always)]
+fn elsewhere(line: &[AtomicU64], position: Position) -> Elsewhere {
+    Elsewhere {
+        strays: is_marked(&line[stray_mark(position.at)]),
+        stashed: is_marked(&line[stash_mark(position.at)]),
+    }
 }
 
 /// Slots of a line, a bit each.

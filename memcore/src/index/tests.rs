@@ -228,9 +228,9 @@ fn marks_wanted(index: &Index, items: &BTreeMap<Loc, u64>, lock: &Guard<'_>) -> 
         let slot = index.find_loc(position, loc, lock).unwrap();
         let line = index.home(position).line;
         match slot.at {
-            STASH.. => Some(stash_mark(line, position.at)),
+            STASH.. => Some(line + stash_mark(position.at)),
             slot if (line..line + LINE).contains(&slot) => None,
-            _ => Some(stray_mark(line, position.at)),
+            _ => Some(line + stray_mark(position.at)),
         }
     });
     elsewhere.collect()
@@ -239,7 +239,10 @@ fn marks_wanted(index: &Index, items: &BTreeMap<Loc, u64>, lock: &Guard<'_>) -> 
 fn marks_set(index: &Index) -> HashSet<usize> {
     let groups = 0..index.groups_in_use(0);
     let starts = groups.map(|group| index.start(0, group));
-    starts.flat_map(|start| start..start + LINE * LINES).filter(|&at| index.is_marked(at)).collect()
+    starts
+        .flat_map(|start| start..start + LINE * LINES)
+        .filter(|&at| is_marked(index.slots.at(at)))
+        .collect()
 }
 
 #[test]

@@ -59,9 +59,9 @@ impl Engine {
             return self.fetch_locked(key, Lookup { how, out, head });
         }
         // The clock is read while the line is on its way.
-        self.index.prefetch(self.position(key));
+        let approach = self.approach(key);
         let now = self.now();
-        match self.look(key) {
+        match self.look(key, &approach) {
             Ok(None) if how.create.is_none() => {
                 self.count_miss(Miss::Absent);
                 return Fetched::Miss(Miss::Absent);
@@ -117,7 +117,7 @@ impl Engine {
         now: u32,
         lookup: &mut Lookup<'_, H>,
     ) -> Attempt {
-        let found = match self.look(key) {
+        let found = match self.look(key, &self.approach(key)) {
             Ok(Some(found)) => found,
             Ok(None) => return self.try_miss(lookup.how, Miss::Absent),
             Err(NeedsLock) => return Attempt::Lock,
@@ -389,7 +389,7 @@ impl Engine {
     pub(crate) fn peek(&self, key: &Key<'_>) -> Option<Meta> {
         let now = self.now();
         for _ in 0..ATTEMPTS {
-            match self.look(key) {
+            match self.look(key, &self.approach(key)) {
                 Ok(None) => return None,
                 Ok(Some(found)) => {
                     let hidden = self.hidden(&found.item, now);

@@ -39,6 +39,10 @@ impl Rights {
     /// Every right.
     pub(crate) const ALL: Self = Self((Self::bit(Right::Shutdown) << 1) - 1);
 
+    /// What one needs who does nothing but use items.
+    pub(crate) const ITEMS: Self =
+        Self(Self::bit(Right::Read) | Self::bit(Right::Write) | Self::bit(Right::Delete));
+
     /// These rights.
     pub(crate) fn of(rights: &[Right]) -> Self {
         Self(rights.iter().fold(0, |all, &right| all | Self::bit(right)))
@@ -66,10 +70,10 @@ impl Rights {
         self.0 & Self::bit(right) != 0
     }
 
-    /// Whether they are all rights, with or without `right`.
+    /// Whether all of `others` are among them.
     #[inline(always)]
-    pub(crate) fn are_all_but(self, right: Right) -> bool {
-        self.0 | Self::bit(right) == Self::ALL.0
+    pub(crate) fn include(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
     }
 
     const fn bit(right: Right) -> u16 {

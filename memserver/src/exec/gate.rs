@@ -53,15 +53,12 @@ impl Rights {
     // Asked for every request.
     #[inline(always)]
     pub(crate) fn allow(self, work: &Work<'_>) -> bool {
-        // By default every right but one is granted, and a look at the kind of request is enough.
-        if self.are_all_but(Right::Shutdown) {
-            let is_shutdown = matches!(work, Work::Text(Request::Shutdown { .. }, _));
-            return !is_shutdown || self.has(Right::Shutdown);
-        }
-        self.allow_any(work)
+        // Nearly every client may use all items, and then a look at the kind of request is enough.
+        self.include(Self::ITEMS) && concerns_items(work) || self.allow_any(work)
     }
 
-    /// The same whatever the rights are.
+    /// The same whatever the rights are, and whatever the request.
+    #[inline(never)]
     fn allow_any(self, work: &Work<'_>) -> bool {
         self.has(Right::OtherKeys) && self.allow_apart_from_keys(work)
     }
@@ -69,6 +66,31 @@ impl Rights {
     /// Whether they allow `work` with keys that the client may use.
     fn allow_apart_from_keys(self, work: &Work<'_>) -> bool {
         right(work).is_none_or(|right| self.has(right))
+    }
+}
+
+/// Whether `work` needs at most the rights to read, write and delete items. Others may do so too.
+#[inline(always)]
+fn concerns_items(work: &Work<'_>) -> bool {
+    match work {
+        Work::Text(request, _) => matches!(
+            request,
+            Request::Meta(_)
+                | Request::Arith { .. }
+                | Request::Touch { .. }
+                | Request::Delete { .. }
+                | Request::MetaNoop
+        ),
+        Work::Binary(request, _) => matches!(
+            request.command,
+            Command::Get { .. }
+                | Command::Arith { .. }
+                | Command::Touch { .. }
+                | Command::Delete { .. }
+                | Command::Noop
+        ),
+        Work::Watch(_) => false,
+        _ => true,
     }
 }
 
@@ -300,7 +322,7 @@ mod tests {
     use super::*;
     use memproto::{Limits, Scan, Step, text};
 
-    /// The right that a line needs, of which the shortcut for nearly all rights knows as well.
+    /// The right that a line needs, of which the shortcut for nearly all requests knows as well.
     fn needed(line: &str) -> Option<Right> {
         let line = format!("{line}\r\n");
         let request = match text::parse(line.as_bytes(), &mut Scan::new(), &Limits::new()) {
@@ -311,6 +333,8 @@ mod tests {
         let work = Work::Text(request, None);
         for shutdown_command in [false, true] {
             let rights = Rights::of_connections(&Config { shutdown_command, ..Config::default() });
+            let reads = Rights::of_datagrams(&Config::default());
+            assert_eq!(reads.allow(&work), right.is_none_or(|right| right == Right::Read));
             assert_eq!(rights.allow(&work), right != Some(Right::Shutdown) || shutdown_command);
             assert_eq!(rights.allow(&work), rights.allow_any(&work), "{line}");
         }
