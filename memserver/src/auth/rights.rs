@@ -39,9 +39,13 @@ impl Rights {
     /// Every right.
     pub(crate) const ALL: Self = Self((Self::bit(Right::Shutdown) << 1) - 1);
 
-    /// What one needs who does nothing but use items.
-    pub(crate) const ITEMS: Self =
-        Self(Self::bit(Right::Read) | Self::bit(Right::Write) | Self::bit(Right::Delete));
+    /// What one needs to do whatever one likes with items, and nothing else.
+    pub(crate) const ITEMS: Self = Self(
+        Self::bit(Right::Read)
+            | Self::bit(Right::Write)
+            | Self::bit(Right::Delete)
+            | Self::bit(Right::OtherKeys),
+    );
 
     /// These rights.
     pub(crate) fn of(rights: &[Right]) -> Self {

@@ -335,6 +335,8 @@ mod tests {
             let rights = Rights::of_connections(&Config { shutdown_command, ..Config::default() });
             let reads = Rights::of_datagrams(&Config::default());
             assert_eq!(reads.allow(&work), right.is_none_or(|right| right == Right::Read));
+            // Whose keys are the user's own has to be looked at.
+            assert!(!rights.without(Rights::of(&[Right::OtherKeys])).allow(&work), "{line}");
             assert_eq!(rights.allow(&work), right != Some(Right::Shutdown) || shutdown_command);
             assert_eq!(rights.allow(&work), rights.allow_any(&work), "{line}");
         }
