@@ -256,3 +256,71 @@ fn whoever_guesses_has_to_wait() {
     }
     log_in(&mut client, "name", "word", "STORED");
 }
+
+/// That of `secret`.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
+    MDEyMzQ1Njc4OWFiY2RlZg$8qPpaWig0H31wvibKAgpght2Ry2M8rtRQYtZ93ooMus";
+
+#[test]
+fn hashes_are_compared_while_others_are_served() {
+    const GUESSES: usize = 12;
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, format!("hashed:{HASH}\nplain:word\n")).unwrap();
+    let program = Program::start(&["-t", "1", "-Y", file.to_str().unwrap()]);
+    let mut client = program.connect();
+    log_in(&mut client, "plain", "word", "STORED");
+    let mut guessing: Vec<_> = (0..GUESSES).map(|_| program.connect()).collect();
+    for guesser in &mut guessing {
+        guesser.send("set login 0 0 12\r\nhashed guess\r\nget a\r\n");
+    }
+    for _ in 0..10 {
+        client.ask("get a\r\n", "END\r\n");
+    }
+    let done: usize = client.stat("stats", "auth_cmds").parse().unwrap();
+    assert!(done < GUESSES, "all {GUESSES} were compared before others were served");
+    for guesser in &mut guessing {
+        guesser.expect(format!("{FAILED}\r\nCLIENT_ERROR unauthenticated\r\n"));
+    }
+    // The right password, with requests behind it; and again, when it is known.
+    for _ in 0..2 {
+        let mut client = program.connect();
+        client.send("set login 0 0 13\r\nhashed secret\r\nget a\r\nset b 0 0 1\r\nx\r\n");
+        client.expect("STORED\r\nEND\r\nSTORED\r\n");
+    }
+    log_in(&mut program.connect(), "nobody", "secret", FAILED);
+    log_in(&mut program.connect(), "hashed", HASH, FAILED);
+}
+
+#[test]
+fn hashes_are_compared_for_sasl() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, format!("hashed:{HASH}\n")).unwrap();
+    let program = with_sasl(&file, &["-o", "auth_lockout=2"]);
+    let mut client = program.connect();
+    client.ask(frame(0x21, "PLAIN", b"\0hashed\0guess"), answer(0x21, 0x20, b"Auth failure."));
+    let login = frame(0x21, "PLAIN", b"\0hashed\0secret");
+    client.send([login.clone(), frame(0x0a, "", b"")].concat());
+    client.expect([answer(0x21, 0, b"Authenticated"), answer(0x0a, 0, b"")].concat());
+    for _ in 0..2 {
+        client.ask(frame(0x21, "PLAIN", b"\0hashed\0guess"), answer(0x21, 0x20, b"Auth failure."));
+    }
+    client.ask(login, answer(0x21, 0x20, b"Auth failure."));
+}
+
+#[test]
+fn a_hash_that_takes_too_much_is_refused() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    for (hash, words) in [
+        (HASH.replace("m=19456", "m=4000000"), "takes too much"),
+        ("$argon2id$broken".to_owned(), "is no hash"),
+    ] {
+        fs::write(&file, format!("name:{hash}\n")).unwrap();
+        let args = ["-Y", file.to_str().unwrap(), "-l", "127.0.0.1", "-p", "-1", "-u", "root"];
+        let (status, _, err) = run(&args);
+        assert_eq!(status, 1);
+        assert!(err.contains("user name: ") && err.contains(words), "{err}");
+    }
+}

@@ -23,6 +23,11 @@ fn argv() {
 }
 
 #[test]
+fn authfile() {
+    replay("authfile", 15, fuzzing::authfile);
+}
+
+#[test]
 fn session_splits() {
     replay("session_splits", 19, fuzzing::session_splits);
 }

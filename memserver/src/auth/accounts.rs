@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::auth::account::Account;
 use crate::auth::file::{self, FileError};
-use crate::auth::table::Table;
+use crate::auth::table::{Lookup, Question, Table};
 use crate::auth::users::{self, User};
+use crate::auth::verifier::{Ticket, Verifier};
 use crate::config::Users;
 use crate::os::reason;
 
@@ -69,12 +70,14 @@ pub(crate) struct Accounts {
     users: Users,
     /// Exchanged as a whole. Only logins lock it.
     tables: Mutex<Arc<Tables>>,
+    /// Compares passwords with hashes, once threads may be started.
+    verifier: OnceLock<Verifier>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
-    text: Option<Table>,
-    sasl: Option<Table>,
+    text: Option<Arc<Table>>,
+    sasl: Option<Arc<Table>>,
     /// Users of this machine who need no password over a Unix socket.
     processes: HashMap<u32, Arc<Account>>,
 }
@@ -89,7 +92,7 @@ impl Accounts {
             return Ok(None);
         }
         let tables = Mutex::new(Arc::new(Tables::read(users)?));
-        Ok(Some(Self { users: users.clone(), tables }))
+        Ok(Some(Self { users: users.clone(), tables, verifier: OnceLock::new() }))
     }
 
     /// Reads them again. If that fails, those from before stay. Who has logged in stays so.
@@ -107,19 +110,37 @@ impl Accounts {
         self.tables.lock().processes.get(&uid).cloned()
     }
 
-    /// Whose name and password these are.
-    pub(crate) fn find(
+    /// Starts the thread that compares passwords with hashes.
+    ///
+    /// # Errors
+    /// The system refused it.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        // It is started once.
+        let _ = self.verifier.set(Verifier::start()?);
+        Ok(())
+    }
+
+    /// Has a question answered, and `wake` called then; none if too many wait. Without the thread
+    /// the caller waits for the answer.
+    pub(crate) fn ask(
         &self,
-        scheme: Scheme,
-        user: &[u8],
-        password: &[u8],
-    ) -> Option<Arc<Account>> {
+        question: Question,
+        wake: impl FnOnce() + Send + 'static,
+    ) -> Option<Arc<Ticket>> {
+        match self.verifier.get() {
+            Some(verifier) => verifier.ask(question, wake),
+            None => Some(Arc::new(Ticket::of(question.answer()))),
+        }
+    }
+
+    /// Whose name and password these are.
+    pub(crate) fn find(&self, scheme: Scheme, user: &[u8], password: &[u8]) -> Lookup {
         let tables = Arc::clone(&self.tables.lock());
         let table = match scheme {
             Scheme::Text => &tables.text,
             Scheme::Sasl => &tables.sasl,
         };
-        table.as_ref()?.find(user, password)
+        table.as_ref().map_or(Lookup::Known(None), |table| table.find(user, password))
     }
 }
 
@@ -133,12 +154,12 @@ impl Tables {
             let bytes = read(path)?;
             let entries = file::text(&bytes)
                 .map_err(|source| AccountsError::Malformed { path: path.clone(), source })?;
-            tables.text = Some(table(None, &entries)?);
+            tables.text = Some(table(None, &entries, path)?);
         }
         if sources.sasl {
             let path = sources.sasl_file.as_deref().ok_or(AccountsError::NoSaslFile)?;
             let bytes = read(path)?;
-            tables.sasl = Some(table(realm(), &file::sasl(&bytes))?);
+            tables.sasl = Some(table(realm(), &file::sasl(&bytes), path)?);
         }
         Ok(tables)
     }
@@ -155,8 +176,10 @@ impl Tables {
         for User { account, passwords, uids } in users::parse(text).map_err(wrong)? {
             for password in passwords {
                 let (user, password) = (account.name.as_bytes(), password.as_bytes());
-                by_text.add(user, password, Arc::clone(&account));
-                by_sasl.add(user, password, Arc::clone(&account));
+                for table in [&mut by_text, &mut by_sasl] {
+                    let added = table.add(user, password, Arc::clone(&account));
+                    added.map_err(|error| wrong(format!("user {}: {error}", account.name)))?;
+                }
             }
             for uid in uids {
                 if let Some(other) = self.processes.insert(uid, Arc::clone(&account)) {
@@ -165,18 +188,25 @@ impl Tables {
                 }
             }
         }
-        self.text = Some(by_text);
-        self.sasl = Some(by_sasl);
+        self.text = Some(Arc::new(by_text));
+        self.sasl = Some(Arc::new(by_sasl));
         Ok(())
     }
 }
 
-fn table(realm: Option<Box<[u8]>>, entries: &[file::Entry<'_>]) -> Result<Table, AccountsError> {
+fn table(
+    realm: Option<Box<[u8]>>,
+    entries: &[file::Entry<'_>],
+    path: &Path,
+) -> Result<Arc<Table>, AccountsError> {
     let mut table = Table::new(realm).map_err(AccountsError::Random)?;
     for file::Entry { user, password } in entries {
-        table.add(user, password, Arc::new(Account::full(user)));
+        table.add(user, password, Arc::new(Account::full(user))).map_err(|error| {
+            let reason = format!("user {}: {error}", user.escape_ascii());
+            AccountsError::Wrong { path: path.to_owned(), reason }
+        })?;
     }
-    Ok(table)
+    Ok(Arc::new(table))
 }
 
 /// The realm of names that have none: the name of the host, as with memcached.

@@ -4,8 +4,12 @@
 pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod file;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub(crate) mod guard;
+pub(crate) mod hash;
 pub(crate) mod lockout;
 pub(crate) mod rights;
-mod table;
+pub(crate) mod table;
 pub(crate) mod users;
+pub(crate) mod verifier;

@@ -6,14 +6,32 @@ use std::sync::Arc;
 
 use blake2::Blake2sMac256;
 use blake2::digest::{KeyInit, Mac};
+use parking_lot::Mutex;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::auth::account::Account;
+use crate::auth::hash::{Hash, HashError};
 
 /// The keyed hash of a name and a password.
 type Digest = [u8; 32];
 /// No entry.
 const NONE: u64 = u64::MAX;
+
+/// What is known at once about a name and a password.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    /// Whose they are, if anyone's.
+    Known(Option<Arc<Account>>),
+    /// It has to be found out.
+    Slow(Question),
+}
+
+/// A name and a password that may be those of a hash.
+pub(crate) struct Question {
+    table: Arc<Table>,
+    user: Box<[u8]>,
+    password: Box<[u8]>,
+}
 
 /// Names with their passwords. The passwords themselves are not kept.
 pub(crate) struct Table {
@@ -22,11 +40,21 @@ pub(crate) struct Table {
     /// What is appended to names without a realm, if anything.
     realm: Option<Box<[u8]>>,
     entries: Vec<Entry>,
+    hashed: Vec<HashedEntry>,
 }
 
 struct Entry {
     digest: Digest,
     account: Arc<Account>,
+}
+
+struct HashedEntry {
+    /// Of the name alone.
+    name: Digest,
+    hash: Hash,
+    account: Arc<Account>,
+    /// Of the name and the password that was right: the next time it is known at once.
+    verified: Mutex<Option<Digest>>,
 }
 
 impl Table {
@@ -42,24 +70,64 @@ impl Table {
                 rustix::rand::getrandom(&mut *missing, rustix::rand::GetRandomFlags::empty())?;
             missing = &mut missing[count..];
         }
-        Ok(Self { key, realm, entries: Vec::new() })
+        Ok(Self { key, realm, entries: Vec::new(), hashed: Vec::new() })
     }
 
-    /// Lets `account` log in as `user`. With an empty password nobody can.
-    pub(crate) fn add(&mut self, user: &[u8], password: &[u8], account: Arc<Account>) {
-        if !password.is_empty() {
-            self.entries.push(Entry { digest: self.digest(user, password), account });
+    /// Lets `account` log in as `user`, with this password or that of this hash. With an empty
+    /// password nobody can.
+    ///
+    /// # Errors
+    /// [`HashError`].
+    pub(crate) fn add(
+        &mut self,
+        user: &[u8],
+        password: &[u8],
+        account: Arc<Account>,
+    ) -> Result<(), HashError> {
+        match Hash::parse(password)? {
+            Some(hash) => {
+                let (name, verified) = (self.digest(user, b""), Mutex::new(None));
+                self.hashed.push(HashedEntry { name, hash, account, verified });
+            }
+            None if password.is_empty() => {}
+            None => self.entries.push(Entry { digest: self.digest(user, password), account }),
         }
+        Ok(())
     }
 
     /// Whose name and password these are. All entries are compared, each as a whole.
-    pub(crate) fn find(&self, user: &[u8], password: &[u8]) -> Option<Arc<Account>> {
+    pub(crate) fn find(self: &Arc<Self>, user: &[u8], password: &[u8]) -> Lookup {
         let wanted = self.digest(user, password);
         let mut found = NONE;
         for (index, entry) in self.entries.iter().enumerate() {
             found.conditional_assign(&(index as u64), entry.digest.ct_eq(&wanted));
         }
-        let entry = self.entries.get(usize::try_from(found).ok()?)?;
+        for (index, entry) in self.hashed.iter().enumerate() {
+            let verified = entry.verified.lock().unwrap_or_default();
+            let index = (self.entries.len() + index) as u64;
+            found.conditional_assign(&index, verified.ct_eq(&wanted));
+        }
+        let accounts = self.entries.iter().map(|entry| &entry.account);
+        let mut accounts = accounts.chain(self.hashed.iter().map(|entry| &entry.account));
+        let account = usize::try_from(found).ok().and_then(|index| accounts.nth(index)).cloned();
+        if account.is_some() || self.hashed.is_empty() || password.is_empty() {
+            return Lookup::Known(account);
+        }
+        let table = Arc::clone(self);
+        Lookup::Slow(Question { table, user: user.into(), password: password.into() })
+    }
+
+    /// Whose name and password these are, among those that are stored as hashes.
+    fn find_hashed(&self, user: &[u8], password: &[u8]) -> Option<Arc<Account>> {
+        let name = self.digest(user, b"");
+        let mut of_user = self.hashed.iter().filter(|entry| entry.name == name).peekable();
+        if of_user.peek().is_none() {
+            // A name that does not exist takes as long as one that does.
+            let _ = self.hashed.first()?.hash.is_of(password);
+            return None;
+        }
+        let entry = of_user.find(|entry| entry.hash.is_of(password))?;
+        *entry.verified.lock() = Some(self.digest(user, password));
         Some(Arc::clone(&entry.account))
     }
 
@@ -76,6 +144,20 @@ impl Table {
     }
 }
 
+impl Question {
+    /// The answer. It takes milliseconds.
+    pub(crate) fn answer(&self) -> Option<Arc<Account>> {
+        self.table.find_hashed(&self.user, &self.password)
+    }
+}
+
+impl fmt::Debug for Question {
+    /// Without the password, which has no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question").field("user", &self.user.escape_ascii()).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table").field("entries", &self.entries.len()).finish_non_exhaustive()
@@ -86,18 +168,41 @@ impl fmt::Debug for Table {
 mod tests {
     use super::*;
 
-    fn table(realm: Option<&str>, entries: &[(&str, &str)]) -> Table {
+    fn table(realm: Option<&str>, entries: &[(&str, &str)]) -> Arc<Table> {
         let mut table = Table::new(realm.map(|realm| realm.as_bytes().into())).unwrap();
         for (user, password) in entries {
             let account = Arc::new(Account::full(user.as_bytes()));
-            table.add(user.as_bytes(), password.as_bytes(), account);
+            table.add(user.as_bytes(), password.as_bytes(), account).unwrap();
         }
-        table
+        Arc::new(table)
     }
 
-    fn find(table: &Table, user: &str, password: &str) -> Option<String> {
-        let found = table.find(user.as_bytes(), password.as_bytes());
-        found.map(|account| account.name.clone())
+    fn find(table: &Arc<Table>, user: &str, password: &str) -> Option<String> {
+        let account = match table.find(user.as_bytes(), password.as_bytes()) {
+            Lookup::Known(account) => account,
+            Lookup::Slow(question) => question.answer(),
+        };
+        account.map(|account| account.name.clone())
+    }
+
+    #[test]
+    fn a_hash_is_looked_up_slowly_until_it_is_known() {
+        let hash = Hash::of(b"secret", b"0123456789abcdef").unwrap();
+        let table = table(Some("host"), &[("u", &hash), ("plain", "word")]);
+        let is_slow = |user: &str, password: &str| {
+            matches!(table.find(user.as_bytes(), password.as_bytes()), Lookup::Slow(_))
+        };
+        assert!(is_slow("u", "secret") && is_slow("u", "other") && is_slow("nobody", "secret"));
+        assert!(!is_slow("plain", "word") && is_slow("plain", "secret"));
+        assert_eq!(find(&table, "u", "other"), None);
+        assert_eq!(find(&table, "plain", "secret"), None);
+        assert!(is_slow("u", "secret"));
+        assert_eq!(find(&table, "u@host", "secret").as_deref(), Some("u"));
+        assert!(!is_slow("u", "secret") && !is_slow("u@host", "secret"));
+        assert!(is_slow("u", "other"));
+        // Neither the hash itself nor nothing is a password.
+        assert_eq!(find(&table, "u", &hash), None);
+        assert_eq!(find(&table, "u", ""), None);
     }
 
     #[test]
@@ -144,8 +249,9 @@ mod tests {
     #[test]
     fn the_search_does_not_end_at_the_first_match() {
         let mut table = Table::new(None).unwrap();
-        table.add(b"u", b"p", Arc::new(Account::full(b"first")));
-        table.add(b"u", b"p", Arc::new(Account::full(b"last")));
+        table.add(b"u", b"p", Arc::new(Account::full(b"first"))).unwrap();
+        table.add(b"u", b"p", Arc::new(Account::full(b"last"))).unwrap();
+        let table = Arc::new(table);
         assert_eq!(find(&table, "u", "p").as_deref(), Some("last"));
     }
 }

@@ -25,6 +25,10 @@ impl Control for Threads {
         self.workers.iter().for_each(|worker| worker.query_connections(query, asker));
     }
 
+    fn wake(&self, worker: usize) {
+        self.workers[worker].wake();
+    }
+
     fn connection_closed(&self) {
         self.acceptor.connection_closed();
     }

@@ -505,7 +505,7 @@ impl WorkerHandle {
         self.wake();
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // A wake-up that fails means that the event counter is full: the worker is awake anyway.
         let _ = self.inbox.waker.wake();
     }

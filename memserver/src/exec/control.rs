@@ -126,7 +126,10 @@ impl Exec<'_> {
     }
 
     /// The next piece of a long answer.
-    pub(super) fn stream(&self, pending: &mut Pending, out: &mut Output) {
+    pub(super) fn stream(&mut self, pending: &mut Pending, out: &mut Output) {
+        if matches!(pending, Pending::Verifying(_)) {
+            return self.finish_login(pending, out);
+        }
         let Pending::Stream(stream) = pending else {
             debug_assert!(false, "no answer to go on with");
             return out.put(NOT_EXECUTED);

@@ -1,117 +1,147 @@
 //! Logins: what a client says is looked up, and its connection gets the user's rights.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
-use memproto::binary::write::ReplyTo;
-use memproto::binary::{AUTHENTICATED, Plain, Status, parse_plain, write};
+use memproto::binary::{AUTHENTICATED, MECHANISMS, Plain, Status, parse_plain, write};
 use memproto::text::write::STORED;
 use memproto::text::{AuthError, parse_credentials};
 
 use super::{Exec, binary};
+use crate::auth::account::Account;
 use crate::auth::accounts::Scheme;
+use crate::auth::table::Lookup;
 use crate::net::socket::Peer;
 use crate::os::log;
-use crate::session::access::{Login, Verdict};
+use crate::session::access::{Login, LoginReply, Verdict, Verifying};
+use crate::session::dialogue::Flow;
 use crate::session::output::Output;
 use crate::session::pending::Pending;
 use crate::state::core::Core;
 
 impl Exec<'_> {
-    /// A login. It leaves what came of it in `pending`.
+    /// A login. It leaves what came of it, or is to come, in `pending`.
     #[cold]
-    pub(super) fn login(&mut self, login: &Login<'_>, pending: &mut Pending, out: &mut Output) {
+    pub(super) fn login(
+        &mut self,
+        login: &Login<'_>,
+        pending: &mut Pending,
+        out: &mut Output,
+    ) -> Flow {
         let verdict = match *login {
-            Login::Text(block) => self.login_in_text(block, out),
+            Login::Text(block) => match parse_credentials(block) {
+                Ok((user, password)) => {
+                    let reply = LoginReply::Text;
+                    let login = Plain { user, password };
+                    return self.identify(Scheme::Text, login, reply, pending, out);
+                }
+                Err(error) => {
+                    refuse(error, out);
+                    Verdict { granted: false, goes_on: false }
+                }
+            },
             Login::Sasl { to, mechanism, message, step } => {
                 // Whoever begins anew is nobody until that has succeeded.
                 self.forget();
-                self.login_by_sasl(to, mechanism, message, step, out)
+                let is_known = match step {
+                    None => mechanism.eq_ignore_ascii_case(MECHANISMS),
+                    // The mechanism is the one that the login began with.
+                    Some(has_begun) => has_begun,
+                };
+                // As in memcached, a further step may do better than the last.
+                let reply = LoginReply::Sasl { to, goes_on: step == Some(true) };
+                if is_known && step.is_none() && message.is_empty() {
+                    write::message(out.bytes(), to, Status::AuthContinue, b"");
+                    Verdict { granted: false, goes_on: true }
+                } else if let Some(login) = parse_plain(message).filter(|_| is_known) {
+                    return self.identify(Scheme::Sasl, login, reply, pending, out);
+                } else {
+                    self.count_login(false);
+                    answer(reply, false, out)
+                }
             }
         };
         pending.put(Pending::Login(verdict));
+        Flow::Done
     }
 
-    fn login_in_text(&mut self, block: &[u8], out: &mut Output) -> Verdict {
-        let granted = match parse_credentials(block) {
-            Ok((user, password)) => {
-                let granted = self.identify(Scheme::Text, user, password);
-                if granted {
-                    out.put(STORED)
-                } else {
-                    refuse(AuthError::Failure, out)
-                }
-                granted
-            }
-            Err(error) => {
-                refuse(error, out);
-                false
-            }
-        };
-        Verdict { granted, goes_on: false }
-    }
-
-    fn login_by_sasl(
+    /// Looks a user up by name and password.
+    fn identify(
         &mut self,
-        to: ReplyTo,
-        mechanism: &[u8],
-        message: &[u8],
-        step: Option<bool>,
+        scheme: Scheme,
+        login: Plain<'_>,
+        reply: LoginReply,
+        pending: &mut Pending,
         out: &mut Output,
-    ) -> Verdict {
-        let is_known = match step {
-            None => mechanism.eq_ignore_ascii_case(memproto::binary::MECHANISMS),
-            // The mechanism is the one that the login began with.
-            Some(has_begun) => has_begun,
-        };
-        if is_known && step.is_none() && message.is_empty() {
-            write::message(out.bytes(), to, Status::AuthContinue, b"");
-            return Verdict { granted: false, goes_on: true };
-        }
-        let granted = match parse_plain(message).filter(|_| is_known) {
-            Some(Plain { user, password }) => self.identify(Scheme::Sasl, user, password),
-            None => {
-                self.count_login(false);
-                false
-            }
-        };
-        if granted {
-            write::message(out.bytes(), to, Status::Ok, AUTHENTICATED);
-        } else {
-            binary::refuse(to, Status::AuthError, out);
-        }
-        // As in memcached, a further step may do better than the last.
-        Verdict { granted, goes_on: granted || step == Some(true) }
-    }
-
-    /// Looks a user up, and gives the connection the user's rights; false if there is no such user.
-    fn identify(&mut self, scheme: Scheme, user: &[u8], password: &[u8]) -> bool {
+    ) -> Flow {
+        let Plain { user, password } = login;
         let Core { accounts, lockout, cache, .. } = &self.shared.core;
-        let now = cache.now().as_secs();
-        let peer = self.guard.as_ref().map_or(Peer::Gone, |guard| guard.peer);
+        let (peer, now) = (self.peer(), cache.now().as_secs());
         let account = match accounts {
             Some(accounts) if !lockout.refuses(peer, now) => {
-                let account = accounts.find(scheme, user, password);
-                lockout.note(peer, account.is_some(), now);
-                account
-            }
-            _ => None,
-        };
-        let granted = account.is_some();
-        self.count_login(granted);
-        if let Some(guard) = &mut self.guard {
-            if self.shared.core.verbosity.load(Ordering::Relaxed) > 0 {
-                match account.as_ref().map(|account| &account.name) {
-                    Some(name) => log::line(format_args!("{peer} logged in as {name}")),
-                    None => {
-                        let name = user.escape_ascii();
-                        log::line(format_args!("{peer} failed to log in as {name}"));
+                match accounts.find(scheme, user, password) {
+                    Lookup::Known(account) => {
+                        lockout.note(peer, account.is_some(), now);
+                        account
+                    }
+                    Lookup::Slow(question) => {
+                        let (shared, worker) = (Arc::clone(self.shared), self.index);
+                        let wake = move || shared.control.wake(worker);
+                        // If too many wait already, it is tried again a little later.
+                        let Some(ticket) = accounts.ask(question, wake) else {
+                            return Flow::Starved(None);
+                        };
+                        let verifying = Verifying { ticket, user: user.into(), reply };
+                        pending.put(Pending::Verifying(Box::new(verifying)));
+                        return Flow::Done;
                     }
                 }
             }
+            _ => None,
+        };
+        self.conclude(user, account, reply, pending, out);
+        Flow::Done
+    }
+
+    /// Ends a login whose password was compared with a hash.
+    #[cold]
+    pub(super) fn finish_login(&mut self, pending: &mut Pending, out: &mut Output) {
+        let Pending::Verifying(login) = std::mem::take(pending) else { return };
+        let account = login.ticket.account();
+        let Core { lockout, cache, .. } = &self.shared.core;
+        lockout.note(self.peer(), account.is_some(), cache.now().as_secs());
+        self.conclude(&login.user, account, login.reply, pending, out);
+    }
+
+    /// Gives the connection the rights of `account`, and answers.
+    fn conclude(
+        &mut self,
+        user: &[u8],
+        account: Option<Arc<Account>>,
+        reply: LoginReply,
+        pending: &mut Pending,
+        out: &mut Output,
+    ) {
+        let granted = account.is_some();
+        self.count_login(granted);
+        if self.verbosity() > 0 {
+            let peer = self.peer();
+            match &account {
+                Some(account) => log::line(format_args!("{peer} logged in as {}", account.name)),
+                None => {
+                    let name = user.escape_ascii();
+                    log::line(format_args!("{peer} failed to log in as {name}"));
+                }
+            }
+        }
+        if let Some(guard) = &mut self.guard {
             guard.account = account;
         }
         self.refresh_rights();
-        granted
+        pending.put(Pending::Login(answer(reply, granted, out)));
+    }
+
+    fn peer(&self) -> Peer {
+        self.guard.as_ref().map_or(Peer::Gone, |guard| guard.peer)
     }
 
     /// Takes the rights of the last login away.
@@ -131,6 +161,29 @@ impl Exec<'_> {
         self.counters.auth_cmds.add(1);
         self.counters.auth_errors.add(u64::from(!granted));
     }
+}
+
+/// Answers a login.
+fn answer(reply: LoginReply, granted: bool, out: &mut Output) -> Verdict {
+    let goes_on = match reply {
+        LoginReply::Text if granted => {
+            out.put(STORED);
+            false
+        }
+        LoginReply::Text => {
+            refuse(AuthError::Failure, out);
+            false
+        }
+        LoginReply::Sasl { to, .. } if granted => {
+            write::message(out.bytes(), to, Status::Ok, AUTHENTICATED);
+            true
+        }
+        LoginReply::Sasl { to, goes_on } => {
+            binary::refuse(to, Status::AuthError, out);
+            goes_on
+        }
+    };
+    Verdict { granted, goes_on }
 }
 
 /// Answers a client whose line was not a login, or not the right one.

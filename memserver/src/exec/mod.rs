@@ -274,7 +274,7 @@ impl Execute for Exec<'_> {
             Work::BadDataChunk(request) => self.refuse_unterminated(request, out),
             Work::Watch(words) => return self.watch(*words, pending, out),
             Work::Continue => self.stream(pending, out),
-            Work::Login(login) => self.login(login, pending, out),
+            Work::Login(login) => return self.login(login, pending, out),
             Work::RefuseLogin(error) => login::refuse(*error, out),
             Work::Reject(error) => out.put(error.reply()),
             Work::RejectFrame { to, status } => binary::refuse(*to, *status, out),

@@ -31,6 +31,7 @@ use crate::state::core::{Core, Listening};
 use crate::state::shared::Shared;
 use crate::watch::Evictions;
 
+pub use crate::auth::fuzzing::authfile;
 pub use crate::cli::fuzzing::argv;
 pub use mixed::mixed_stream;
 pub use splits::session_splits;

@@ -163,6 +163,9 @@ impl Server {
         shared.watch.hear();
         // Not before: a process that switches users must not have threads yet.
         log::start();
+        if let Some(accounts) = &shared.core.accounts {
+            accounts.start().map_err(refused("a thread"))?;
+        }
         server.run(acceptor, workers, threads.workers)?;
         if !sockets.datagrams.is_empty() {
             let udp = Udp::start(sockets.datagrams, Arc::clone(&shared));

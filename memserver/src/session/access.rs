@@ -1,6 +1,10 @@
 //! Who a client says to be, and what came of it.
 
+use std::sync::Arc;
+
 use memproto::binary::write::ReplyTo;
+
+use crate::auth::verifier::Ticket;
 
 /// Whether a client has to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,31 @@ pub(crate) enum Login<'a> {
         message: &'a [u8],
         /// Whether it goes on with a login that has begun, and if so, whether one has.
         step: Option<bool>,
+    },
+}
+
+/// A login whose password is being compared with a hash.
+#[derive(Debug)]
+pub(crate) struct Verifying {
+    /// The way to the answer.
+    pub(crate) ticket: Arc<Ticket>,
+    /// The name, for log lines.
+    pub(crate) user: Box<[u8]>,
+    /// How it is answered.
+    pub(crate) reply: LoginReply,
+}
+
+/// How a login is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LoginReply {
+    /// In text.
+    Text,
+    /// In the binary protocol.
+    Sasl {
+        /// What the reply repeats.
+        to: ReplyTo,
+        /// Whether a further step may follow one that fails.
+        goes_on: bool,
     },
 }
 

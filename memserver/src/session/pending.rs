@@ -4,7 +4,7 @@
 use memcore::{Reservation, StoreError};
 
 use crate::report::stream::Stream;
-use crate::session::access::Verdict;
+use crate::session::access::{Verdict, Verifying};
 use crate::session::job::{HeldRequest, StoreRequest};
 use crate::watch::WatchPermit;
 
@@ -22,6 +22,8 @@ pub(crate) enum Pending {
     Watch(Box<WatchPermit>),
     /// A value that is arriving and is not stored.
     Refused(Box<OwnedRequest>),
+    /// A login that takes a while.
+    Verifying(Box<Verifying>),
     /// What came of a login.
     Login(Verdict),
 }
@@ -58,7 +60,11 @@ impl OwnedRequest {
 impl Pending {
     /// Whether this waits for something other than its client.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self, Self::Stream(stream) if stream.is_waiting())
+        match self {
+            Self::Stream(stream) => stream.is_waiting(),
+            Self::Verifying(login) => !login.ticket.is_settled(),
+            _ => false,
+        }
     }
 
     /// Keeps `later`.

@@ -19,6 +19,9 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     /// Puts `query` to every worker. Each answers it once.
     fn query_connections(&self, query: &Arc<ConnQuery>);
 
+    /// Has worker number `worker` look again at the connections that wait.
+    fn wake(&self, worker: usize);
+
     /// A connection is closed, so there may be room for a new one.
     fn connection_closed(&self);
 }
@@ -35,6 +38,8 @@ impl Control for Detached {
     fn query_connections(&self, query: &Arc<ConnQuery>) {
         while !query.answer(std::iter::empty()) {}
     }
+
+    fn wake(&self, _: usize) {}
 
     fn connection_closed(&self) {}
 }
