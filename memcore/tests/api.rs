@@ -403,15 +403,21 @@ fn an_invalidated_value_is_renewed_by_one_reader() {
 }
 
 #[test]
-fn a_cleared_value_is_empty() {
-    let cache = cache();
-    cache.set("k", b"value", Attrs::new().flags(9)).unwrap();
-    let how = Remove::new().clear(true).invalidate(true);
-    let removed = cache.remove_with("k", &how);
-    assert!(matches!(removed, Ok(Removed::Done(meta)) if meta.value_len == 5 && meta.flags == 9));
-    let meta = cache.peek("k").unwrap();
-    assert_eq!((meta.value_len, meta.flags, meta.lease.stale), (0, 0, true));
-    assert_eq!(cache.get("k").as_deref(), Some(&b""[..]));
+fn a_cleared_value_is_empty_and_has_the_new_flags() {
+    let cache = Cache::builder(16 << 20).max_item_size(4 << 20).max_key_len(300).build().unwrap();
+    let long_key = "k".repeat(300);
+    for (key, len) in [("k", 5), ("k", 0), (&long_key, 0), (&long_key, 1 << 20)] {
+        for (flags, new_flags) in [(9, 7), (9, 0), (0, 7)] {
+            cache.set(key, &vec![b'v'; len], Attrs::new().flags(flags)).unwrap();
+            let how = Remove::new().clear(true).invalidate(true).flags(new_flags);
+            let removed = cache.remove_with(key, &how);
+            let Ok(Removed::Done(meta)) = removed else { panic!("{removed:?}") };
+            assert_eq!((meta.value_len, meta.flags), (len, flags));
+            let meta = cache.peek(key).unwrap();
+            assert_eq!((meta.value_len, meta.flags, meta.lease.stale), (0, new_flags, true));
+            assert_eq!(cache.get(key).as_deref(), Some(&b""[..]));
+        }
+    }
 }
 
 #[test]

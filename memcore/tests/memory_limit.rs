@@ -234,6 +234,17 @@ fn what_a_smaller_limit_can_not_hold_is_too_large_and_evicts_nothing() {
 }
 
 #[test]
+fn a_value_on_its_way_may_be_too_large_for_a_smaller_limit() {
+    let cache = Cache::builder(32 * MIB).max_item_size(16 * MIB).build().unwrap();
+    let mut place = cache.reserve("k", 5 * MIB, Attrs::new()).unwrap();
+    place.write(&vec![1; 5 * MIB]);
+    cache.set_limit(8 * MIB).unwrap();
+    assert_eq!(place.commit(&Store::new()), Err(StoreError::TooLarge));
+    assert!(!cache.contains("k"));
+    assert_eq!(cache.stats().total.items, 0);
+}
+
+#[test]
 fn without_evictions_a_full_cache_keeps_everything() {
     let cache = Cache::builder(LIMIT).evictions(false).build().unwrap();
     let mut stored = 0_u32;

@@ -183,7 +183,8 @@ impl Reservation {
     /// Makes the value visible if `how` allows it.
     ///
     /// # Errors
-    /// [`StoreError`], if memory ran out on the way.
+    /// [`StoreError`], if memory ran out on the way, or if the limit was lowered so much that the
+    /// item is too large now.
     ///
     /// # Panics
     /// If bytes are still owed: memory that was never written must not be seen.
@@ -324,6 +325,8 @@ impl Engine {
         if reservation.failed {
             return Err(self.refuse(&slot.header));
         }
+        // Under a smaller limit than that of the announcement it may not fit any more.
+        self.check_size(key.bytes.len(), slot.header.value_len, attrs, slot.header.group)?;
         let value = Part::Stored { at: self.space.value_in(room), len: slot.header.value_len };
         loop {
             let mut at = self.probe(&key);

@@ -78,14 +78,7 @@ impl Engine {
     fn put_number(&self, at: &mut Probe<'_, '_>, new: &NewItem<'_>) -> Result<Loc, PutError> {
         let Ok(found) = at.found else { return self.put(at, new) };
         let old = &found.item;
-        let changed = new.header.shape() == old.shape
-            && self.space.change_in_place(old, new.version, || {
-                self.space.copy(self.space.value_pieces(old), &new.parts);
-                if let Some(expiry) = new.header.expiry {
-                    self.space.set_expiry(old, expiry);
-                }
-            });
-        if changed {
+        if self.change_in_place(old, new) {
             self.mark_changed(old.loc, at.now);
             return Ok(old.loc);
         }
@@ -217,15 +210,10 @@ impl Engine {
         found: &Found,
         new: &NewItem<'_>,
     ) -> Result<Loc, PutError> {
-        let item = &found.item;
-        let changed = new.header.shape() == item.shape
-            && self.space.change_in_place(item, new.version, || {
-                self.space.set_state(item.loc, new.state);
-                if let Some(expiry) = new.header.expiry {
-                    self.space.set_expiry(item, expiry);
-                }
-            });
-        if changed { Ok(item.loc) } else { self.rewrite(at, found, new) }
+        match self.change_in_place(&found.item, new) {
+            true => Ok(found.item.loc),
+            false => self.rewrite(at, found, new),
+        }
     }
 }
 

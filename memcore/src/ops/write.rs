@@ -34,6 +34,11 @@ impl NewItem<'_> {
         Head::new(self.header, key, self.state)
     }
 
+    /// Whether the value is that of an item whose value is at `at`.
+    fn keeps_value(&self, at: usize) -> bool {
+        matches!(self.parts, [Part::Stored { at: from, .. }, Part::Bytes([])] if from == at)
+    }
+
     /// Whether bytes that are stored already are a part of the value.
     fn joins(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Stored { .. }))
@@ -307,24 +312,11 @@ impl Engine {
         Ok(slot.loc)
     }
 
-    /// Writes a new value over an old one of the same form; false if that can't be done.
+    /// Writes a new value over an old one; false if that can't be done.
     fn overwrite(&self, old: &Item, new: &NewItem<'_>, now: u32) -> bool {
-        let same_form = new.header.shape() == old.shape && new.header.value_len == old.value_len;
-        if !same_form || new.joins() {
-            return false;
-        }
-        // The old value has to be there when it is reported.
-        if self.listeners.as_ref().is_some_and(|listeners| listeners.wants_values()) {
-            return false;
-        }
-        if old.shape.has_ext() && self.space.group_of(old) != new.header.group {
-            return false;
-        }
-        let changed = self.space.change_in_place(old, new.version, || {
-            self.space.copy(self.space.value_pieces(old), &new.parts);
-            self.space.set_flags_and_expiry(old, &new.header);
-            self.space.set_state(old.loc, new.state.with_live(true));
-        });
+        // A listener that wants the old value has it shown where it is.
+        let shows = self.listeners.as_ref().is_some_and(|listeners| listeners.wants_values());
+        let changed = !new.joins() && !shows && self.change_in_place(old, new);
         if changed {
             if old.shape.has_ext() {
                 self.hold_group(new.header.group);
@@ -333,6 +325,22 @@ impl Engine {
             self.counters.add(old.class(), Event::Stored, 1);
         }
         changed
+    }
+
+    /// Makes an item the new one where it lies; false if their forms differ or that can't be done.
+    pub(crate) fn change_in_place(&self, old: &Item, new: &NewItem<'_>) -> bool {
+        // The shape has only a part of a long value's length, and no group.
+        let same_form = new.header.shape() == old.shape
+            && new.header.value_len == old.value_len
+            && (!old.shape.has_ext() || self.space.group_of(old) == new.header.group);
+        same_form
+            && self.space.change_in_place(old, new.version, || {
+                if !new.keeps_value(self.space.value_at(old)) {
+                    self.space.copy(self.space.value_pieces(old), &new.parts);
+                }
+                self.space.set_flags_and_expiry(old, &new.header);
+                self.space.set_state(old.loc, new.state.with_live(true));
+            })
     }
 
     /// Gives an item new attributes by writing it anew; its value and use stay. The address of the

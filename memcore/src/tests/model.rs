@@ -149,8 +149,11 @@ proptest! {
     #![proptest_config(cases(192))]
 
     #[test]
-    fn every_answer_is_the_oracles(ops in proptest::collection::vec(op(8, 300 << 10), 1..80)) {
-        let mut pair = Pair::new(64 << 20, 8, false);
+    fn every_answer_is_the_oracles(
+        seed in any::<u64>(),
+        ops in proptest::collection::vec(op(8, 300 << 10), 1..80),
+    ) {
+        let mut pair = Pair::new(64 << 20, 8, false, seed);
         for op in &ops {
             pair.run(op);
             pair.check();
@@ -164,9 +167,10 @@ proptest! {
 
     #[test]
     fn under_pressure_answers_are_right_or_misses(
+        seed in any::<u64>(),
         ops in proptest::collection::vec(op(96, 400 << 10), 400..600),
     ) {
-        let mut pair = Pair::new(8 << 20, 96, true);
+        let mut pair = Pair::new(8 << 20, 96, true, seed);
         for (i, op) in ops.iter().enumerate() {
             pair.run(op);
             if i % 8 == 0 {

@@ -134,6 +134,13 @@ impl Model {
         }
     }
 
+    /// Whether it may be this that a look at a key has shown. What was there may have been evicted,
+    /// and which changes count as a use is the engine's to decide.
+    pub(crate) fn explains(&self, key: &[u8], seen: Option<Seen>) -> bool {
+        let known = self.get(key).ok().map(|item| item.seen.without_use());
+        seen.is_none_or(|seen| known == Some(seen.without_use()))
+    }
+
     pub(crate) fn visible(&self) -> impl Iterator<Item = (&[u8], &Item)> {
         let is_visible = |(key, _): &(&Vec<u8>, &Item)| self.get(key).is_ok();
         self.items.iter().filter(is_visible).map(|(key, item)| (key.as_slice(), item))
