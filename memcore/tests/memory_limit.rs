@@ -54,6 +54,18 @@ fn the_limit_holds_for_every_size() {
     assert!(cache.stats().total.evicted > 0);
 }
 
+/// With this seed the items of one part of the index are spread more unevenly than those of nearly
+/// all others, when it is about to grow for the first time.
+#[test]
+fn nothing_is_evicted_while_there_is_memory() {
+    let cache = Cache::builder(128 * MIB).seed(36).build().unwrap();
+    for key in 0..40_000_u32 {
+        cache.set(key.to_le_bytes(), b"12345678", Attrs::new()).unwrap();
+    }
+    let total = cache.stats().total;
+    assert_eq!((total.items, total.evicted), (40_000, 0));
+}
+
 #[test]
 fn memory_follows_when_sizes_shift() {
     for used in [false, true] {

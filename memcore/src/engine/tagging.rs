@@ -46,7 +46,7 @@ impl Engine {
     /// Gives the reference of an item back that has come to its end, and has an extension.
     #[cold]
     #[inline(never)]
-    pub(super) fn untag(&self, loc: Loc) {
+    pub(crate) fn untag(&self, loc: Loc) {
         self.release_group(self.space.group_at(loc));
     }
 

@@ -826,8 +826,8 @@ fn stash_of_pages(pages: usize) -> usize {
     stash_of_groups(groups_of_pages(pages) as usize)
 }
 
-/// Places in the stash of a shard with this number of groups: several times what is needed when the
-/// groups are as full as they get before the shard grows.
+/// Places in the stash of a shard with this number of groups: several times what is needed on
+/// average when the groups are as full as they get before the shard grows.
 fn stash_of_groups(groups: usize) -> usize {
     16 + groups / 2
 }

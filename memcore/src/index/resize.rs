@@ -15,6 +15,10 @@ use crate::space::segments::Loc;
 
 /// Per cent of its slots that a shard fills before it grows.
 const FULL: u64 = 78;
+/// Per cent of its slots from which a shard also grows because its stash fills up: items of a small
+/// shard may be spread unevenly by chance. Keys that were made to collide fill the stash long
+/// before that, and must not get memory for it.
+const UNEVEN: u64 = 60;
 /// Per cent of its slots below which a shard shrinks.
 const SPARSE: u64 = 35;
 /// Per cent of its slots that a shard fills after it has shrunk.
@@ -33,19 +37,31 @@ impl Index {
         mapping.old.load(Ordering::Relaxed) != mapping.new.load(Ordering::Relaxed)
     }
 
-    /// Begins to grow a crowded shard, if `take` gets the bytes for it.
+    /// Begins to grow a crowded shard, if `take` gets the bytes for it; whether it has.
     #[inline]
-    pub(crate) fn grow(&self, shard: u32, lock: &mut Guard<'_>, take: impl FnOnce(usize) -> bool) {
+    pub(crate) fn grow(
+        &self,
+        shard: u32,
+        lock: &mut Guard<'_>,
+        take: impl FnOnce(usize) -> bool,
+    ) -> bool {
         let groups = self.groups(shard);
-        if u64::from(lock.items) * 100 <= slots(groups) * FULL {
-            return;
+        let items = u64::from(lock.items) * 100;
+        let is_uneven = || {
+            lock.stash.len() > stash_of_groups(groups as usize) / 4 * 3
+                && items > slots(groups) * UNEVEN
+        };
+        if items <= slots(groups) * FULL && !is_uneven() {
+            return false;
         }
         // In whole pages: the rest of a page that is in use costs nothing more.
         let pages = pages_of_groups(groups as usize);
         let wanted = groups_of_pages(pages + (pages / STEPS).max(1)).min(self.groups_max);
-        if wanted > groups && self.rows.enter(groups, wanted, take) {
+        let grows = wanted > groups && self.rows.enter(groups, wanted, take);
+        if grows {
             self.begin(shard, wanted, lock);
         }
+        grows
     }
 
     /// Begins to shrink a sparse shard.
@@ -58,7 +74,8 @@ impl Index {
         // Well below FULL, so that the next insertions don't make it grow again.
         let wanted = items * 100 / SHRUNK / (LINE * LINES) as u64;
         let wanted = groups_of_pages(pages_of_groups(wanted as usize).max(pages_min()));
-        if wanted < groups {
+        // A stash that colliding keys have filled may be too large for fewer groups.
+        if wanted < groups && lock.stash.len() <= stash_of_groups(wanted as usize) / 2 {
             self.begin(shard, wanted, lock);
         }
     }

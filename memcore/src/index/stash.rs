@@ -29,6 +29,12 @@ impl Stash {
         Ok(())
     }
 
+    /// How many keys there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn remove(&mut self, place: usize) {
         self.0.remove(place);
     }

@@ -60,6 +60,33 @@ fn every_item_is_found_at_every_moment_of_growth() {
 }
 
 /// A race that needs many steps on both sides, so it is run rather than modelled.
+/// The groups of a small shard are filled as unevenly as happens to one of some thousand shards:
+/// the stash is full before the shard as a whole is.
+#[test]
+fn a_shard_grows_before_chance_fills_its_stash() {
+    let index = Index::new(1, 40_000, false).unwrap();
+    let groups = u64::from(index.groups(0));
+    assert_eq!(groups, 25);
+    // Items of every group: first of the sparse ones, then of the others in turn.
+    let sparse = (0..110_u64).map(|i| (i % 10, i / 10));
+    let crowded = (0..510).map(|i| (10 + i % 15, i / 15));
+    let mut lost = Vec::new();
+    for (loc, (group, i)) in (1..).zip(sparse.chain(crowded)) {
+        let hash = ((group << 32) + (i << 25)).div_ceil(groups);
+        lost.extend(insert(&index, hash, loc));
+    }
+    assert_eq!(lost, []);
+    assert!(index.groups(0) > 25);
+}
+
+#[test]
+fn colliding_keys_do_not_make_the_index_grow() {
+    let index = Index::new(1, 40_000, false).unwrap();
+    let lost: usize = (1..2000).map(|loc| insert(&index, 5, loc).len()).sum();
+    assert!(lost > 1900, "{lost} items had no place");
+    assert_eq!(index.groups(0), 25);
+}
+
 #[test]
 fn keys_are_found_while_their_shard_is_resized() {
     let index = Index::new(1, 40_000, false).unwrap();

@@ -7,7 +7,7 @@ use crate::counters::Event;
 use crate::engine::Engine;
 use crate::memory::bytes::{RUNS_MAX, Run};
 use crate::memory::sync::{Ordering, fence};
-use crate::ops::write::{Effect, NewItem, Plan, header_of, plan};
+use crate::ops::write::{Effect, NewItem, Plan, PutError, header_of, plan};
 use crate::space::append::{NeedsRoom, Room};
 use crate::space::item::Part;
 use crate::space::layout::{Head, Header, State};
@@ -348,12 +348,17 @@ impl Engine {
                 drop(at);
                 // Published, or freed because it could not be: either way it is not ours any more.
                 reservation.room = None;
-                if let Err(error) = published {
-                    debug_assert!(false, "a complete item is not published: {error:?}");
-                    return Err(StoreError::Internal);
-                }
-                self.assist();
-                return Ok(Stored::Done { version: new.version, value_len: len });
+                return match published {
+                    Ok(_) => {
+                        self.assist();
+                        Ok(Stored::Done { version: new.version, value_len: len })
+                    }
+                    Err(PutError::Full) => Err(self.refuse(&slot.header)),
+                    Err(error) => {
+                        debug_assert!(false, "a complete item is not published: {error:?}");
+                        Err(StoreError::Internal)
+                    }
+                };
             }
             let put = self.put(&mut at, &new);
             drop(at);

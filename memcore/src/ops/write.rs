@@ -69,6 +69,8 @@ pub(crate) enum PutError {
     NeedsRoom,
     /// A flush came between the old value and the new one: begin again.
     Flushed,
+    /// The index has no place, and nothing may be evicted for one.
+    Full,
     /// A state that cannot be reached, if the engine is right.
     Internal,
 }
@@ -275,9 +277,15 @@ impl Engine {
     fn enter(&self, at: &mut Probe<'_, '_>, loc: Loc) -> Result<(), PutError> {
         let Probe { position, now, ref mut lock, .. } = *at;
         let mut inserted = self.index.insert(position, loc, lock);
-        // A shard that is on its way to another size may have room at the end of it.
-        while inserted.is_err() && self.advance_index(position.shard, lock, now) {
+        // Group and stash may be full by chance; a shard of another size has room.
+        while inserted.is_err()
+            && (self.advance_index(position.shard, lock, now) || self.begin_growth(position, lock))
+        {
             inserted = self.index.insert(position, loc, lock);
+        }
+        if inserted.is_err() && !self.settings.evictions {
+            self.take_back(loc);
+            return Err(PutError::Full);
         }
         if inserted.is_err() {
             self.evict_neighbour(position, now, lock);
@@ -285,11 +293,21 @@ impl Engine {
         }
         if inserted.is_err() {
             debug_assert!(false, "a group has room after an item was evicted from it");
-            self.retire_copy(&self.space.read_any(loc));
+            self.take_back(loc);
             return Err(PutError::Internal);
         }
         self.grow_index(position, lock, now);
         Ok(())
+    }
+
+    /// Ends a live item that nobody has seen.
+    #[cold]
+    fn take_back(&self, loc: Loc) {
+        let item = self.space.read_any(loc);
+        if item.shape.has_ext() {
+            self.untag(loc);
+        }
+        self.retire_copy(&item);
     }
 
     /// Turns a pending item into a live one, to which the index does not lead yet; its address.
@@ -401,8 +419,12 @@ impl Engine {
                 self.advance_index(position.shard, lock, now);
             }
         } else {
-            self.index.grow(position.shard, lock, |bytes| self.space.pool.take_bytes(bytes));
+            self.begin_growth(position, lock);
         }
+    }
+
+    fn begin_growth(&self, position: Position, lock: &mut Guard<'_>) -> bool {
+        self.index.grow(position.shard, lock, |bytes| self.space.pool.take_bytes(bytes))
     }
 
     /// Moves one group of a shard whose size is changing; true while there is more to move.

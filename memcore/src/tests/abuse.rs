@@ -234,3 +234,29 @@ fn no_more_than_needed_is_evicted_by_a_limit_that_is_lowered_in_steps() {
     assert!((8 << 20..16 << 20).contains(&left), "{left} bytes of {}", stats.used);
     cache.validate();
 }
+
+/// Keys of one group of the index, as many as there is no place for.
+#[test]
+fn colliding_keys_are_refused_where_nothing_may_be_evicted() {
+    for evictions in [true, false] {
+        let cache = Cache::builder(4 << 20).evictions(evictions).seed(1).build().unwrap();
+        let is_of_group = |key: &u32| {
+            let position = cache.engine().position(&cache.key(&key.to_le_bytes()));
+            position.shard == 0 && position.at < 1 << 27
+        };
+        let keys: Vec<u32> = (0..20_000).filter(is_of_group).take(100).collect();
+        assert_eq!(keys.len(), 100);
+        for key in &keys {
+            let stored = cache.set(key.to_le_bytes(), &key.to_le_bytes(), Attrs::new());
+            assert!(stored.is_ok() || stored == Err(StoreError::OutOfMemory), "{stored:?}");
+            assert_eq!(stored.is_ok(), cache.contains(key.to_le_bytes()));
+            cache.validate();
+        }
+        let total = cache.stats().total;
+        assert_eq!(total.items, 60, "32 slots and 28 places in the stash");
+        assert_eq!(total.evicted > 0, evictions);
+        assert_eq!(total.out_of_memory > 0, !evictions);
+        let kept = keys.iter().take(60).all(|key| cache.contains(key.to_le_bytes()));
+        assert_eq!(kept, !evictions);
+    }
+}

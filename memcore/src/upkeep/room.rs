@@ -22,6 +22,7 @@ impl Engine {
         match error {
             PutError::NeedsRoom => self.make_room(header),
             PutError::Flushed => Ok(()),
+            PutError::Full => Err(self.refuse(header)),
             PutError::Internal => Err(StoreError::Internal),
         }
     }
