@@ -73,6 +73,13 @@ impl Drop for Report<'_> {
     }
 }
 
+/// What is known of an item that was used: it may have gone or moved since.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    stamp: Stamp,
+    version: u64,
+}
+
 impl Engine {
     /// The parts put together.
     fn new(
@@ -256,20 +263,37 @@ impl Engine {
     /// Notes that an item was used. The steady state of a popular item changes nothing.
     #[inline(always)]
     pub(crate) fn note_use(&self, key: &Key<'_>, found: &Found, now: u32) {
-        let state = found.item.state;
-        let grain = self.hot.access_grain();
-        if !state.is_settled() || state.idle(now) as u32 >= grain {
-            self.write_use(key, found.slot, found.item.stamp, now);
+        let Found { item, slot } = found;
+        let is_due = item.state.idle(now) as u32 >= self.hot.access_grain();
+        if !item.state.is_settled() || is_due {
+            let waits = !item.state.is_fetched() || is_due;
+            self.write_use(
+                key,
+                *slot,
+                Known { stamp: item.stamp, version: item.version },
+                now,
+                waits,
+            );
         }
     }
 
-    /// Under the lock, as the memory might belong to another item by now. It is no harm if the lock
-    /// can't be had: the next use will be noted.
+    /// Under the lock, as the memory might belong to another item by now. That an item was fetched,
+    /// and when it was last, is worth waiting for; how often it was used is not.
     #[inline(never)]
-    fn write_use(&self, key: &Key<'_>, slot: SlotRef, stamp: Stamp, now: u32) {
-        let Some(_lock) = self.index.try_lock(self.position(key)) else { return };
-        if self.index.is_unchanged(slot) && self.space.stamp_at(slot.loc()) == stamp {
-            self.mark_used(slot.loc(), now);
+    fn write_use(&self, key: &Key<'_>, slot: SlotRef, known: Known, now: u32, waits: bool) {
+        let position = self.position(key);
+        let lock = match self.index.try_lock(position) {
+            None if waits => self.index.lock(position),
+            None => return,
+            Some(lock) => lock,
+        };
+        if self.index.is_unchanged(slot) && self.space.stamp_at(slot.loc()) == known.stamp {
+            return self.mark_used(slot.loc(), now);
+        }
+        // The same item may lie somewhere else now.
+        let moved = self.find(key, &lock).filter(|found| found.item.version == known.version);
+        if let Some(Found { item, .. }) = moved {
+            self.mark_used(item.loc, now);
         }
     }
 

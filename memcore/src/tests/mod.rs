@@ -13,3 +13,4 @@ mod long_keys;
 mod model;
 mod stress;
 mod tags;
+mod uses;
