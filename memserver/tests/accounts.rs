@@ -324,3 +324,49 @@ fn a_hash_that_takes_too_much_is_refused() {
         assert!(err.contains("user name: ") && err.contains(words), "{err}");
     }
 }
+
+#[test]
+fn who_connects_logs_in_and_administers_is_written_down() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "name:word\n").unwrap();
+    let users = ["-Y", file.to_str().unwrap()];
+    let more = ["-o", "audit=text,auth_lockout=2", "-X"];
+    let program = Program::start(&[&users[..], &more].concat());
+    let expect = |words: &str| {
+        let line = program.line();
+        let (head, rest) = line.split_once(" event=").unwrap();
+        let peer = rest.split(' ').find_map(|word| word.strip_prefix("peer=")).unwrap();
+        assert!(head.starts_with("audit time=") && peer.starts_with("tcp:127.0.0.1:"), "{line}");
+        assert_eq!(rest.replacen(peer, "PEER", 1), words);
+    };
+    let mut client = program.connect();
+    expect("connect peer=PEER");
+    log_in(&mut client, "name", "guess", FAILED);
+    expect("login peer=PEER user=name result=failed");
+    log_in(&mut client, "name", "word", "STORED");
+    expect("login peer=PEER user=name result=ok");
+    client.ask("get a\r\nflush_all 1000\r\n", "END\r\nOK\r\n");
+    expect("command peer=PEER user=name result=allowed command=flush_all 1000");
+    client.ask("stats detail on\r\n", "CLIENT_ERROR stats detail not allowed\r\n");
+    expect("command peer=PEER user=name result=refused command=stats detail on");
+    client.send("quit\r\n");
+    expect("disconnect peer=PEER user=name reason=normal");
+    let mut client = program.connect();
+    expect("connect peer=PEER");
+    for _ in 0..2 {
+        log_in(&mut client, "x\u{1b}y", "guess", FAILED);
+        expect("login peer=PEER user=x\\x1by result=failed");
+    }
+    log_in(&mut client, "name", "word", FAILED);
+    expect("login peer=PEER user=name result=locked");
+    // Without users as well, and in JSON.
+    let program = Program::start(&["-o", "audit=json,idle_timeout=1"]);
+    let mut client = program.connect();
+    let words = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    assert_eq!(words(&program.line())["audit"], "connect");
+    client.ask("verbosity 0\r\n", "OK\r\n");
+    assert_eq!(words(&program.line())["command"], "verbosity 0");
+    assert!(client.is_ended());
+    assert_eq!(words(&program.line())["reason"], "idle_timeout");
+}

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::auth::account::Account;
 use crate::auth::accounts::Accounts;
+use crate::auth::audit::{self, Event, What};
 use crate::auth::rights::Rights;
-use crate::config::AdminOnly;
+use crate::config::{AdminOnly, AuditFormat};
 use crate::net::socket::Peer;
 
 /// One connection.
@@ -43,6 +44,12 @@ impl Guard {
     /// What its client may do.
     pub(crate) fn rights(&self) -> Rights {
         self.account.as_ref().map_or(self.unknown, |account| account.rights) & self.most
+    }
+
+    /// Writes a line about `what` happened on it.
+    pub(crate) fn audit(&self, format: AuditFormat, what: What<'_>) {
+        let user = self.account.as_ref().map(|account| account.name.as_str());
+        audit::write(format, Event { what, peer: self.peer, user });
     }
 
     /// Whether its client may use `key`.

@@ -3,6 +3,7 @@
 
 pub(crate) mod account;
 pub(crate) mod accounts;
+pub(crate) mod audit;
 pub(crate) mod file;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

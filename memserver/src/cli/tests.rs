@@ -258,6 +258,7 @@ fn what_cannot_be_had_is_refused() {
         ("-S|-Y /x", Exit::Usage, "exclude each other"),
         ("-S|-o accounts=/x", Exit::Usage, "stands in for -S and -Y"),
         ("-o accounts=/x|-U 1", Exit::Usage, "over UDP"),
+        ("-o audit=xml", Exit::Usage, "text or json"),
         ("-o admin_only=home", Exit::Usage, "loopback or unix"),
         ("-S|-B ascii", Exit::Usage, "-S: clients log in over -B binary only"),
         ("-S|-B auto", Exit::Usage, "-S: clients log in over -B binary only"),

@@ -6,7 +6,7 @@ use super::options::{Options, Wish};
 use super::row::{Applied, Policy, Set, Takes, apply};
 use super::suggest;
 use super::value::{SIZES, Value, put};
-use crate::config::AdminOnly;
+use crate::config::{AdminOnly, AuditFormat};
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Maybe, Nothing, Value as Takes1};
@@ -181,6 +181,8 @@ pub(super) static WORDS: &[Word] = &[
         Act, |o, v| { o.config.users.accounts = Some(v.path()?); Ok(()) }),
     word("admin_only", Takes1("WHERE"), "", "administration from loopback or unix only", Act,
         admin_only),
+    word("audit", Takes1("FORM"), "", "log connections, logins and administration: text or json",
+        Act, audit),
     word("auth_lockout", Takes1("N"), "20", "failed logins before a source waits, 0 for any",
         Act, |o, v| put(&mut o.config.auth_lockout, v.number(0..=u32::MAX))),
     word("sasl_pwdb", Takes1("FILE"), "", "with -S: the users, instead of MEMCACHED_SASL_PWDB",
@@ -262,6 +264,15 @@ fn chunk_max(options: &mut Options, value: Value<'_>) -> Result<(), StartupError
         return Err(StartupError::usage(format!("{} must divide 1024", value.name)));
     }
     put(&mut options.config.slab_chunk_max, Ok(kilobytes << 10))
+}
+
+fn audit(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    options.config.audit = match value.text {
+        "text" => Some(AuditFormat::Text),
+        "json" => Some(AuditFormat::Json),
+        _ => return Err(value.unfit("text or json")),
+    };
+    Ok(())
 }
 
 fn admin_only(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {

@@ -75,6 +75,15 @@ impl Users {
     }
 }
 
+/// How lines about clients are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuditFormat {
+    /// Words with values.
+    Text,
+    /// One object a line.
+    Json,
+}
+
 /// Where clients may come from that administer the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum AdminOnly {
@@ -155,6 +164,8 @@ pub(crate) struct Config {
     pub(crate) read_buf_mem_limit: usize,
     /// Bytes outside the cache that all clients together may hold; 0 for the default.
     pub(crate) client_memory: usize,
+    /// How lines are written about who connects, logs in and administers; none for no lines.
+    pub(crate) audit: Option<AuditFormat>,
     /// Where administration is allowed.
     pub(crate) admin_only: AdminOnly,
     /// Failed logins after which their source has to wait; 0 for any number.
@@ -213,6 +224,7 @@ impl Default for Config {
             worker_logbuf_size: 64 << 10,
             read_buf_mem_limit: 0,
             client_memory: 0,
+            audit: None,
             admin_only: AdminOnly::Anywhere,
             auth_lockout: 20,
             users: Users::default(),

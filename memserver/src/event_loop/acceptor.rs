@@ -10,6 +10,7 @@ use memproto::text::write::TOO_MANY_CONNECTIONS;
 use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
 
+use crate::auth::audit;
 use crate::config::Binding;
 use crate::event_loop::worker::WorkerHandle;
 use crate::net::listener::{Arrival, Listener};
@@ -195,6 +196,10 @@ impl Acceptor {
         let Connections { current, total, rejected, .. } = &self.shared.gauges.connections;
         if self.is_full() {
             rejected.fetch_add(1, Ordering::Relaxed);
+            if let Some(format) = self.shared.core.config.audit {
+                let (peer, user) = (arrival.socket.peer(), None);
+                audit::write(format, audit::Event { what: audit::What::Reject, peer, user });
+            }
             // A fresh socket has room for a line; and if not, closing says enough.
             let _ = arrival.socket.write(TOO_MANY_CONNECTIONS);
             return;

@@ -164,14 +164,14 @@ impl Conn {
 
     /// Has its client do only what is allowed to it, for which it has to log in if there are
     /// `accounts`.
-    pub(crate) fn guard(&mut self, accounts: Option<&Accounts>, admin_only: AdminOnly) {
+    pub(crate) fn guard(&mut self, accounts: Option<&Accounts>, admin_only: AdminOnly) -> &Guard {
         let (peer, uid) = (self.transport.peer(), self.transport.uid());
         let guard = Guard::new(accounts, admin_only, peer, uid);
         if accounts.is_some() {
             let is_known = guard.account.is_some();
             self.dialogue.guard(if is_known { Access::Granted } else { Access::Unknown });
         }
-        self.guard = Some(Box::new(guard));
+        self.guard.insert(Box::new(guard))
     }
 
     /// Whether it waits for the rest of a request.

@@ -287,6 +287,7 @@ impl<'t, 'w> Executor<'t, 'w> {
         let has_guards = self.exec.has_guards();
         if has_guards {
             self.exec.admit(conn.guard.take());
+            self.exec.audit(&round);
         }
         if self.traced {
             self.run_traced(conn, part, round, out);

@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
 
+use crate::auth::audit::What;
 use crate::event_loop::conn::{Conn, Next, State};
 use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
@@ -303,7 +304,10 @@ impl Worker {
             let mut conn = Conn::new(arrival, now);
             if self.shared.core.has_guards() {
                 let Core { accounts, config, .. } = &self.shared.core;
-                conn.guard(accounts.as_ref(), config.admin_only);
+                let guard = conn.guard(accounts.as_ref(), config.admin_only);
+                if let Some(format) = config.audit {
+                    guard.audit(format, What::Connect);
+                }
             }
             if conn.transport.register(self.poll.registry(), Token(index), false).is_ok() {
                 if self.shared.watch.attends(attention::CONNEVENTS) {
@@ -414,6 +418,9 @@ impl Worker {
     fn close(&mut self, index: usize, end: End) {
         // Closing the descriptor takes it out of the poll as well.
         if let Some(conn) = self.conns[index].take() {
+            if let (Some(format), Some(guard)) = (self.shared.core.config.audit, &conn.guard) {
+                guard.audit(format, What::Disconnect(end.name()));
+            }
             if self.shared.watch.attends(attention::CONNEVENTS) {
                 let peer = conn.peer.as_ref().map_or_else(|| conn.transport.peer(), |peer| **peer);
                 self.shared.watch.closed(self.index, conn.transport.number(), &peer, end);

@@ -8,11 +8,12 @@ use memproto::{Admin, Args, Request};
 
 use super::{Exec, refusals, reply, say};
 use crate::admin;
+use crate::auth::audit::What;
 use crate::auth::guard::Guard;
 use crate::auth::rights::{Right, Rights};
 use crate::config::Config;
 use crate::session::batch::Batch;
-use crate::session::dialogue::Flow;
+use crate::session::dialogue::{Flow, Round};
 use crate::session::framing::Framing;
 use crate::session::job::{Job, StoreRequest, Work};
 use crate::session::output::Output;
@@ -20,6 +21,8 @@ use crate::session::pending::{OwnedRequest, Pending};
 
 const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";
+/// Bytes of a request that a log shows.
+const SHOWN_MAX: usize = 100;
 const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 
 impl Rights {
@@ -200,7 +203,37 @@ fn owns_keys(guard: &Guard, job: &Job<'_>, batch: &Batch<'_>) -> bool {
     }
 }
 
+/// What is shown of a request in a log.
+fn shown(job: &Job<'_>, input: &[u8]) -> String {
+    match &job.work {
+        Work::Binary(request, _) => match request.command {
+            Command::Stat { key } => format!("stat {}", key.escape_ascii()),
+            Command::Flush { delay } => format!("flush {delay}"),
+            _ => format!("opcode {}", request.to.opcode),
+        },
+        _ => {
+            let line = input.get(job.start..).unwrap_or_default();
+            let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let shown = &line[..end.unwrap_or(line.len()).min(SHOWN_MAX)];
+            shown.escape_ascii().to_string()
+        }
+    }
+}
+
 impl Exec<'_> {
+    /// Logs the requests of a round that take an administrative right.
+    pub(crate) fn audit(&self, round: &Round<'_, '_>) {
+        let Some(format) = self.shared.core.config.audit else { return };
+        let Some(guard) = &self.guard else { return };
+        for job in &round.batch.jobs[round.jobs.clone()] {
+            let Some(right) = right(&job.work) else { continue };
+            if Rights::administrative().has(right) {
+                let text = shown(job, round.input);
+                guard.audit(format, What::Command(&text, self.rights.has(right)));
+            }
+        }
+    }
+
     /// Whether the client may ask for this, although its rights are limited.
     #[cold]
     pub(super) fn allows_to_guarded(&self, job: &Job<'_>, batch: &Batch<'_>) -> bool {

@@ -9,6 +9,7 @@ use memproto::text::{AuthError, parse_credentials};
 use super::{Exec, binary};
 use crate::auth::account::Account;
 use crate::auth::accounts::Scheme;
+use crate::auth::audit::{self, Event, What};
 use crate::auth::table::Lookup;
 use crate::net::socket::Peer;
 use crate::os::log;
@@ -81,7 +82,7 @@ impl Exec<'_> {
                 match accounts.find(scheme, user, password) {
                     Lookup::Known(account) => {
                         lockout.note(peer, account.is_some(), now);
-                        account
+                        account.ok_or("failed")
                     }
                     Lookup::Slow(question) => {
                         let (shared, worker) = (Arc::clone(self.shared), self.index);
@@ -96,7 +97,7 @@ impl Exec<'_> {
                     }
                 }
             }
-            _ => None,
+            _ => Err("locked"),
         };
         self.conclude(user, account, reply, pending, out);
         Flow::Done
@@ -109,32 +110,40 @@ impl Exec<'_> {
         let account = login.ticket.account();
         let Core { lockout, cache, .. } = &self.shared.core;
         lockout.note(self.peer(), account.is_some(), cache.now().as_secs());
+        let account = account.ok_or("failed");
         self.conclude(&login.user, account, login.reply, pending, out);
     }
 
-    /// Gives the connection the rights of `account`, and answers.
+    /// Gives the connection the rights of `account`, if it is not said why there is none, and
+    /// answers.
     fn conclude(
         &mut self,
         user: &[u8],
-        account: Option<Arc<Account>>,
+        account: Result<Arc<Account>, &'static str>,
         reply: LoginReply,
         pending: &mut Pending,
         out: &mut Output,
     ) {
-        let granted = account.is_some();
+        let granted = account.is_ok();
         self.count_login(granted);
         if self.verbosity() > 0 {
             let peer = self.peer();
             match &account {
-                Some(account) => log::line(format_args!("{peer} logged in as {}", account.name)),
-                None => {
+                Ok(account) => log::line(format_args!("{peer} logged in as {}", account.name)),
+                Err(_) => {
                     let name = user.escape_ascii();
                     log::line(format_args!("{peer} failed to log in as {name}"));
                 }
             }
         }
+        if let Some(format) = self.shared.core.config.audit {
+            let result = account.as_ref().err().copied().unwrap_or("ok");
+            let name = user.escape_ascii().to_string();
+            let (what, peer) = (What::Login(result), self.peer());
+            audit::write(format, Event { what, peer, user: Some(&name) });
+        }
         if let Some(guard) = &mut self.guard {
-            guard.account = account;
+            guard.account = account.ok();
         }
         self.refresh_rights();
         pending.put(Pending::Login(answer(reply, granted, out)));

@@ -82,7 +82,9 @@ impl Core {
 
     /// Whether connections differ in what their clients may do.
     pub(crate) fn has_guards(&self) -> bool {
-        self.accounts.is_some() || self.config.admin_only != AdminOnly::Anywhere
+        self.accounts.is_some()
+            || self.config.admin_only != AdminOnly::Anywhere
+            || self.config.audit.is_some()
     }
 
     /// Shows the present second to the cache, if the server drives its clock. For threads that have

@@ -57,6 +57,18 @@ pub(crate) enum End {
     Shutdown,
 }
 
+impl End {
+    /// memcached's word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Error => "error",
+            Self::Idle => "idle_timeout",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 impl Lookup<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let (status, class, len) = match self.found {
@@ -129,12 +141,7 @@ pub(super) fn opened(out: &mut Vec<u8>, client: i32, peer: &Peer) {
 }
 
 pub(super) fn closed(out: &mut Vec<u8>, client: i32, peer: &Peer, end: End) {
-    let reason = match end {
-        End::Normal => "normal",
-        End::Error => "error",
-        End::Idle => "idle_timeout",
-        End::Shutdown => "shutdown",
-    };
+    let reason = end.name();
     put(out, format_args!("type=conn_close "));
     put_peer(out, peer);
     put(out, format_args!(" reason={reason} cfd={client}"));
