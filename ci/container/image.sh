@@ -25,6 +25,19 @@ END
     buildah bud --isolation chroot --quiet --tag "$builder" "$folder"
 }
 
+# The commit, if nothing was changed since.
+revision() {
+    git -C "$root" diff --quiet HEAD 2>/dev/null && git -C "$root" rev-parse HEAD || echo changed
+}
+
+# keep_binary TAG: puts the image's binary where `ci/supply.sh` finds it, to compare it with its own.
+keep_binary() {
+    mkdir -p "$tools/image"
+    cp "$(podman image mount "$1")/usr/local/bin/memserver" "$tools/image/memserver"
+    podman image unmount "$1" >/dev/null
+    revision >"$tools/image/revision"
+}
+
 # build_image TAG: builds the Containerfile of this checkout.
 build_image() {
     rustup=${RUSTUP_HOME:-$HOME/.rustup} cargo=${CARGO_HOME:-$HOME/.cargo}
@@ -34,6 +47,8 @@ build_image() {
     buildah bud --isolation chroot --network host --tag "$1" \
         --volume /usr:/usr:ro --volume /etc:/etc:ro \
         --volume "$rustup:$rustup:ro" --volume "$cargo:$cargo" \
+        --build-arg "REVISION=$(revision)" \
+        --build-arg "CREATED=$(git -C "$root" log -1 --format=%cI 2>/dev/null)" \
         --file "$root/Containerfile" "$root"
 }
 

@@ -217,6 +217,12 @@ fn a_unix_socket_with_its_permissions() {
         reply.clear();
         client.read_to_string(&mut reply).unwrap();
         assert!(reply.contains("STAT tcpport 11211\r\n"), "{reply}");
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"stats conns\r\nquit\r\n").unwrap();
+        reply.clear();
+        client.read_to_string(&mut reply).unwrap();
+        let address = format!(":listen_addr unix:{}\r\n", path.display());
+        assert_eq!(reply.matches(&address).count(), 1, "{reply}");
         // A second server does not take the place of the first.
         let args = ["-u", "root", "-s", path.to_str().unwrap()];
         let (status, _, err) = run(&args);
