@@ -36,7 +36,10 @@ fn a_busy_shard_does_not_hide_a_fetch() {
 fn a_use_is_noted_where_the_item_is_by_then() {
     let cache = Cache::builder(4 << 20).clock(ManualClock::new(START)).build().unwrap();
     let key = cache.key(b"k");
-    let found = |cache: &Cache| cache.engine().look(&key).unwrap().unwrap();
+    let found = |cache: &Cache| {
+        let engine = cache.engine();
+        engine.look(&key, &engine.approach(&key)).unwrap().unwrap()
+    };
     cache.set("k", b"v", Attrs::new()).unwrap();
     let before = found(&cache);
     // Room for an expiry is somewhere else.
