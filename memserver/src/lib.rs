@@ -57,6 +57,7 @@ mod report;
 mod server;
 mod session;
 mod state;
+mod tls;
 mod udp;
 mod watch;
 

@@ -15,6 +15,7 @@ use memcore::{Cache, ConfigError, ManualClock};
 
 use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, Process, StartupError, Wish};
+use crate::config::tls::TlsSettings;
 use crate::config::{Config, Listen, Users};
 use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
@@ -25,6 +26,7 @@ use crate::os::{cgroup, daemon, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
 use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
+use crate::tls::Context;
 use crate::watch::Evictions;
 
 /// Names the file that receives the ports, for scripts that ask for any free one.
@@ -94,6 +96,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
         limits::allow_core_files();
     }
     let identity = identity(process.user.as_deref(), user::is_root(), User::find)?;
+    // The key may be readable now and not for the user that is switched to.
+    let tls = config.tls.as_ref().map(|settings| Context::new(settings, &mut warnings));
+    let tls = tls.transpose().map_err(|error| StartupError::usage(format!("-Z: {error}")))?;
     warnings.extend(exposure(&config, user::is_root() && identity.is_none()));
     warnings.iter().for_each(|warning| log::warning(warning));
     let has_sandbox = process.sandbox != Wish::Off;
@@ -116,7 +121,8 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     let keep_stderr = config.verbosity > 0;
     let clock = Some(Arc::new(DrivenClock::new(clock)));
-    let hooks = ProcessHooks { signals: Some(signals), clock, evictions, accounts };
+    let tls = tls.map(Arc::new);
+    let hooks = ProcessHooks { signals: Some(signals), clock, evictions, accounts, tls };
     let server = Server::start(cache, config, sockets, hooks);
     let server = server.map_err(|error| StartupError::system(error.to_string()))?;
     if process.lock_memory
@@ -156,15 +162,11 @@ fn judge(sandbox: &Sandbox, wish: Wish) -> Result<String, StartupError> {
 /// What the process needs while it serves.
 fn needs(config: &Config, process: &Process) -> Needs {
     let Users { text, sasl, sasl_file, accounts } = &config.users;
+    let users = text.iter().chain(accounts).chain(sasl_file.iter().filter(|_| *sasl));
     Needs {
         core_dumps: process.core_dumps,
         locked_memory: process.lock_memory,
-        read: text
-            .iter()
-            .chain(accounts)
-            .chain(sasl_file.iter().filter(|_| *sasl))
-            .cloned()
-            .collect(),
+        read: users.chain(config.tls.iter().flat_map(TlsSettings::files)).cloned().collect(),
         written: process.pid_file.iter().cloned().collect(),
         removed: config.unix_socket.iter().cloned().collect(),
     }

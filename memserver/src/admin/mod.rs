@@ -66,6 +66,8 @@ pub(crate) enum Refusal {
     WindowOutOfBounds,
     /// There is no TLS.
     NoTls,
+    /// The certificates can't be used; the log says why.
+    BadCertificates,
 }
 
 /// Carries out `command`.
@@ -77,12 +79,18 @@ pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Out
         Admin::CacheMemlimit => memory::limit(shared, args)?,
         Admin::Lru => lru::run(shared, args)?,
         Admin::LruCrawler => return crawler::run(shared, args),
-        Admin::RefreshCerts => return Err(Refusal::NoTls),
+        Admin::RefreshCerts => refresh_certs(shared)?,
         Admin::Slabs => slabs::run(shared, args)?,
         Admin::Debugtime => debugtime::run(shared.core.clock.as_deref(), args)?,
         _ => return Err(Refusal::Unknown),
     }
     Ok(Outcome::Done)
+}
+
+/// Reads the certificates again.
+fn refresh_certs(shared: &Shared) -> Result<(), Refusal> {
+    let tls = shared.core.tls.as_ref().ok_or(Refusal::NoTls)?;
+    tls.refresh().map_err(|_| Refusal::BadCertificates)
 }
 
 /// Reads a number with a fraction.

@@ -2,6 +2,7 @@
 
 use super::error::StartupError;
 use super::options::Options;
+use crate::config::tls::{ClientCheck, KeyFormat, Security, TlsSettings};
 use crate::config::{Binding, Config, Listen, Port};
 
 /// `hot_lru_pct` and `warm_lru_pct` together, as in memcached.
@@ -27,7 +28,43 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
         let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
         return Err(StartupError::usage(message));
     }
-    sockets(options)
+    sockets(options)?;
+    encryption(options)
+}
+
+/// TLS has all that it needs, and nothing is served in plain text by mistake.
+fn encryption(options: &mut Options) -> Result<(), StartupError> {
+    let usage = |message: &str| Err(StartupError::usage(message));
+    let prefixed = options.config.listen.iter().any(|listen| listen.security.is_some());
+    if !options.tls_enabled {
+        if prefixed {
+            return usage("-l: notls:, btls: and mtls: need -Z");
+        }
+        if options.tls != TlsSettings::default() {
+            options.warn("-o ssl_* has no effect without -Z: clients are served in plain text");
+        }
+        return Ok(());
+    }
+    let TlsSettings { chain_cert, key, ca_cert, verify_mode, key_format, .. } = &options.tls;
+    if chain_cert.as_os_str().is_empty() {
+        return usage("-Z needs a certificate and its key: -o ssl_chain_cert=FILE,ssl_key=FILE");
+    }
+    if *key_format == KeyFormat::Der && key.is_none() {
+        return usage("-o ssl_keyformat=2 needs -o ssl_key");
+    }
+    let required = Some(Security::Tls(ClientCheck::Required));
+    let checks = options.config.listen.iter().any(|listen| listen.security == required);
+    if ca_cert.is_none() && (checks || verify_mode.asks()) {
+        return usage("client certificates can't be verified without -o ssl_ca_cert=FILE");
+    }
+    if options.config.udp != Port::Off {
+        return usage("-U can't be used with -Z: datagrams are not encrypted");
+    }
+    if options.config.unix_socket.is_some() {
+        options.warn("-Z does not concern the Unix socket: its clients are served in plain text");
+    }
+    options.config.tls = Some(options.tls.clone());
+    Ok(())
 }
 
 /// Clients that have to log in do so in one protocol, and are given no other. Over UDP nobody could

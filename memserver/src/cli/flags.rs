@@ -84,7 +84,8 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('l', "listen", Takes1("ADDR"), "all addresses",
         "addresses to listen on: HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas; may be \
          repeated; proto[ascii]:, proto[binary]:, proto[negotiating]: and tag[NAME]: may precede \
-         an address",
+         an address, and with -Z notls: (plain text), btls: (no client certificates) and mtls: \
+         (client certificates required)",
         Act, listen::add),
     flag('d', "daemon", Nothing, "", "run in the background",
         Act, |o, _| { o.process.daemon = true; Ok(()) }),
@@ -157,8 +158,8 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, v| { o.config.users.text = Some(v.path()?); Ok(()) }),
     flag('e', "memory-file", Takes1("FILE"), "", "keep items in a file across restarts",
         Refuse("this build does not keep items across restarts"), |_, _| Ok(())),
-    flag('Z', "enable-ssl", Nothing, "", "TLS",
-        Refuse("this build has no TLS; put a TLS proxy in front"), |_, _| Ok(())),
+    flag('Z', "enable-ssl", Nothing, "", "speak TLS; needs -o ssl_chain_cert and ssl_key",
+        words::TLS, |o, _| { o.tls_enabled = true; Ok(()) }),
     flag('N', "napi_ids", Takes1("NUM"), "0", "network queues to spread over the workers",
         Ignore("connections go to the workers in turn"),
         |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),

@@ -39,7 +39,7 @@ fn outcome(args: &[String]) -> String {
     match parse(args) {
         Ok(Command::Serve(options)) => {
             check(&options);
-            let Options { config, process, napi_ids, port_given, protocol_given, warnings } =
+            let Options { config, process, napi_ids, port_given, protocol_given, warnings, .. } =
                 *options;
             format!(
                 "{config:?} {process:?} {napi_ids} {port_given} {protocol_given} {}",

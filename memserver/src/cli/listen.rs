@@ -3,12 +3,20 @@
 use super::error::StartupError;
 use super::options::Options;
 use super::value::Value;
+use crate::config::tls::{ClientCheck, Security};
 use crate::config::{Binding, Listen, split_address};
 
 /// What the flag takes, for messages.
 const ADDRESSES: &str = "addresses (HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas)";
 /// Longest tag, as in memcached.
 const TAG_MAX: usize = 8;
+
+/// The prefixes that say how clients are spoken to.
+const SECURITY: [(&str, Security); 3] = [
+    ("notls:", Security::Plain),
+    ("btls:", Security::Tls(ClientCheck::Off)),
+    ("mtls:", Security::Tls(ClientCheck::Required)),
+];
 
 /// Adds the addresses that `value` lists; one that was given before counts once.
 pub(super) fn add(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
@@ -45,7 +53,7 @@ fn place(value: Value<'_>) -> Result<Listen, StartupError> {
     let mut rest = value.text;
     while let Some((prefix, behind)) = prefix(rest) {
         match prefix {
-            Prefix::Tls => return Err(tls(value)),
+            Prefix::Security(security) => listen.security = Some(security),
             Prefix::Protocol(name) => listen.binding = Some(binding(value, name)?),
             Prefix::Tag(tag) if (1..=TAG_MAX).contains(&tag.len()) => {
                 listen.tag = Some(tag.to_owned());
@@ -63,16 +71,16 @@ fn place(value: Value<'_>) -> Result<Listen, StartupError> {
 }
 
 enum Prefix<'a> {
-    Tls,
+    Security(Security),
     Protocol(&'a str),
     Tag(&'a str),
 }
 
 /// Takes one prefix off.
 fn prefix(text: &str) -> Option<(Prefix<'_>, &str)> {
-    for tls in ["notls:", "btls:", "mtls:"] {
-        if let Some(rest) = text.strip_prefix(tls) {
-            return Some((Prefix::Tls, rest));
+    for (word, security) in SECURITY {
+        if let Some(rest) = text.strip_prefix(word) {
+            return Some((Prefix::Security(security), rest));
         }
     }
     if let Some((name, rest)) = text.strip_prefix("proto[").and_then(|rest| rest.split_once("]:")) {
@@ -97,11 +105,4 @@ fn binding(value: Value<'_>, name: &str) -> Result<Binding, StartupError> {
         ))),
         _ => Err(value.unfit("proto[ascii], proto[binary] or proto[negotiating]")),
     }
-}
-
-fn tls(value: Value<'_>) -> StartupError {
-    StartupError::usage(format!(
-        "{}: this build has no TLS; remove notls:, btls: and mtls: from {:?}",
-        value.name, value.text
-    ))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::Config;
+use crate::config::tls::TlsSettings;
 
 /// Everything the arguments say about serving.
 #[derive(Debug, Default)]
@@ -17,6 +18,10 @@ pub(crate) struct Options {
     pub(crate) protocol_given: bool,
     /// Whether a port for TCP was named.
     pub(crate) port_given: bool,
+    /// How to speak TLS.
+    pub(crate) tls: TlsSettings,
+    /// Whether to speak it.
+    pub(crate) tls_enabled: bool,
     /// What the user has to know about the arguments, a line each.
     pub(crate) warnings: Vec<String>,
 }

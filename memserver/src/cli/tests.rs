@@ -33,6 +33,12 @@ fn printed(args: &[&str]) -> String {
     }
 }
 
+/// What a build without TLS says.
+const NO_TLS: &str = "no TLS";
+/// What this build says of `-Z` alone, and of a mode that does not exist.
+const TLS: &str = if cfg!(feature = "rustls") { "needs a certificate" } else { NO_TLS };
+const TLS_MODE: &str = if cfg!(feature = "rustls") { "between 0 and 3" } else { NO_TLS };
+
 #[test]
 fn nothing_is_memcacheds_default() {
     let Options { config, process, warnings, .. } = options("");
@@ -247,7 +253,7 @@ fn what_cannot_be_had_is_refused() {
         ("-l :80", Exit::Usage, "addresses"),
         ("-l a:b:c", Exit::Usage, "addresses"),
         ("-l host:99999", Exit::Usage, "between 0 and 65535"),
-        ("-l notls:127.0.0.1", Exit::Usage, "no TLS"),
+        ("-l notls:127.0.0.1", Exit::Usage, "need -Z"),
         ("-l proto[proxy]:127.0.0.1", Exit::Usage, "no proxy"),
         ("-l tag[]:127.0.0.1", Exit::Usage, "tags"),
         ("-l tag[waytoolong]:127.0.0.1", Exit::Usage, "tags"),
@@ -268,10 +274,10 @@ fn what_cannot_be_had_is_refused() {
         ("-S|-U 11211", Exit::Usage, "nobody could log in over UDP"),
         ("-Y /x|-U 11211", Exit::Usage, "nobody could log in over UDP"),
         // Features of other builds.
-        ("-Z", Exit::Usage, "no TLS"),
+        ("-Z", Exit::Usage, TLS),
         ("-e /x", Exit::Usage, "does not keep items across restarts"),
         ("-o relaxed_privileges", Exit::Usage, "--no-sandbox"),
-        ("-o ssl_key=/x", Exit::Usage, "no TLS"),
+        ("-o ssl_verify_mode=4", if TLS == NO_TLS { Exit::Usage } else { Exit::Illegal }, TLS_MODE),
         ("-o ext_path=/x:1G", Exit::Usage, "no extstore"),
         ("-o proxy_config=/x", Exit::Usage, "no proxy"),
     ];
@@ -344,7 +350,7 @@ fn the_help_names_every_flag_and_word_that_is_taken_within_the_width() {
         assert_eq!(named, !word.policy.refuses(), "{}", word.name);
     }
     // What scripts look for.
-    for absent in ["-Z", "ssl", "extstore", "ext_path", "proxy", "-e,"] {
+    for absent in ["extstore", "ext_path", "proxy", "-e,"] {
         assert!(!text.contains(absent), "{absent}");
     }
     assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line));

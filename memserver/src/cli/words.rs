@@ -6,10 +6,14 @@ use super::options::{Options, Wish};
 use super::row::{Applied, Policy, Set, Takes, apply};
 use super::suggest;
 use super::value::{SIZES, Value, put};
+use crate::config::tls::{KeyFormat, MinVersion, VerifyMode};
 use crate::config::{AdminOnly, AuditFormat};
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Maybe, Nothing, Value as Takes1};
+
+/// KiB of replies that may be encrypted at once.
+const WBUF_MAX: usize = 16 << 10;
 
 /// A word of `-o`.
 #[derive(Debug)]
@@ -93,7 +97,15 @@ const SWEEP: Policy = Ignore("expired items are always removed, within a fixed b
 const QUEUES: Policy = Ignore("the eviction queues balance themselves");
 const DEAD: Policy = Ignore("it has no meaning in current versions of memcached either");
 const RELAXED: Policy = Refuse("there is one list of system calls; --no-sandbox does without");
-const NO_TLS: Policy = Refuse("this build has no TLS");
+/// What TLS needs. A build without it refuses all of that.
+pub(super) const TLS: Policy = match cfg!(feature = "rustls") {
+    true => Act,
+    false => Refuse("this build has no TLS; put a TLS proxy in front"),
+};
+const KERNEL_TLS: Policy = match TLS {
+    Act => Ignore("records are encrypted by the program itself"),
+    without => without,
+};
 const NO_FLASH: Policy = Refuse("this build has no extstore");
 const NO_PROXY: Policy = Refuse("this build has no proxy");
 
@@ -208,16 +220,27 @@ pub(super) static WORDS: &[Word] = &[
     word("relaxed_privileges", Nothing, "", "filter fewer system calls", RELAXED, nothing),
     word("sock_cookie_id", Takes1("N"), "0", "mark of the sockets",
         Ignore("sockets are not marked"), |_, v| v.number(0..=u32::MAX).map(drop)),
-    word("ssl_chain_cert", Takes1("FILE"), "", "TLS certificate", NO_TLS, nothing),
-    word("ssl_key", Takes1("FILE"), "", "TLS key", NO_TLS, nothing),
-    word("ssl_ca_cert", Takes1("FILE"), "", "TLS certificate authorities", NO_TLS, nothing),
-    word("ssl_verify_mode", Takes1("0..3"), "", "TLS client certificates", NO_TLS, nothing),
-    word("ssl_keyformat", Takes1("N"), "", "TLS key format", NO_TLS, nothing),
-    word("ssl_ciphers", Takes1("LIST"), "", "TLS ciphers", NO_TLS, nothing),
-    word("ssl_wbuf_size", Takes1("KB"), "", "TLS write buffer", NO_TLS, nothing),
-    word("ssl_session_cache", Nothing, "", "TLS sessions", NO_TLS, nothing),
-    word("ssl_kernel_tls", Nothing, "", "TLS in the kernel", NO_TLS, nothing),
-    word("ssl_min_version", Takes1("0..3"), "", "TLS version", NO_TLS, nothing),
+    word("ssl_chain_cert", Takes1("FILE"), "",
+        "certificate of the server and those up to its authority, PEM", TLS,
+        |o, v| put(&mut o.tls.chain_cert, v.path())),
+    word("ssl_key", Takes1("FILE"), "ssl_chain_cert", "private key of the certificate", TLS,
+        |o, v| put(&mut o.tls.key, v.path().map(Some))),
+    word("ssl_ca_cert", Takes1("FILE"), "",
+        "authorities that clients' certificates may come from, PEM", TLS,
+        |o, v| put(&mut o.tls.ca_cert, v.path().map(Some))),
+    word("ssl_verify_mode", Takes1("0..3"), "0",
+        "client certificates: 0 none, 1 verified if sent, 2 and 3 required", TLS, verify_mode),
+    word("ssl_keyformat", Takes1("1..2"), "1", "format of ssl_key: 1 PEM, 2 DER", TLS, key_format),
+    word("ssl_ciphers", Takes1("A:B"), "all that are secure",
+        "cipher suites, separated by colons", TLS,
+        |o, v| put(&mut o.tls.ciphers, v.word().map(|list| Some(list.to_owned())))),
+    word("ssl_wbuf_size", Takes1("KB"), "16", "replies that are encrypted at once", TLS,
+        |o, v| put(&mut o.tls.wbuf_size, Ok(v.number(1..=WBUF_MAX)? << 10))),
+    word("ssl_session_cache", Nothing, "off", "let clients resume sessions", TLS,
+        |o, _| put(&mut o.tls.session_cache, Ok(true))),
+    word("ssl_kernel_tls", Nothing, "", "TLS in the kernel", KERNEL_TLS, nothing),
+    word("ssl_min_version", Takes1("0..3"), "2", "lowest version: 2 TLS 1.2, 3 TLS 1.3", TLS,
+        min_version),
     word("ext_path", Takes1("FILE:SIZE"), "", "flash tier", NO_FLASH, nothing),
     word("ext_page_size", Takes1("MB"), "", "flash tier", NO_FLASH, nothing),
     word("ext_wbuf_size", Takes1("MB"), "", "flash tier", NO_FLASH, nothing),
@@ -237,6 +260,27 @@ pub(super) static WORDS: &[Word] = &[
     word("proxy_uring", Nothing, "", "proxy", NO_PROXY, nothing),
     word("proxy_memprofile", Nothing, "", "proxy", NO_PROXY, nothing),
 ];
+
+fn verify_mode(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let mode = VerifyMode::from_number(value.number(0..=3)?);
+    options.tls.verify_mode = mode.unwrap_or_default();
+    Ok(())
+}
+
+fn key_format(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let is_der = value.number(1..=2u8)? == 2;
+    options.tls.key_format = if is_der { KeyFormat::Der } else { KeyFormat::Pem };
+    Ok(())
+}
+
+fn min_version(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let version = value.number(0..=3u8)?;
+    if version < 2 {
+        options.warn(format!("{}={version}: TLS 1.2 is the lowest version spoken", value.name));
+    }
+    options.tls.min_version = if version == 3 { MinVersion::Tls13 } else { MinVersion::Tls12 };
+    Ok(())
+}
 
 fn nothing(_: &mut Options, _: Value<'_>) -> Result<(), StartupError> {
     Ok(())

@@ -2,11 +2,13 @@
 //! are spelled on a command line is not known here.
 
 pub(crate) mod runtime;
+pub(crate) mod tls;
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use crate::config::runtime::RuntimeSettings;
+use crate::config::tls::{ClientCheck, Security, TlsSettings};
 
 /// What the clients of a listener speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) struct Listen {
     pub(crate) binding: Option<Binding>,
     /// A name for log lines.
     pub(crate) tag: Option<String>,
+    /// How its clients are spoken to, if not as at other addresses.
+    pub(crate) security: Option<Security>,
 }
 
 /// Where the users of a server are listed.
@@ -172,6 +176,8 @@ pub(crate) struct Config {
     pub(crate) auth_lockout: u32,
     /// Where the users are listed, if clients have to log in.
     pub(crate) users: Users,
+    /// How to speak TLS, if TCP listeners do unless they say otherwise.
+    pub(crate) tls: Option<TlsSettings>,
     /// The initial values of what clients can change.
     pub(crate) runtime: RuntimeSettings,
 }
@@ -228,6 +234,7 @@ impl Default for Config {
             admin_only: AdminOnly::Anywhere,
             auth_lockout: 20,
             users: Users::default(),
+            tls: None,
             runtime: RuntimeSettings::default(),
         }
     }
@@ -246,6 +253,15 @@ impl Config {
             shutdown_command: false,
             ..Self::default()
         }
+    }
+
+    /// How the clients at `place` are spoken to.
+    pub(crate) fn security(&self, place: &Listen) -> Security {
+        let usual = match self.tls {
+            Some(_) => Security::Tls(ClientCheck::AsConfigured),
+            None => Security::Plain,
+        };
+        place.security.unwrap_or(usual)
     }
 
     /// Descriptors that the server needs beside those of its clients: three for each event loop

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::auth::audit;
 use crate::config::Binding;
+use crate::config::tls::Security;
 use crate::event_loop::worker::WorkerHandle;
 use crate::net::listener::{Arrival, Listener};
 use crate::os::signals::{Signal, Signals};
@@ -200,8 +201,11 @@ impl Acceptor {
                 let (peer, user) = (arrival.socket.peer(), None);
                 audit::write(format, audit::Event { what: audit::What::Reject, peer, user });
             }
-            // A fresh socket has room for a line; and if not, closing says enough.
-            let _ = arrival.socket.write(TOO_MANY_CONNECTIONS);
+            // A fresh socket has room for a line; and if not, closing says enough. A client that
+            // expects TLS would not understand it.
+            if arrival.security == Security::Plain {
+                let _ = arrival.socket.write(TOO_MANY_CONNECTIONS);
+            }
             return;
         }
         current.fetch_add(1, Ordering::AcqRel);
@@ -292,6 +296,10 @@ impl Acceptor {
 
     /// Reads files again. Clients are served meanwhile.
     fn reload(&self) {
+        if let Some(tls) = &self.shared.core.tls {
+            // What came of it has been logged.
+            let _ = tls.refresh();
+        }
         let Some(accounts) = &self.shared.core.accounts else { return };
         match accounts.reload() {
             Ok(()) => log::line(format_args!("read the users again")),

@@ -8,9 +8,9 @@ use mio::{Registry, Token};
 
 use crate::auth::accounts::Accounts;
 use crate::auth::guard::Guard;
-use crate::config::AdminOnly;
+use crate::config::{AdminOnly, Binding};
 use crate::event_loop::arena::{Arena, Input, READ_MIN};
-use crate::net::listener::Arrival;
+use crate::event_loop::unfinished::Unfinished;
 use crate::net::socket::Peer;
 use crate::net::transport::{Readiness, Received, Transport};
 use crate::session::access::Access;
@@ -44,6 +44,8 @@ pub(crate) struct Conn {
     pub(crate) transport: Transport,
     /// What they mean.
     pub(crate) dialogue: Dialogue,
+    /// What has to be agreed on before they mean anything.
+    pub(crate) handshake: Option<Box<Unfinished>>,
     /// Bytes received that the dialogue has not used, behind others.
     pub(crate) input: Vec<u8>,
     /// Bytes of `input` that the dialogue has used.
@@ -141,11 +143,12 @@ pub(crate) enum Next {
 }
 
 impl Conn {
-    /// A connection that has just been accepted.
-    pub(crate) fn new(arrival: Arrival, now: u32) -> Self {
+    /// A connection that has just been accepted, whose client speaks `binding`.
+    pub(crate) fn new(transport: Transport, binding: Binding, now: u32) -> Self {
         Self {
-            transport: arrival.socket.into(),
-            dialogue: Dialogue::new(arrival.binding),
+            transport,
+            dialogue: Dialogue::new(binding),
+            handshake: None,
             input: Vec::new(),
             used: 0,
             readiness: Readiness::Drained,
@@ -177,7 +180,7 @@ impl Conn {
     /// Whether it waits for the rest of a request.
     pub(crate) fn is_amid_request(&self) -> bool {
         let has_begun = !self.input.is_empty() && self.dialogue.is_between_requests();
-        has_begun || self.dialogue.is_amid_request()
+        has_begun || self.dialogue.is_amid_request() || self.transport.is_amid_record()
     }
 
     /// Whether it has moved less than [`PACE_MIN`] bytes per second over [`PACE_TIME`]. It is asked
@@ -387,7 +390,11 @@ impl Conn {
             self.transport.read(arena.room(room))?
         };
         self.note_received(received, counters);
-        let any = received.bytes > 0 || received.next == Readiness::Ended;
+        // A part of a record is no input, but has to be accounted for as well.
+        let any = received.bytes > 0
+            || received.next == Readiness::Ended
+            || self.transport.is_amid_record()
+            || self.transport.has_unsent();
         Ok(any.then(|| arena.keep(received.bytes - in_place)))
     }
 
@@ -492,19 +499,19 @@ pub(crate) fn send(
         out.advance(count);
     }
     out.clear();
-    Ok(true)
+    transport.flush()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Binding;
+    use crate::net::socket::Socket;
 
     #[test]
     fn what_is_left_over_takes_little_more_room_than_it_needs() {
         let mut arena = Arena::new();
         let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
-        let mut conn = Conn::new(Arrival { socket: ours.into(), binding: Binding::Auto }, 0);
+        let mut conn = Conn::new(Socket::from(ours).into(), Binding::Auto, 0);
         for len in [1, 100, READ_MIN - 1, READ_MIN, READ_MAX] {
             let mut read = Vec::with_capacity(READ_MAX + 200);
             read.resize(len + 100, b'x');
@@ -521,7 +528,7 @@ mod tests {
     #[test]
     fn a_long_line_is_moved_a_few_times_however_often_it_is_left_over() {
         let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
-        let mut conn = Conn::new(Arrival { socket: ours.into(), binding: Binding::Auto }, 0);
+        let mut conn = Conn::new(Socket::from(ours).into(), Binding::Auto, 0);
         let arena = Arena::new();
         let len = 16 << 20;
         conn.input = vec![b'x'; len];

@@ -63,6 +63,9 @@ fn run(shared: &Shared, stop: &AtomicBool) {
         let after = Swept::of(cache);
         report(shared, before, after);
         before = after;
+        if let Some(tls) = &shared.core.tls {
+            tls.look_for_changes();
+        }
         let due = clock.as_deref().map_or(pause, DrivenClock::until_due);
         thread::park_timeout(pause.min(due));
     }

@@ -3,9 +3,11 @@
 pub(crate) mod acceptor;
 pub(crate) mod arena;
 pub(crate) mod conn;
+mod handshakes;
 pub(crate) mod maintenance;
 #[cfg(test)]
 mod steady_tests;
 pub(crate) mod threads;
 pub(crate) mod turn;
+mod unfinished;
 pub(crate) mod worker;

@@ -408,7 +408,7 @@ mod tests {
 
     use crate::config::{Binding, Config};
     use crate::event_loop::conn::Next;
-    use crate::net::listener::Arrival;
+    use crate::net::socket::Socket;
 
     /// Has all requests of `conn` answered, in as many turns as that takes; how often others got
     /// their turn while the client had read everything.
@@ -449,7 +449,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;
         socket.set_nonblocking(true).unwrap();
-        let socket = mio::net::TcpStream::from_std(socket).into();
+        let socket = Socket::from(mio::net::TcpStream::from_std(socket));
         client.write_all(&[&b"get k\r\n".repeat(REQUESTS)[..], b"quit\r\n"].concat()).unwrap();
         let head = format!("VALUE k 0 {}\r\n", value.len());
         let reply = [head.as_bytes(), value, b"\r\nEND\r\n"].concat();
@@ -460,7 +460,7 @@ mod tests {
                 assert!(found == reply);
             }
         });
-        let yields = serve_all(Conn::new(Arrival { socket, binding: Binding::Auto }, 0), shared);
+        let yields = serve_all(Conn::new(socket.into(), Binding::Auto, 0), shared);
         reading.join().unwrap();
         yields
     }

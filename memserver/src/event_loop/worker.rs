@@ -12,10 +12,13 @@ use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::auth::audit::What;
+use crate::config::tls::Security;
 use crate::event_loop::conn::{Conn, Next, State};
+use crate::event_loop::handshakes::{Handshakes, Step};
 use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::Arrival;
+use crate::net::transport::{Handshake, Transport};
 use crate::state::budgets::Permit;
 use crate::state::control::ConnQuery;
 use crate::state::core::Core;
@@ -41,6 +44,8 @@ const DUMP_STUCK_MAX: u32 = 60;
 const RETRY: Duration = Duration::from_millis(1);
 /// How many of them do so at once.
 const RETRIES_MAX: usize = 32;
+/// How long handshakes may go on before others get their turn. One step takes less.
+const HANDSHAKE_SLICE: Duration = Duration::from_micros(200);
 /// How often idle or stuck connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -62,6 +67,8 @@ pub(crate) struct Worker {
     starved: VecDeque<usize>,
     /// When they tried last.
     starved_tried: Option<Instant>,
+    /// Connections that can't be served before their encryption is agreed on.
+    handshakes: Handshakes,
     /// Connections whose client does not read.
     stuck: usize,
     /// Connections with a value that is arriving in pieces.
@@ -137,6 +144,7 @@ impl Worker {
             waiting: Vec::new(),
             starved: VecDeque::new(),
             starved_tried: None,
+            handshakes: Handshakes::default(),
             stuck: 0,
             uploading: 0,
             unfinished: 0,
@@ -168,6 +176,7 @@ impl Worker {
             }
             self.retry_starved();
             self.serve(&mut turn);
+            self.shake_hands();
             if self.shared.budgets.clients.is_exceeded() {
                 self.shed();
             }
@@ -182,9 +191,9 @@ impl Worker {
 
     /// How long it may sleep.
     fn poll_timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.handshakes.are_ready() {
             Some(Duration::ZERO)
-        } else if !self.starved.is_empty() {
+        } else if !self.starved.is_empty() || self.handshakes.are_waiting() {
             Some(RETRY)
         } else {
             self.has_deadlines().then_some(IDLE_CHECK)
@@ -196,6 +205,7 @@ impl Worker {
         let config = &self.shared.core.config;
         self.stuck > 0
             || self.uploading > 0
+            || self.handshakes.unfinished() > 0
             || self.unfinished > 0 && config.request_timeout > 0
             || config.idle_timeout > 0
     }
@@ -297,11 +307,14 @@ impl Worker {
         let arrivals = std::mem::take(&mut *self.inbox.arrivals.lock());
         let now = self.shared.core.cache.now().as_secs();
         for arrival in arrivals {
+            let Some(mut conn) = self.receive(arrival, now) else {
+                self.shared.connection_closed();
+                continue;
+            };
             let index = self.vacant.pop().unwrap_or_else(|| {
                 self.conns.push(None);
                 self.conns.len() - 1
             });
-            let mut conn = Conn::new(arrival, now);
             if self.shared.core.has_guards() {
                 let Core { accounts, config, .. } = &self.shared.core;
                 let guard = conn.guard(accounts.as_ref(), config.admin_only);
@@ -316,9 +329,69 @@ impl Worker {
                 }
                 self.conns[index] = Some(conn);
             } else {
+                self.handshakes.end(&mut conn);
                 self.vacant.push(index);
                 self.shared.connection_closed();
             }
+        }
+    }
+
+    /// The connection that an arrival becomes. None if its listener speaks TLS without there being
+    /// any, which a server does not start with.
+    fn receive(&mut self, arrival: Arrival, now: u32) -> Option<Conn> {
+        let Arrival { socket, binding, security } = arrival;
+        let Security::Tls(check) = security else {
+            return Some(Conn::new(socket.into(), binding, now));
+        };
+        let tls = self.shared.core.tls.as_ref()?;
+        let transport = Transport::secured(socket, tls.session(check)?, tls.wbuf_size());
+        let mut conn = Conn::new(transport, binding, now);
+        self.handshakes.begin(&mut conn, now);
+        Some(conn)
+    }
+
+    /// Has handshakes go on for a while.
+    fn shake_hands(&mut self) {
+        if !self.handshakes.are_ready() && !self.handshakes.are_waiting() {
+            return;
+        }
+        let began = Instant::now();
+        while let Some(step) = self.handshakes.step(&mut self.conns, &self.shared.budgets) {
+            self.after_step(step);
+            if began.elapsed() >= HANDSHAKE_SLICE {
+                return;
+            }
+        }
+    }
+
+    /// Arranges what a connection waits for after a step of its handshake.
+    fn after_step(&mut self, step: Step) {
+        let Step { conn: index, result } = step;
+        let Some(conn) = self.conns[index].as_mut() else { return };
+        match result {
+            Ok(Handshake::Done) => {
+                self.handshakes.end(conn);
+                let sessions = &self.shared.gauges.tls.new_sessions;
+                sessions.fetch_add(conn.transport.resumable(), Ordering::Relaxed);
+                if self.shared.core.verbosity.load(Ordering::Relaxed) >= TRACED {
+                    trace::encrypted(conn.transport.number(), conn.transport.subject());
+                }
+                conn.last_active = self.shared.core.cache.now().as_secs();
+                conn.last_request = conn.last_active;
+                // The first request may have come with the last words of the handshake.
+                conn.note_readable();
+                if conn.enqueue() {
+                    self.ready.push_back(index);
+                }
+            }
+            Ok(Handshake::Waits | Handshake::GoesOn) => {
+                let unsent = conn.transport.has_unsent();
+                if unsent && conn.transport.rearm(self.poll.registry(), Token(index), true).is_err()
+                {
+                    self.close(index, End::Error);
+                }
+            }
+            Err(_) => self.close(index, End::Error),
         }
     }
 
@@ -375,7 +448,9 @@ impl Worker {
     fn on_event(&mut self, index: usize, event: &Event) {
         let Some(conn) = self.conns.get_mut(index).and_then(Option::as_mut) else { return };
         conn.on_event(event);
-        if conn.is_blocked() {
+        if let Some(handshake) = &mut conn.handshake {
+            self.handshakes.enqueue(index, handshake);
+        } else if conn.is_blocked() {
             if event.is_writable() || event.is_error() {
                 self.unblock(index);
             }
@@ -417,7 +492,8 @@ impl Worker {
 
     fn close(&mut self, index: usize, end: End) {
         // Closing the descriptor takes it out of the poll as well.
-        if let Some(conn) = self.conns[index].take() {
+        if let Some(mut conn) = self.conns[index].take() {
+            self.end_encryption(&mut conn, end);
             if let (Some(format), Some(guard)) = (self.shared.core.config.audit, &conn.guard) {
                 guard.audit(format, What::Disconnect(end.name()));
             }
@@ -438,6 +514,20 @@ impl Worker {
             drop(conn);
             self.vacant.push(index);
             self.shared.connection_closed();
+        }
+    }
+
+    /// Tells the client that the connection ends, and counts what went wrong with its encryption.
+    fn end_encryption(&mut self, conn: &mut Conn, end: End) {
+        conn.transport.say_goodbye();
+        let counts = &self.shared.gauges.tls;
+        if conn.handshake.is_some() {
+            self.handshakes.end(conn);
+            if !matches!(end, End::Shutdown) {
+                counts.handshake_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        } else if conn.transport.is_at_fault() {
+            counts.protocol_errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -473,6 +563,9 @@ impl Worker {
     /// Whether a client was silent, or a request incomplete, for longer than the settings allow.
     fn is_overdue(&self, index: usize, now: u32) -> bool {
         let Some(conn) = &self.conns[index] else { return false };
+        if let Some(handshake) = &conn.handshake {
+            return handshake.is_overdue(&self.shared.budgets, now);
+        }
         let config = &self.shared.core.config;
         // What it was sent or has to send is for its client to do, but not at any length.
         let is_moving =
@@ -556,14 +649,15 @@ fn note_starved(shared: &Shared, conn: &mut Conn, state: State) {
 /// and all of those together have no more memory.
 #[inline]
 fn charge_input(shared: &Shared, conn: &mut Conn) -> bool {
-    let held = conn.input.capacity();
+    let input = conn.input.capacity();
+    let held = input + conn.transport.held();
     let due = if held > SMALL_INPUT { held } else { 0 };
     if due == conn.input_permit.as_ref().map_or(0, Permit::amount) {
         return true;
     }
     // The old part is given back first, so that a line that grows needs no room twice.
     conn.input_permit = None;
-    if due > LONG_LINE {
+    if input > LONG_LINE {
         conn.input_permit = shared.budgets.long_lines.take(due);
         if conn.input_permit.is_none() {
             shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);

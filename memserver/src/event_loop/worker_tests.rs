@@ -11,6 +11,7 @@ use memcore::{Cache, ManualClock, Moment};
 use memproto::binary::{Header, Opcode, REQUEST_MAGIC};
 
 use super::{STUCK_MAX, Worker, WorkerHandle, WorkerSetup};
+use crate::config::tls::Security;
 use crate::config::{Binding, Config};
 use crate::net::listener::Arrival;
 use crate::state::budgets::CLIENT_MEMORY;
@@ -54,7 +55,11 @@ impl Harness {
                 stream.set_nodelay(true).unwrap();
                 counted.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
                 let socket = mio::net::TcpStream::from_std(stream).into();
-                handles[index % handles.len()].assign(Arrival { socket, binding: Binding::Auto });
+                handles[index % handles.len()].assign(Arrival {
+                    socket,
+                    binding: Binding::Auto,
+                    security: Security::Plain,
+                });
             }
         });
         Self { address, shared, workers }
@@ -556,7 +561,11 @@ fn unix_sockets_are_served_alike() {
     theirs.set_nonblocking(true).unwrap();
     server.shared.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
     let socket = mio::net::UnixStream::from_std(theirs).into();
-    server.workers[0].0.assign(Arrival { socket, binding: Binding::Ascii });
+    server.workers[0].0.assign(Arrival {
+        socket,
+        binding: Binding::Ascii,
+        security: Security::Plain,
+    });
     ours.write_all(b"set a 0 0 1\r\nx\r\nget a\r\n").unwrap();
     ours.shutdown(Shutdown::Write).unwrap();
     let mut reply = Vec::new();
@@ -577,7 +586,7 @@ fn connections_that_come_too_late_are_given_back() {
     shared.gauges.connections.current.fetch_add(1, Ordering::AcqRel);
     handle.stop();
     let socket = mio::net::UnixStream::from_std(theirs).into();
-    handle.assign(Arrival { socket, binding: Binding::Auto });
+    handle.assign(Arrival { socket, binding: Binding::Auto, security: Security::Plain });
     worker.run();
     assert_eq!(shared.gauges.connections.current.load(Ordering::Acquire), 0);
     assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);

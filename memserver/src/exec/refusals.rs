@@ -46,6 +46,7 @@ pub(super) fn admin(refusal: admin::Refusal) -> &'static [u8] {
         Refusal::NoSuchClassToMove => b"BADCLASS invalid src or dst class id\r\n",
         Refusal::NothingToSpare => b"NOSPARE source class has no spare pages\r\n",
         Refusal::WindowOutOfBounds => b"CLIENT_ERROR automove window too low or too high\r\n",
+        Refusal::BadCertificates => b"Error loading the certificates; the old ones stay\r\n",
         Refusal::NoTls => b"Error TLS not enabled\r\n",
     }
 }

@@ -12,6 +12,7 @@ use mio::net::{TcpListener, UdpSocket, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, Type};
 
+use crate::config::tls::Security;
 use crate::config::{Binding, Config, Listen, Port};
 use crate::net::socket::{self, Socket};
 use crate::os::reason;
@@ -80,6 +81,8 @@ pub(crate) struct Listener {
     kind: Kind,
     /// What its clients speak.
     pub(crate) binding: Binding,
+    /// How they are spoken to.
+    security: Security,
 }
 
 /// A connection that has been accepted.
@@ -89,6 +92,8 @@ pub(crate) struct Arrival {
     pub(crate) socket: Socket,
     /// What its client speaks.
     pub(crate) binding: Binding,
+    /// How it is spoken to.
+    pub(crate) security: Security,
 }
 
 #[derive(Debug)]
@@ -119,7 +124,9 @@ pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
     if let Some(path) = &config.unix_socket {
         let fail = |source| ListenError::Unix { path: path.clone(), source };
         let kind = Kind::Unix(unix(path, config).map_err(fail)?);
-        opened.listeners.push(Listener { kind, binding: config.protocol });
+        // Those who may open the file need no TLS. memcached sees it that way as well.
+        let security = Security::Plain;
+        opened.listeners.push(Listener { kind, binding: config.protocol, security });
     }
     Ok(opened)
 }
@@ -143,7 +150,8 @@ fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
         let fail = |source| ListenError::Tcp { place: describe(place, port), port, source };
         let binding = place.binding.unwrap_or(config.protocol);
         let listeners = found.map_err(fail)?.into_iter();
-        all.extend(listeners.map(|tcp| Listener { kind: Kind::Tcp(tcp), binding }));
+        let security = config.security(place);
+        all.extend(listeners.map(|tcp| Listener { kind: Kind::Tcp(tcp), binding, security }));
     }
     Ok(())
 }
@@ -155,7 +163,7 @@ impl Listener {
             Kind::Tcp(tcp) => tcp.accept()?.0.into(),
             Kind::Unix(unix) => unix.accept()?.0.into(),
         };
-        Ok(Arrival { socket, binding: self.binding })
+        Ok(Arrival { socket, binding: self.binding, security: self.security })
     }
 
     /// Where it listens, over TCP.

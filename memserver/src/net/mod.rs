@@ -2,5 +2,7 @@
 
 pub(crate) mod conn_info;
 pub(crate) mod listener;
+mod plain;
+mod secured;
 pub(crate) mod socket;
 pub(crate) mod transport;

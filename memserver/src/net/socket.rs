@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net as unix;
 use std::path::Path;
@@ -110,6 +110,15 @@ impl Socket {
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         // Without this flag a client that has closed would send us SIGPIPE, which ends the process.
         Ok(send(self, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    /// Sends no more.
+    pub(crate) fn end(&self) {
+        // A connection that the peer has reset is at its end already.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
     }
 
     /// Writes several pieces with one call.

@@ -1,50 +1,36 @@
 //! The bytes of one connection in either direction. A transport says itself what its next read will
 //! find: that a short read has emptied it is a property of a plain socket.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::RawFd;
 
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 
+use crate::net::plain::{self, Plain};
+use crate::net::secured::Secured;
 use crate::net::socket::{Peer, Socket};
+use crate::tls::Session;
+
+pub(crate) use crate::net::plain::{Readiness, Received};
+pub(crate) use crate::net::secured::Handshake;
 
 /// A non-blocking way to exchange bytes with one client.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// The bytes are those on the socket.
     Plain(Plain),
-}
-
-/// A socket whose bytes are taken as they are.
-#[derive(Debug)]
-pub(crate) struct Plain {
-    socket: Socket,
-    /// The peer has said that it will send no more; what it sent before may still be unread.
-    half_closed: bool,
-}
-
-/// What the next read will find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    /// Nothing, until an event says otherwise.
-    Drained,
-    /// Bytes, perhaps.
-    Readable,
-    /// Nothing ever: all that the peer sent has been read.
-    Ended,
-}
-
-/// What a read has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Bytes.
-    pub(crate) bytes: usize,
-    /// What the next read will find.
-    pub(crate) next: Readiness,
+    /// The socket carries records of TLS.
+    Tls(Box<Secured>),
 }
 
 impl Transport {
+    /// A socket with TLS above it, of which `write_max` bytes of replies are encrypted at once.
+    pub(crate) fn secured(socket: Socket, session: Session, write_max: usize) -> Self {
+        let plain = Plain { socket, half_closed: false };
+        Self::Tls(Box::new(Secured::new(plain, session, write_max)))
+    }
+
     /// The other end.
     pub(crate) fn peer(&self) -> Peer {
         self.socket().peer()
@@ -53,6 +39,15 @@ impl Transport {
     /// The user number of the process at the other end, if it is one of this machine.
     pub(crate) fn uid(&self) -> Option<u32> {
         self.socket().uid()
+    }
+
+    /// The owner that the client's certificate names, such as `CN=web-1,O=Example`, if TLS has
+    /// verified one.
+    pub(crate) fn subject(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(secured) => secured.session().subject(),
+        }
     }
 
     /// Both ends as memcached writes them, the other one first.
@@ -68,10 +63,58 @@ impl Transport {
     /// Takes note of an event; whether it may have brought something to read.
     #[inline]
     pub(crate) fn on_event(&mut self, event: &Event) -> bool {
-        let Self::Plain(plain) = self;
+        let plain = match self {
+            Self::Plain(plain) => plain,
+            Self::Tls(secured) => &mut secured.plain,
+        };
         plain.half_closed |= event.is_read_closed();
         // The end of the connection and its errors are found by reading.
         event.is_readable() || event.is_read_closed() || event.is_error()
+    }
+
+    /// Goes on with the handshake, one read far. A plain socket has none.
+    ///
+    /// # Errors
+    /// It failed, or the connection is broken.
+    pub(crate) fn shake_hands(&mut self) -> io::Result<Handshake> {
+        match self {
+            Self::Plain(_) => Ok(Handshake::Done),
+            Self::Tls(secured) => secured.shake_hands(),
+        }
+    }
+
+    /// Sessions that a client whose handshake is done may resume later.
+    pub(crate) fn resumable(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(secured) => secured.session().resumable(),
+        }
+    }
+
+    /// Whether the peer has broken the protocol below requests.
+    pub(crate) fn is_at_fault(&self) -> bool {
+        matches!(self, Self::Tls(secured) if secured.is_at_fault())
+    }
+
+    /// Bytes of its own buffers.
+    #[inline]
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(secured) => secured.held(),
+        }
+    }
+
+    /// Whether something has arrived that is no use before more of it has.
+    #[inline]
+    pub(crate) fn is_amid_record(&self) -> bool {
+        matches!(self, Self::Tls(secured) if secured.is_amid_record())
+    }
+
+    /// Whether bytes that it has taken wait for the socket.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        matches!(self, Self::Tls(secured) if secured.has_unsent())
     }
 
     /// Reads once.
@@ -80,8 +123,20 @@ impl Transport {
     /// The connection is broken.
     #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
-        let Self::Plain(plain) = self;
-        plain.receive(into.len(), |socket| socket.read(into))
+        match self {
+            Self::Plain(plain) => plain.read(into),
+            Self::Tls(secured) => {
+                let room = into.len();
+                let mut rest = into;
+                secured.read(room, &mut |bytes| {
+                    let count = bytes.len().min(rest.len());
+                    let (here, behind) = std::mem::take(&mut rest).split_at_mut(count);
+                    here.copy_from_slice(&bytes[..count]);
+                    rest = behind;
+                    count
+                })
+            }
+        }
     }
 
     /// Reads once, behind what `into` holds, up to its capacity.
@@ -89,8 +144,14 @@ impl Transport {
     /// # Errors
     /// The connection is broken.
     pub(crate) fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<Received> {
-        let Self::Plain(plain) = self;
-        plain.receive(into.capacity() - into.len(), |socket| socket.read_spare(into))
+        match self {
+            Self::Plain(plain) => plain.read_spare(into),
+            Self::Tls(secured) => secured.read(into.capacity() - into.len(), &mut |bytes| {
+                let count = bytes.len().min(into.capacity() - into.len());
+                into.extend_from_slice(&bytes[..count]);
+                count
+            }),
+        }
     }
 
     /// Reads once into several pieces.
@@ -98,9 +159,24 @@ impl Transport {
     /// # Errors
     /// The connection is broken.
     pub(crate) fn read_vectored(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
-        let Self::Plain(plain) = self;
-        let room = pieces.iter().map(|piece| piece.len()).sum();
-        plain.receive(room, |socket| socket.read_vectored(pieces))
+        match self {
+            Self::Plain(plain) => plain.read_vectored(pieces),
+            Self::Tls(secured) => {
+                let room = pieces.iter().map(|piece| piece.len()).sum();
+                let mut rest = pieces;
+                secured.read(room, &mut |bytes| {
+                    let mut count = 0;
+                    while count < bytes.len() && !rest.is_empty() {
+                        let here = (bytes.len() - count).min(rest[0].len());
+                        rest[0][..here].copy_from_slice(&bytes[count..count + here]);
+                        count += here;
+                        // Pieces that are full go out of the list.
+                        IoSliceMut::advance_slices(&mut rest, here);
+                    }
+                    count
+                })
+            }
+        }
     }
 
     /// Writes once; how many bytes were taken, 0 if none are taken for now.
@@ -109,7 +185,10 @@ impl Transport {
     /// The connection is broken.
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        taken(|| self.socket().write(bytes))
+        match self {
+            Self::Plain(plain) => plain::taken(|| plain.socket.write(bytes)),
+            Self::Tls(secured) => secured.write([bytes].into_iter()),
+        }
     }
 
     /// Writes several pieces with one call, like [`Transport::write`].
@@ -117,7 +196,29 @@ impl Transport {
     /// # Errors
     /// The connection is broken.
     pub(crate) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        taken(|| self.socket().write_vectored(pieces))
+        match self {
+            Self::Plain(plain) => plain::taken(|| plain.socket.write_vectored(pieces)),
+            Self::Tls(secured) => secured.write(pieces.iter().map(|piece| &**piece)),
+        }
+    }
+
+    /// Writes what it has taken before and the socket has not; false if some of it still waits.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(secured) => secured.flush(),
+        }
+    }
+
+    /// Tells the peer that nothing more follows, where the closed socket alone does not.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Self::Tls(secured) = self {
+            secured.say_goodbye();
+        }
     }
 
     /// Begins to report to `registry` when there may be something to read, and, while bytes are
@@ -131,8 +232,7 @@ impl Transport {
         token: Token,
         unsent: bool,
     ) -> io::Result<()> {
-        let interest = self.interest(unsent);
-        self.source().register(registry, token, interest)
+        self.source().register(registry, token, interest(unsent))
     }
 
     /// Changes what is reported to that of [`Transport::register`]. What is the case already is
@@ -146,8 +246,7 @@ impl Transport {
         token: Token,
         unsent: bool,
     ) -> io::Result<()> {
-        let interest = self.interest(unsent);
-        self.source().reregister(registry, token, interest)
+        self.source().reregister(registry, token, interest(unsent))
     }
 
     /// Reports no more.
@@ -158,21 +257,19 @@ impl Transport {
         self.source().deregister(registry)
     }
 
-    /// The events that it needs. A plain socket has nothing of its own to write.
-    fn interest(&self, unsent: bool) -> Interest {
-        let Self::Plain(_) = self;
-        if unsent { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-    }
-
     fn source(&mut self) -> &mut impl Source {
-        let Self::Plain(plain) = self;
-        &mut plain.socket
+        match self {
+            Self::Plain(plain) => &mut plain.socket,
+            Self::Tls(secured) => &mut secured.plain.socket,
+        }
     }
 
     #[inline]
     fn socket(&self) -> &Socket {
-        let Self::Plain(plain) = self;
-        &plain.socket
+        match self {
+            Self::Plain(plain) => &plain.socket,
+            Self::Tls(secured) => &secured.plain.socket,
+        }
     }
 }
 
@@ -182,52 +279,8 @@ impl From<Socket> for Transport {
     }
 }
 
-impl Plain {
-    /// Reads with `read`, which has `room` bytes of room.
-    // Inlined into each read, where the compiler sees the call to the system.
-    #[inline(always)]
-    fn receive(
-        &mut self,
-        room: usize,
-        mut read: impl FnMut(&Socket) -> io::Result<usize>,
-    ) -> io::Result<Received> {
-        loop {
-            match read(&self.socket) {
-                Ok(bytes) => {
-                    // A short read has emptied the socket. If the peer has closed its side, that
-                    // was the last of its bytes, and the read that would return 0 is saved.
-                    let next = if bytes == 0 || (self.half_closed && bytes < room) {
-                        Readiness::Ended
-                    } else if bytes < room {
-                        // What comes later makes a new event.
-                        Readiness::Drained
-                    } else {
-                        Readiness::Readable
-                    };
-                    return Ok(Received { bytes, next });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(Received { bytes: 0, next: Readiness::Drained });
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// Writes with `write`, again if a signal came in between.
-#[inline]
-fn taken(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match write() {
-            // Tried again it would loop for ever.
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+fn interest(unsent: bool) -> Interest {
+    if unsent { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
 #[cfg(test)]
@@ -248,7 +301,7 @@ mod tests {
         assert_eq!(read(&mut transport), (4, Readiness::Readable));
         assert_eq!(read(&mut transport), (2, Readiness::Drained));
         theirs.write_all(b"1234567").unwrap();
-        let Transport::Plain(plain) = &mut transport;
+        let Transport::Plain(plain) = &mut transport else { panic!("{transport:?}") };
         plain.half_closed = true;
         assert_eq!(read(&mut transport), (4, Readiness::Readable));
         assert_eq!(read(&mut transport), (3, Readiness::Ended));

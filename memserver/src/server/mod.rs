@@ -30,6 +30,7 @@ use crate::report::metrics::{self, Metric, Section};
 use crate::state::clock::DrivenClock;
 use crate::state::core::{Core, Listening};
 use crate::state::shared::Shared;
+use crate::tls::Context;
 use crate::udp::Udp;
 use crate::watch::Evictions;
 
@@ -44,6 +45,8 @@ pub(crate) struct ProcessHooks {
     pub(crate) evictions: Evictions,
     /// Who may log in; none if nobody has to.
     pub(crate) accounts: Option<Accounts>,
+    /// How listeners speak TLS, if some do.
+    pub(crate) tls: Option<Arc<Context>>,
 }
 
 /// The sockets that a server serves, bound and listening.
@@ -137,6 +140,7 @@ impl Server {
         };
         let listening = sockets.listening(&config);
         let core = Core::new(cache, config, listening, hooks.clock).with_accounts(hooks.accounts);
+        let core = Core { tls: hooks.tls, ..core };
         let shared = Shared::new(core, hooks.evictions, threads.clone());
         let acceptor = Acceptor::new(
             accepting,

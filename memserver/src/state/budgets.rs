@@ -14,6 +14,8 @@ const COPIES: usize = 4;
 const BACKLOGS: usize = 2;
 /// The share of unfinished retrieval lines, unless a setting says otherwise: 1/LONG_LINES.
 const LONG_LINES: usize = 4;
+/// The share of handshakes that are not done: 1/HANDSHAKES.
+const HANDSHAKES: usize = 4;
 /// Lists of all connections at once. Each takes memory until its client has read it.
 pub(crate) const CONN_QUERIES: usize = 16;
 
@@ -28,6 +30,8 @@ pub(crate) struct Budgets {
     pub(crate) backlogs: Arc<Budget>,
     /// Bytes of the beginnings of long retrieval lines.
     pub(crate) long_lines: Arc<Budget>,
+    /// Bytes of handshakes that are not done.
+    pub(crate) handshakes: Arc<Budget>,
     /// Lists of connections that wait to be sent.
     pub(crate) conn_queries: Arc<Budget>,
     /// Connections that wait until others give memory back.
@@ -52,6 +56,7 @@ impl Budgets {
             copies: clients.part(all / COPIES),
             backlogs: clients.part(all / BACKLOGS),
             long_lines: clients.part(long_lines),
+            handshakes: clients.part(all / HANDSHAKES),
             clients,
             conn_queries: Budget::new(CONN_QUERIES),
             starved: AtomicUsize::new(0),
@@ -132,6 +137,11 @@ impl Budget {
         if let Some(whole) = &self.whole {
             whole.give_back(amount);
         }
+    }
+
+    /// Whether `amount` is left.
+    pub(crate) fn has(&self, amount: usize) -> bool {
+        self.used() + amount <= self.limit
     }
 
     /// Whether half of it is in use.

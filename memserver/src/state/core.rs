@@ -12,6 +12,7 @@ use crate::config::runtime::RuntimeSettings;
 use crate::config::{AdminOnly, Config};
 use crate::net::conn_info::ConnInfo;
 use crate::state::clock::DrivenClock;
+use crate::tls::Context;
 
 /// The cache and the settings.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) sandbox: OnceLock<String>,
     /// Who may log in; none if nobody has to.
     pub(crate) accounts: Option<Accounts>,
+    /// How listeners speak TLS, if some do.
+    pub(crate) tls: Option<Arc<Context>>,
     /// Second when the server started.
     pub(crate) started: u32,
 }
@@ -72,6 +75,7 @@ impl Core {
             clock,
             sandbox: OnceLock::new(),
             accounts: None,
+            tls: None,
         }
     }
 

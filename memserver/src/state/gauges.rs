@@ -17,6 +17,8 @@ pub(crate) struct Gauges {
     pub(crate) udp: Counters,
     /// Client connections.
     pub(crate) connections: Connections,
+    /// What happens below requests on encrypted connections.
+    pub(crate) tls: Encryption,
     /// Requests by key prefix.
     pub(crate) prefixes: Prefixes,
     /// Times that a client asked for a search for expired items.
@@ -44,6 +46,17 @@ pub(crate) struct Connections {
     pub(crate) listen_disabled_us: AtomicU64,
 }
 
+/// Counts of encrypted connections, kept by the workers together.
+#[derive(Debug, Default)]
+pub(crate) struct Encryption {
+    /// Sessions that clients may resume.
+    pub(crate) new_sessions: AtomicU64,
+    /// Handshakes that failed or took too long.
+    pub(crate) handshake_errors: AtomicU64,
+    /// Connections whose peer broke the protocol after the handshake.
+    pub(crate) protocol_errors: AtomicU64,
+}
+
 impl Gauges {
     /// Everything is zero, but for the sockets that listen: memcached counts them as connections.
     pub(crate) fn new(core: &Core) -> Self {
@@ -53,6 +66,7 @@ impl Gauges {
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             udp: Counters::default(),
             connections: Connections { total: opened, ..Connections::default() },
+            tls: Encryption::default(),
             prefixes: Prefixes::new(config.stat_key_prefix),
             crawls: AtomicU64::new(0),
             long_lines_refused: AtomicU64::new(0),
@@ -76,6 +90,10 @@ impl Gauges {
         self.prefixes.clear();
         self.connections.total.store(0, Ordering::Relaxed);
         self.connections.rejected.store(0, Ordering::Relaxed);
+        let Encryption { new_sessions, handshake_errors, protocol_errors } = &self.tls;
+        for count in [new_sessions, handshake_errors, protocol_errors] {
+            count.store(0, Ordering::Relaxed);
+        }
     }
 
     fn counts_since_start(&self) -> Counts {

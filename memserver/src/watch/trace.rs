@@ -26,6 +26,15 @@ pub(crate) fn closed(number: i32) {
     log::line(format_args!("<{number} connection closed."));
 }
 
+/// The handshake of a connection is done; its client's certificate names `subject`.
+#[cold]
+pub(crate) fn encrypted(number: i32, subject: Option<String>) {
+    if let Some(subject) = subject {
+        let subject = subject.as_bytes().escape_ascii();
+        log::line(format_args!("<{number} client certificate {subject}"));
+    }
+}
+
 fn first_line(bytes: &[u8]) -> &[u8] {
     let bytes = &bytes[..bytes.len().min(SHOWN_MAX)];
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);

@@ -28,7 +28,8 @@ impl Watcher {
     }
 
     /// Closes the connection; what is returned is to be called once nothing counts it any more.
-    pub(super) fn close(self) -> impl FnOnce() {
+    pub(super) fn close(mut self) -> impl FnOnce() {
+        self.transport.say_goodbye();
         self.closed
     }
 
@@ -54,6 +55,7 @@ impl Watcher {
                 count => self.buffer.advance(count),
             }
         }
+        self.transport.flush()?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::{Kind, List, Unit, Value};
 use crate::os::cpu;
 use crate::state::counters::Counts;
 use crate::state::shared::Shared;
+use crate::tls::Context;
 
 /// Reports it.
 pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
@@ -157,7 +158,28 @@ fn upkeep(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
         list.counter(name, count.load(Ordering::Relaxed), help);
     }
     list.gauge("log_watchers", shared.watch.watchers(), "Clients that watch.");
+    if let Some(tls) = &shared.core.tls {
+        encryption(shared, tls, list);
+    }
     list.absent(&["unexpected_napi_ids", "round_robin_fallback"]);
+}
+
+fn encryption(shared: &Shared, tls: &Context, list: &mut List<'_>) {
+    let counts = &shared.gauges.tls;
+    if shared.core.config.tls.as_ref().is_some_and(|settings| settings.session_cache) {
+        let sessions = counts.new_sessions.load(Ordering::Relaxed);
+        list.counter("ssl_new_sessions", sessions, "TLS sessions that clients may resume.");
+    }
+    let errors = counts.handshake_errors.load(Ordering::Relaxed);
+    list.counter("ssl_handshake_errors", errors, "TLS handshakes that failed.");
+    let errors = counts.protocol_errors.load(Ordering::Relaxed);
+    let help = "TLS connections that broke the protocol after the handshake.";
+    list.counter("ssl_proto_errors", errors, help);
+    let (age, help) = (Value::Number(tls.age_secs()), "Time since the certificate was read.");
+    list.plain("time_since_server_cert_refresh", Kind::Gauge, Unit::Seconds, age, help);
+    let (days, help) =
+        (Value::Number(tls.days_left()), "Days until the server's certificate ends.");
+    list.plain("ssl_cert_days_left", Kind::Gauge, Unit::None, days, help);
 }
 
 fn items(shared: &Shared, list: &mut List<'_>) {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::{List, Value};
 use crate::config::Config;
 use crate::config::runtime::RuntimeSettings;
+use crate::config::tls::{KeyFormat, TlsSettings};
 use crate::state::core::Core;
 use crate::state::shared::Shared;
 use crate::watch::attention;
@@ -23,10 +24,14 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
     rest(config, &runtime, list);
     let sandbox = core.sandbox.get();
     list.setting("drop_privileges", sandbox.is_some(), "Whether system calls are filtered.");
-    transport(list);
+    transport(config, list);
     let sandbox = sandbox.map_or("off", String::as_str);
     let help = "What the process has given up (--no-sandbox).";
     list.info("sandbox", Value::Text(&sandbox), help);
+    if let Some(tls) = &core.tls {
+        let library = tls.provider();
+        list.info("ssl_provider", Value::Text(&library), "Library of TLS's cryptography.");
+    }
     let own = env!("CARGO_PKG_VERSION");
     list.info("memserver_version", Value::Text(&own), "Version of this program.");
 }
@@ -121,9 +126,35 @@ fn rest(config: &Config, runtime: &RuntimeSettings, list: &mut List<'_>) {
     list.setting("inline_ascii_response", false, "Not applicable to this server.");
 }
 
-fn transport(list: &mut List<'_>) {
-    list.setting("ssl_enabled", false, "Whether clients use TLS.");
+fn transport(config: &Config, list: &mut List<'_>) {
+    list.setting("ssl_enabled", config.tls.is_some(), "Whether clients use TLS (-Z).");
+    if let Some(settings) = &config.tls {
+        encryption(settings, list);
+    }
     list.setting("num_napi_ids", 0_u32, "Not applicable to this server.");
     list.info("memory_file", Value::Text(&"(null)"), "File that the cache lies in.");
     list.setting("client_flags_size", 4_u32, "Bytes of an item's flags.");
+}
+
+fn encryption(settings: &TlsSettings, list: &mut List<'_>) {
+    // Where the files are is none of the clients' business; memcached shows their paths.
+    let given = |is_set: bool| if is_set { "set" } else { "NULL" };
+    list.info("ssl_chain_cert", Value::Text(&"set"), "Whether there is a certificate.");
+    let key = given(settings.key.is_some());
+    list.info("ssl_key", Value::Text(&key), "Whether the key has a file of its own.");
+    let mode = settings.verify_mode.bits();
+    list.setting("ssl_verify_mode", mode, "OpenSSL's bits for the check of clients.");
+    let format = u32::from(settings.key_format == KeyFormat::Der) + 1;
+    list.setting("ssl_keyformat", format, "Format of the key: 1 PEM, 2 DER.");
+    let ciphers = settings.ciphers.as_deref().unwrap_or("NULL");
+    list.info("ssl_ciphers", Value::Text(&ciphers), "Cipher suites that were chosen.");
+    let authorities = given(settings.ca_cert.is_some());
+    let help = "Whether there are authorities for clients' certificates.";
+    list.info("ssl_ca_cert", Value::Text(&authorities), help);
+    list.setting("ssl_wbuf_size", settings.wbuf_size, "Bytes that are encrypted at once.");
+    let help = "Whether clients may resume sessions.";
+    list.setting("ssl_session_cache", settings.session_cache, help);
+    list.setting("ssl_kernel_tls", false, "Not applicable to this server.");
+    let version = settings.min_version.name();
+    list.info("ssl_min_version", Value::Text(&version), "Lowest version that is spoken.");
 }
