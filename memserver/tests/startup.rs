@@ -31,7 +31,7 @@ fn exit_statuses_and_streams() {
         (&["-p", "65536"], 64, "65535"),
         (&["-B", "foo"], 64, "auto, ascii or binary"),
         (&["-N", "9"], 64, "-t 4"),
-        (&["-S"], 64, "no SASL"),
+        (&["-Z"], 64, if cfg!(feature = "rustls") { "needs a certificate" } else { "no TLS" }),
         (&["-l", "203.0.113.7", "-p", "0"], 64, "nothing to listen on"),
         (&["-l", "203.0.113.7:9999", "-u", "root"], 71, "203.0.113.7:9999"),
     ] {
