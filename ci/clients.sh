@@ -8,11 +8,14 @@ cd "$root"
 find_memserver
 rounds=0 bad=0 missing=0
 
+# What the server is started with besides.
+flags=()
+
 # round NAME COMMAND...: runs one client against a server of its own.
 round() {
     local name=$1
     shift
-    start_server "$name" "$memserver" -m 64 -t 2 -o track_sizes
+    start_server "$name" "$memserver" -m 64 -t 2 -o track_sizes "${flags[@]}"
     rounds=$((rounds + 1))
     if ! MEMSERVER_PORT=$port timeout 120 "$@"; then
         echo "FAIL $name"
@@ -35,6 +38,30 @@ for client in pymemcache python_memcached pylibmc bmemcached; do
         lacks "$client"
     fi
 done
+
+# Clients that log in: in text and by SASL on one port, and by SASL alone.
+cat >"$scratch/accounts.toml" <<'END'
+[users.app]
+password = "secret"
+rights = ["read", "write", "delete"]
+prefix = "app:"
+END
+printf 'app:secret\n' >"$scratch/users"
+chmod 644 "$scratch/accounts.toml" "$scratch/users"
+# libmemcached comes without the mechanism PLAIN; the system's is found by this.
+plain=$(find /usr/lib -name 'libplain.so*' -print -quit)
+login() {
+    round "$1" env PYTHONDONTWRITEBYTECODE=1 SASL_PATH="${plain%/*}" "$python" ci/clients/python/login_round.py "${@:2}"
+}
+if [ -x "$python" ]; then
+    flags=(-o "accounts=$scratch/accounts.toml")
+    login login-accounts text sasl
+    flags=(-S -o "sasl_pwdb=$scratch/users")
+    login login-sasl sasl
+    flags=()
+else
+    lacks 'clients that log in'
+fi
 
 if have node && [ -d "$tools/node/node_modules/memjs" ]; then
     round memjs env NODE_FOLDER="$tools/node" node ci/clients/node/memjs_round.js

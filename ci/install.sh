@@ -19,7 +19,7 @@ debian() {
 
 if have apt-get && [ "$(id -u)" = 0 ]; then
     want 'package lists' apt-get update
-    want 'memcached and clients' debian memcached libmemcached-tools busybox netcat-openbsd \
+    want 'memcached and clients' debian memcached libmemcached-tools libsasl2-modules busybox netcat-openbsd \
         nutcracker
     want 'podman, buildah, runc' debian podman buildah runc
     want 'aarch64, emulated' debian qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
