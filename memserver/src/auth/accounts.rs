@@ -80,6 +80,8 @@ struct Tables {
     sasl: Option<Arc<Table>>,
     /// Users of this machine who need no password over a Unix socket.
     processes: HashMap<u32, Arc<Account>>,
+    /// Owners of certificates who need no password over TLS.
+    subjects: HashMap<String, Arc<Account>>,
 }
 
 impl Accounts {
@@ -108,6 +110,11 @@ impl Accounts {
     /// Who a process of user number `uid` of this machine is, if it needs no password.
     pub(crate) fn of_process(&self, uid: u32) -> Option<Arc<Account>> {
         self.tables.lock().processes.get(&uid).cloned()
+    }
+
+    /// Who the owner of a client's certificate is, who needs no password.
+    pub(crate) fn of_subject(&self, subject: &str) -> Option<Arc<Account>> {
+        self.tables.lock().subjects.get(subject).cloned()
     }
 
     /// Starts the thread that compares passwords with hashes.
@@ -173,7 +180,7 @@ impl Tables {
         let text = str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
         let mut by_text = Table::new(None).map_err(AccountsError::Random)?;
         let mut by_sasl = Table::new(realm()).map_err(AccountsError::Random)?;
-        for User { account, passwords, uids } in users::parse(text).map_err(wrong)? {
+        for User { account, passwords, uids, subjects } in users::parse(text).map_err(wrong)? {
             for password in passwords {
                 let (user, password) = (account.name.as_bytes(), password.as_bytes());
                 for table in [&mut by_text, &mut by_sasl] {
@@ -185,6 +192,12 @@ impl Tables {
                 if let Some(other) = self.processes.insert(uid, Arc::clone(&account)) {
                     let (one, two) = (&other.name, &account.name);
                     return Err(wrong(format!("the number {uid} belongs to {one} and to {two}")));
+                }
+            }
+            for subject in subjects {
+                if let Some(other) = self.subjects.insert(subject, Arc::clone(&account)) {
+                    let (one, two) = (&other.name, &account.name);
+                    return Err(wrong(format!("one subject belongs to {one} and to {two}")));
                 }
             }
         }

@@ -16,6 +16,8 @@ pub(crate) struct Guard {
     pub(crate) account: Option<Arc<Account>>,
     /// Where it comes from.
     pub(crate) peer: Peer,
+    /// Whether the client's certificate, if it has one, has been looked at.
+    pub(crate) is_recognised: bool,
     /// What its client may do without an account.
     unknown: Rights,
     /// What its client may do with any account.
@@ -38,7 +40,7 @@ impl Guard {
         } else {
             Rights::ALL.without(Rights::administrative())
         };
-        Self { account, peer, unknown, most }
+        Self { account, peer, is_recognised: false, unknown, most }
     }
 
     /// What its client may do.

@@ -17,6 +17,8 @@ pub(crate) struct User {
     pub(crate) passwords: Vec<String>,
     /// The users of this machine whose processes need no password over a Unix socket.
     pub(crate) uids: Vec<u32>,
+    /// The owners of certificates with which clients need no password over TLS.
+    pub(crate) subjects: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +39,8 @@ struct Row {
     prefix: String,
     #[serde(default)]
     uids: Vec<u32>,
+    #[serde(default)]
+    subjects: Vec<String>,
 }
 
 /// The rights that a file may name.
@@ -67,7 +71,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<User>, String> {
 }
 
 fn user(name: String, row: Row) -> Result<User, String> {
-    let Row { password, mut passwords, rights, prefix, uids } = row;
+    let Row { password, mut passwords, rights, prefix, uids, subjects } = row;
     passwords.extend(password);
     let wrong = |what: &str| Err(format!("user {name}: {what}"));
     if name.is_empty() || name.contains([' ', '\0', '\n']) {
@@ -76,8 +80,8 @@ fn user(name: String, row: Row) -> Result<User, String> {
     if passwords.iter().any(|password| password.is_empty() || password.contains(['\0', '\n'])) {
         return wrong("a password is not empty, and one line");
     }
-    if passwords.is_empty() && uids.is_empty() {
-        return wrong("there has to be a password or a number in uids");
+    if passwords.is_empty() && uids.is_empty() && subjects.is_empty() {
+        return wrong("there has to be a password, or something in uids or subjects");
     }
     let whole = [Name::Flush, Name::Stats, Name::Dump, Name::Watch, Name::Admin];
     if let Some(right) = rights.iter().find(|right| !prefix.is_empty() && whole.contains(right)) {
@@ -87,7 +91,7 @@ fn user(name: String, row: Row) -> Result<User, String> {
     let rights = granted.fold(Rights::NONE, |all, right| all.with(right, true));
     let rights = rights.with(Right::OtherKeys, prefix.is_empty());
     let account = Account { name, rights, prefix: prefix.into_bytes().into() };
-    Ok(User { account: Arc::new(account), passwords, uids })
+    Ok(User { account: Arc::new(account), passwords, uids, subjects })
 }
 
 impl Name {

@@ -177,6 +177,21 @@ impl Conn {
         self.guard.insert(Box::new(guard))
     }
 
+    /// Finds out who its client is by the certificate that it has shown, once it has sent
+    /// something of which nothing has been looked at.
+    pub(crate) fn recognise(&mut self, accounts: &Accounts) {
+        let Some(guard) = &mut self.guard else { return };
+        if std::mem::replace(&mut guard.is_recognised, true) || guard.account.is_some() {
+            return;
+        }
+        let subject = self.transport.subject();
+        let account = subject.and_then(|subject| accounts.of_subject(&subject));
+        if account.is_some() {
+            guard.account = account;
+            self.dialogue.guard(Access::Granted);
+        }
+    }
+
     /// Whether it waits for the rest of a request.
     pub(crate) fn is_amid_request(&self) -> bool {
         let has_begun = !self.input.is_empty() && self.dialogue.is_between_requests();

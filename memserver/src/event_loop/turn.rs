@@ -145,6 +145,9 @@ impl Turn {
         let share = shared.core.config.max_reqs_per_event.max(1);
         outputs.iter_mut().take(participants.len()).for_each(|out| out.adapt(&shared.budgets));
         let mut executor = Executor::new(&mut exec, counters);
+        if executor.checked {
+            recognise(participants, conns, shared);
+        }
         for round in 1..=ROUNDS_MAX {
             let active = participants.iter().filter(|part| part.state == State::More).count();
             if active == 0 {
@@ -194,6 +197,17 @@ impl Turn {
         }
         self.arena.clear();
         &self.left
+    }
+}
+
+/// Finds out who the clients are that have shown a certificate.
+#[cold]
+fn recognise(participants: &[Participant], conns: &mut [Option<Conn>], shared: &Shared) {
+    let Some(accounts) = &shared.core.accounts else { return };
+    for part in participants {
+        if let Some(conn) = &mut conns[part.conn] {
+            conn.recognise(accounts);
+        }
     }
 }
 
