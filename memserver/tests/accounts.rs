@@ -370,3 +370,38 @@ fn who_connects_logs_in_and_administers_is_written_down() {
     assert!(client.is_ended());
     assert_eq!(words(&program.line())["reason"], "idle_timeout");
 }
+
+#[test]
+fn rights_change_for_those_who_are_logged_in() {
+    let folder = Folder::new();
+    let file = folder.file("accounts");
+    let users = |rights: &str| {
+        let text = format!("[users.app]\npassword = 'word'\nrights = [{rights}]\n");
+        fs::write(&file, text).unwrap();
+    };
+    users("'read', 'write'");
+    let program = Program::start(&["-o", &format!("accounts={}", file.display())]);
+    let mut client = program.connect();
+    log_in(&mut client, "app", "word", "STORED");
+    client.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
+    users("'read'");
+    program.signal(SIGHUP);
+    assert_eq!(program.line(), "read the users again");
+    client.ask("set a 0 0 1\r\nx\r\n", "CLIENT_ERROR not allowed\r\n");
+    client.ask("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
+    // A value that is arriving is taken as a whole, and what follows is not.
+    users("'read', 'write'");
+    program.signal(SIGHUP);
+    assert_eq!(program.line(), "read the users again");
+    let value = "x".repeat(100_000);
+    client.send(format!("mn\r\nset b 0 0 100000\r\n{}", &value[..50_000]));
+    client.expect("MN\r\n");
+    fs::write(&file, "[users.other]\npassword = 'word'\nrights = ['read']\n").unwrap();
+    program.signal(SIGHUP);
+    assert_eq!(program.line(), "read the users again");
+    client.ask(format!("{}\r\n", &value[50_000..]), "STORED\r\n");
+    client.ask("get a\r\n", "CLIENT_ERROR unauthenticated\r\n");
+    log_in(&mut client, "app", "word", FAILED);
+    log_in(&mut client, "other", "word", "STORED");
+    client.ask("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
+}

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -70,6 +71,8 @@ pub(crate) struct Accounts {
     users: Users,
     /// Exchanged as a whole. Only logins lock it.
     tables: Mutex<Arc<Tables>>,
+    /// How often they were exchanged.
+    generation: AtomicU32,
     /// Compares passwords with hashes, once threads may be started.
     verifier: OnceLock<Verifier>,
 }
@@ -78,6 +81,8 @@ pub(crate) struct Accounts {
 struct Tables {
     text: Option<Arc<Table>>,
     sasl: Option<Arc<Table>>,
+    /// Users with rights of their own.
+    named: HashMap<String, Arc<Account>>,
     /// Users of this machine who need no password over a Unix socket.
     processes: HashMap<u32, Arc<Account>>,
     /// Owners of certificates who need no password over TLS.
@@ -94,17 +99,38 @@ impl Accounts {
             return Ok(None);
         }
         let tables = Mutex::new(Arc::new(Tables::read(users)?));
-        Ok(Some(Self { users: users.clone(), tables, verifier: OnceLock::new() }))
+        Ok(Some(Self {
+            users: users.clone(),
+            tables,
+            generation: AtomicU32::new(0),
+            verifier: OnceLock::new(),
+        }))
     }
 
-    /// Reads them again. If that fails, those from before stay. Who has logged in stays so.
+    /// Reads them again. If that fails, those from before stay.
     ///
     /// # Errors
     /// [`AccountsError`].
     pub(crate) fn reload(&self) -> Result<(), AccountsError> {
         let tables = Arc::new(Tables::read(&self.users)?);
         *self.tables.lock() = tables;
+        // Pairs with the load in `generation`: whoever sees this finds the new tables.
+        self.generation.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// How often the users were exchanged.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// What has become of a user who is logged in; none if the user is not listed any more. Users
+    /// without rights of their own stay as they are.
+    pub(crate) fn renew(&self, account: &Arc<Account>) -> Option<Arc<Account>> {
+        if self.users.accounts.is_none() {
+            return Some(Arc::clone(account));
+        }
+        self.tables.lock().named.get(&account.name).cloned()
     }
 
     /// Who a process of user number `uid` of this machine is, if it needs no password.
@@ -181,6 +207,7 @@ impl Tables {
         let mut by_text = Table::new(None).map_err(AccountsError::Random)?;
         let mut by_sasl = Table::new(realm()).map_err(AccountsError::Random)?;
         for User { account, passwords, uids, subjects } in users::parse(text).map_err(wrong)? {
+            self.named.insert(account.name.clone(), Arc::clone(&account));
             for password in passwords {
                 let (user, password) = (account.name.as_bytes(), password.as_bytes());
                 for table in [&mut by_text, &mut by_sasl] {

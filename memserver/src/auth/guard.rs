@@ -18,6 +18,8 @@ pub(crate) struct Guard {
     pub(crate) peer: Peer,
     /// Whether the client's certificate, if it has one, has been looked at.
     pub(crate) is_recognised: bool,
+    /// Which generation of the users the account is of.
+    pub(crate) generation: u32,
     /// What its client may do without an account.
     unknown: Rights,
     /// What its client may do with any account.
@@ -40,7 +42,8 @@ impl Guard {
         } else {
             Rights::ALL.without(Rights::administrative())
         };
-        Self { account, peer, is_recognised: false, unknown, most }
+        let generation = accounts.map_or(0, Accounts::generation);
+        Self { account, peer, is_recognised: false, generation, unknown, most }
     }
 
     /// What its client may do.

@@ -178,17 +178,27 @@ impl Conn {
     }
 
     /// Finds out who its client is by the certificate that it has shown, once it has sent
-    /// something of which nothing has been looked at.
+    /// something, and whether it is still who it was. None of what it sent has been looked at.
     pub(crate) fn recognise(&mut self, accounts: &Accounts) {
         let Some(guard) = &mut self.guard else { return };
-        if std::mem::replace(&mut guard.is_recognised, true) || guard.account.is_some() {
+        if !std::mem::replace(&mut guard.is_recognised, true) && guard.account.is_none() {
+            let subject = self.transport.subject();
+            guard.account = subject.and_then(|subject| accounts.of_subject(&subject));
+            if guard.account.is_some() {
+                self.dialogue.guard(Access::Granted);
+            }
+        }
+        let generation = accounts.generation();
+        // Amid a request it is still the user who began it.
+        if guard.generation == generation || !self.dialogue.is_between_requests() {
             return;
         }
-        let subject = self.transport.subject();
-        let account = subject.and_then(|subject| accounts.of_subject(&subject));
-        if account.is_some() {
-            guard.account = account;
-            self.dialogue.guard(Access::Granted);
+        guard.generation = generation;
+        if let Some(account) = guard.account.take() {
+            guard.account = accounts.renew(&account);
+            if guard.account.is_none() {
+                self.dialogue.guard(Access::Unknown);
+            }
         }
     }
 
