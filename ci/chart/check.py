@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -100,8 +101,10 @@ def references(name, objects, workload):
     for constraint in spec.get("topologySpreadConstraints", []):
         selector = constraint["labelSelector"]["matchLabels"]
         check(selector.items() <= labels, f"{name}: a topology constraint selects no pod")
-    for port in find(objects, "Service")["spec"]["ports"]:
-        check(port["targetPort"] in ports, f"{name}: the Service's port {port['name']}")
+    services = [o for o in objects if o["kind"] == "Service"]
+    for service in services:
+        for port in service["spec"]["ports"]:
+            check(port["targetPort"] in ports, f"{name}: the Service's port {port['name']}")
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"]:
         for action in ["tcpSocket", "httpGet"]:
             port = container.get(probe, {}).get(action, {}).get("port", "memcached")
@@ -114,11 +117,43 @@ def references(name, objects, workload):
     check(account == spec["serviceAccountName"], f"{name}: service account {account}")
 
 
-def settings(memserver, args):
+USERS = "shop:secret\n"
+
+
+def certificates(folder, names):
+    """An authority and one that it has signed, under the names of chain, key and authority."""
+    chain, key, authority = (Path(folder) / name for name in names)
+
+    def make(name, out, out_key, *more):
+        command = [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-subj", f"/CN={name}", "-keyout", out_key, "-out", out, *more,
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+
+    own = Path(folder) / "authority.key"
+    make("authority", authority, own)
+    leaf = ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", authority, "-CAkey", own]
+    make("cache", chain, key, *leaf)
+    (Path(folder) / "client.pem").write_bytes(key.read_bytes() + chain.read_bytes())
+
+
+def tls(folder):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(Path(folder) / "client.pem")
+    return context
+
+
+def settings(memserver, args, users):
     """Starts the server as the container would, and asks for its settings."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o1777)
         ports = Path(folder) / "ports"
+        (Path(folder) / "users").write_text(users)
+        args = [re.sub("/etc/memserver/(auth|tls)", folder, arg) for arg in args]
+        if "-Z" in args:
+            certificates(folder, re.findall(rf"ssl_\w+={folder}/([^,]+)", " ".join(args)))
         command = [memserver, *args, "-p", "-1", "-l", "127.0.0.1"]
         process = subprocess.Popen(
             command, env={"MEMCACHED_PORT_FILENAME": str(ports)}, stderr=subprocess.PIPE
@@ -129,9 +164,14 @@ def settings(memserver, args):
                     break
                 if ports.exists() and ports.read_text().strip():
                     port = int(re.search(r"TCP INET: (\d+)", ports.read_text())[1])
+                    if "-S" in args:
+                        return {"auth_enabled_sasl": "yes"}, ""
                     with socket.create_connection(("127.0.0.1", port), 5) as client:
-                        client.sendall(b"stats settings\r\n")
-                        client.shutdown(socket.SHUT_WR)
+                        if "-Z" in args:
+                            client = tls(folder).wrap_socket(client)
+                        if "-Y" in args:
+                            client.sendall(b"set login 0 0 11\r\nshop secret\r\n")
+                        client.sendall(b"stats settings\r\nquit\r\n")
                         reply = client.makefile().read()
                     return dict(re.findall(r"STAT (\S+) (\S*)", reply)), ""
                 time.sleep(0.05)
@@ -141,8 +181,10 @@ def settings(memserver, args):
     return {}, log
 
 
-def flags(name, values, container, memserver):
-    found, log = settings(memserver, container["args"])
+def flags(name, values, objects, container, memserver):
+    secret = find(objects, "Secret")
+    users = secret["stringData"]["users"] if secret else USERS
+    found, log = settings(memserver, container["args"], users)
     check(found, f"{name}: the server does not start with {container['args']}: {log}")
     expected = {
         "maxbytes": values["allocatedMemory"] << 20,
@@ -151,6 +193,9 @@ def flags(name, values, container, memserver):
     }
     if values["threads"] != "auto":
         expected["num_threads"] = values["threads"]
+    # Those who have to speak the binary protocol are asked nothing here.
+    if "auth_enabled_sasl" in found and len(found) == 1:
+        expected = {}
     for setting, value in expected.items() if found else ():
         check(found[setting] == str(value), f"{name}: {setting} is {found[setting]}, not {value}")
     for port in container["ports"]:
@@ -185,7 +230,8 @@ def scenario(file, defaults, memserver):
     if name != "unrestricted":
         restricted(name, workload["spec"]["template"])
     references(name, objects, workload)
-    flags(name, values, workload["spec"]["template"]["spec"]["containers"][0], memserver)
+    server = workload["spec"]["template"]["spec"]["containers"][0]
+    flags(name, values, objects, server, memserver)
     check(":11" in notes, f"{name}: the notes show no address: {notes}")
     kinds = " ".join(sorted(o["kind"] for o in objects))
     print(f"{name}: {kinds}")
@@ -200,6 +246,8 @@ REFUSED = [
     ({"allocatedMemry": 1}, "additional properties 'allocatedMemry' not allowed"),
     ({"replicaCount": 2}, "set architecture to high-availability"),
     ({"persistence": {"enabled": True}}, "does not keep items across restarts"),
+    ({"auth": {"enabled": True, "username": "a"}}, "give existingPasswordSecret, or username"),
+    ({"tls": {"enabled": True}}, "give existingSecret"),
     ({"maxItemMemory": 33}, "at most half of allocatedMemory"),
     ({"pdb": {"minAvailable": 1, "maxUnavailable": 1}}, "exclude each other"),
     (limit("91Mi"), "64 + 24 for the program + at least 4 for clients = 92"),

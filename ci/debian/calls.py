@@ -3,6 +3,7 @@ client, with a Unix socket and locked memory, and compared with what systemd mak
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,10 +53,11 @@ def used():
         os.chmod(folder, 0o1777)
         path, summary = f"{folder}/socket", f"{folder}/calls"
         flags = ["-s", path, "-p", "-1", "-l", "127.0.0.1", "-k", "-m", "64", "-P", f"{folder}/pid"]
-        # As the service: not as root.
+        # As the service: not as root, who alone may enter the folder of the sources.
+        program = shutil.copy(memserver, f"{folder}/memserver")
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
         trace = ["strace", "-f", "-c", "-o", summary, "-E", f"MEMCACHED_PORT_FILENAME={folder}/port"]
-        process = subprocess.Popen([*trace, *command, memserver, *flags], stderr=subprocess.PIPE)
+        process = subprocess.Popen([*trace, *command, program, *flags], stderr=subprocess.PIPE)
         for _ in range(200):
             if Path(path).exists() and Path(f"{folder}/pid").exists():
                 break

@@ -94,6 +94,17 @@ metadata:
 
 {{- define "memserver.extended" -}}
 {{- $words := list -}}
+{{- if and .Values.auth.enabled (eq .Values.auth.protocol "sasl") }}{{ $words = append $words "sasl_pwdb=/etc/memserver/auth/users" }}{{ end -}}
+{{- with .Values.tls -}}
+{{- if .enabled -}}
+{{- $words = append $words (printf "ssl_chain_cert=/etc/memserver/tls/%s" .certFilename) -}}
+{{- $words = append $words (printf "ssl_key=/etc/memserver/tls/%s" .certKeyFilename) -}}
+{{- if .authClients -}}
+{{- $words = append $words (printf "ssl_ca_cert=/etc/memserver/tls/%s" .certCAFilename) -}}
+{{- $words = append $words "ssl_verify_mode=2" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.extraExtendedOptions }}{{ $words = append $words . }}{{ end -}}
 {{- join "," $words -}}
 {{- end }}
@@ -115,6 +126,17 @@ metadata:
 - "-p"
 - {{ $port | quote }}
 {{- end }}
+{{- if .Values.tls.enabled }}
+- "-Z"
+{{- end }}
+{{- if .Values.auth.enabled }}
+{{- if eq .Values.auth.protocol "sasl" }}
+- "-S"
+{{- else }}
+- "-Y"
+- "/etc/memserver/auth/users"
+{{- end }}
+{{- end }}
 {{- if gt (int .Values.verbosity) 0 }}
 - {{ printf "-%s" (repeat (int .Values.verbosity) "v") | quote }}
 {{- end }}
@@ -128,6 +150,10 @@ metadata:
 {{- end -}}
 {{- end }}
 
+{{- define "memserver.authSecret" -}}
+{{- default (printf "%s-auth" (include "memserver.fullname" .)) .Values.auth.existingPasswordSecret -}}
+{{- end }}
+
 {{/* Values that contradict each other. */}}
 {{- define "memserver.validate" -}}
 {{- if and (eq .Values.architecture "standalone") (gt (int .Values.replicaCount) 1) -}}
@@ -138,6 +164,12 @@ metadata:
 {{- end -}}
 {{- if gt (mul 2 (int .Values.maxItemMemory)) (int .Values.allocatedMemory) -}}
 {{- fail (printf "maxItemMemory: at most half of allocatedMemory (%d)" (int .Values.allocatedMemory)) -}}
+{{- end -}}
+{{- if and .Values.tls.enabled (not .Values.tls.existingSecret) -}}
+{{- fail "tls: give existingSecret" -}}
+{{- end -}}
+{{- if and .Values.auth.enabled (not .Values.auth.existingPasswordSecret) (or (not .Values.auth.username) (not .Values.auth.password)) -}}
+{{- fail "auth: give existingPasswordSecret, or username and password" -}}
 {{- end -}}
 {{- if and .Values.pdb.minAvailable .Values.pdb.maxUnavailable -}}
 {{- fail "pdb: minAvailable and maxUnavailable exclude each other" -}}

@@ -14,7 +14,20 @@
 
 {{/* The template of both a Deployment's and a StatefulSet's pods. */}}
 {{- define "memserver.pod" -}}
-{{- $connect := dict "tcpSocket" (dict "port" "memcached") -}}
+{{- $live := dict "tcpSocket" (dict "port" "memcached") -}}
+{{- $ready := $live -}}
+{{- $volumes := .Values.extraVolumes -}}
+{{- $mounts := .Values.extraVolumeMounts -}}
+{{- if .Values.tls.enabled -}}
+{{- $secret := dict "secretName" .Values.tls.existingSecret "defaultMode" 288 -}}
+{{- $volumes = append $volumes (dict "name" "tls" "secret" $secret) -}}
+{{- $mounts = append $mounts (dict "name" "tls" "mountPath" "/etc/memserver/tls" "readOnly" true) -}}
+{{- end -}}
+{{- if .Values.auth.enabled -}}
+{{- $secret := dict "secretName" (include "memserver.authSecret" .) "defaultMode" 288 -}}
+{{- $volumes = append $volumes (dict "name" "auth" "secret" $secret) -}}
+{{- $mounts = append $mounts (dict "name" "auth" "mountPath" "/etc/memserver/auth" "readOnly" true) -}}
+{{- end -}}
 metadata:
   # Without the versions of chart and program: they would restart caches that did not change.
   labels:
@@ -125,9 +138,9 @@ spec:
         - name: memcached
           containerPort: {{ .Values.containerPorts.memcached }}
           protocol: TCP
-      {{- include "memserver.probe" (dict "root" . "name" "liveness" "action" $connect) | nindent 6 }}
-      {{- include "memserver.probe" (dict "root" . "name" "readiness" "action" $connect) | nindent 6 }}
-      {{- include "memserver.probe" (dict "root" . "name" "startup" "action" $connect) | nindent 6 }}
+      {{- include "memserver.probe" (dict "root" . "name" "liveness" "action" $live) | nindent 6 }}
+      {{- include "memserver.probe" (dict "root" . "name" "readiness" "action" $ready) | nindent 6 }}
+      {{- include "memserver.probe" (dict "root" . "name" "startup" "action" $ready) | nindent 6 }}
       {{- with .Values.lifecycleHooks }}
       lifecycle:
         {{- toYaml . | nindent 8 }}
@@ -138,14 +151,14 @@ spec:
       securityContext:
         {{- toYaml (omit .Values.containerSecurityContext "enabled") | nindent 8 }}
       {{- end }}
-      {{- with .Values.extraVolumeMounts }}
+      {{- with $mounts }}
       volumeMounts:
         {{- toYaml . | nindent 8 }}
       {{- end }}
     {{- with .Values.sidecars }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with .Values.extraVolumes }}
+  {{- with $volumes }}
   volumes:
     {{- toYaml . | nindent 4 }}
   {{- end }}
