@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use memcore::{Cache, ConfigError, ManualClock};
 use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, Process, StartupError, Wish};
 use crate::config::tls::TlsSettings;
-use crate::config::{Config, Listen, Users};
+use crate::config::{Config, Users};
 use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
 use crate::os::sandbox::{Needs, Sandbox};
@@ -99,7 +99,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
     // The key may be readable now and not for the user that is switched to.
     let tls = config.tls.as_ref().map(|settings| Context::new(settings, &mut warnings));
     let tls = tls.transpose().map_err(|error| StartupError::usage(format!("-Z: {error}")))?;
-    warnings.extend(exposure(&config, user::is_root() && identity.is_none()));
+    if user::is_root() && identity.is_none() {
+        warnings.push("serving as root (-u root) is not recommended".to_owned());
+    }
     warnings.iter().for_each(|warning| log::warning(warning));
     let has_sandbox = process.sandbox != Wish::Off;
     config.users.sasl_file = sasl_file(config.users.sasl_file);
@@ -111,6 +113,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
         Accounts::load(&config.users).map_err(|error| StartupError::illegal(error.to_string()))?;
     let cache = cache(&config, clock.clone(), evictions.clone())?;
     let sockets = open_as(identity.as_ref(), &config, &process)?;
+    if let Some(warning) = exposure(&config, sockets.addresses()) {
+        log::warning(&warning);
+    }
     announce(&sockets.listeners, config.verbosity);
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
         let written = write_ports(Path::new(&path), &sockets);
@@ -172,23 +177,18 @@ fn needs(config: &Config, process: &Process) -> Needs {
     }
 }
 
-/// Warns of settings that let strangers do harm.
-fn exposure(config: &Config, as_root: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if as_root {
-        warnings.push("serving as root (-u root) is not recommended".to_owned());
-    }
-    let is_wildcard = |listen: &Listen| match listen.host.as_deref() {
-        None => true,
-        Some(host) => host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()),
+/// Warns of addresses at which whoever reaches them may do everything.
+fn exposure(config: &Config, addresses: impl Iterator<Item = SocketAddr>) -> Option<String> {
+    let is_asked = |tls: &TlsSettings| tls.verify_mode.requires();
+    let is_guarded = config.users.are_given() || config.tls.as_ref().is_some_and(is_asked);
+    let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let exposed = addresses.into_iter().find(|address| is_open(*address) && !is_guarded)?;
+    let place = match (&config.inter, exposed.ip().is_unspecified()) {
+        (Some(inter), _) => format!("-l {inter}"),
+        (None, true) => "the server, without -l,".to_owned(),
+        (None, false) => exposed.to_string(),
     };
-    if config.network && !config.users.are_given() && config.listen.iter().any(is_wildcard) {
-        let inter = config.inter.as_deref().unwrap_or("*");
-        warnings.push(format!(
-            "-l {inter} serves everyone who can reach this machine, without authentication"
-        ));
-    }
-    warnings
+    Some(format!("{place} serves everyone who can reach this machine, without authentication"))
 }
 
 /// Lowers the number of clients to what there can be descriptors for; returns a warning then.
@@ -372,6 +372,24 @@ mod tests {
         assert_eq!(judge(&part, Wish::Possible).as_deref(), Ok(shown));
         let refusal = judge(&part, Wish::Required).unwrap_err();
         assert!(refusal.exit == Exit::System && refusal.message.contains("no landlock"));
+    }
+
+    #[test]
+    fn addresses_of_others_are_warned_of() {
+        let warned = |config: &Config, address: &str| {
+            exposure(config, [address.parse().unwrap()].into_iter())
+        };
+        let open = Config { inter: Some("x".to_owned()), ..Config::default() };
+        for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1"] {
+            assert!(warned(&open, address).unwrap().starts_with("-l x serves everyone"));
+        }
+        let bare = warned(&Config::default(), "[::]:1").unwrap();
+        assert!(bare.starts_with("the server, without -l, serves everyone"), "{bare}");
+        for address in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(warned(&open, address), None, "{address}");
+        }
+        let users = Users { text: Some("/x".into()), ..Users::default() };
+        assert_eq!(warned(&Config { users, ..open }, "0.0.0.0:1"), None);
     }
 
     #[test]

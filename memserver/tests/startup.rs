@@ -94,6 +94,8 @@ fn everywhere_means_both_families_at_one_port() {
     let numbers: Vec<_> = ports.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
     assert!(ports.starts_with("TCP INET: "), "{ports}");
     assert!(numbers.iter().all(|number| *number == numbers[0]), "{ports}");
+    let warning = program.line();
+    assert!(warning.contains("the server, without -l, serves everyone"), "{warning}");
     for _ in &numbers {
         let line = program.line();
         assert!(line.starts_with('<') && line.ends_with(" server listening (auto-negotiate)"));
@@ -396,6 +398,7 @@ fn a_port_taken_in_one_family_is_served_in_the_other() {
     let program = Program::spawn(command(&["-p", &port, "-u", "root", "-vv"]), Folder::new());
     let warning = program.line();
     assert!(warning.contains(&format!("port {port} is not served over IPv6")), "{warning}");
+    assert!(program.line().contains("serves everyone"));
     assert!(program.line().contains("server listening"));
     let address = format!("127.0.0.1:{port}");
     let stream = std::net::TcpStream::connect(address).unwrap();

@@ -53,6 +53,11 @@ impl VerifyMode {
         }
     }
 
+    /// Whether clients have to show a certificate.
+    pub(crate) fn requires(self) -> bool {
+        matches!(self, Self::Require | Self::Once)
+    }
+
     /// Whether clients are asked for a certificate.
     pub(crate) fn asks(self) -> bool {
         self != Self::None

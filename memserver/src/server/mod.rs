@@ -128,7 +128,7 @@ impl Server {
         hooks: ProcessHooks,
     ) -> Result<Self, StartError> {
         let socket_file = config.unix_socket.as_deref().map(TemporaryFile::adopt);
-        let addresses = sockets.addresses();
+        let addresses = sockets.addresses().collect();
         // Inboxes come first, then the state that knows how to reach them, then the threads.
         let threads = config.threads.max(1);
         let setups: io::Result<Vec<_>> = (0..threads).map(|_| WorkerSetup::new()).collect();
@@ -396,8 +396,8 @@ impl Drop for StopOnDrop {
 
 impl Sockets {
     /// The TCP addresses that were really taken.
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(Listener::local_addr).collect()
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(Listener::local_addr)
     }
 
     /// What statistics show of them.
