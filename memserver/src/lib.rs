@@ -58,6 +58,7 @@ mod server;
 mod session;
 mod state;
 mod tls;
+mod tools;
 mod udp;
 mod watch;
 

@@ -27,6 +27,7 @@ use crate::server::{ProcessHooks, Server, Sockets};
 use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
 use crate::tls::Context;
+use crate::tools;
 use crate::watch::Evictions;
 
 /// Names the file that receives the ports, for scripts that ask for any free one.
@@ -60,7 +61,11 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
     let not_text = |arg: OsString| StartupError::usage(format!("argument {arg:?} is not UTF-8"));
     let args: Result<Vec<String>, _> =
         args.map(|arg| arg.into_string().map_err(not_text)).collect();
-    match cli::parse(&args?)? {
+    let args = args?;
+    if let Some(words) = cli::command(&args) {
+        return Ok(tools::run(words));
+    }
+    match cli::parse(&args)? {
         Command::Serve(options) if options.process.daemon && !daemon::is_child() => {
             let started = daemon::start().map_err(|error| system("start in background", &error))?;
             Ok(started.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS))

@@ -405,3 +405,33 @@ fn rights_change_for_those_who_are_logged_in() {
     log_in(&mut client, "other", "word", "STORED");
     client.ask("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n");
 }
+
+#[test]
+fn a_hash_that_was_made_here_is_right_here() {
+    let hash = |input: &str| {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_memserver"))
+            .arg("hash-password")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (status, first) = hash("se cret\nmore");
+    assert_eq!(status, Some(0));
+    let (_, second) = hash("se cret");
+    assert!(first.starts_with("$argon2id$") && first.lines().count() == 1 && first != second);
+    assert_eq!(hash("\n"), (Some(1), String::new()));
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, format!("one:{first}two:{second}")).unwrap();
+    let program = with_sasl(&file, &[]);
+    for user in ["one", "two"] {
+        let mut client = program.connect();
+        let message = format!("\0{user}\0se cret");
+        client.ask(frame(0x21, "PLAIN", message.as_bytes()), answer(0x21, 0, b"Authenticated"));
+    }
+}

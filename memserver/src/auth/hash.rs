@@ -1,7 +1,7 @@
 //! Passwords that are stored as hashes, in the form `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
 
-use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
 use thiserror::Error;
 
@@ -50,13 +50,11 @@ impl Hash {
         if fits { Ok(Some(Self(hash))) } else { Err(HashError::TooCostly) }
     }
 
-    /// The hash of `password`, with this `salt`.
+    /// The hash of `password`, with this random `salt`.
     ///
     /// # Errors
     /// The password is too long.
-    #[cfg(test)]
     pub(crate) fn of(password: &[u8], salt: &[u8]) -> Result<String, argon2::password_hash::Error> {
-        use argon2::password_hash::PasswordHasher;
         let hash: PasswordHash = Argon2::default().hash_password_with_salt(password, salt)?;
         Ok(hash.to_string())
     }

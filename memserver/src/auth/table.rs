@@ -11,6 +11,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::auth::account::Account;
 use crate::auth::hash::{Hash, HashError};
+use crate::os::random;
 
 /// The keyed hash of a name and a password.
 type Digest = [u8; 32];
@@ -64,12 +65,7 @@ impl Table {
     /// The system gave no random bytes.
     pub(crate) fn new(realm: Option<Box<[u8]>>) -> io::Result<Self> {
         let mut key = [0; 32];
-        let mut missing = &mut key[..];
-        while !missing.is_empty() {
-            let count =
-                rustix::rand::getrandom(&mut *missing, rustix::rand::GetRandomFlags::empty())?;
-            missing = &mut missing[count..];
-        }
+        random::fill(&mut key)?;
         Ok(Self { key, realm, entries: Vec::new(), hashed: Vec::new() })
     }
 

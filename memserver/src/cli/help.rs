@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use memproto::MEMCACHED_VERSION;
 
+use super::commands::COMMANDS;
 use super::flags::{FLAGS, Flag};
 use super::row::{Policy, Takes};
 use super::words::WORDS;
@@ -63,6 +64,11 @@ pub(super) fn license(name: Name) -> String {
 /// All flags and words that the program takes. Scripts look here for what it was built with.
 pub(super) fn usage(name: Name) -> String {
     let mut text = version(name);
+    text.push_str("\nCommands, as the first word (COMMAND --help says more):\n");
+    for (name, about) in COMMANDS {
+        entry(&mut text, name, about, "", Policy::Act);
+    }
+    text.push_str("\nFlags of the server, which starts without a command:\n");
     for flag in FLAGS.iter().filter(|flag| !flag.policy.refuses()) {
         entry(&mut text, &spelling(flag), flag.about, flag.default, flag.policy);
     }

@@ -6,6 +6,7 @@
 //! looks at all of them together. The rows are the only list of flags: the help is made of them.
 
 mod check;
+mod commands;
 mod error;
 mod flags;
 #[cfg(feature = "fuzzing")]
@@ -22,6 +23,9 @@ mod words;
 use row::{Applied, apply};
 use value::Value;
 
+#[cfg(test)]
+pub(crate) use commands::COMMANDS;
+pub(crate) use commands::command;
 pub(crate) use error::{Exit, StartupError};
 pub(crate) use help::Name;
 pub(crate) use options::{Options, Process, Wish};

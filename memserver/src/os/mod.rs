@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod files;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod random;
 pub(crate) mod sandbox;
 pub(crate) mod signals;
 pub(crate) mod user;

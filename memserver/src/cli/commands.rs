@@ -1,0 +1,13 @@
+//! The first words that are not flags of a server but commands of our own. What they do is not
+//! known here.
+
+/// Name and meaning of every command.
+pub(crate) const COMMANDS: [(&str, &str); 1] =
+    [("hash-password", "print the hash of a password, for a file of users")];
+
+/// The words of a command, if `args`, the program's own name first, begin with one.
+pub(crate) fn command(args: &[String]) -> Option<&[String]> {
+    let (_, rest) = super::Name::take(args);
+    let word = rest.first()?;
+    COMMANDS.iter().any(|(name, _)| name == word).then_some(rest)
+}
