@@ -175,7 +175,8 @@ fn a_cache_that_cannot_be_created_leaves_no_socket_file() {
     assert!(!path.exists(), "{said}");
 }
 
-/// Whether any part of the process's memory was advised to consist of large pages.
+/// Whether any part of the process's memory was advised to consist of large pages. Without `-r`
+/// only the superuser may look.
 fn is_large(program: &Program) -> bool {
     let maps = fs::read_to_string(format!("/proc/{}/smaps", program.id())).unwrap();
     let mut flags = maps.lines().filter_map(|line| line.strip_prefix("VmFlags:"));
@@ -184,12 +185,12 @@ fn is_large(program: &Program) -> bool {
 
 #[test]
 fn large_pages_are_asked_for_or_a_line_says_that_there_are_none() {
-    assert!(!is_large(&Program::start(&["-m", "63"])));
+    assert!(!is_large(&Program::start(&["-r", "-m", "63"])));
     let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
     let granted = modes.is_ok_and(|modes| !modes.contains("[never]"));
-    let program = Program::start(&["-m", "63", "-L", "-vv"]);
+    let program = Program::start(&["-r", "-m", "63", "-L", "-vv"]);
     assert_eq!(is_large(&program), granted);
-    assert_eq!(is_large(&Program::start(&["-m", "64"])), granted);
+    assert_eq!(is_large(&Program::start(&["-r", "-m", "64"])), granted);
     assert_eq!(program.line().contains("-L has no effect"), !granted);
     // An empty cache takes no more for it.
     assert!(program.resident() < 32 << 10, "{} kB", program.resident());
@@ -197,7 +198,7 @@ fn large_pages_are_asked_for_or_a_line_says_that_there_are_none() {
 
 #[test]
 fn a_core_dump_leaves_the_cache_out() {
-    let program = Program::start(&["-m", "1024"]);
+    let program = Program::start(&["-r", "-m", "1024"]);
     let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", program.id())).unwrap();
     let mut dumped = 0;
     let mut size = 0;
