@@ -392,7 +392,8 @@ impl Cache {
     /// assert_eq!(cache.store("k", b"w", Attrs::new(), &Store::add())?, Stored::NotStored);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    // What it is given is known where it is called.
+    #[inline(always)]
     pub fn store(
         &self,
         key: impl AsKey,

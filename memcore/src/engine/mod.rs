@@ -219,7 +219,7 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn is_current(&self, found: &Found) -> bool {
         // Pairs with the release fences of those who write to items: `Space::append`, which is the
-        // first to write under a new stamp, and `Space::change_in_place`. A reader that has read
+        // first to write under a new stamp, and `Space::begin_change`. A reader that has read
         // one of their bytes sees stamp or sequence changed below.
         fence(Ordering::Acquire);
         let Found { item, slot } = found;

@@ -115,7 +115,7 @@ impl Engine {
             return Pin::Changed;
         }
         let Some(segments) = self.space.pin(&found.item) else { return Pin::Full };
-        // Pairs with the fences in `Pool::free_empty` and `Space::change_in_place`: either this
+        // Pairs with the fences in `Pool::free_empty` and `Space::begin_change`: either this
         // sees that the item is gone or changing, or those who do that see the pins.
         fence(Ordering::SeqCst);
         if !self.is_stable(found, lock) {

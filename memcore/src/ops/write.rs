@@ -351,14 +351,17 @@ impl Engine {
         let same_form = new.header.shape() == old.shape
             && new.header.value_len == old.value_len
             && (!old.shape.has_ext() || self.space.group_of(old) == new.header.group);
-        same_form
-            && self.space.change_in_place(old, new.version, || {
-                if !new.keeps_value(self.space.value_at(old)) {
-                    self.space.copy(self.space.value_pieces(old), &new.parts);
-                }
-                self.space.set_flags_and_expiry(old, &new.header);
-                self.space.set_state(old.loc, new.state.with_live(true));
-            })
+        if !same_form {
+            return false;
+        }
+        let Some(sequence) = self.space.begin_change(old, new.version) else { return false };
+        if !new.keeps_value(self.space.value_at(old)) {
+            self.space.copy(self.space.value_pieces(old), &new.parts);
+        }
+        self.space.set_flags_and_expiry(old, &new.header);
+        self.space.set_state(old.loc, new.state.with_live(true));
+        self.space.end_change(old, sequence);
+        true
     }
 
     /// Gives an item new attributes by writing it anew; its value and use stay. The address of the

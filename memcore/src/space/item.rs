@@ -162,7 +162,7 @@ impl Space {
     #[inline(always)]
     pub(crate) fn read(&self, loc: Loc, stamp: Stamp) -> Option<Item> {
         let words = self.memory().cells(loc as usize, HEADER_MAX);
-        // Pairs with the release stores of `go_live` and `change_in_place`: the bytes belong to
+        // Pairs with the release stores of `go_live` and `end_change`: the bytes belong to
         // this sequence or to a later one, which shows when the sequence is read again.
         let sequence = words[0].load(Ordering::Acquire);
         if sequence == PENDING {
@@ -427,14 +427,15 @@ impl Space {
         sequence(version, base)
     }
 
-    /// Changes bytes of a live item under a new version, unless a handle reads them or the version
-    /// can't be expressed. The shard is locked; readers without lock notice.
+    /// Begins a change of a live item's bytes under a new version: its sequence when the change is
+    /// done, or `None` if a handle reads the bytes or the version can't be expressed. The shard is
+    /// locked; readers without lock notice.
     #[inline(always)]
-    pub(crate) fn change_in_place(&self, item: &Item, version: u64, change: impl FnOnce()) -> bool {
+    pub(crate) fn begin_change(&self, item: &Item, version: u64) -> Option<u32> {
         if item.shape.has_version() {
-            return false;
+            return None;
         }
-        let Some(sequence) = self.sequence_of(version, item.loc) else { return false };
+        let sequence = self.sequence_of(version, item.loc)?;
         let word = self.word(item.loc);
         word.store(PENDING, Ordering::Relaxed);
         // Pairs with the fence in `Engine::pin`: either this sees the pin of a reader, or the
@@ -446,12 +447,16 @@ impl Space {
         if self.pieces(item).by_segment().any(is_pinned) {
             // Nothing was changed: a reader that sees the old sequence again may go on.
             word.store(item.sequence, Ordering::Release);
-            return false;
+            return None;
         }
-        change();
+        Some(sequence)
+    }
+
+    /// Ends what [`begin_change`](Self::begin_change) began.
+    #[inline(always)]
+    pub(crate) fn end_change(&self, item: &Item, sequence: u32) {
         // Pairs with the acquire load of `read`: who sees the new sequence sees the new bytes.
-        word.store(sequence, Ordering::Release);
-        true
+        self.word(item.loc).store(sequence, Ordering::Release);
     }
 
     /// Sets an item's state. The shard is locked.
