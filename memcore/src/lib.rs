@@ -20,6 +20,9 @@
 //! assert!(cache.delete("answer"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`typed`] has keys and values of any type, and loaders; [`guide`] has a section for each
+//! question and says where you find what other caches have.
 
 // Tests in here are written like a caller's code.
 #[cfg(test)]
@@ -50,6 +53,11 @@ mod tags;
 mod tests;
 mod update;
 mod upkeep;
+
+pub mod typed;
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 pub use cache::Cache;
 pub use clock::{Clock, ManualClock, Moment, SystemClock};

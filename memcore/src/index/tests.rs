@@ -75,7 +75,7 @@ fn a_shard_grows_before_chance_fills_its_stash() {
         let hash = ((group << 32) + (i << 25)).div_ceil(groups);
         lost.extend(insert(&index, hash, loc));
     }
-    assert_eq!(lost, []);
+    assert!(lost.is_empty());
     assert!(index.groups(0) > 25);
 }
 

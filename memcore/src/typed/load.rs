@@ -1,0 +1,434 @@
+//! Loading what is missing: one load of a key at a time, however many ask for it.
+//!
+//! A load is announced by an item that stands for the value: marked, empty, and with a lease. It is
+//! replaced by the value only if it is still there. Whoever writes or removes the key meanwhile
+//! replaces or removes it, so that no value is stored that was loaded before the data changed.
+
+use core::borrow::Borrow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use super::flight::{Lead, Outcome, Turn};
+use super::{ABSENT, Codec, CodecError, KeyBytes, Shared, TypedCache};
+use crate::{Attrs, Cache, Fetch, Fetched, Moment, Remove, Store};
+
+/// A value can't be had.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The loader failed: this thread's own, or that of another one that was waited for.
+    Failed(Arc<E>),
+    /// The codec can't write the value that was loaded.
+    Codec(CodecError),
+    /// It is known that there is none: a loader of [`TypedCache::get_or_find`] has said so.
+    Absent,
+    /// The loader asks for the key that it loads.
+    Recursive,
+}
+
+impl<E> Clone for LoadError<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Codec(error) => Self::Codec(error.clone()),
+            Self::Absent => Self::Absent,
+            Self::Recursive => Self::Recursive,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::Codec(error) => error.fmt(f),
+            Self::Absent => f.write_str("there is no value"),
+            Self::Recursive => f.write_str("the loader asks for the key that it loads"),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for LoadError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(&**error),
+            Self::Codec(error) => Some(error),
+            Self::Absent | Self::Recursive => None,
+        }
+    }
+}
+
+/// What a loader returns, `None` if there is no value.
+type Loaded<V, E> = Result<Option<V>, E>;
+/// What it comes to.
+type Answer<V, E> = Result<Option<V>, LoadError<E>>;
+
+/// What a lookup found.
+enum Look<V> {
+    Found(Option<V>),
+    /// The value may be used, but this reader is to renew it.
+    Stale(V, u64),
+    Missing,
+}
+
+/// The duty to load a value. If it is dropped before the value is there, nothing is left of it.
+struct Claim<'t, V, C> {
+    cache: &'t Cache,
+    shared: &'t Shared<V, C>,
+    key: &'t [u8],
+    /// Those who wait, unless an old value is renewed for which nobody has to.
+    lead: Option<Lead<'t>>,
+    /// What has to be there still when the value is stored; `None` if it is not to be stored.
+    version: Option<u64>,
+}
+
+/// What there is to do about a key.
+enum Step<'t, V, C> {
+    Done(Option<V>),
+    /// Load; if that fails, this old value is still there.
+    Load(Claim<'t, V, C>, Option<V>),
+    Wait(Arc<super::flight::Flight>),
+}
+
+impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
+    /// The value of a key, loaded if it is missing.
+    ///
+    /// However many threads and tasks ask for a key that is missing, one of them loads it, and the
+    /// others wait. If the loader panics, or its task is cancelled, one of those who wait takes
+    /// over. If it takes longer than [`load_timeout`](super::TypedBuilder::load_timeout), one of
+    /// the threads that wait takes over as well. If it fails, all get the error, and the next one
+    /// who asks tries again, at once or after
+    /// [`error_ttl`](super::TypedBuilder::error_ttl).
+    ///
+    /// If the key is written or removed while it is loaded, what was loaded is returned, but not
+    /// stored: it may be older. Nothing is locked while `load` runs.
+    ///
+    /// A value that is no longer [fresh](super::TypedBuilder::fresh_for) is loaded anew by one of
+    /// those who ask; the others get it as it is, and so does that one if the load fails.
+    ///
+    /// # Errors
+    /// [`LoadError`]. That the cache has no room for a value is no error.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    /// use memcore::typed::TypedCache;
+    ///
+    /// let squares: TypedCache<u32, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// let load = |n: u32| move || Ok::<_, std::io::Error>((n * n).to_string());
+    /// assert_eq!(squares.get_or_load(&7, load(7))?, "49");
+    /// let unused = || -> Result<String, std::io::Error> { unreachable!("it is there") };
+    /// assert_eq!(squares.get_or_load(&7, unused)?, "49");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_or_load<Q, E>(
+        &self,
+        key: &Q,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+        E: Send + Sync + 'static,
+    {
+        self.get_or_find(key, || load().map(Some))?.ok_or(LoadError::Absent)
+    }
+
+    /// The same for what may not exist. With [`absent_ttl`](super::TypedBuilder::absent_ttl) it is
+    /// remembered for a while that it does not.
+    ///
+    /// # Errors
+    /// As for [`get_or_load`](Self::get_or_load).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::Cache;
+    /// use memcore::typed::TypedCache;
+    ///
+    /// let users: TypedCache<str, String> = TypedCache::builder(Cache::new(8 << 20)?)
+    ///     .absent_ttl(Duration::from_secs(10))
+    ///     .build();
+    /// let mut queries = 0;
+    /// for _ in 0..3 {
+    ///     let found = users.get_or_find("nobody", || {
+    ///         queries += 1;
+    ///         Ok::<_, std::io::Error>(None)
+    ///     });
+    ///     assert_eq!(found?, None);
+    /// }
+    /// assert_eq!(queries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_or_find<Q, E>(&self, key: &Q, load: impl FnOnce() -> Loaded<V, E>) -> Answer<V, E>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+        E: Send + Sync + 'static,
+    {
+        key.key_bytes(|key| {
+            let mut takes_over = false;
+            loop {
+                let flight = match self.step(key, takes_over) {
+                    Step::Done(value) => return Ok(value),
+                    Step::Load(claim, old) => return claim.settle(load(), old),
+                    Step::Wait(flight) => flight,
+                };
+                if flight.is_own() {
+                    return Err(LoadError::Recursive);
+                }
+                match flight.wait(Some(self.shared.settings.load_timeout)) {
+                    Some(outcome) => {
+                        if let Some(answer) = self.answer(outcome) {
+                            return answer;
+                        }
+                        self.shared.flights.give_up(&flight);
+                    }
+                    None => {
+                        self.shared.flights.give_up(&flight);
+                        takes_over = true;
+                    }
+                }
+            }
+        })
+    }
+
+    /// [`get_or_load`](Self::get_or_load) for tasks: `load` is a future, and who waits for another
+    /// task's load does not block the thread. It needs no particular runtime. There is no timeout;
+    /// the runtime's may be put around it, and around `load`.
+    ///
+    /// # Errors
+    /// As for [`get_or_load`](Self::get_or_load).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// use memcore::Cache;
+    /// use memcore::typed::TypedCache;
+    ///
+    /// # fn block_on<T>(task: impl Future<Output = T>) -> T {
+    /// #     let mut context = Context::from_waker(Waker::noop());
+    /// #     match pin!(task).poll(&mut context) {
+    /// #         Poll::Ready(done) => done,
+    /// #         Poll::Pending => unreachable!("nobody else loads"),
+    /// #     }
+    /// # }
+    /// let pages: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// let page = block_on(async {
+    ///     let load = async { Ok::<_, std::io::Error>("<html>".to_owned()) };
+    ///     pages.get_or_load_async("/", load).await
+    /// });
+    /// assert_eq!(page?, "<html>");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn get_or_load_async<Q, E>(
+        &self,
+        key: &Q,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, LoadError<E>>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+        E: Send + Sync + 'static,
+    {
+        let found = self.get_or_find_async(key, async { load.await.map(Some) });
+        found.await?.ok_or(LoadError::Absent)
+    }
+
+    /// [`get_or_find`](Self::get_or_find) for tasks, as
+    /// [`get_or_load_async`](Self::get_or_load_async).
+    ///
+    /// # Errors
+    /// As for [`get_or_load`](Self::get_or_load).
+    pub async fn get_or_find_async<Q, E>(
+        &self,
+        key: &Q,
+        load: impl Future<Output = Loaded<V, E>>,
+    ) -> Answer<V, E>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+        E: Send + Sync + 'static,
+    {
+        let key = key.key_bytes(<[u8]>::to_vec);
+        loop {
+            let flight = match self.step(&key, false) {
+                Step::Done(value) => return Ok(value),
+                Step::Load(claim, old) => {
+                    let loaded = load.await;
+                    return claim.settle(loaded, old);
+                }
+                Step::Wait(flight) => flight,
+            };
+            if let Some(answer) = self.answer(flight.landing().await) {
+                return answer;
+            }
+            self.shared.flights.give_up(&flight);
+        }
+    }
+
+    /// Looks what there is to do. `takes_over`: another load was given up.
+    fn step<'t>(&'t self, key: &'t [u8], takes_over: bool) -> Step<'t, V, C> {
+        let Self { cache, shared, .. } = self;
+        let within = shared.settings.renew_within();
+        let how = self.plain_fetch().lease(within.is_some()).renew_within(within);
+        match self.look(key, &how) {
+            Look::Found(value) => return Step::Done(value),
+            Look::Stale(value, version) => {
+                let claim = Claim { cache, shared, key, lead: None, version: Some(version) };
+                return Step::Load(claim, Some(value));
+            }
+            Look::Missing => {}
+        }
+        let hashed = cache.key(key);
+        let lead = match shared.flights.turn(hashed.hash, key, cache.now()) {
+            Turn::Wait(flight) => return Step::Wait(flight),
+            Turn::Lead(lead) => lead,
+        };
+        let mut claim = Claim { cache, shared, key, lead: Some(lead), version: None };
+        let how = how.lease(true).create(shared.settings.claim_life()).marked(true);
+        let mut bytes = Vec::new();
+        for attempt in 0..2 {
+            bytes.clear();
+            let Fetched::Copied(hit) = cache.fetch(hashed, &how, &mut bytes, |_, _| {}) else {
+                // There is no room, not even for what stands for the value.
+                break;
+            };
+            let version = hit.meta.version;
+            if hit.won {
+                claim.version = Some(version);
+                break;
+            }
+            match (hit.meta.marked, hit.meta.flags) {
+                // It came meanwhile.
+                (false, _) => {
+                    if let Some(value) = self.decode(hashed, version, &bytes) {
+                        claim.pass(Some(&bytes));
+                        return Step::Done(Some(value));
+                    }
+                }
+                (true, ABSENT) => {
+                    claim.pass(None);
+                    return Step::Done(None);
+                }
+                // Another process, or a thread that was given up, is loading it.
+                (true, _) if takes_over && attempt == 0 => {
+                    let _ = cache.remove_with(hashed, &Remove::new().expected(version));
+                }
+                (true, _) => break,
+            }
+        }
+        Step::Load(claim, None)
+    }
+
+    fn look(&self, key: &[u8], how: &Fetch) -> Look<V> {
+        let key = self.cache.key(key);
+        super::with_scratch(|bytes| {
+            let Fetched::Copied(hit) = self.cache.fetch(key, how, bytes, |_, _| {}) else {
+                return Look::Missing;
+            };
+            let version = hit.meta.version;
+            match (hit.meta.marked, hit.meta.flags) {
+                (true, ABSENT) => Look::Found(None),
+                (true, _) => Look::Missing,
+                (false, _) => match self.decode(key, version, bytes) {
+                    Some(value) if hit.won => Look::Stale(value, version),
+                    Some(value) => Look::Found(Some(value)),
+                    None => Look::Missing,
+                },
+            }
+        })
+    }
+
+    /// What another one's load comes to here; `None` if this one has to look again.
+    fn answer<E: Send + Sync + 'static>(&self, outcome: Outcome) -> Option<Answer<V, E>> {
+        match outcome {
+            Outcome::Loaded(None) => Some(Ok(None)),
+            Outcome::Loaded(Some(bytes)) => {
+                let value = self.shared.codec.decode(&bytes);
+                Some(value.map(Some).map_err(LoadError::Codec))
+            }
+            // An error of another type is of no use here.
+            Outcome::Failed(error) => {
+                let error = error.downcast::<E>().ok()?;
+                Some(Err(LoadError::Failed(error)))
+            }
+            Outcome::Abandoned => None,
+        }
+    }
+}
+
+impl<V, C: Codec<V>> Claim<'_, V, C> {
+    /// Stores what was loaded and tells those who wait.
+    fn settle<E: Send + Sync + 'static>(
+        mut self,
+        loaded: Loaded<V, E>,
+        old: Option<V>,
+    ) -> Answer<V, E> {
+        match loaded {
+            Ok(Some(value)) => {
+                let mut bytes = Vec::new();
+                self.shared.codec.encode(&value, &mut bytes).map_err(LoadError::Codec)?;
+                self.store(&bytes, self.shared.settings.attrs(&value));
+                self.pass(Some(&bytes));
+                Ok(Some(value))
+            }
+            Ok(None) => {
+                if let Some(ttl) = self.shared.settings.absent_ttl {
+                    self.store(&[], Attrs::new().ttl(ttl).flags(ABSENT).marked(true));
+                }
+                self.withdraw();
+                self.pass(None);
+                Ok(None)
+            }
+            Err(_) if old.is_some() => {
+                // The old value stays until it expires, and others go on with it.
+                self.version = None;
+                Ok(old)
+            }
+            Err(error) => {
+                self.withdraw();
+                let error = Arc::new(error);
+                let until = self.shared.settings.error_ttl.map(|ttl| self.cache.now() + ttl);
+                self.land(Outcome::Failed(Arc::clone(&error) as _), until);
+                Err(LoadError::Failed(error))
+            }
+        }
+    }
+
+    /// Puts the value in the place of what stands for it, if that is still there. If there is no
+    /// room for it, it is loaded again the next time.
+    fn store(&mut self, bytes: &[u8], attrs: Attrs) {
+        let Some(version) = self.version else { return };
+        if self.cache.store(self.key, bytes, attrs, &Store::new().expected(version)).is_ok() {
+            self.version = None;
+        }
+    }
+
+    fn pass(&mut self, bytes: Option<&[u8]>) {
+        self.land(Outcome::Loaded(bytes.map(Arc::from)), None);
+    }
+}
+
+impl<V, C> Claim<'_, V, C> {
+    /// Removes what stands for the value.
+    fn withdraw(&mut self) {
+        if let Some(version) = self.version.take() {
+            let _ = self.cache.remove_with(self.key, &Remove::new().expected(version));
+        }
+    }
+
+    fn land(&mut self, outcome: Outcome, until: Option<Moment>) {
+        if let Some(lead) = self.lead.take() {
+            lead.land(outcome, until);
+        }
+    }
+}
+
+impl<V, C> Drop for Claim<'_, V, C> {
+    fn drop(&mut self) {
+        // Before others learn of it, who would find a load that nobody has under way.
+        self.withdraw();
+    }
+}

@@ -1,0 +1,319 @@
+//! Keys and values of any type, on top of a [`Cache`] of bytes.
+//!
+//! A [`TypedCache`] writes values with a [`Codec`] and reads them back: each lookup makes a new
+//! value, and nothing has to be cloned or shared. What is in memory are bytes, so the limit of the
+//! cache is real and needs no weights.
+//!
+//! ```
+//! use std::time::Duration;
+//! use memcore::Cache;
+//! use memcore::typed::TypedCache;
+//!
+//! let cache = Cache::new(64 << 20)?;
+//! let pages: TypedCache<str, String> =
+//!     TypedCache::builder(cache).ttl(Duration::from_secs(60)).build();
+//! let page = pages.get_or_load("/", || std::fs::read_to_string("Cargo.toml"))?;
+//! assert_eq!(pages.get("/"), Some(page));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod codec;
+mod entry;
+mod flight;
+mod key;
+mod load;
+mod settings;
+
+use core::borrow::Borrow;
+use core::cell::Cell;
+use core::marker::PhantomData;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::flight::Flights;
+use self::settings::Settings;
+use crate::{Cache, Expiry, Fetch, Fetched, Hit, Key, Remove, StoreError};
+
+#[cfg(feature = "json")]
+pub use self::codec::Json;
+#[cfg(feature = "bytemuck")]
+pub use self::codec::Pod;
+#[cfg(feature = "postcard")]
+pub use self::codec::Postcard;
+pub use self::codec::{Codec, CodecError, Plain};
+pub use self::entry::{Entry, Iter};
+pub use self::key::{DecodeKey, KeyBytes};
+pub use self::load::LoadError;
+pub use self::settings::TypedBuilder;
+
+/// Flags of an item that says that there is no value; a marked item with other flags stands for a
+/// value that is being loaded.
+const ABSENT: u32 = 1;
+/// Bytes that a thread keeps for encoding and decoding.
+const SCRATCH_MAX: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls `work` with an empty vector, nearly always the same one.
+fn with_scratch<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let done = work(&mut scratch);
+    if scratch.capacity() <= SCRATCH_MAX {
+        SCRATCH.set(scratch);
+    }
+    done
+}
+
+/// A value can't be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsertError {
+    /// The codec can't write it.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The cache can't take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A cache of values of type `V` under keys of type `K`. Cloning gives another handle to the same
+/// one, and to the same loads.
+///
+/// It is to be the only user of its [`Cache`], or the only one of its keys. An item whose bytes the
+/// codec can't read is removed when it is looked up, and counts as a miss.
+///
+/// # Examples
+/// ```
+/// use memcore::Cache;
+/// use memcore::typed::TypedCache;
+///
+/// let names: TypedCache<u64, String> = TypedCache::new(Cache::new(8 << 20)?);
+/// names.insert(&7, &"Ann".to_owned())?;
+/// assert_eq!(names.get(&7).as_deref(), Some("Ann"));
+/// assert_eq!(names.remove(&7).as_deref(), Some("Ann"));
+/// assert_eq!(names.get(&7), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TypedCache<K: ?Sized, V, C = Plain> {
+    cache: Cache,
+    shared: Arc<Shared<V, C>>,
+    types: PhantomData<fn(&K)>,
+}
+
+/// What the handles have in common.
+struct Shared<V, C> {
+    codec: C,
+    settings: Settings<V>,
+    flights: Flights,
+    undecodable: AtomicU64,
+}
+
+impl<K: ?Sized, V, C: Codec<V> + Default> TypedCache<K, V, C> {
+    /// A typed cache in which values live until they are evicted.
+    #[must_use]
+    pub fn new(cache: Cache) -> Self {
+        Self::builder(cache).build()
+    }
+
+    /// Starts building a typed cache.
+    #[must_use]
+    pub fn builder(cache: Cache) -> TypedBuilder<K, V, C> {
+        TypedBuilder::new(cache, C::default())
+    }
+}
+
+impl<K: ?Sized, V, C> TypedCache<K, V, C> {
+    fn from_parts(cache: Cache, codec: C, settings: Settings<V>) -> Self {
+        let (flights, undecodable) = (Flights::new(), AtomicU64::new(0));
+        let shared = Arc::new(Shared { codec, settings, flights, undecodable });
+        Self { cache, shared, types: PhantomData }
+    }
+
+    /// The cache of bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// assert_eq!(words.cache().stats().total.items, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Items so far whose bytes the codec could not read.
+    #[must_use]
+    pub fn undecodable(&self) -> u64 {
+        self.shared.undecodable.load(Ordering::Relaxed)
+    }
+}
+
+impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
+    /// The value of a key.
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        key.key_bytes(|key| self.read(self.cache.key(key), &self.plain_fetch()))
+            .map(|(value, _)| value)
+    }
+
+    /// What `read` makes of the value of a key.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"value".to_owned())?;
+    /// assert_eq!(words.get_with("k", |value| value.len()), Some(5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        self.get(key).as_ref().map(read)
+    }
+
+    /// Whether a key has a value, without counting as a use.
+    pub fn contains<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        key.key_bytes(|key| self.cache.peek(key)).is_some_and(|meta| !meta.marked)
+    }
+
+    /// Stores a value. A load of the key that is under way is not stored any more.
+    ///
+    /// # Errors
+    /// [`InsertError`], if the codec can't write it or the cache can't take it.
+    pub fn insert<Q>(&self, key: &Q, value: &V) -> Result<(), InsertError>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        with_scratch(|bytes| {
+            self.shared.codec.encode(value, bytes)?;
+            let attrs = self.shared.settings.attrs(value);
+            key.key_bytes(|key| self.cache.set(key, bytes, attrs))?;
+            Ok(())
+        })
+    }
+
+    /// Removes a value; what it was. A load of the key that is under way is not stored any more.
+    pub fn remove<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        key.key_bytes(|key| {
+            let key = self.cache.key(key);
+            let how = Fetch::new().peek(true);
+            loop {
+                let Some((value, hit)) = self.read(key, &how) else {
+                    self.cache.delete(key);
+                    return None;
+                };
+                let how = Remove::new().expected(hit.meta.version);
+                if matches!(self.cache.remove_with(key, &how), Ok(crate::Removed::Done(_))) {
+                    return Some(value);
+                }
+            }
+        })
+    }
+
+    /// The values of many keys, in the same order.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<u32, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert_many([(1, "one".to_owned()), (2, "two".to_owned())])?;
+    /// let found = words.get_many(&[1, 3, 2]);
+    /// assert_eq!(found, [Some("one".to_owned()), None, Some("two".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_many<Q>(&self, keys: &[Q]) -> Vec<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes,
+    {
+        if self.shared.settings.idle.is_some() {
+            return keys.iter().map(|key| self.get(key)).collect();
+        }
+        let mut values: Vec<Option<V>> = keys.iter().map(|_| None).collect();
+        let bytes: Vec<Vec<u8>> = keys.iter().map(|key| key.key_bytes(<[u8]>::to_vec)).collect();
+        self.cache.get_many(&bytes, |at, meta, value| {
+            if !meta.marked {
+                values[at] = self.decode(self.cache.key(&bytes[at]), meta.version, value);
+            }
+        });
+        values
+    }
+
+    /// Stores many values, up to the first that can't be.
+    ///
+    /// # Errors
+    /// [`InsertError`], for the first value that can't be stored.
+    pub fn insert_many<Q>(
+        &self,
+        values: impl IntoIterator<Item = (Q, V)>,
+    ) -> Result<(), InsertError>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes,
+    {
+        values.into_iter().try_for_each(|(key, value)| self.insert(&key, &value))
+    }
+
+    /// How a value is looked up.
+    fn plain_fetch(&self) -> Fetch {
+        Fetch::new().touch(self.shared.settings.idle.map(Expiry::After))
+    }
+
+    /// The value of a key, if there is one and it can be read.
+    fn read(&self, key: Key<'_>, how: &Fetch) -> Option<(V, Hit)> {
+        with_scratch(|bytes| match self.cache.fetch(key, how, bytes, |_, _| {}) {
+            Fetched::Copied(hit) if !hit.meta.marked => {
+                Some((self.decode(key, hit.meta.version, bytes)?, hit))
+            }
+            _ => None,
+        })
+    }
+
+    /// Reads a value. Bytes that are none are removed.
+    fn decode(&self, key: Key<'_>, version: u64, bytes: &[u8]) -> Option<V> {
+        match self.shared.codec.decode(bytes) {
+            Ok(value) => Some(value),
+            Err(_) => {
+                self.shared.undecodable.fetch_add(1, Ordering::Relaxed);
+                // Unless there is another value by now.
+                let _ = self.cache.remove_with(key, &Remove::new().expected(version));
+                None
+            }
+        }
+    }
+}
+
+impl<K: ?Sized, V, C> Clone for TypedCache<K, V, C> {
+    fn clone(&self) -> Self {
+        let (cache, shared) = (self.cache.clone(), Arc::clone(&self.shared));
+        Self { cache, shared, types: PhantomData }
+    }
+}
+
+impl<K: ?Sized, V, C> fmt::Debug for TypedCache<K, V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedCache").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}

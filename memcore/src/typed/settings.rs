@@ -1,0 +1,210 @@
+//! How a typed cache treats its values.
+
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use crate::{Attrs, Cache, Expiry};
+
+/// How long a value lives, from the value.
+type LifeOf<V> = Arc<dyn Fn(&V) -> Option<Duration> + Send + Sync>;
+
+/// How long values live and are fresh, and how they are loaded.
+pub(super) struct Settings<V> {
+    ttl: Option<Duration>,
+    life_of: Option<LifeOf<V>>,
+    pub(super) idle: Option<Duration>,
+    /// The part of each life that is left to chance.
+    jitter: f64,
+    pub(super) fresh_for: Option<Duration>,
+    pub(super) absent_ttl: Option<Duration>,
+    pub(super) error_ttl: Option<Duration>,
+    pub(super) load_timeout: Duration,
+}
+
+impl<V> Settings<V> {
+    /// What a value is stored with.
+    pub(super) fn attrs(&self, value: &V) -> Attrs {
+        let life = match &self.life_of {
+            Some(life_of) => life_of(value),
+            None => self.idle.or(self.ttl),
+        };
+        let expiry = life.map_or(Expiry::Never, |life| Expiry::After(self.shorten(life)));
+        Attrs::new().expiry(expiry)
+    }
+
+    fn shorten(&self, life: Duration) -> Duration {
+        if self.jitter == 0.0 {
+            return life;
+        }
+        // The standard library's hasher begins anew with other randomness each time.
+        let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
+        life.mul_f64(1.0 - self.jitter * random)
+    }
+
+    /// How long an item stands for a value that is being loaded, if nobody removes it: long enough
+    /// for all but loads that were given up long ago.
+    pub(super) fn claim_life(&self) -> Expiry {
+        const LEAST: Duration = Duration::from_secs(60);
+        Expiry::After(LEAST.saturating_add(self.load_timeout.saturating_mul(2)))
+    }
+
+    /// When a value has no more than this left of its life, it is to be renewed.
+    pub(super) fn renew_within(&self) -> Option<Duration> {
+        let (ttl, fresh_for) = (self.ttl?, self.fresh_for?);
+        Some(ttl.saturating_sub(fresh_for))
+    }
+}
+
+/// Builds a [`TypedCache`](super::TypedCache), from
+/// [`TypedCache::builder`](super::TypedCache::builder).
+///
+/// Times are those of the cache, in whole seconds: see [`Expiry::After`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use memcore::Cache;
+/// use memcore::typed::TypedCache;
+///
+/// let pages: TypedCache<str, String> = TypedCache::builder(Cache::new(8 << 20)?)
+///     .ttl(Duration::from_secs(600))
+///     .fresh_for(Duration::from_secs(60))
+///     .jitter(0.1)
+///     .build();
+/// pages.insert("/", &"<html>".to_owned())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TypedBuilder<K: ?Sized, V, C> {
+    cache: Cache,
+    codec: C,
+    settings: Settings<V>,
+    types: PhantomData<fn(&K)>,
+}
+
+impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
+    pub(super) fn new(cache: Cache, codec: C) -> Self {
+        let settings = Settings {
+            ttl: None,
+            life_of: None,
+            idle: None,
+            jitter: 0.0,
+            fresh_for: None,
+            absent_ttl: None,
+            error_ttl: None,
+            load_timeout: Duration::from_secs(30),
+        };
+        Self { cache, codec, settings, types: PhantomData }
+    }
+
+    /// Values live so long. Default until they are evicted.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.ttl = Some(ttl);
+        self
+    }
+
+    /// Each value lives as long as `life_of` says; `None` is until it is evicted. It counts for
+    /// more than the other times.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let answers: TypedCache<str, String> = TypedCache::builder(cache.clone())
+    ///     .expire_after(|answer: &String| Some(Duration::from_secs(answer.len() as u64)))
+    ///     .build();
+    /// answers.insert("k", &"four".to_owned())?;
+    /// let left = cache.peek("k").and_then(|meta| meta.expiry).map(|end| end.as_secs());
+    /// assert!(left <= Some(cache.now().as_secs() + 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn expire_after(
+        mut self,
+        life_of: impl Fn(&V) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.life_of = Some(Arc::new(life_of));
+        self
+    }
+
+    /// Values end when they were not read for so long; each lookup then takes the lock of its part
+    /// of the cache. It counts for more than [`ttl`](Self::ttl).
+    #[must_use]
+    pub fn time_to_idle(mut self, idle: Duration) -> Self {
+        self.settings.idle = Some(idle);
+        self
+    }
+
+    /// Shortens each life by a random part of at most this share, from 0 to 1, so that values that
+    /// were stored together are not all loaded again at once. Default 0.
+    #[must_use]
+    pub fn jitter(mut self, share: f64) -> Self {
+        // Not a number is no share either.
+        self.settings.jitter = if share > 0.0 { share.min(1.0) } else { 0.0 };
+        self
+    }
+
+    /// With [`ttl`](Self::ttl): values are fresh for so long. After that one of those who ask for
+    /// one with a loader is sent to load it anew, and all others get the old one meanwhile.
+    #[must_use]
+    pub fn fresh_for(mut self, time: Duration) -> Self {
+        self.settings.fresh_for = Some(time);
+        self
+    }
+
+    /// That there is no value is remembered for so long: see
+    /// [`TypedCache::get_or_find`](super::TypedCache::get_or_find). Default not at all.
+    #[must_use]
+    pub fn absent_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.absent_ttl = Some(ttl);
+        self
+    }
+
+    /// A failed load is not tried again for so long: others get its error. Of every 64th of the
+    /// keys the last 64 errors are remembered. Default not at all.
+    #[must_use]
+    pub fn error_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.error_ttl = Some(ttl);
+        self
+    }
+
+    /// Threads that wait for another one's load wait so long, and then one of them loads. Default
+    /// 30 seconds.
+    #[must_use]
+    pub fn load_timeout(mut self, time: Duration) -> Self {
+        self.settings.load_timeout = time;
+        self
+    }
+
+    /// Writes and reads values with this codec.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::{Plain, TypedCache}};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let pages = TypedCache::<str, String>::builder(cache).codec(Plain).build();
+    /// # pages.insert("k", &"v".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn codec<D>(self, codec: D) -> TypedBuilder<K, V, D> {
+        let Self { cache, settings, .. } = self;
+        TypedBuilder { cache, codec, settings, types: PhantomData }
+    }
+
+    /// The cache.
+    #[must_use]
+    pub fn build(self) -> super::TypedCache<K, V, C> {
+        super::TypedCache::from_parts(self.cache, self.codec, self.settings)
+    }
+}
+
+impl<K: ?Sized, V, C> fmt::Debug for TypedBuilder<K, V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedBuilder").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,355 @@
+//! Loaders: one at a time, and what becomes of those who wait when one fails, panics, is slow or is
+//! cancelled.
+
+use std::future::{Future, pending};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use memcore::typed::{LoadError, Plain, TypedBuilder, TypedCache};
+use memcore::{Attrs, Cache, ManualClock, Moment, mib};
+
+const START: Moment = Moment::from_secs(1_000_000);
+
+type Words = TypedCache<str, String>;
+type Builder = TypedBuilder<str, String, Plain>;
+type Never = std::convert::Infallible;
+
+fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn timed(settings: impl FnOnce(Builder) -> Builder) -> (Words, ManualClock) {
+    let clock = ManualClock::new(START);
+    let cache = Cache::builder(mib(16)).clock(clock.clone()).build().unwrap();
+    (settings(TypedCache::builder(cache)).build(), clock)
+}
+
+fn words() -> Words {
+    timed(|settings| settings).0
+}
+
+fn value() -> Result<String, Never> {
+    Ok("value".to_owned())
+}
+
+/// Nothing stands for a load that is over.
+fn assert_nothing_is_left(words: &Words, items: u64) {
+    assert_eq!(words.cache().stats().total.items, items);
+}
+
+#[test]
+fn a_thousand_wait_for_one_load() {
+    const WAITERS: usize = 1_000;
+    let words = words();
+    let loads = AtomicU64::new(0);
+    let start = Barrier::new(WAITERS);
+    thread::scope(|scope| {
+        for _ in 0..WAITERS {
+            let ask = || {
+                start.wait();
+                words.get_or_load("k", || {
+                    loads.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(50));
+                    value()
+                })
+            };
+            let ask = move || assert_eq!(ask().unwrap(), "value");
+            thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, ask).unwrap();
+        }
+    });
+    assert_eq!(loads.into_inner(), 1);
+    assert_nothing_is_left(&words, 1);
+}
+
+#[test]
+fn all_who_wait_get_the_error_and_the_next_one_tries_again() {
+    const WAITERS: usize = 100;
+    let words = words();
+    let (loads, failures) = (AtomicU64::new(0), AtomicU64::new(0));
+    let start = Barrier::new(WAITERS);
+    thread::scope(|scope| {
+        for _ in 0..WAITERS {
+            scope.spawn(|| {
+                start.wait();
+                let asked = words.get_or_load("k", || {
+                    loads.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(200));
+                    Err(io::Error::other("down"))
+                });
+                match asked {
+                    Err(LoadError::Failed(error)) => assert_eq!(error.to_string(), "down"),
+                    other => panic!("{other:?}"),
+                }
+                failures.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    let loads = loads.into_inner();
+    // Who comes late loads again; nobody does so while another one is at it.
+    assert!(loads < 10, "{loads} loads");
+    assert_eq!(failures.into_inner(), WAITERS as u64);
+    assert_nothing_is_left(&words, 0);
+    assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+}
+
+#[test]
+fn a_panic_hands_the_load_on() {
+    const WAITERS: usize = 50;
+    let words = words();
+    let loads = AtomicU64::new(0);
+    let start = Barrier::new(WAITERS);
+    let panics = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..WAITERS {
+            scope.spawn(|| {
+                start.wait();
+                let asked = catch_unwind(AssertUnwindSafe(|| {
+                    words.get_or_load("k", || {
+                        thread::sleep(Duration::from_millis(20));
+                        match loads.fetch_add(1, Ordering::SeqCst) {
+                            0..3 => panic!("a loader of somebody else"),
+                            _ => value(),
+                        }
+                    })
+                }));
+                match asked {
+                    Ok(loaded) => assert_eq!(loaded.unwrap(), "value"),
+                    Err(_) => _ = panics.fetch_add(1, Ordering::Relaxed),
+                }
+            });
+        }
+    });
+    assert_eq!((loads.into_inner(), panics.into_inner()), (4, 3));
+    assert_nothing_is_left(&words, 1);
+}
+
+#[test]
+fn a_slow_load_is_given_up() {
+    let (words, _) = timed(|settings| settings.load_timeout(Duration::from_millis(50)));
+    let (begun, end) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let loaded = words.get_or_load("k", || {
+                begun.wait();
+                end.wait();
+                Ok::<_, Never>("late".to_owned())
+            });
+            assert_eq!(loaded.unwrap(), "late");
+        });
+        begun.wait();
+        assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+        assert_eq!(words.get("k").as_deref(), Some("value"));
+        end.wait();
+    });
+    assert_eq!(words.get("k").as_deref(), Some("value"), "what came late is not stored");
+    assert_nothing_is_left(&words, 1);
+}
+
+#[test]
+fn what_changes_meanwhile_is_not_written_over() {
+    let changes: [(&str, fn(&Words), Option<&str>); 4] = [
+        ("removed", |words| assert_eq!(words.remove("k"), None), None),
+        ("inserted", |words| words.insert("k", &"newer".to_owned()).unwrap(), Some("newer")),
+        ("deleted", |words| assert!(words.cache().delete("k")), None),
+        ("flushed", |words| words.cache().flush(), None),
+    ];
+    for (change, make, after) in changes {
+        let words = words();
+        let loaded = words.get_or_load("k", || {
+            make(&words);
+            Ok::<_, Never>("older".to_owned())
+        });
+        assert_eq!(loaded.unwrap(), "older");
+        assert_eq!(words.get("k").as_deref(), after, "{change}");
+    }
+}
+
+#[test]
+fn a_loader_that_asks_for_its_key_is_told() {
+    let words = words();
+    let loaded = words.get_or_load("k", || {
+        let inner = words.get_or_load("k", value);
+        assert!(matches!(inner, Err(LoadError::Recursive)), "{inner:?}");
+        // Another key is no matter.
+        words.get_or_load("other", value).map_err(|_| ())
+    });
+    assert_eq!(loaded.unwrap(), "value");
+}
+
+#[test]
+fn errors_and_absence_are_remembered_for_a_while() {
+    let (words, clock) =
+        timed(|settings| settings.error_ttl(secs(5)).absent_ttl(secs(10)).ttl(secs(60)));
+    let loads = AtomicU64::new(0);
+    let fail = || {
+        loads.fetch_add(1, Ordering::Relaxed);
+        Err::<String, _>("down")
+    };
+    for _ in 0..3 {
+        assert!(matches!(words.get_or_load("k", fail), Err(LoadError::Failed(e)) if *e == "down"));
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 1);
+    // An error of another type is none that this caller can be given.
+    let other = words.get_or_load("k", || Err::<String, _>(io::Error::other("also down")));
+    assert!(matches!(other, Err(LoadError::Failed(e)) if e.to_string() == "also down"));
+    clock.advance(secs(5));
+    assert!(words.get_or_load("k", fail).is_err());
+    assert_eq!(loads.load(Ordering::Relaxed), 2);
+
+    let finds = AtomicU64::new(0);
+    let find = || {
+        finds.fetch_add(1, Ordering::Relaxed);
+        Ok::<Option<String>, Never>(None)
+    };
+    for _ in 0..3 {
+        assert_eq!(words.get_or_find("none", find).unwrap(), None);
+        assert!(!words.contains("none") && words.get("none").is_none());
+    }
+    assert_eq!(finds.load(Ordering::Relaxed), 1);
+    assert!(matches!(words.get_or_load("none", value), Err(LoadError::Absent)));
+    assert_eq!(words.iter_keys(), Vec::<String>::new());
+    clock.advance(secs(10));
+    assert_eq!(words.get_or_load("none", value).unwrap(), "value");
+}
+
+/// The keys that have values.
+trait IterKeys {
+    fn iter_keys(&self) -> Vec<String>;
+}
+
+impl IterKeys for Words {
+    fn iter_keys(&self) -> Vec<String> {
+        let typed: TypedCache<String, String> = TypedCache::new(self.cache().clone());
+        typed.iter().map(|(key, _)| key).collect()
+    }
+}
+
+#[test]
+fn a_stale_value_is_renewed_by_one_and_served_to_others() {
+    let (words, clock) = timed(|settings| settings.ttl(secs(100)).fresh_for(secs(10)));
+    let load = |value: &'static str| move || Ok::<_, Never>(value.to_owned());
+    assert_eq!(words.get_or_load("k", load("1")).unwrap(), "1");
+    clock.advance(secs(10));
+    assert_eq!(words.get_or_load("k", load("unused")).unwrap(), "1", "it is fresh");
+    clock.advance(secs(1));
+    let renewed = words.get_or_load("k", || {
+        // Others are not held up.
+        assert_eq!(words.get_or_load("k", load("unused")).unwrap(), "1");
+        assert_eq!(words.get("k").as_deref(), Some("1"));
+        load("2")()
+    });
+    assert_eq!(renewed.unwrap(), "2");
+    assert_eq!(words.get_or_load("k", load("unused")).unwrap(), "2");
+    clock.advance(secs(50));
+    let failed = words.get_or_load("k", || Err("down"));
+    assert_eq!(failed.unwrap(), "2", "the old value is better than an error");
+    clock.advance(secs(50));
+    assert!(words.get_or_load("k", || Err("down")).is_err(), "it has expired");
+}
+
+#[test]
+fn no_room_is_no_error() {
+    let words = words();
+    let long = "v".repeat(mib(2));
+    let loaded = words.get_or_load("k", || Ok::<_, Never>(long.clone()));
+    assert_eq!(loaded.unwrap().len(), mib(2));
+    assert_nothing_is_left(&words, 0);
+    // A key that no item can have is loaded for each who asks.
+    let key = "k".repeat(70_000);
+    assert_eq!(words.get_or_load(&key, value).unwrap(), "value");
+}
+
+#[test]
+fn what_another_process_loads_is_not_stored_twice() {
+    let words = words();
+    let theirs = Attrs::new().marked(true);
+    words.cache().set("k", b"", theirs).unwrap();
+    assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+    assert_eq!(words.get("k"), None, "it is theirs to store");
+}
+
+/// Polls once.
+fn poll<T>(task: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    task.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_cancelled_load_is_taken_over() {
+    let words = words();
+    let mut first = Box::pin(words.get_or_load_async("k", pending::<Result<String, Never>>()));
+    assert!(poll(first.as_mut()).is_pending());
+    let mut second = pin!(words.get_or_load_async("k", async { value() }));
+    assert!(poll(second.as_mut()).is_pending(), "it waits for the first");
+    drop(first);
+    match poll(second.as_mut()) {
+        Poll::Ready(loaded) => assert_eq!(loaded.unwrap(), "value"),
+        Poll::Pending => panic!("nobody loads"),
+    }
+    assert_nothing_is_left(&words, 1);
+}
+
+#[test]
+fn one_who_waits_may_go() {
+    let words = words();
+    let loaded = words.get_or_load("k", || {
+        let mut waiter = Box::pin(words.get_or_load_async("k", async { value() }));
+        assert!(poll(waiter.as_mut()).is_pending());
+        value()
+    });
+    assert_eq!(loaded.unwrap(), "value");
+}
+
+async fn ask(words: Words, loads: &'static AtomicU64, pause: impl Future<Output = ()>) {
+    let loaded = words.get_or_load_async("k", async {
+        loads.fetch_add(1, Ordering::Relaxed);
+        pause.await;
+        value()
+    });
+    assert_eq!(loaded.await.unwrap(), "value");
+}
+
+#[test]
+fn tasks_of_tokio_wait_for_one_load() {
+    static LOADS: AtomicU64 = AtomicU64::new(0);
+    let words = words();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..1_000)
+            .map(|_| {
+                let pause = tokio::time::sleep(Duration::from_millis(50));
+                tokio::spawn(ask(words.clone(), &LOADS, pause))
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(LOADS.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn tasks_of_smol_wait_for_one_load() {
+    static LOADS: AtomicU64 = AtomicU64::new(0);
+    let words = words();
+    smol::block_on(async {
+        let tasks: Vec<_> = (0..1_000)
+            .map(|_| {
+                let pause = async {
+                    smol::Timer::after(Duration::from_millis(50)).await;
+                };
+                smol::spawn(ask(words.clone(), &LOADS, pause))
+            })
+            .collect();
+        for task in tasks {
+            task.await;
+        }
+    });
+    assert_eq!(LOADS.load(Ordering::Relaxed), 1);
+}
