@@ -11,7 +11,7 @@ use crate::ops::scan::Cursor;
 use crate::tags::Group;
 use crate::{
     AsKey, Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta,
-    Miss, Moment, Remove, Removed, Resized, Stats, Store, StoreError, Stored,
+    Miss, Moment, Remove, Removed, Resized, Stats, Store, StoreError, Stored, Sweeps,
 };
 
 /// Keys of a batch that are brought near together.
@@ -682,6 +682,20 @@ impl Cache {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    /// What the search for expired items in [`maintain`](Self::maintain) has done, whatever was
+    /// reset since. It is two of the [`stats`](Self::stats), to be had at a fraction of their cost.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// assert_eq!(cache.sweeps().examined, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sweeps(&self) -> Sweeps {
+        self.0.sweeps()
     }
 
     /// Zeroes the counters; gauges stay.

@@ -74,7 +74,7 @@ pub use options::{
 };
 pub use removal::{Cause, Removal};
 pub use size::{gib, mib};
-pub use stats::{ClassStats, Stats};
+pub use stats::{ClassStats, Stats, Sweeps};
 pub use tagged::Tagged;
 pub use update::Change;
 

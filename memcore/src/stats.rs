@@ -36,6 +36,16 @@ pub struct Stats {
     pub classes: Vec<ClassStats>,
 }
 
+/// What the proactive search for expired items has done since the cache was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sweeps {
+    /// Items looked at.
+    pub examined: u64,
+    /// Of these: expired, and removed.
+    pub expired: u64,
+}
+
 /// Where a counter is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
@@ -119,6 +129,12 @@ impl Engine {
             total,
             classes,
         }
+    }
+
+    /// What the proactive search for expired items has done.
+    pub(crate) fn sweeps(&self) -> Sweeps {
+        let sum = |event| self.counters.sum_of_life(event).iter().sum();
+        Sweeps { examined: sum(Event::Swept), expired: sum(Event::ExpiredSwept) }
     }
 
     fn class(&self, sums: &Sums, class: u8) -> ClassStats {

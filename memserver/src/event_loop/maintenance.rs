@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use memcore::Cache;
+use memcore::{Cache, Sweeps};
 
 use crate::state::clock::DrivenClock;
 use crate::state::core::Core;
@@ -57,10 +57,10 @@ impl Drop for Maintenance {
 fn run(shared: &Shared, stop: &AtomicBool) {
     let Core { cache, clock, .. } = &shared.core;
     let mut pause = PAUSE_MAX;
-    let mut before = Swept::of(cache);
+    let mut before = cache.sweeps();
     while !stop.load(Ordering::Acquire) {
         pause = if work_off(cache, clock.as_deref(), stop) { PAUSE_MIN } else { next(pause) };
-        let after = Swept::of(cache);
+        let after = cache.sweeps();
         report(shared, before, after);
         before = after;
         if let Some(tls) = &shared.core.tls {
@@ -87,30 +87,15 @@ fn work_off(cache: &Cache, clock: Option<&DrivenClock>, stop: &AtomicBool) -> bo
     }
 }
 
-/// What the search for expired items has done.
-#[derive(Clone, Copy, Debug)]
-struct Swept {
-    examined: u64,
-    expired: u64,
-}
-
-impl Swept {
-    fn of(cache: &Cache) -> Self {
-        let total = cache.stats().total;
-        Self { examined: total.swept, expired: total.expired_swept }
-    }
-}
-
 /// Counts a search for expired items, if there was one, and tells watchers about it.
-fn report(shared: &Shared, before: Swept, after: Swept) {
-    // Counters may have been reset.
-    let examined = after.examined.saturating_sub(before.examined);
+fn report(shared: &Shared, before: Sweeps, after: Sweeps) {
+    let examined = after.examined - before.examined;
     if examined == 0 {
         return;
     }
     shared.gauges.crawls.fetch_add(1, Ordering::Relaxed);
     if shared.watch.attends(attention::SYSEVENTS) {
-        shared.watch.swept(examined, after.expired.saturating_sub(before.expired));
+        shared.watch.swept(examined, after.expired - before.expired);
     }
 }
 
