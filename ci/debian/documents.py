@@ -27,7 +27,9 @@ def names():
 
 
 flags, words = names()
-commands = re.findall(r"^[a-z]\w*(?=  )", run(memserver, "-h").stdout.split("\n-")[0], re.MULTILINE)
+head = run(memserver, "-h").stdout.split("\n-")[0]
+commands = re.findall(r"^[a-z][\w-]*(?=  )", head, re.MULTILINE)
+check(bool(commands) == ("\nCommands" in head), f"only {commands} were recognised")
 check(len(flags) > 50 and len(words) > 40, f"only {flags}, {words} were recognised")
 
 if shutil.which("mandoc"):
