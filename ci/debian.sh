@@ -32,7 +32,7 @@ else
 fi
 
 echo '-- package'
-cargo-deb --quiet --no-build -p memserver --output "$scratch/memserver.deb"
+cargo-deb --quiet --no-build --fast -p memserver --output "$scratch/memserver.deb"
 dpkg-deb --info "$scratch/memserver.deb" | sed -n '/Package:/,$p'
 have mmdebstrap || skip 'mmdebstrap is not installed; the package was not installed anywhere'
 [ "$(id -u)" = 0 ] || skip 'a chroot needs root; the package was not installed anywhere'
