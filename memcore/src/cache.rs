@@ -10,8 +10,9 @@ use crate::ops::reserve::Reservation;
 use crate::ops::scan::Cursor;
 use crate::tags::Group;
 use crate::{
-    AsKey, Attrs, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit, Key, Meta,
-    Miss, Moment, Remove, Removed, Resized, Stats, Store, StoreError, Stored, Sweeps,
+    AsKey, Attrs, CloseError, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit,
+    Key, Meta, Miss, Moment, Remove, Removed, Resized, Restored, Stats, Store, StoreError, Stored,
+    Sweeps,
 };
 
 /// Keys of a batch that are brought near together.
@@ -94,6 +95,42 @@ impl Cache {
     #[inline(always)]
     pub(crate) fn refuse_foreign(&self, key: &impl AsKey) -> Result<(), StoreError> {
         if key.is_foreign(self) { Err(StoreError::ForeignKey) } else { Ok(()) }
+    }
+
+    /// What became of the contents of the [memory file](Builder::memory_file), if there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// assert_eq!(cache.restored(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn restored(&self) -> Option<&Restored> {
+        self.0.restored.as_ref()
+    }
+
+    /// Ends the cache. If its memory lies in a [file](Builder::memory_file), the next cache goes on
+    /// with it. A cache that is dropped without this leaves a file that can't be used.
+    ///
+    /// It takes as long as it takes to read all memory in use once, and to write what changed if the
+    /// file lies on a disk.
+    ///
+    /// # Errors
+    /// - [`CloseError::Shared`] if there are other handles to it; the cache comes back.
+    /// - [`CloseError::MemoryFile`] if the file could not be completed.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(8 << 20)?;
+    /// let other = cache.clone();
+    /// assert!(cache.close().is_err());
+    /// other.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(self) -> Result<(), CloseError> {
+        let engine = Arc::try_unwrap(self.0).map_err(|shared| CloseError::Shared(Self(shared)))?;
+        Ok(engine.close()?)
     }
 
     pub(crate) fn from_builder(builder: Builder) -> Result<Self, ConfigError> {

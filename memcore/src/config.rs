@@ -1,6 +1,7 @@
 //! How a cache is built.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::removal::Wishes;
@@ -29,6 +30,8 @@ pub struct Builder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Option<u64>,
     pub(crate) wishes: Wishes,
+    pub(crate) memory_file: Option<PathBuf>,
+    pub(crate) memory_file_strict: bool,
 }
 
 impl Builder {
@@ -45,6 +48,8 @@ impl Builder {
             clock: Arc::new(SystemClock::new()),
             seed: None,
             wishes: Wishes::default(),
+            memory_file: None,
+            memory_file_strict: false,
         }
     }
 
@@ -236,6 +241,50 @@ impl Builder {
         watcher: impl Fn(&Removal<'_>) + Send + Sync + 'static,
     ) -> Self {
         self.wishes.watcher = Some(Arc::new(watcher));
+        self
+    }
+
+    /// Keeps the memory in this file, so that [`Cache::close`] leaves it for the next cache to go on
+    /// with: items, versions, expiries and planned flushes. Linux only.
+    ///
+    /// The file is best on tmpfs: on a disk, the system writes changed pages to it all the time. It
+    /// looks several times as large as the limit, but takes only what is used. One cache uses it at
+    /// a time. It holds keys and values as they are, and can be read by its owner only.
+    ///
+    /// A file that is damaged, was not closed, is from another version, or is in use, is not used:
+    /// the cache begins empty, and [`Cache::restored`] says why. Its hash seed and the size of its
+    /// segments stay what they were; the limit may be another one, up to the
+    /// [`max_limit`](Self::max_limit) that it was created with.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Attrs, Cache, Restored};
+    /// # if !cfg!(target_os = "linux") { return Ok(()) }
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memcore-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("cache");
+    /// let cache = Cache::builder(8 << 20).memory_file(&path).build()?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.close()?;
+    ///
+    /// let cache = Cache::builder(8 << 20).memory_file(&path).build()?;
+    /// assert_eq!(cache.restored(), Some(&Restored::Items(1)));
+    /// assert_eq!(cache.get("k").as_deref(), Some(&b"v"[..]));
+    /// # drop(cache);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn memory_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.memory_file = Some(path.into());
+        self
+    }
+
+    /// Whether a memory file that can't be used is an error. Default no: the cache begins empty.
+    #[must_use]
+    pub fn memory_file_strict(mut self, on: bool) -> Self {
+        self.memory_file_strict = on;
         self
     }
 

@@ -7,6 +7,7 @@
 
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::memory::thread;
+use crate::restart::state::{Damaged, Reader, Writer};
 use crate::space::segments::{CLASSES, HIT_CELLS};
 
 /// All counters: the event, its field in [`ClassStats`](crate::ClassStats) with its documentation,
@@ -226,6 +227,25 @@ impl Counters {
             }
         }
         sums
+    }
+
+    /// Keeps the gauges.
+    pub(crate) fn save(&self, out: &mut Writer) {
+        let sums = self.sums_of_life();
+        sums.0.iter().for_each(|class| class[..GAUGES].iter().for_each(|&sum| out.put(sum)));
+    }
+
+    /// Sets the gauges of new counters.
+    ///
+    /// # Errors
+    /// They are not all there.
+    pub(crate) fn restore(&self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        for class in &self.stripes[OWN].events {
+            for gauge in &class[..GAUGES] {
+                gauge.store(from.take()?, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Resets all counters, but no gauge.

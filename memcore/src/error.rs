@@ -44,6 +44,65 @@ pub enum ConfigError {
         /// The system's words.
         reason: String,
     },
+    /// The memory file can't be used, and [`Builder::memory_file_strict`] was asked for, or none can
+    /// be created.
+    ///
+    /// [`Builder::memory_file_strict`]: crate::Builder::memory_file_strict
+    #[error("memory file: {0}")]
+    MemoryFile(#[from] MemoryFileError),
+}
+
+/// Why a memory file can't be used, or closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemoryFileError {
+    /// The cache in it was never closed: its process was killed, or is still being debugged.
+    #[error("it was not closed")]
+    NotClosed,
+    /// Another process has it open.
+    #[error("another process uses it")]
+    InUse,
+    /// It is no memory file.
+    #[error("it is no memory file")]
+    Foreign,
+    /// Another version, or another kind of machine, has written it.
+    #[error("it was written in another format")]
+    Format,
+    /// Its checksums don't agree with what is in it.
+    #[error("its {what} is damaged")]
+    Damaged {
+        /// Which part.
+        what: &'static str,
+    },
+    /// It was created for other limits.
+    #[error("it is for limits of {least} to {most} bytes")]
+    Limit {
+        /// The least limit that it works with.
+        least: usize,
+        /// The largest limit that it has room for.
+        most: usize,
+    },
+    /// Memory can't lie in a file on this system.
+    #[error("memory can't lie in a file on this system")]
+    Unsupported,
+    /// The system refused something.
+    #[error("{reason}")]
+    System {
+        /// The system's words.
+        reason: String,
+    },
+}
+
+/// A cache can't be closed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// Other handles to the cache, to its values or reservations are still there. It goes on.
+    #[error("the cache is still in use elsewhere")]
+    Shared(crate::Cache),
+    /// The memory file was not completed, and will not be used by the next cache.
+    #[error("memory file: {0}")]
+    MemoryFile(#[from] MemoryFileError),
 }
 
 /// A value can't be stored.

@@ -44,6 +44,7 @@ mod models;
 mod ops;
 mod options;
 mod removal;
+mod restart;
 mod size;
 mod space;
 mod stats;
@@ -63,14 +64,15 @@ pub use cache::Cache;
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use config::Builder;
 pub use counter::Counter;
-pub use error::{ConfigError, CountError, StoreError, TagError};
+pub use error::{CloseError, ConfigError, CountError, MemoryFileError, StoreError, TagError};
 pub use item::{Attrs, Expiry, Lease, Meta};
 pub use key::{AsKey, Key};
 pub use ops::handle::Handle;
 pub use ops::reserve::Reservation;
 pub use ops::scan::Cursor;
 pub use options::{
-    Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Resized, Store, Stored, Value,
+    Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Resized, Restored, Store,
+    Stored, Value,
 };
 pub use removal::{Cause, Removal};
 pub use size::{gib, mib};

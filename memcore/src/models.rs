@@ -11,6 +11,7 @@ use std::sync::Arc;
 use loom::thread as modelled;
 
 use crate::index::{Certainty, Index, Position};
+use crate::memory::region::Source;
 use crate::{Attrs, Cache, Handle, ManualClock, Moment};
 
 /// Bytes for a handful of segments of 128 bytes each.
@@ -148,7 +149,7 @@ fn a_reader_among_two_writers_never_sees_memory_that_is_reused() {
 #[test]
 fn a_key_is_found_while_its_group_is_moved() {
     check_bounded(2, || {
-        let index = Arc::new(Index::new(1, 1, false).unwrap());
+        let index = Arc::new(Index::new(1, 1, false, &mut Source::System).unwrap());
         // The last position belongs to the group that is moved first.
         let position = Position { shard: 0, at: u32::MAX };
         index.insert(position, 7, &mut index.lock(position)).unwrap();

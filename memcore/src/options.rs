@@ -650,3 +650,16 @@ pub struct Resized {
     /// [`Cache::set_limit_in_steps`](crate::Cache::set_limit_in_steps) has left them for later.
     pub pending: usize,
 }
+
+/// What became of the contents of a memory file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Restored {
+    /// There were none: the file is new.
+    Nothing,
+    /// So many items are there again.
+    Items(u64),
+    /// They could not be used, and the cache began empty. If the file is in use elsewhere, the cache
+    /// has no file.
+    Discarded(crate::MemoryFileError),
+}

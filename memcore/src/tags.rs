@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::memory::sync::{AtomicU32, Mutex, Ordering};
+use crate::restart::state::{Damaged, Reader, Writer};
 
 /// Tags of an item, at most.
 pub(crate) const TAGS_MAX: usize = 8;
@@ -83,7 +84,6 @@ impl<T: Default> Rows<T> {
     }
 
     /// Bytes of all rows.
-    #[cfg(any(test, fuzzing))]
     fn bytes(&self) -> usize {
         self.chunks.iter().flat_map(OnceLock::get).map(|rows| size_of_val(&**rows)).sum()
     }
@@ -356,6 +356,84 @@ impl Tags {
         members.take_while(|&tag| tag != 0).any(is_dead)
     }
 
+    /// Keeps all tags and sets, with who refers to them.
+    pub(crate) fn save(&self, out: &mut Writer) {
+        let names = self.names.lock();
+        out.put(names.tag_count.into());
+        for number in 1..=names.tag_count {
+            let word = names.words.get(number as usize).and_then(Option::as_ref);
+            let refs = self.tags.get(number as usize).map(|tag| tag.refs.load(Ordering::Relaxed));
+            let (Some(word), Some(refs)) = (word, refs) else {
+                // A word has at least one byte.
+                out.put(0);
+                continue;
+            };
+            out.put(word.word.len() as u64);
+            word.word.iter().for_each(|&byte| out.put(byte.into()));
+            out.put(word.dead.into());
+            out.put(refs.into());
+        }
+        out.put(names.set_count.into());
+        out.put(names.sets.len() as u64);
+        for (members, &number) in &names.sets {
+            out.put(number.into());
+            let set = self.sets.get(number as usize);
+            out.put(set.map_or(0, |set| set.refs.load(Ordering::Relaxed)).into());
+            members.iter().for_each(|&tag| out.put(tag.into()));
+        }
+    }
+
+    /// Sets what was kept.
+    ///
+    /// # Errors
+    /// It is not all there, or can't be.
+    pub(crate) fn restore(&self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        let mut names = self.names.lock();
+        names.tag_count = from.take_u32()?;
+        for number in 1..=names.tag_count {
+            let tag = Self::made(&self.tags, number)?;
+            let len = from.take()?;
+            if len == 0 {
+                names.free_tags.push(number);
+                continue;
+            }
+            let word = (0..len).map(|_| Ok(from.take()? as u8)).collect::<Result<_, Damaged>>()?;
+            let word = Word { word, dead: from.take()? != 0 };
+            tag.dead.store(word.dead.into(), Ordering::Relaxed);
+            tag.refs.store(from.take_u32()?, Ordering::Relaxed);
+            if !word.dead {
+                names.tags.insert(Arc::clone(&word.word), number);
+            }
+            names.words.resize(number as usize + 1, None);
+            names.words[number as usize] = Some(word);
+        }
+        names.set_count = from.take_u32()?;
+        let mut is_free = vec![true; names.set_count as usize + 1];
+        for _ in 0..from.take()? {
+            let number = from.take_u32()?;
+            let set = Self::made(&self.sets, number)?;
+            *is_free.get_mut(number as usize).ok_or(Damaged("tags"))? = false;
+            set.refs.store(from.take_u32()?, Ordering::Relaxed);
+            let mut members: Members = [0; TAGS_MAX];
+            for (member, place) in members.iter_mut().zip(&set.tags) {
+                *member = from.take_u32()?;
+                place.store(*member, Ordering::Relaxed);
+            }
+            names.sets.insert(members, number);
+        }
+        for number in (1..=names.set_count).filter(|&number| is_free[number as usize]) {
+            Self::made(&self.sets, number)?;
+            names.free_sets.push(number);
+        }
+        Ok(())
+    }
+
+    /// A row that there was before.
+    fn made<T: Default>(rows: &Rows<T>, number: u32) -> Result<&T, Damaged> {
+        rows.reach(number as usize);
+        rows.get(number as usize).ok_or(Damaged("tags"))
+    }
+
     /// References to each group that is in use.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn all_refs(&self) -> std::collections::BTreeMap<u32, u32> {
@@ -367,8 +445,7 @@ impl Tags {
         tags.chain(sets).map(|group| (group.0, refs(group))).collect()
     }
 
-    /// Tags and sets that are in use, and the bytes that they and their tables take.
-    #[cfg(any(test, fuzzing))]
+    /// Bytes that all tags and sets and their tables take.
     pub(crate) fn bytes(&self) -> usize {
         let names = self.names.lock();
         let words = names.words.iter().flatten().map(|word| tag_bytes(&word.word));

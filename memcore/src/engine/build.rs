@@ -9,7 +9,8 @@ use crate::config::Builder;
 use crate::counters::Counters;
 use crate::engine::{Engine, Settings};
 use crate::index::{Index, LOC_MAX};
-use crate::memory::region::{ON_DEMAND, Region};
+use crate::memory::region::{ON_DEMAND, Region, Source};
+use crate::memory::sync::AtomicU32;
 use crate::ops::read::CERTIFY_FROM;
 use crate::space::Space;
 use crate::space::layout::KEY_MAX;
@@ -50,20 +51,35 @@ const GROWTH: usize = 4;
 impl Engine {
     /// Builds the engine.
     pub(crate) fn build(builder: Builder) -> Result<Self, ConfigError> {
+        match builder.memory_file.clone() {
+            None => Self::begin(builder, &mut Source::System),
+            Some(path) => Self::open(builder, &path),
+        }
+    }
+
+    /// Builds an engine without items.
+    pub(crate) fn begin(builder: Builder, source: &mut Source) -> Result<Self, ConfigError> {
         let sizes = Sizes::choose(&builder)?;
+        let (most, limit) = (sizes.limit_most, builder.limit);
+        match Self::assemble(builder.clone(), sizes, source) {
+            // A system that counts reservations may refuse room to grow, but not the limit itself.
+            Err(ConfigError::System { .. }) if most > limit => {
+                Self::assemble(builder, Sizes { limit_most: limit, ..sizes }, source)
+            }
+            result => result,
+        }
+    }
+
+    /// An engine of these sizes. Its memory may hold items already; then what lies beside it has yet
+    /// to be set.
+    pub(crate) fn assemble(
+        builder: Builder,
+        sizes: Sizes,
+        source: &mut Source,
+    ) -> Result<Self, ConfigError> {
         // The standard library's hasher starts from the system's randomness.
         let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        // A system that counts reservations may refuse room to grow, but not the limit itself.
-        let most = sizes.limit_most;
-        let (sizes, parts) = match sizes.reserve() {
-            Ok(parts) => (sizes, parts),
-            Err(error) if most <= builder.limit => return Err(system("address space", &error)),
-            Err(_) => {
-                let sizes = Sizes { limit_most: builder.limit, ..sizes };
-                let parts = sizes.reserve().map_err(|error| system("address space", &error))?;
-                (sizes, parts)
-            }
-        };
+        let parts = sizes.reserve(source).map_err(|error| system("address space", &error))?;
         let (memory, table, index) = parts;
         let pool = Pool::new(memory, table, sizes.segments(), builder.limit, sizes.fixed());
         let space = Space::new(pool, builder.pin_limit);
@@ -76,17 +92,17 @@ impl Engine {
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };
-        Ok(Self::new(builder, settings, upkeep, seed, space, index))
+        Ok(Self::new(builder, settings, upkeep, seed, sizes, space, index))
     }
 }
 
 /// The sizes of a cache's parts.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    limit_most: usize,
-    segment_bytes: usize,
-    shards: usize,
-    huge_pages: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) limit_most: usize,
+    pub(crate) segment_bytes: usize,
+    pub(crate) shards: usize,
+    pub(crate) huge_pages: bool,
 }
 
 impl Sizes {
@@ -129,16 +145,16 @@ impl Sizes {
     }
 
     /// The least limit that works.
-    fn least(&self) -> usize {
+    pub(crate) fn least(&self) -> usize {
         self.fixed() + (SEGMENTS_MIN + RESERVE) * (self.segment_bytes + ROW_BYTES)
     }
 
-    fn reserve(&self) -> io::Result<(Region<crate::memory::sync::AtomicU32>, Segments, Index)> {
+    fn reserve(&self, source: &mut Source) -> io::Result<(Region<AtomicU32>, Segments, Index)> {
         let words = self.segment_bytes / 4;
-        let memory = Region::reserve(self.segments() * words + MARGIN)?;
+        let memory = Region::reserve(self.segments() * words + MARGIN, source)?;
         memory.advise_huge(self.huge_pages);
-        let table = Segments::new(self.segments(), words.ilog2())?;
-        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages)?;
+        let table = Segments::new(self.segments(), words.ilog2(), source)?;
+        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages, source)?;
         Ok((memory, table, index))
     }
 }

@@ -7,6 +7,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::Clock;
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::restart::state::{Damaged, Reader, Writer};
 use crate::space::segments::Opening;
 
 /// Seconds that pass before an access is noted again.
@@ -51,6 +52,24 @@ impl Hot {
             shown: AtomicU32::new(shown),
             version: Version(AtomicU64::new(0)),
         }
+    }
+
+    /// Keeps flushes and versions.
+    pub(crate) fn save(&self, out: &mut Writer) {
+        out.put(self.epoch().into());
+        out.put(self.flush_at.load(Ordering::Relaxed).into());
+        out.put(self.last_version());
+    }
+
+    /// Sets what was kept.
+    ///
+    /// # Errors
+    /// It is not all there.
+    pub(crate) fn restore(&self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        self.epoch.store(from.take_u32()?, Ordering::Relaxed);
+        self.flush_at.store(from.take_u32()?, Ordering::Relaxed);
+        self.version.0.store(from.take()?, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The current second. A flush that is due happens first.

@@ -3,7 +3,7 @@
 //!
 //! Lock order: change of the limit, reclaimer, shard, log, rows of the index, pool.
 
-mod build;
+pub(crate) mod build;
 mod hot;
 pub(crate) mod probe;
 mod retire;
@@ -15,19 +15,21 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use self::build::Sizes;
 use self::hot::Hot;
 use crate::config::Builder;
 use crate::counters::{Counters, Event};
 use crate::index::{Approach, Certainty, Guard, Index, NeedsLock, Position, SlotRef};
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listeners;
+use crate::restart::Kept;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::Shape;
 use crate::space::segments::{CLASSES, Loc, Stamp};
 use crate::tags::Tags;
 use crate::upkeep::state::Upkeep;
-use crate::{Cache, Key, Miss};
+use crate::{Cache, Key, Miss, Restored};
 
 /// Everything that a cache consists of.
 pub(crate) struct Engine {
@@ -41,6 +43,12 @@ pub(crate) struct Engine {
     pub(crate) tags: Tags,
     /// Bytes of the largest item under the present limit.
     pub(crate) item_max: AtomicUsize,
+    pub(crate) sizes: Sizes,
+    pub(crate) seed: u64,
+    /// What became of the contents of the memory file.
+    pub(crate) restored: Option<Restored>,
+    /// The memory file.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// Settings that don't change.
@@ -87,10 +95,15 @@ impl Engine {
         settings: Settings,
         upkeep: Upkeep,
         seed: u64,
+        sizes: Sizes,
         space: Space,
         index: Index,
     ) -> Self {
         Self {
+            sizes,
+            seed,
+            restored: None,
+            kept: None,
             space,
             index,
             counters: Counters::new(),

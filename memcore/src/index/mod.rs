@@ -19,6 +19,7 @@
 //! miss by the shard's sequence, which changes only while slots move.
 
 mod ghosts;
+mod keep;
 mod marks;
 mod resize;
 mod rows;
@@ -27,7 +28,7 @@ mod stash;
 use std::ops::ControlFlow;
 
 use self::marks::{MARK, is_marked, stash_mark, stray_mark};
-use crate::memory::region::{OS_PAGE, Region};
+use crate::memory::region::{OS_PAGE, Region, Source};
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
 use crate::space::segments::Loc;
 
@@ -37,6 +38,8 @@ const LINE: usize = 8;
 const LINES: usize = 4;
 /// Words of a group: its slots and a line of ghosts.
 const GROUP: usize = LINE * LINES + LINE;
+/// Bytes of a group.
+pub(crate) const GROUP_BYTES: usize = GROUP * size_of::<u64>();
 /// Groups of a block, the fewest that are whole pages.
 const BLOCK: usize = 64;
 /// Pages of a block.
@@ -173,7 +176,12 @@ struct Group {
 
 impl Index {
     /// An index of `shards` shards (a power of two) with address space for `slots` slots in all.
-    pub(crate) fn new(shards: usize, slots: usize, huge_pages: bool) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        shards: usize,
+        slots: usize,
+        huge_pages: bool,
+        source: &mut Source,
+    ) -> std::io::Result<Self> {
         let groups = slots.div_ceil(shards * LINE * LINES);
         let blocks = groups.max(GROUPS_MIN as usize).div_ceil(BLOCK);
         let stride = shards * BLOCK * GROUP;
@@ -186,7 +194,7 @@ impl Index {
             }),
             state: Mutex::new(ShardState::default()),
         };
-        let slots = Region::reserve(blocks * stride)?;
+        let slots = Region::reserve(blocks * stride, source)?;
         slots.advise_huge(huge_pages);
         Ok(Self {
             shards: std::iter::repeat_with(shard).take(shards).collect(),

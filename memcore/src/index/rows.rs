@@ -66,6 +66,16 @@ impl Rows {
         stash + freed * self.row_bytes()
     }
 
+    /// Counts who uses which row when shards have these numbers of groups.
+    pub(super) fn set(&self, groups: impl Iterator<Item = u32>) {
+        let Some(users) = &self.users else { return };
+        let mut users = users.lock();
+        users.fill(0);
+        for groups in groups {
+            users[..rows_of_groups(groups)].iter_mut().for_each(|users| *users += 1);
+        }
+    }
+
     /// Bytes that shards with these numbers of groups take.
     pub(super) fn bytes(&self, groups: impl Iterator<Item = u32> + Clone) -> usize {
         let stashes: usize = groups.clone().map(stash_bytes).sum();

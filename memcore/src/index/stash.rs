@@ -70,6 +70,16 @@ impl Stash {
         self.0.get(self.first(first)..end).unwrap_or_default()
     }
 
+    /// Everything in it.
+    pub(super) fn all(&self) -> &[(u32, Loc)] {
+        &self.0
+    }
+
+    /// A stash of places in the order of their positions.
+    pub(super) fn of_places(places: Vec<(u32, Loc)>) -> Self {
+        Self(places)
+    }
+
     /// Gives back memory beyond `most` places.
     pub(super) fn shrink_to(&mut self, most: usize) {
         self.0.shrink_to(most);

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;
+use crate::memory::region::Source;
 
 fn hashes(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
@@ -43,7 +44,7 @@ fn step(index: &Index, shard: u32, lock: &mut Guard<'_>, lost: &mut Vec<Loc>) {
 
 #[test]
 fn every_item_is_found_at_every_moment_of_growth() {
-    let index = Index::new(2, 40_000, false).unwrap();
+    let index = Index::new(2, 40_000, false, &mut Source::System).unwrap();
     let mut items = HashMap::new();
     for (loc, hash) in (1..).zip(hashes(1).take(20_000)) {
         items.insert(loc, hash);
@@ -89,7 +90,7 @@ fn colliding_keys_do_not_make_the_index_grow() {
 
 #[test]
 fn keys_are_found_while_their_shard_is_resized() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let keys: Vec<u64> = hashes(5).take(900).collect();
     for (loc, &hash) in (1..).zip(&keys) {
         insert(&index, hash, loc);
@@ -124,7 +125,7 @@ fn keys_are_found_while_their_shard_is_resized() {
 
 #[test]
 fn removal_leaves_the_others_and_shrinking_keeps_them() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let mut items = HashMap::new();
     for (loc, hash) in (1..).zip(hashes(2).take(20_000)) {
         items.insert(loc, hash);
@@ -179,7 +180,7 @@ fn positions_are_recovered_from_group_and_tag() {
 
 #[test]
 fn ghosts_are_recalled_once_with_their_uses_and_the_oldest_is_forgotten() {
-    let index = Index::new(1, 1, false).unwrap();
+    let index = Index::new(1, 1, false, &mut Source::System).unwrap();
     let position = |at| Position { shard: 0, at };
     let mut lock = index.lock(position(0));
     for at in 0..5 {
@@ -193,7 +194,7 @@ fn ghosts_are_recalled_once_with_their_uses_and_the_oldest_is_forgotten() {
 
 #[test]
 fn ghosts_move_with_their_groups() {
-    let index = Index::new(1, 100_000, false).unwrap();
+    let index = Index::new(1, 100_000, false, &mut Source::System).unwrap();
     let mut lock = index.lock(Position { shard: 0, at: 0 });
     let position = |i: u32| Position { shard: 0, at: i.wrapping_mul(0x9e37_79b9) };
     for groups in [48, 32, 64] {
@@ -209,7 +210,7 @@ fn ghosts_move_with_their_groups() {
 
 #[test]
 fn visiting_the_groups_meets_every_item_once() {
-    let index = Index::new(4, 10_000, false).unwrap();
+    let index = Index::new(4, 10_000, false, &mut Source::System).unwrap();
     let mut kept = HashSet::new();
     for (loc, hash) in (1..).zip(hashes(4).take(3_000)) {
         kept.insert(loc);
@@ -232,7 +233,7 @@ fn visiting_the_groups_meets_every_item_once() {
 
 #[test]
 fn a_full_group_refuses_and_stays_whole() {
-    let index = Index::new(1, 1, false).unwrap();
+    let index = Index::new(1, 1, false, &mut Source::System).unwrap();
     let position = Position { shard: 0, at: 5 };
     let mut lock = index.lock(position);
     let room = 32 + stash_of_groups(groups_of_pages(pages_min()) as usize) as u64;
@@ -274,7 +275,7 @@ fn marks_set(index: &Index) -> HashSet<usize> {
 
 #[test]
 fn marks_are_those_of_the_keys_that_are_elsewhere() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let mut lock = index.lock(Position { shard: 0, at: 0 });
     let mut items = BTreeMap::new();
     for (loc, hash) in (1..).zip(hashes(7).take(2000)) {
@@ -308,7 +309,7 @@ fn marks_are_those_of_the_keys_that_are_elsewhere() {
 /// Vectors like to take twice what they need, and to keep what they once had.
 #[test]
 fn the_stash_takes_no_more_memory_than_is_accounted_for() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let position = Position { shard: 0, at: 5 };
     for groups in [153, 652, 38] {
         let mut lock = index.lock(position);
@@ -326,7 +327,7 @@ fn the_stash_takes_no_more_memory_than_is_accounted_for() {
 /// Readers load the words of a mapping one after the other: any combination may come up.
 #[test]
 fn words_of_different_moments_are_no_harm() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let mapping = &index.shards[0].shared.0;
     let counts = [GROUPS_MIN, 25, 38, index.groups_max];
     for (old, new) in counts.iter().flat_map(|&old| counts.map(|new| (old, new))) {

@@ -302,10 +302,11 @@ mod imp {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::memory::region::Source;
 
     #[test]
     fn bytes_of_any_length_and_place_are_copied_and_no_others() {
-        let region = Region::<AtomicU32>::reserve(1024).unwrap();
+        let region = Region::<AtomicU32>::reserve(1024, &mut Source::System).unwrap();
         let lens = (0..140).chain([255, 256, 511, 512, 513, 1000, 2000]);
         let lens: Vec<usize> = if cfg!(miri) { lens.step_by(7).collect() } else { lens.collect() };
         for len in lens {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::memory::file::MemoryFile;
 use crate::memory::sync::{AtomicU32, AtomicU64};
 
 /// Bytes of the smallest page of any system. What is given back in multiples of this reads as zero
@@ -58,12 +59,21 @@ impl<T> fmt::Debug for Region<T> {
     }
 }
 
+/// Where regions get their memory.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// From the system, zeroed.
+    System,
+    /// From a file, one region behind the other.
+    File(MemoryFile),
+}
+
 /// Memory mapped from the system.
 #[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 mod mapped {
     use std::ptr::NonNull;
 
-    use super::{Cell, OS_PAGE, prefetch};
+    use super::{Cell, OS_PAGE, Source, prefetch};
     use crate::memory::system;
 
     /// Bytes of a huge page.
@@ -73,6 +83,8 @@ mod mapped {
     pub(crate) struct Region<T> {
         base: NonNull<T>,
         len: usize,
+        /// It lies in a file.
+        of_file: bool,
     }
 
     // SAFETY: the region owns its mapping, and cells are `Sync` and hold no thread-bound state.
@@ -85,11 +97,25 @@ mod mapped {
         ///
         /// # Errors
         /// The system's refusal.
-        pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
+        pub(crate) fn reserve(len: usize, source: &mut Source) -> std::io::Result<Self> {
             let bytes = len.max(1).checked_mul(size_of::<T>());
             let bytes = bytes.ok_or(std::io::ErrorKind::OutOfMemory)?;
-            let base = system::map(bytes)?.cast();
-            Ok(Self { base, len })
+            let (base, of_file) = match source {
+                Source::System => (system::map(bytes)?, false),
+                Source::File(file) => (file.map(bytes)?, true),
+            };
+            Ok(Self { base: base.cast(), len, of_file })
+        }
+
+        /// The bytes of `len` cells from `first` on, while nobody else uses the region.
+        pub(crate) fn bytes(&mut self, first: usize, len: usize) -> &[u8] {
+            assert!(first <= self.len && len <= self.len - first, "cells out of range");
+            // SAFETY: in range of the mapping, whose bytes are all initialized. Nobody changes them
+            // while the region is borrowed exclusively.
+            unsafe {
+                let start = self.base.add(first).as_ptr().cast::<u8>();
+                std::slice::from_raw_parts(start, len * size_of::<T>())
+            }
         }
 
         /// How many cells there are.
@@ -160,7 +186,10 @@ mod mapped {
             self.keep_holes(start, end);
             // SAFETY: page-aligned and within the mapping; cells are atomics for which the zeroes
             // that appear are valid, and no plain reference leads into released memory.
-            unsafe { system::discard(self.base.as_ptr().cast::<u8>().add(start), end - start) }
+            unsafe {
+                let start_at = self.base.as_ptr().cast::<u8>().add(start);
+                system::discard(start_at, end - start, self.of_file)
+            }
         }
 
         /// Asks for huge pages, or for none; a refusal changes nothing but speed and slack.
@@ -197,7 +226,7 @@ mod mapped {
 /// Memory from the allocator, where none is mapped. It is zeroed and stays until the region ends.
 #[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
 mod owned {
-    use super::{Cell, prefetch};
+    use super::{Cell, Source, prefetch};
 
     /// A run of zeroed cells.
     pub(crate) struct Region<T>(Box<[T]>);
@@ -208,7 +237,9 @@ mod owned {
         /// # Errors
         /// There is no memory.
         #[cfg(not(loom))]
-        pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
+        pub(crate) fn reserve(len: usize, source: &mut Source) -> std::io::Result<Self> {
+            // There are no files to take it from here.
+            let Source::System = source;
             use std::alloc::{Layout, alloc_zeroed};
             let len = len.max(1);
             let refused = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
@@ -223,13 +254,18 @@ mod owned {
         }
 
         #[cfg(loom)]
-        pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
+        pub(crate) fn reserve(len: usize, _: &mut Source) -> std::io::Result<Self> {
             Ok(Self((0..len).map(|_| T::zero()).collect()))
         }
 
         /// How many cells there are.
         pub(crate) fn len(&self) -> usize {
             self.0.len()
+        }
+
+        /// Only memory in files is looked at byte by byte.
+        pub(crate) fn bytes(&mut self, _first: usize, _len: usize) -> &[u8] {
+            &[]
         }
 
         /// The cell at `index`.
@@ -292,7 +328,7 @@ mod tests {
     use crate::memory::sync::Ordering::Relaxed;
 
     fn region_of_ones(len: usize) -> Region<AtomicU32> {
-        let region = Region::<AtomicU32>::reserve(len).unwrap();
+        let region = Region::<AtomicU32>::reserve(len, &mut Source::System).unwrap();
         (0..len).for_each(|index| region.at(index).store(1, Relaxed));
         region
     }
@@ -309,7 +345,7 @@ mod tests {
     #[test]
     fn fresh_and_released_memory_reads_as_zero() {
         const PAGE: usize = OS_PAGE / 4;
-        let region = Region::<AtomicU32>::reserve(8 * PAGE).unwrap();
+        let region = Region::<AtomicU32>::reserve(8 * PAGE, &mut Source::System).unwrap();
         assert_eq!(zeroes(&region), 0..8 * PAGE);
         let region = region_of_ones(8 * PAGE);
         region.release(2 * PAGE, 3 * PAGE);

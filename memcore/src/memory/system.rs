@@ -1,7 +1,9 @@
 //! What only the operating system can do, on Linux: memory that is taken where it is touched and
 //! can be given back, and the cheap clock.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,15 +13,30 @@ use std::time::Duration;
 /// # Errors
 /// The system's refusal.
 pub(crate) fn map(len: usize) -> io::Result<NonNull<u8>> {
-    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice aliases nothing.
+    map_with(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+}
+
+/// Maps `len` bytes of a file, at least one, from `offset` on. The file must be that long, and no
+/// other process may write to it or shorten it meanwhile.
+///
+/// # Errors
+/// The system's refusal.
+pub(crate) fn map_file(file: &File, offset: u64, len: usize) -> io::Result<NonNull<u8>> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    map_with(len, libc::MAP_SHARED, file.as_raw_fd(), offset)
+}
+
+fn map_with(len: usize, flags: i32, file: i32, offset: libc::off_t) -> io::Result<NonNull<u8>> {
+    // SAFETY: a fresh mapping at an address of the kernel's choice aliases no memory of this
+    // process.
     let base = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
             len,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
+            flags | libc::MAP_NORESERVE,
+            file,
+            offset,
         )
     };
     if base == libc::MAP_FAILED {
@@ -40,13 +57,28 @@ pub(crate) unsafe fn unmap(base: NonNull<u8>, len: usize) {
     unsafe { libc::munmap(base.as_ptr().cast(), len) };
 }
 
-/// Gives whole pages back; they read as zero again. False if the system refuses.
+/// Gives whole pages back, those of a file to the file's system; they read as zero again. False if
+/// the system refuses.
 ///
 /// # Safety
 /// The pages must be within a mapping, and there must be no plain reference into them.
-pub(crate) unsafe fn discard(start: *mut u8, len: usize) -> bool {
+pub(crate) unsafe fn discard(start: *mut u8, len: usize, of_file: bool) -> bool {
+    let advice = if of_file { libc::MADV_REMOVE } else { libc::MADV_DONTNEED };
     // SAFETY: by the caller's word.
-    unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) == 0 }
+    unsafe { libc::madvise(start.cast(), len, advice) == 0 }
+}
+
+/// Locks a file for as long as it is open; false if another one has it open and locked.
+///
+/// # Errors
+/// The system's refusal.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: the descriptor is open.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) }
 }
 
 /// Asks for huge pages, or for none. A refusal changes nothing but speed and slack.

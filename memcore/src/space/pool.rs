@@ -9,6 +9,7 @@
 
 use crate::memory::region::Region;
 use crate::memory::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
+use crate::restart::state::{Damaged, Reader, Writer, checksum};
 use crate::space::segments::{CLASSES, LOGS, LogId, Opening, Phase, Place};
 use crate::space::segments::{ROW_BYTES, SegmentId, Segments};
 
@@ -434,6 +435,82 @@ impl Pool {
         }
     }
 
+    /// Whether every segment is free or in a queue, and nobody reads or writes in any.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        (1..self.bound()).all(|id| {
+            matches!(self.table.place(id).phase, Phase::Free | Phase::Sealed)
+                && self.table.load(id).pending == 0
+                && !self.table.is_pinned(id)
+        })
+    }
+
+    /// Keeps which segments are where; their own rows have the links.
+    pub(crate) fn save(&self, out: &mut Writer) {
+        let state = self.state.lock();
+        for list in [state.free, state.released] {
+            out.put(list.head.into());
+            out.put(list.len as u64);
+        }
+        for number in [state.fresh, state.opened, state.sealed] {
+            out.put(number.into());
+        }
+        for queue in &state.queues {
+            out.put(queue.oldest.into());
+            out.put(queue.newest.into());
+        }
+    }
+
+    /// Sets what was kept, and takes what the segments and `other` bytes need.
+    ///
+    /// # Errors
+    /// It is not all there, or can't be.
+    pub(crate) fn restore(&self, from: &mut Reader<'_>, other: usize) -> Result<(), Damaged> {
+        let mut state = self.state.lock();
+        let mut lists = [List::default(); 2];
+        for list in &mut lists {
+            list.head = from.take_u32()?;
+            list.len = from.take_u32()? as usize;
+        }
+        [state.free, state.released] = lists;
+        state.fresh = from.take_u32()?;
+        state.opened = from.take_u32()?;
+        state.sealed = from.take_u32()?;
+        for queue in &mut state.queues {
+            queue.oldest = from.take_u32()?;
+            queue.newest = from.take_u32()?;
+        }
+        let used = (state.fresh as usize).checked_sub(1 + state.released.len);
+        let used = used.filter(|_| state.fresh <= state.segments).ok_or(Damaged("segments"))?;
+        state.used += other + used * self.segment_cost;
+        Ok(())
+    }
+
+    /// Counts the segments of each class, after their rows were found to be whole.
+    pub(crate) fn recount(&self) {
+        for id in 1..self.bound() {
+            let Place { phase, log } = self.table.place(id);
+            if phase != Phase::Free {
+                self.held[usize::from(log.class)].fetch_add(1, Ordering::Relaxed);
+            }
+            // What was noted about its worth goes by a count that begins again.
+            self.table.row(id).counted.store(0, Ordering::Relaxed);
+        }
+        self.mirror(&self.state.lock());
+    }
+
+    /// Checksums of the table and of each segment.
+    pub(crate) fn checksums(&mut self, mut each: impl FnMut(u64)) {
+        let bound = self.bound();
+        self.table.checksums(bound, &mut each);
+        for id in 1..bound {
+            let used = self.table.row(id).used.load(Ordering::Relaxed) as usize;
+            let holds_items = self.table.place(id).phase != Phase::Free;
+            if holds_items && used <= self.table.segment_words() {
+                each(checksum(self.memory.bytes(self.table.start(id) as usize, used)));
+            }
+        }
+    }
+
     fn spare(&self, state: &State) -> usize {
         // Segments without memory can be had as far as there are numbers and room below the limit.
         let numbers = (state.segments - state.fresh) as usize + state.released.len;
@@ -494,14 +571,15 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::region::Source;
 
     const LOG: LogId = LogId { level: 0, class: 0, group: 0 };
 
     const OPENING: Opening = Opening { now: 1, epoch: 0, version: 1 };
 
     fn pool(segments: usize) -> Pool {
-        let table = Segments::new(segments + 1, 10).unwrap();
-        let memory = Region::reserve((segments + 1) << 10).unwrap();
+        let table = Segments::new(segments + 1, 10, &mut Source::System).unwrap();
+        let memory = Region::reserve((segments + 1) << 10, &mut Source::System).unwrap();
         let limit = segments * (table.segment_bytes() + ROW_BYTES);
         Pool::new(memory, table, segments + 1, limit, 0)
     }

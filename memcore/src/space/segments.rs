@@ -4,9 +4,10 @@
 //! when its memory is about to be reused: a reader that saw the same stamp before and after has
 //! read what was published there.
 
-use crate::memory::region::Region;
+use crate::memory::region::{Region, Source};
 use crate::memory::row::row;
 use crate::memory::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::restart::state::checksum;
 
 /// Number of a segment. Number 0 is never used, so that 0 can mean "none", and no item has address
 /// 0.
@@ -254,13 +255,21 @@ pub(crate) struct Segments {
 
 impl Segments {
     /// A table for segments `0..count` of `1 << shift` words each.
-    pub(crate) fn new(count: usize, shift: u32) -> std::io::Result<Self> {
+    pub(crate) fn new(count: usize, shift: u32, source: &mut Source) -> std::io::Result<Self> {
         Ok(Self {
             shift,
-            rows: Region::reserve(count)?,
-            identities: Region::reserve(count)?,
-            due: Region::reserve(count)?,
+            rows: Region::reserve(count, source)?,
+            identities: Region::reserve(count, source)?,
+            due: Region::reserve(count, source)?,
         })
+    }
+
+    /// Checksums of everything about the segments below `bound`.
+    pub(crate) fn checksums(&mut self, bound: SegmentId, mut each: impl FnMut(u64)) {
+        let bound = bound as usize;
+        each(checksum(self.rows.bytes(0, bound)));
+        each(checksum(self.identities.bytes(0, bound)));
+        each(checksum(self.due.bytes(0, bound)));
     }
 
     /// The row of a segment.
@@ -511,7 +520,7 @@ mod tests {
 
     #[test]
     fn load_counts_pending_and_live_apart() {
-        let table = Segments::new(2, 4).unwrap();
+        let table = Segments::new(2, 4, &mut Source::System).unwrap();
         table.add_pending(1);
         table.add_pending(1);
         table.publish(1, 1000, true);
@@ -522,7 +531,7 @@ mod tests {
 
     #[test]
     fn a_stamp_never_comes_back() {
-        let table = Segments::new(2, 4).unwrap();
+        let table = Segments::new(2, 4, &mut Source::System).unwrap();
         let mut last = table.stamp(1);
         for level in [4, 4, 0, 0, 3] {
             table.open(
@@ -539,7 +548,7 @@ mod tests {
 
     #[test]
     fn pieces_follow_the_links() {
-        let table = Segments::new(8, 4).unwrap();
+        let table = Segments::new(8, 4, &mut Source::System).unwrap();
         table.row(2).next.store(5, Ordering::Relaxed);
         table.row(5).next.store(3, Ordering::Relaxed);
         let pieces: Vec<_> = Pieces::new(&table, 2 * 64 + 60, 70).collect();
@@ -564,7 +573,7 @@ mod tests {
 
     #[test]
     fn where_hits_are_counted_does_not_touch_the_version() {
-        let table = Segments::new(2, 4).unwrap();
+        let table = Segments::new(2, 4, &mut Source::System).unwrap();
         let log = LogId { level: 3, class: 0, group: 0 };
         let version = (1 << 40) + 5;
         table.open(1, log, &Opening { now: 1, epoch: 7, version });

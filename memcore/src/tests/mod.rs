@@ -11,6 +11,8 @@ mod common {
 mod abuse;
 mod long_keys;
 mod model;
+#[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
+mod restart;
 mod stress;
 mod tags;
 mod uses;

@@ -115,7 +115,7 @@ fn remove() -> impl Strategy<Value = Remove> {
     )
 }
 
-fn op(keys: usize, most: usize) -> impl Strategy<Value = Op> {
+pub(super) fn op(keys: usize, most: usize) -> impl Strategy<Value = Op> {
     let key = 0..keys;
     prop_oneof![
         8 => (key.clone(), fetch()).prop_map(|(key, how)| Op::Fetch(key, how)),
@@ -141,7 +141,7 @@ fn op(keys: usize, most: usize) -> impl Strategy<Value = Op> {
     ]
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(super) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 

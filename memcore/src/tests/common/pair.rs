@@ -109,6 +109,8 @@ pub(crate) struct Pair {
     start_limit: usize,
     /// Whether pinned memory has kept the cache from getting below a lower limit so far.
     is_over: bool,
+    /// Items that were there when the cache was opened.
+    found: u64,
     handles: Vec<(Handle, Arc<[u8]>)>,
     open: Vec<Open>,
     last_version: u64,
@@ -135,6 +137,7 @@ impl Pair {
             evicts,
             start_limit: limit,
             is_over: false,
+            found: 0,
             handles,
             open,
             last_version: 0,
@@ -146,6 +149,30 @@ impl Pair {
     pub(crate) fn run(&mut self, op: &Op) {
         self.apply(op);
         self.cache.validate();
+    }
+
+    /// Closes the cache and goes on with another one in the same file. The first time there is no
+    /// file yet, nor any item.
+    #[cfg(all(test, target_os = "linux", not(any(miri, memcore_fallback))))]
+    pub(crate) fn restart(&mut self, path: &std::path::Path) {
+        use memcore::Restored;
+
+        self.handles.clear();
+        self.open.clear();
+        let limit = self.cache.stats().limit;
+        let items = self.cache.stats().total.items;
+        let builder = Cache::builder(limit).max_item_size(MAX_ITEM).clock(self.clock.clone());
+        let builder = builder.memory_file(path);
+        let none = Cache::builder(limit).build().expect("a cache of this size");
+        let closed = std::mem::replace(&mut self.cache, none);
+        let is_first = closed.restored().is_none();
+        closed.close().expect("nobody else uses it");
+        self.cache = builder.build().expect("a cache of this size");
+        let expected = if is_first { Restored::Nothing } else { Restored::Items(items) };
+        assert_eq!(self.cache.restored(), Some(&expected));
+        self.cache.track_access_exactly();
+        self.cache.validate();
+        (self.hits, self.misses, self.found) = (0, (0, 0), items);
     }
 
     fn apply(&mut self, op: &Op) {
@@ -575,7 +602,7 @@ impl Pair {
         assert!(misses.contains(&total.misses), "{} of {misses:?}", total.misses);
         assert!(total.misses_expired + total.misses_flushed <= total.misses);
         let gone = total.replaced + total.deleted + total.evicted + total.expired + total.flushed;
-        assert_eq!(total.stored, total.items + gone, "{total:?}");
+        assert_eq!(self.found + total.stored, total.items + gone, "{total:?}");
         assert!(total.items_small <= total.items);
         if !self.evicts {
             assert_eq!(total.evicted, 0);

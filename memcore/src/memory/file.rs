@@ -1,0 +1,145 @@
+//! The file that a cache's memory may lie in: regions one behind the other, behind a page that says
+//! what the file is.
+
+#[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
+pub(crate) use mapped::MemoryFile;
+#[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
+pub(crate) use none::MemoryFile;
+
+/// A file that is mapped.
+#[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
+mod mapped {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
+    use std::path::Path;
+    use std::ptr::NonNull;
+
+    use crate::memory::system;
+
+    /// Where regions begin in the file: multiples of a huge page, so that one can serve them.
+    const ALIGN: u64 = 2 << 20;
+
+    /// A file that this process alone has open, and the end of its last region.
+    #[derive(Debug)]
+    pub(crate) struct MemoryFile {
+        file: File,
+        end: u64,
+    }
+
+    impl MemoryFile {
+        /// Opens or creates the file; `None` if another process has it open.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+            // What is in it is nobody else's business.
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = options.open(path)?;
+            Ok(system::try_lock(&file)?.then_some(Self { file, end: 0 }))
+        }
+
+        /// Maps the next `bytes` of the file, which grows if it ends before. What was not written reads
+        /// as zero and takes no memory.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn map(&mut self, bytes: usize) -> io::Result<NonNull<u8>> {
+            let start = (self.end + 1).next_multiple_of(ALIGN);
+            let end = start + bytes as u64;
+            if self.file.metadata()?.len() < end {
+                self.file.set_len(end)?;
+            }
+            let base = system::map_file(&self.file, start, bytes)?;
+            self.end = end;
+            Ok(base)
+        }
+
+        /// The first byte behind all regions.
+        pub(crate) fn end(&self) -> u64 {
+            self.end
+        }
+
+        /// Empties the file. No region of it is left.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn clear(&mut self) -> io::Result<()> {
+            self.end = 0;
+            self.file.set_len(0)
+        }
+
+        /// How long the file is.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn len(&self) -> io::Result<u64> {
+            Ok(self.file.metadata()?.len())
+        }
+
+        /// Reads all of `into` from `at` on.
+        ///
+        /// # Errors
+        /// The file ends before, or the system refuses.
+        pub(crate) fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+            self.file.read_exact_at(into, at)
+        }
+
+        /// Writes `bytes` at `at`.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+            self.file.write_all_at(bytes, at)
+        }
+
+        /// Waits until all that was written, to the regions as well, is where the file is kept.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn sync(&self) -> io::Result<()> {
+            self.file.sync_all()
+        }
+    }
+}
+
+/// There are none where memory is not mapped.
+#[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
+mod none {
+    use std::io;
+    use std::path::Path;
+
+    #[derive(Debug)]
+    pub(crate) enum MemoryFile {}
+
+    impl MemoryFile {
+        pub(crate) fn open(_: &Path) -> io::Result<Option<Self>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn end(&self) -> u64 {
+            match *self {}
+        }
+
+        pub(crate) fn clear(&mut self) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(crate) fn len(&self) -> io::Result<u64> {
+            match *self {}
+        }
+
+        pub(crate) fn read(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(crate) fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(crate) fn sync(&self) -> io::Result<()> {
+            match *self {}
+        }
+    }
+}

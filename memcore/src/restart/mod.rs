@@ -1,0 +1,207 @@
+//! A cache whose memory lies in a file, and which goes on where it was closed.
+//!
+//! ```text
+//!   file   [ superblock ][ segment table ][ segments ][ index ] [ state ]
+//! ```
+//!
+//! While a cache is open its superblock says so, and its file is of no use to anybody else: after a
+//! crash nobody knows what is whole. Closing brings everything to rest, writes down what is not in
+//! the regions, with checksums of what is, and only then marks the file as closed.
+
+pub(crate) mod state;
+mod superblock;
+
+use std::path::Path;
+
+use self::state::{Damaged, Reader, Writer, checksum};
+use self::superblock::{State, Superblock};
+use crate::config::Builder;
+use crate::engine::Engine;
+use crate::engine::build::Sizes;
+use crate::memory::file::MemoryFile;
+use crate::memory::region::Source;
+use crate::memory::sync::Ordering;
+use crate::space::pool::Freed;
+use crate::space::segments::Phase;
+use crate::{ConfigError, MemoryFileError, Restored};
+
+/// The file of a cache that is open.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    file: MemoryFile,
+    sizes: Sizes,
+    seed: u64,
+}
+
+impl Engine {
+    /// Builds an engine in a file: with what is in it, or an empty one.
+    pub(crate) fn open(builder: Builder, path: &Path) -> Result<Self, ConfigError> {
+        let strict = builder.memory_file_strict;
+        let file = MemoryFile::open(path).map_err(MemoryFileError::from)?;
+        let Some(file) = file else {
+            if strict {
+                return Err(MemoryFileError::InUse.into());
+            }
+            let mut engine = Self::begin(builder, &mut Source::System)?;
+            engine.restored = Some(Restored::Discarded(MemoryFileError::InUse));
+            return Ok(engine);
+        };
+        let mut source = Source::File(file);
+        let restored = match Self::resume(&builder, &mut source) {
+            Ok(Some(engine)) => return engine.keep_in(source),
+            Ok(None) => Restored::Nothing,
+            Err(error) if strict => return Err(error.into()),
+            Err(error) => Restored::Discarded(error),
+        };
+        if let Source::File(file) = &mut source {
+            file.clear().map_err(MemoryFileError::from)?;
+        }
+        let mut engine = Self::begin(builder, &mut source)?;
+        engine.restored = Some(restored);
+        engine.keep_in(source)
+    }
+
+    /// Makes the file the engine's own. From here on it is open, and says so.
+    fn keep_in(mut self, source: Source) -> Result<Self, ConfigError> {
+        if let Source::File(file) = source {
+            let block = Superblock { sizes: self.sizes, seed: self.seed, state: None };
+            block.write(&file).map_err(MemoryFileError::from)?;
+            self.kept = Some(Kept { file, sizes: self.sizes, seed: self.seed });
+        }
+        Ok(self)
+    }
+
+    /// An engine with what the file holds; none if it is empty.
+    fn resume(builder: &Builder, source: &mut Source) -> Result<Option<Self>, MemoryFileError> {
+        let Source::File(file) = &*source else { return Ok(None) };
+        let Some(Superblock { sizes, seed, state }) = Superblock::read(file)? else {
+            return Ok(None);
+        };
+        let state = state.ok_or(MemoryFileError::NotClosed)?;
+        let (least, most) = (sizes.least(), sizes.limit_most);
+        if !(least..=most).contains(&builder.limit) {
+            return Err(MemoryFileError::Limit { least, most });
+        }
+        let bytes = read_state(file, state)?;
+        let whole = file.len()?;
+        let builder = builder.clone().seed(seed);
+        let mut engine = Self::assemble(builder, sizes, source)
+            .map_err(|error| MemoryFileError::System { reason: error.to_string() })?;
+        // A region that the file does not have would read as zero, not as what was kept.
+        let Source::File(file) = &*source else { return Ok(None) };
+        if file.len()? != whole || file.end() > state.at {
+            return Err(Damaged("length").into());
+        }
+        engine.restore(&mut Reader::new(&bytes))?;
+        let items = engine.stats().total.items;
+        engine.restored = Some(Restored::Items(items));
+        let limit = engine.space.pool.limit();
+        if engine.space.pool.is_over() {
+            engine.set_limit(limit).map_err(|_| MemoryFileError::Limit { least, most })?;
+        }
+        Ok(Some(engine))
+    }
+
+    /// Sets what was kept. Nothing in the file is changed until all of it was found whole.
+    fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        self.hot.restore(from)?;
+        self.counters.restore(from)?;
+        self.index.restore(from)?;
+        self.tags.restore(from)?;
+        let grown = self.index.bytes_grown(self.sizes.huge_pages);
+        self.space.pool.restore(from, grown + self.tags.bytes())?;
+        let mut whole = Ok(());
+        self.checksums(|sum| {
+            if from.take() != Ok(sum) {
+                whole = Err(Damaged("memory"));
+            }
+        });
+        whole?;
+        if !from.is_empty() {
+            return Err(Damaged("state"));
+        }
+        self.space.pool.recount();
+        Ok(())
+    }
+
+    /// Checksums of everything that lies in the regions.
+    fn checksums(&mut self, mut each: impl FnMut(u64)) {
+        self.space.pool.checksums(&mut each);
+        self.index.checksums(&mut each);
+    }
+
+    /// Ends the engine. If its memory lies in a file, the next one can go on with it.
+    pub(crate) fn close(mut self) -> Result<(), MemoryFileError> {
+        let Some(kept) = self.kept.take() else { return Ok(()) };
+        self.come_to_rest();
+        if !self.space.pool.is_at_rest() {
+            // A defect, since nobody else has the cache. The file stays marked as open.
+            return Err(Damaged("segments").into());
+        }
+        let mut out = Writer::default();
+        self.hot.save(&mut out);
+        self.counters.save(&mut out);
+        self.index.save(&mut out);
+        self.tags.save(&mut out);
+        self.space.pool.save(&mut out);
+        self.checksums(|sum| out.put(sum));
+        let Kept { file, sizes, seed } = kept;
+        let at = file.end().next_multiple_of(1 << 16);
+        let bytes = out.bytes();
+        file.write(at, bytes)?;
+        // All of it has to be there before the file says so.
+        file.sync()?;
+        let state = State { at, len: bytes.len() as u64, checksum: checksum(bytes) };
+        Superblock { sizes, seed, state: Some(state) }.write(&file)?;
+        Ok(())
+    }
+
+    /// Nothing is open or on its way any more.
+    fn come_to_rest(&mut self) {
+        let mut reclaim = self.upkeep.reclaim.lock();
+        if let Some(victim) = reclaim.victim.take() {
+            let pool = &self.space.pool;
+            if pool.free(victim.id, Phase::Victim) == Freed::No {
+                pool.requeue(victim.id, victim.log.level);
+            }
+        }
+        if let Some(visit) = reclaim.sweep.current.take() {
+            // Looked into again, from the beginning.
+            self.space.table().due(visit.id).store(0, Ordering::Relaxed);
+        }
+        self.space.seal_logs();
+    }
+}
+
+fn read_state(file: &MemoryFile, state: State) -> Result<Vec<u8>, MemoryFileError> {
+    let end = state.at.checked_add(state.len);
+    if end.is_none_or(|end| end > file.len().unwrap_or(0)) {
+        return Err(Damaged("length").into());
+    }
+    let mut bytes = Vec::new();
+    let len = usize::try_from(state.len).map_err(|_| Damaged("length"))?;
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|error| MemoryFileError::System { reason: error.to_string() })?;
+    bytes.resize(len, 0);
+    file.read(state.at, &mut bytes)?;
+    if checksum(&bytes) != state.checksum {
+        return Err(Damaged("state").into());
+    }
+    Ok(bytes)
+}
+
+impl From<Damaged> for MemoryFileError {
+    fn from(Damaged(what): Damaged) -> Self {
+        Self::Damaged { what }
+    }
+}
+
+impl From<std::io::Error> for MemoryFileError {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::Unsupported {
+            return Self::Unsupported;
+        }
+        Self::System { reason: error.to_string() }
+    }
+}

@@ -1,0 +1,283 @@
+//! A cache that goes on where another one was closed, and one that can't.
+#![cfg(all(target_os = "linux", not(memcore_fallback)))]
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use memcore::{
+    Attrs, Builder, Cache, CloseError, ConfigError, ManualClock, MemoryFileError, Moment, Restored,
+};
+
+const LIMIT: usize = 8 << 20;
+const START: Moment = Moment::from_secs(1_000_000);
+
+/// A file of this test's own, which goes with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let path = folder.join(format!("{name}-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        Self(path)
+    }
+
+    fn builder(&self) -> Builder {
+        Cache::builder(LIMIT).clock(ManualClock::new(START)).memory_file(&self.0)
+    }
+
+    fn open(&self) -> Cache {
+        self.builder().build().unwrap()
+    }
+
+    fn reason(&self) -> MemoryFileError {
+        let strict = self.builder().memory_file_strict(true).build();
+        let Err(ConfigError::MemoryFile(error)) = strict else { panic!("{strict:?}") };
+        assert_eq!(self.open().restored(), Some(&Restored::Discarded(error.clone())));
+        error
+    }
+
+    /// A closed file with some items.
+    fn fill(&self) {
+        let cache = self.open();
+        for number in 0..2_000_u32 {
+            cache.set(&number.to_le_bytes(), &[number as u8; 300], Attrs::new()).unwrap();
+        }
+        cache.close().unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn value(number: u32, len: usize) -> Vec<u8> {
+    (0..len).map(|at| (number as usize * 31 + at) as u8).collect()
+}
+
+#[test]
+fn items_of_all_sizes_come_back_with_all_that_belongs_to_them() {
+    let scratch = Scratch::new("all");
+    let sizes = [0, 1, 2, 100, 4_000, 70_000, 1_000_000];
+    let cache = scratch.open();
+    assert_eq!(cache.restored(), Some(&Restored::Nothing));
+    let mut versions = Vec::new();
+    for (number, len) in sizes.into_iter().enumerate() {
+        let (key, number) = (format!("k{number}"), number as u32);
+        let attrs = Attrs::new().flags(number).ttl(Duration::from_secs(100 * u64::from(number)));
+        let attrs = if number == 0 { Attrs::new() } else { attrs };
+        cache.set(&key, &value(number, len), attrs).unwrap();
+        versions.push(cache.peek(&key).unwrap().version);
+    }
+    cache.get("k3").unwrap();
+    cache.close().unwrap();
+
+    let clock = ManualClock::new(Moment::from_secs(START.as_secs() + 250));
+    let cache = scratch.builder().clock(clock).build().unwrap();
+    assert_eq!(cache.restored(), Some(&Restored::Items(7)));
+    for (number, len) in sizes.into_iter().enumerate() {
+        let (key, number) = (format!("k{number}"), number as u32);
+        let meta = cache.peek(&key);
+        if number == 1 || number == 2 {
+            assert_eq!(meta, None, "{key} has expired meanwhile");
+            continue;
+        }
+        let meta = meta.unwrap();
+        assert_eq!((meta.flags, meta.version), (number, versions[number as usize]));
+        assert_eq!(meta.fetched, number == 3);
+        let expiry = START.as_secs() + 100 * number;
+        assert_eq!(meta.expiry, (number > 0).then_some(Moment::from_secs(expiry)));
+        assert_eq!(cache.get(&key), Some(value(number, len)));
+    }
+    // Versions go on.
+    cache.set("new", b"v", Attrs::new()).unwrap();
+    assert!(versions.iter().all(|&old| old < cache.peek("new").unwrap().version));
+}
+
+#[test]
+fn a_full_cache_comes_back_whole_and_goes_on_evicting() {
+    let scratch = Scratch::new("full");
+    let numbers = || 0..36_000_u32;
+    let key = |number: u32| number.to_le_bytes();
+    let size = |number: u32| (number * 7 % 600) as usize;
+    for round in 0..3 {
+        let cache = scratch.open();
+        let held = cache.stats();
+        for number in numbers().filter(|number| number % 3 == round) {
+            cache.set(&key(number), &value(number, size(number)), Attrs::new()).unwrap();
+            assert!(cache.stats().used <= LIMIT);
+        }
+        assert!(cache.stats().total.items >= held.total.items / 2);
+        let before: Vec<_> = numbers().filter(|&number| cache.contains(&key(number))).collect();
+        let used = cache.stats().used;
+        cache.close().unwrap();
+
+        let cache = scratch.open();
+        assert_eq!(cache.restored(), Some(&Restored::Items(before.len() as u64)));
+        assert!(cache.stats().used.abs_diff(used) < 1 << 20);
+        let after: Vec<_> = numbers().filter(|&number| cache.contains(&key(number))).collect();
+        assert!(before == after, "the same keys");
+        for number in after {
+            assert_eq!(cache.get(&key(number)), Some(value(number, size(number))));
+        }
+        cache.close().unwrap();
+    }
+}
+
+#[test]
+fn a_lower_limit_evicts_and_a_higher_one_has_room() {
+    let scratch = Scratch::new("limits");
+    scratch.fill();
+    let high = Cache::builder(3 * LIMIT).clock(ManualClock::new(START)).memory_file(&scratch.0);
+    let high = high.build().unwrap();
+    assert_eq!(high.restored(), Some(&Restored::Items(2_000)));
+    for number in 2_000..50_000_u32 {
+        high.set(&number.to_le_bytes(), &[number as u8; 300], Attrs::new()).unwrap();
+    }
+    let items = high.stats().total.items;
+    assert!(items > 45_000, "{items}");
+    high.close().unwrap();
+    let low = scratch.open();
+    assert_eq!(low.restored(), Some(&Restored::Items(items)));
+    assert!(low.stats().used <= LIMIT);
+    assert!(low.stats().total.items > items / 4);
+    low.close().unwrap();
+    let reason = |limit: usize| {
+        let strict = Cache::builder(limit).memory_file(&scratch.0).memory_file_strict(true);
+        strict.build().unwrap_err()
+    };
+    let error = reason(5 * LIMIT);
+    assert!(matches!(error, ConfigError::MemoryFile(MemoryFileError::Limit { .. })), "{error}");
+}
+
+#[test]
+fn what_was_flushed_deleted_or_replaced_stays_so() {
+    let scratch = Scratch::new("gone");
+    let cache = scratch.open();
+    for key in ["flushed", "deleted", "replaced"] {
+        cache.set(key, b"old", Attrs::new()).unwrap();
+    }
+    cache.delete("deleted");
+    cache.flush();
+    cache.set("replaced", b"older", Attrs::new()).unwrap();
+    cache.set("replaced", b"new", Attrs::new()).unwrap();
+    cache.set("planned", b"new", Attrs::new()).unwrap();
+    cache.flush_at(Moment::from_secs(START.as_secs() + 100));
+    cache.close().unwrap();
+
+    let clock = ManualClock::new(START);
+    let cache = scratch.builder().clock(clock.clone()).build().unwrap();
+    assert!(!cache.contains("flushed") && !cache.contains("deleted"));
+    assert_eq!(cache.get("replaced").as_deref(), Some(&b"new"[..]));
+    clock.advance(Duration::from_secs(100));
+    assert!(!cache.contains("planned"));
+}
+
+#[test]
+fn tags_come_back_and_what_they_ended_does_not() {
+    let scratch = Scratch::new("tags");
+    let cache = scratch.open();
+    let put = |cache: &Cache, tags: &[&str], key: &str| {
+        cache.tagged(tags).unwrap().set(key, b"v", Attrs::new()).unwrap();
+    };
+    put(&cache, &["old"], "gone");
+    put(&cache, &["old", "other"], "gone too");
+    put(&cache, &["other", "kept"], "both");
+    put(&cache, &["kept"], "one");
+    cache.invalidate_tag("old");
+    let used = cache.stats().used;
+    cache.close().unwrap();
+
+    let cache = scratch.open();
+    assert!(cache.stats().used <= used);
+    assert!(!cache.contains("gone") && !cache.contains("gone too"));
+    put(&cache, &["old"], "new");
+    assert!(cache.contains("both") && cache.contains("one") && cache.contains("new"));
+    assert!(cache.invalidate_tag("other"));
+    assert!(!cache.contains("both") && cache.contains("one"));
+    assert!(cache.invalidate_tag("kept") && cache.invalidate_tag("old"));
+    assert!(!cache.contains("one") && !cache.contains("new"));
+}
+
+#[test]
+fn a_file_that_can_t_be_trusted_leads_to_an_empty_cache_and_the_reason() {
+    let scratch = Scratch::new("trust");
+    // Killed: dropped without being closed.
+    drop(scratch.open());
+    assert_eq!(scratch.reason(), MemoryFileError::NotClosed);
+    let open = scratch.open();
+    assert_eq!(scratch.reason(), MemoryFileError::InUse);
+    drop(open);
+
+    scratch.fill();
+    let whole = fs::metadata(&scratch.0).unwrap().len();
+    let file = File::options().read(true).write(true).open(&scratch.0).unwrap();
+    file.set_len(whole - 1).unwrap();
+    assert_eq!(scratch.reason(), MemoryFileError::Damaged { what: "length" });
+    fs::write(&scratch.0, [b'x'; 10_000]).unwrap();
+    assert_eq!(scratch.reason(), MemoryFileError::Foreign);
+    // What began empty is kept again.
+    scratch.fill();
+    assert_eq!(scratch.open().restored(), Some(&Restored::Items(2_000)));
+}
+
+#[test]
+fn a_cache_that_is_in_use_is_not_closed() {
+    let scratch = Scratch::new("shared");
+    let cache = scratch.open();
+    cache.set("k", &[7; 100_000], Attrs::new()).unwrap();
+    let handle = cache.get_handle("k").unwrap();
+    let Err(CloseError::Shared(cache)) = cache.close() else { panic!("closed") };
+    drop(handle);
+    cache.close().unwrap();
+    assert_eq!(scratch.open().restored(), Some(&Restored::Items(1)));
+}
+
+/// Wherever a byte is flipped that is in use, the file is refused; where it is not, nothing changes.
+#[test]
+fn no_flipped_byte_leads_to_a_wrong_value() {
+    let scratch = Scratch::new("flip");
+    scratch.fill();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut refused = 0;
+    let data = data_of(&scratch);
+    for _ in 0..60 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let at = data[(random >> 33) as usize % data.len()] + (random >> 20) % 4_096;
+        let file = File::options().read(true).write(true).open(&scratch.0).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1 << (random % 8)], at).unwrap();
+        drop(file);
+        let cache = scratch.open();
+        let before = cache.restored().unwrap().clone();
+        for number in 0..2_000_u32 {
+            let found = cache.get(&number.to_le_bytes());
+            assert!(found.is_none_or(|found| found == [number as u8; 300]), "{number} at {at}");
+        }
+        drop(cache);
+        refused += u32::from(before != Restored::Items(2_000));
+        scratch.fill();
+    }
+    assert!(refused > 30, "{refused}");
+}
+
+/// Where pages of the file are that hold anything.
+fn data_of(scratch: &Scratch) -> Vec<u64> {
+    let file = File::open(&scratch.0).unwrap();
+    let len = file.metadata().unwrap().len();
+    let mut page = [0; 4_096];
+    let mut found = Vec::new();
+    for at in (0..len).step_by(4_096) {
+        let here = (len - at).min(4_096) as usize;
+        file.read_exact_at(&mut page[..here], at).unwrap();
+        if here == 4_096 && page.iter().any(|&byte| byte != 0) {
+            found.push(at);
+        }
+    }
+    found
+}
