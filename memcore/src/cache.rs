@@ -113,8 +113,8 @@ impl Cache {
     /// Ends the cache. If its memory lies in a [file](Builder::memory_file), the next cache goes on
     /// with it. A cache that is dropped without this leaves a file that can't be used.
     ///
-    /// It takes as long as it takes to read all memory in use once, and to write what changed if the
-    /// file lies on a disk.
+    /// It takes as long as it takes to read all memory in use once, and to write what changed if
+    /// the file lies on a disk.
     ///
     /// # Errors
     /// - [`CloseError::Shared`] if there are other handles to it; the cache comes back.

@@ -244,8 +244,8 @@ impl Builder {
         self
     }
 
-    /// Keeps the memory in this file, so that [`Cache::close`] leaves it for the next cache to go on
-    /// with: items, versions, expiries and planned flushes. Linux only.
+    /// Keeps the memory in this file, so that [`Cache::close`] leaves it for the next cache to go
+    /// on with: items, versions, expiries and planned flushes. Linux only.
     ///
     /// The file is best on tmpfs: on a disk, the system writes changed pages to it all the time. It
     /// looks several times as large as the limit, but takes only what is used. One cache uses it at

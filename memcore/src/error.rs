@@ -44,8 +44,8 @@ pub enum ConfigError {
         /// The system's words.
         reason: String,
     },
-    /// The memory file can't be used, and [`Builder::memory_file_strict`] was asked for, or none can
-    /// be created.
+    /// The memory file can't be used, and [`Builder::memory_file_strict`] was asked for, or none
+    /// can be created.
     ///
     /// [`Builder::memory_file_strict`]: crate::Builder::memory_file_strict
     #[error("memory file: {0}")]

@@ -659,7 +659,7 @@ pub enum Restored {
     Nothing,
     /// So many items are there again.
     Items(u64),
-    /// They could not be used, and the cache began empty. If the file is in use elsewhere, the cache
-    /// has no file.
+    /// They could not be used, and the cache began empty. If the file is in use elsewhere, the
+    /// cache has no file.
     Discarded(crate::MemoryFileError),
 }

@@ -237,7 +237,7 @@ fn a_cache_that_is_in_use_is_not_closed() {
     assert_eq!(scratch.open().restored(), Some(&Restored::Items(1)));
 }
 
-/// Wherever a byte is flipped that is in use, the file is refused; where it is not, nothing changes.
+/// Wherever a byte is flipped that is in use, the file is refused; elsewhere nothing changes.
 #[test]
 fn no_flipped_byte_leads_to_a_wrong_value() {
     let scratch = Scratch::new("flip");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use memcore::{Cache, ConfigError, ManualClock};
+use memcore::{Cache, ConfigError, ManualClock, MemoryFileError, Restored};
 
 use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, Process, StartupError, Wish};
@@ -133,7 +133,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let clock = Some(Arc::new(DrivenClock::new(clock)));
     let tls = tls.map(Arc::new);
     let hooks = ProcessHooks { signals: Some(signals), clock, evictions, accounts, tls };
-    let server = Server::start(cache, config, sockets, hooks);
+    let server = Server::start(cache.clone(), config, sockets, hooks);
     let server = server.map_err(|error| StartupError::system(error.to_string()))?;
     if process.lock_memory
         && let Err(error) = limits::lock_memory()
@@ -149,7 +149,8 @@ fn serve(options: Options) -> Result<(), StartupError> {
     if let Some(sandbox) = sandbox {
         server.confine(|| finish(sandbox, process.sandbox))?;
     }
-    server.join().map_err(|error| system("keep serving", &error))
+    server.join().map_err(|error| system("keep serving", &error))?;
+    cache.close().map_err(|error| StartupError::system(format!("can't keep the cache: {error}")))
 }
 
 /// Finishes the sandbox, now that all threads run; its state, to be shown.
@@ -176,6 +177,7 @@ fn needs(config: &Config, process: &Process) -> Needs {
     Needs {
         core_dumps: process.core_dumps,
         locked_memory: process.lock_memory,
+        memory_file: config.memory_file.is_some(),
         read: users.chain(config.tls.iter().flat_map(TlsSettings::files)).cloned().collect(),
         written: process.pid_file.iter().cloned().collect(),
         removed: config.unix_socket.iter().cloned().collect(),
@@ -301,10 +303,38 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
     if config.large_pages {
         builder = builder.huge_pages(true);
     }
-    builder.build().map_err(|error| match error {
+    if let Some(path) = &config.memory_file {
+        // The next start may have a larger limit.
+        let most = config.memlimit_max.max(config.memory_limit.saturating_mul(4));
+        let strict = config.memory_file_strict;
+        builder = builder.max_limit(most).memory_file(path).memory_file_strict(strict);
+    }
+    let cache = builder.build().map_err(|error| match error {
         ConfigError::System { .. } => StartupError::system(error.to_string()),
+        ConfigError::MemoryFile(_) => StartupError::system(format!("-e: {error}")),
         _ => StartupError::usage(format!("-m: {error}")),
-    })
+    })?;
+    if let (Some(path), Some(restored)) = (&config.memory_file, cache.restored()) {
+        log_restored(path, restored);
+    }
+    Ok(cache)
+}
+
+/// Says what became of the items of the last run.
+fn log_restored(path: &Path, restored: &Restored) {
+    let path = path.display();
+    match restored {
+        Restored::Items(items) => {
+            log::line(format_args!("memory file {path}: {items} items are there again"));
+        }
+        Restored::Discarded(MemoryFileError::InUse) => {
+            log::warning(&format!("-e has no effect: another process uses {path}"))
+        }
+        Restored::Discarded(reason) => {
+            log::warning(&format!("memory file {path}: starting empty, since {reason}"))
+        }
+        _ => {}
+    }
 }
 
 /// The file of users for SASL: the given one, or that which the environment names.

@@ -16,7 +16,17 @@ const UNSAFE: [&str; 5] = [
 ];
 /// The only files of the engine and the protocols that name a part of the system, and which. Of
 /// `std::io` it is the error with which address space may be refused.
-const SYSTEM: [(&str, &str); 7] = [
+const SYSTEM: [(&str, &str); 17] = [
+    ("memcore/src/memory/system.rs", "std::fs"),
+    ("memcore/src/memory/system.rs", "std::os"),
+    ("memcore/src/memory/file.rs", "std::fs"),
+    ("memcore/src/memory/file.rs", "std::io"),
+    ("memcore/src/memory/file.rs", "std::os"),
+    ("memcore/src/memory/file.rs", "std::path"),
+    ("memcore/src/restart/superblock.rs", "std::io"),
+    ("memcore/src/restart/mod.rs", "std::path"),
+    ("memcore/src/restart/mod.rs", "std::io"),
+    ("memcore/src/config.rs", "std::path"),
     ("memcore/src/memory/system.rs", "std::io"),
     ("memcore/src/memory/system.rs", "std::time"),
     ("memcore/src/clock.rs", "std::time"),

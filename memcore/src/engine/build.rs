@@ -17,6 +17,7 @@ use crate::space::layout::KEY_MAX;
 use crate::space::logs::LOGS_BYTES;
 use crate::space::pool::{Pool, RESERVE};
 use crate::space::segments::{ROW_BYTES, Segments};
+use crate::space::sizes::Sizes;
 use crate::upkeep::score::Weights;
 use crate::upkeep::state::Upkeep;
 
@@ -70,8 +71,8 @@ impl Engine {
         }
     }
 
-    /// An engine of these sizes. Its memory may hold items already; then what lies beside it has yet
-    /// to be set.
+    /// An engine of these sizes. Its memory may hold items already; then what lies beside it has
+    /// yet to be set.
     pub(crate) fn assemble(
         builder: Builder,
         sizes: Sizes,
@@ -94,15 +95,6 @@ impl Engine {
         };
         Ok(Self::new(builder, settings, upkeep, seed, sizes, space, index))
     }
-}
-
-/// The sizes of a cache's parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) limit_most: usize,
-    pub(crate) segment_bytes: usize,
-    pub(crate) shards: usize,
-    pub(crate) huge_pages: bool,
 }
 
 impl Sizes {

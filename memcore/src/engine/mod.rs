@@ -3,7 +3,7 @@
 //!
 //! Lock order: change of the limit, reclaimer, shard, log, rows of the index, pool.
 
-pub(crate) mod build;
+mod build;
 mod hot;
 pub(crate) mod probe;
 mod retire;
@@ -15,18 +15,18 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use self::build::Sizes;
 use self::hot::Hot;
 use crate::config::Builder;
 use crate::counters::{Counters, Event};
 use crate::index::{Approach, Certainty, Guard, Index, NeedsLock, Position, SlotRef};
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listeners;
-use crate::restart::Kept;
+use crate::restart::kept::Kept;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::Shape;
 use crate::space::segments::{CLASSES, Loc, Stamp};
+use crate::space::sizes::Sizes;
 use crate::tags::Tags;
 use crate::upkeep::state::Upkeep;
 use crate::{Cache, Key, Miss, Restored};

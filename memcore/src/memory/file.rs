@@ -40,8 +40,8 @@ mod mapped {
             Ok(system::try_lock(&file)?.then_some(Self { file, end: 0 }))
         }
 
-        /// Maps the next `bytes` of the file, which grows if it ends before. What was not written reads
-        /// as zero and takes no memory.
+        /// Maps the next `bytes` of the file, which grows if it ends before. What was not written
+        /// reads as zero and takes no memory.
         ///
         /// # Errors
         /// The system's refusal.

@@ -8,30 +8,23 @@
 //! crash nobody knows what is whole. Closing brings everything to rest, writes down what is not in
 //! the regions, with checksums of what is, and only then marks the file as closed.
 
+pub(crate) mod kept;
 pub(crate) mod state;
 mod superblock;
 
 use std::path::Path;
 
+use self::kept::Kept;
 use self::state::{Damaged, Reader, Writer, checksum};
 use self::superblock::{State, Superblock};
 use crate::config::Builder;
 use crate::engine::Engine;
-use crate::engine::build::Sizes;
 use crate::memory::file::MemoryFile;
 use crate::memory::region::Source;
 use crate::memory::sync::Ordering;
 use crate::space::pool::Freed;
 use crate::space::segments::Phase;
 use crate::{ConfigError, MemoryFileError, Restored};
-
-/// The file of a cache that is open.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    file: MemoryFile,
-    sizes: Sizes,
-    seed: u64,
-}
 
 impl Engine {
     /// Builds an engine in a file: with what is in it, or an empty one.

@@ -4,10 +4,10 @@ use std::io;
 
 use super::state::{Reader, Writer, checksum};
 use crate::MemoryFileError;
-use crate::engine::build::Sizes;
 use crate::index;
 use crate::memory::file::MemoryFile;
 use crate::space::segments::{LOGS, ROW_BYTES};
+use crate::space::sizes::Sizes;
 
 /// The first bytes of every memory file.
 const MAGIC: u64 = u64::from_le_bytes(*b"memcore\x1a");

@@ -8,6 +8,7 @@ pub(crate) mod logs;
 pub(crate) mod pins;
 pub(crate) mod pool;
 pub(crate) mod segments;
+pub(crate) mod sizes;
 
 use crate::memory::region::Region;
 use crate::memory::sync::{AtomicU32, AtomicUsize};

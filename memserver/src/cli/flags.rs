@@ -9,7 +9,7 @@ use super::{listen, words};
 use crate::config::{Binding, Port};
 use crate::os::cgroup;
 
-use Policy::{Act, Ignore, Refuse};
+use Policy::{Act, Ignore};
 use Takes::{Nothing, Value as Takes1};
 
 /// A flag.
@@ -157,7 +157,7 @@ pub(super) static FLAGS: &[Flag] = &[
         "clients log in in text; the file has lines user:password",
         Act, |o, v| { o.config.users.text = Some(v.path()?); Ok(()) }),
     flag('e', "memory-file", Takes1("FILE"), "", "keep items in a file across restarts",
-        Refuse("this build does not keep items across restarts"), |_, _| Ok(())),
+        Act, |o, v| { o.config.memory_file = Some(v.path()?); Ok(()) }),
     flag('Z', "enable-ssl", Nothing, "", "speak TLS; needs -o ssl_chain_cert and ssl_key",
         words::TLS, |o, _| { o.tls_enabled = true; Ok(()) }),
     flag('N', "napi_ids", Takes1("NUM"), "0", "network queues to spread over the workers",

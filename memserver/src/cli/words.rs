@@ -202,6 +202,8 @@ pub(super) static WORDS: &[Word] = &[
     word("resp_obj_mem_limit", Maybe("MB"), "", "obsolete", DEAD, nothing),
     word("memlimit_max", Takes1("MB"), "-m", "limit to which clients may raise -m (cache_memlimit)",
         Act, |o, v| put(&mut o.config.memlimit_max, v.bytes(1 << 20, &SIZES[1..]))),
+    word("memory_file_strict", Nothing, "off", "with -e: a file that can't be used is an error",
+        Act, |o, _| { o.config.memory_file_strict = true; Ok(()) }),
     word("udp_public", Nothing, "off", "with -U: also serve other machines, in single datagrams",
         Act, |o, _| { o.config.udp_public = true; Ok(()) }),
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",

@@ -110,6 +110,10 @@ pub(crate) struct Config {
     pub(crate) memlimit_enabled: bool,
     /// The most that clients may raise the limit to; at least `memory_limit` counts.
     pub(crate) memlimit_max: usize,
+    /// The file that the cache lies in (`-e`).
+    pub(crate) memory_file: Option<PathBuf>,
+    /// Whether it is an error that the file can't be used.
+    pub(crate) memory_file_strict: bool,
     /// Clients at once.
     pub(crate) max_connections: usize,
     /// Event loops.
@@ -188,6 +192,8 @@ impl Default for Config {
             memory_limit: 64 << 20,
             memlimit_enabled: true,
             memlimit_max: 0,
+            memory_file: None,
+            memory_file_strict: false,
             max_connections: 1024,
             threads: 4,
             port: Port::Fixed(11211),

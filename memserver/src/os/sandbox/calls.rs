@@ -83,18 +83,24 @@ const READING: &[libc::c_long] = &[
     libc::SYS_stat,
 ];
 
-/// Has the system refuse all other calls, to all threads. `reads` says that files are opened again.
+/// What closing a memory file takes, which was opened before.
+const CLOSING: &[libc::c_long] = &[libc::SYS_pwrite64, libc::SYS_fsync];
+
+/// Has the system refuse all other calls, to all threads. `reads` says that files are opened again,
+/// and `closes` that there is a memory file.
 ///
 /// # Errors
 /// The system can't, or this program has no list for its processor.
-pub(super) fn filter(reads: bool) -> Result<(), Error> {
-    seccompiler::apply_filter_all_threads(&program(reads)?)
+pub(super) fn filter(reads: bool, closes: bool) -> Result<(), Error> {
+    seccompiler::apply_filter_all_threads(&program(reads, closes)?)
 }
 
-fn program(reads: bool) -> Result<BpfProgram, Error> {
-    let always = NEEDED.iter().chain(OLDER).chain(READING.iter().filter(|_| reads));
+fn program(reads: bool, closes: bool) -> Result<BpfProgram, Error> {
+    let always = NEEDED.iter().chain(OLDER);
+    let needed = always.chain(READING.iter().filter(|_| reads));
+    let needed = needed.chain(CLOSING.iter().filter(|_| closes));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        always.map(|&number| (number, Vec::new())).collect();
+        needed.map(|&number| (number, Vec::new())).collect();
     let no_code = only(2, libc::PROT_EXEC, 0)?;
     rules.insert(SYS_mmap, vec![no_code.clone()]);
     rules.insert(SYS_mprotect, vec![no_code]);

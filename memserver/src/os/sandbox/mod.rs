@@ -29,6 +29,8 @@ pub(crate) struct Needs {
     pub(crate) core_dumps: bool,
     /// It locks its memory (`-k`), for which its limit may not be enough.
     pub(crate) locked_memory: bool,
+    /// The cache lies in a file (`-e`), which is open already.
+    pub(crate) memory_file: bool,
     /// Files that are read again when that is asked for.
     pub(crate) read: Vec<PathBuf>,
     /// Files that are written, and removed at the end.
@@ -80,7 +82,7 @@ impl Sandbox {
 
     /// Has the system refuse calls, to this thread and all others, that none of them makes.
     pub(crate) fn filter(&mut self) {
-        if let Err(error) = calls::filter(!self.needs.read.is_empty()) {
+        if let Err(error) = calls::filter(!self.needs.read.is_empty(), self.needs.memory_file) {
             self.lacks.push(format!("seccomp: {error}"));
         }
     }

@@ -132,7 +132,8 @@ fn transport(config: &Config, list: &mut List<'_>) {
         encryption(settings, list);
     }
     list.setting("num_napi_ids", 0_u32, "Not applicable to this server.");
-    list.info("memory_file", Value::Text(&"(null)"), "File that the cache lies in.");
+    let file = config.memory_file.as_ref().map_or("(null)".into(), |path| path.to_string_lossy());
+    list.info("memory_file", Value::Text(&file), "File that the cache lies in.");
     list.setting("client_flags_size", 4_u32, "Bytes of an item's flags.");
 }
 
