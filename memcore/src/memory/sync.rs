@@ -30,6 +30,12 @@ mod real {
         }
     }
 
+    impl<T: Default> Default for Mutex<T> {
+        fn default() -> Self {
+            Self::new(T::default())
+        }
+    }
+
     pub(crate) fn spin_loop() {
         loom::thread::yield_now();
     }
