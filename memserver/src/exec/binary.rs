@@ -3,7 +3,7 @@
 use memcore::{Attrs, Count, CountError, Counted, Fetch, Key, Remove, Removed, StoreError, Stored};
 use memproto::binary::write::{self, ReplyTo};
 use memproto::binary::{Command, MECHANISMS, Request, Status};
-use memproto::{ArithVerb, MEMCACHED_VERSION, StoreVerb, text};
+use memproto::{ArithVerb, MEMCACHED_VERSION, StoreVerb};
 
 use super::get::Delivered;
 use super::terms::Outcome;
@@ -165,15 +165,6 @@ impl Exec<'_> {
         self.refresh_attention();
         match answer {
             Ok(Answer::Listed | Answer::Reset | Answer::Done) => write::done(out.bytes(), to, 0),
-            Ok(Answer::Lines(lines)) if !self.charge(lines.len(), out) => {
-                refuse(to, Status::OutOfMemory, out);
-            }
-            Ok(Answer::Lines(lines)) => {
-                // The value ends as the lines would in text.
-                let value = [&lines[..], text::write::END].concat();
-                write::stat(out.bytes(), to, b"detailed", &value);
-                write::done(out.bytes(), to, 0);
-            }
             Ok(Answer::Streamed(stream)) => pending.put(Pending::Stream(Box::new(stream))),
             Err(_) => refuse(to, Status::NotFound, out),
         }

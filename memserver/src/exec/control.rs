@@ -94,13 +94,6 @@ impl Exec<'_> {
             Ok(Answer::Listed) => out.put(write::END),
             Ok(Answer::Reset) => out.put(write::RESET),
             Ok(Answer::Done) => out.put(write::OK),
-            Ok(Answer::Lines(lines)) if !self.charge(lines.len(), out) => {
-                out.put(refusals::stats(stats::Refusal::OutOfMemory));
-            }
-            Ok(Answer::Lines(lines)) => {
-                out.put(&lines);
-                out.put(write::END);
-            }
             Ok(Answer::Streamed(stream)) => pending.put(Pending::Stream(Box::new(stream))),
             Err(refusal) => out.put(refusals::stats(refusal)),
         }

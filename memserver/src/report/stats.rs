@@ -21,8 +21,6 @@ pub(crate) enum Answer {
     Reset,
     /// It is done, and there is nothing to report.
     Done,
-    /// These lines, as they are.
-    Lines(Vec<u8>),
     /// It takes more than one piece.
     Streamed(Stream),
 }
@@ -84,7 +82,7 @@ pub(crate) fn report<'w>(
             let query = shared.query_connections(asker, permit);
             return Ok(Answer::Streamed(Stream::Conns(query, format)));
         }
-        b"detail" => return detail(shared, words.next()),
+        b"detail" => return detail(shared, words.next(), format),
         // memcached knows this one in text only.
         b"cachedump" if matches!(format, Format::Text) => {
             return cachedump(words.next(), words.next());
@@ -132,13 +130,17 @@ fn sizes_status(status: &[u8], sink: &mut Sink<'_>) -> Answer {
 }
 
 /// `stats detail`.
-fn detail(shared: &Shared, word: Option<&[u8]>) -> Result<Answer, Refusal> {
+fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer, Refusal> {
     match word {
         // The flag shares a word with the watchers' categories, so that requests look at one word
         // for both.
         Some(b"on") => shared.watch.attention.fetch_or(attention::DETAIL, Ordering::Relaxed),
         Some(b"off") => shared.watch.attention.fetch_and(!attention::DETAIL, Ordering::Relaxed),
-        Some(b"dump") => return Ok(Answer::Lines(shared.gauges.prefixes.dump())),
+        Some(b"dump") => {
+            let prefixes = Arc::clone(&shared.gauges.prefixes);
+            let place = prefixes.begin();
+            return Ok(Answer::Streamed(Stream::Prefixes { prefixes, place, format }));
+        }
         _ => return Err(Refusal::DetailUsage),
     };
     Ok(Answer::Done)

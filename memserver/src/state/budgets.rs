@@ -16,6 +16,8 @@ const BACKLOGS: usize = 2;
 const LONG_LINES: usize = 4;
 /// The share of handshakes that are not done: 1/HANDSHAKES.
 const HANDSHAKES: usize = 4;
+/// The share of the counts by key prefix: 1/PREFIXES.
+const PREFIXES: usize = 8;
 /// Lists of all connections at once. Each takes memory until its client has read it.
 pub(crate) const CONN_QUERIES: usize = 16;
 
@@ -32,6 +34,8 @@ pub(crate) struct Budgets {
     pub(crate) long_lines: Arc<Budget>,
     /// Bytes of handshakes that are not done.
     pub(crate) handshakes: Arc<Budget>,
+    /// Bytes of the counts by key prefix.
+    pub(crate) prefixes: Arc<Budget>,
     /// Lists of connections that wait to be sent.
     pub(crate) conn_queries: Arc<Budget>,
     /// Connections that wait until others give memory back.
@@ -57,6 +61,7 @@ impl Budgets {
             backlogs: clients.part(all / BACKLOGS),
             long_lines: clients.part(long_lines),
             handshakes: clients.part(all / HANDSHAKES),
+            prefixes: clients.part(all / PREFIXES),
             clients,
             conn_queries: Budget::new(CONN_QUERIES),
             starved: AtomicUsize::new(0),

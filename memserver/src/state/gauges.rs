@@ -1,9 +1,11 @@
 //! What a server counts about itself.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::state::budgets::Budgets;
 use crate::state::core::Core;
 use crate::state::counters::{Counters, Counts};
 use crate::state::prefixes::Prefixes;
@@ -20,7 +22,7 @@ pub(crate) struct Gauges {
     /// What happens below requests on encrypted connections.
     pub(crate) tls: Encryption,
     /// Requests by key prefix.
-    pub(crate) prefixes: Prefixes,
+    pub(crate) prefixes: Arc<Prefixes>,
     /// Times that a client asked for a search for expired items.
     pub(crate) crawls: AtomicU64,
     /// Connections closed because the budget for long request lines was exhausted.
@@ -59,7 +61,7 @@ pub(crate) struct Encryption {
 
 impl Gauges {
     /// Everything is zero, but for the sockets that listen: memcached counts them as connections.
-    pub(crate) fn new(core: &Core) -> Self {
+    pub(crate) fn new(core: &Core, budgets: &Budgets) -> Self {
         let Core { config, listening, .. } = core;
         let opened = AtomicU64::new(listening.sockets.len() as u64);
         Self {
@@ -67,7 +69,10 @@ impl Gauges {
             udp: Counters::default(),
             connections: Connections { total: opened, ..Connections::default() },
             tls: Encryption::default(),
-            prefixes: Prefixes::new(config.stat_key_prefix),
+            prefixes: Arc::new(Prefixes::new(
+                config.stat_key_prefix,
+                Arc::clone(&budgets.prefixes),
+            )),
             crawls: AtomicU64::new(0),
             long_lines_refused: AtomicU64::new(0),
             baseline: Mutex::default(),

@@ -32,9 +32,10 @@ impl Shared {
         evictions: Evictions,
         control: impl Control + 'static,
     ) -> Arc<Self> {
+        let budgets = Budgets::new(&core.config);
         Arc::new(Self {
-            gauges: Gauges::new(&core),
-            budgets: Budgets::new(&core.config),
+            gauges: Gauges::new(&core, &budgets),
+            budgets,
             control: Box::new(control),
             watch: Hub::new(&core.config, evictions),
             core,

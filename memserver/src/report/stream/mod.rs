@@ -13,6 +13,7 @@ use memproto::binary::{self, write::ReplyTo};
 use memproto::text;
 
 use crate::state::control::ConnQuery;
+use crate::state::prefixes::{Place, Prefixes};
 
 pub(crate) use dump::{CLASS_MAX, Classes, Dump};
 pub(crate) use sizes::Sizes;
@@ -29,6 +30,8 @@ pub(crate) enum Stream {
     Sizes(Sizes, Format),
     /// The connections of all workers.
     Conns(Arc<ConnQuery>, Format),
+    /// The counts by key prefix.
+    Prefixes { prefixes: Arc<Prefixes>, place: Place, format: Format },
 }
 
 /// How statistics are framed.
@@ -56,6 +59,26 @@ impl Stream {
             }
             Self::Conns(query, format) => {
                 let more = conns::step(query, STEP, |name, value| format.stat(out, name, value));
+                if !more {
+                    format.end(out);
+                }
+                more
+            }
+            Self::Prefixes { prefixes, place, format: Format::Text } => {
+                let more = prefixes.dump(place, out);
+                if !more {
+                    out.extend_from_slice(text::write::END);
+                }
+                more
+            }
+            Self::Prefixes { prefixes, place, format: format @ Format::Binary(_) } => {
+                let mut lines = Vec::new();
+                let more = prefixes.dump(place, &mut lines);
+                if !more {
+                    // The value ends as the lines would in text.
+                    lines.extend_from_slice(text::write::END);
+                }
+                format.stat(out, b"detailed", &lines);
                 if !more {
                     format.end(out);
                 }
