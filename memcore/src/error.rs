@@ -115,6 +115,10 @@ pub enum StoreError {
     /// Nothing can be evicted: evictions are switched off, or everything is pinned.
     #[error("out of memory")]
     OutOfMemory,
+    /// Values that are arriving take all the memory that they may. It is given back as they arrive,
+    /// or are given up.
+    #[error("too many values are arriving")]
+    Crowded,
     /// The cache met a state that it should never reach: a defect. Nothing was stored.
     #[error("internal error")]
     Internal,

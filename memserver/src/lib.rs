@@ -64,6 +64,8 @@ mod watch;
 
 pub use net::listener::ListenError;
 #[doc(hidden)]
+pub use os::heap::Heap;
+#[doc(hidden)]
 pub use program::main;
 pub use report::metrics::{Kind, Metric, Section, Unit, Value};
 pub use server::test_server::TestServer;

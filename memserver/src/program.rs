@@ -22,7 +22,7 @@ use crate::os::files::{self, TemporaryFile};
 use crate::os::sandbox::{Needs, Sandbox};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
-use crate::os::{cgroup, daemon, limits, log, reason};
+use crate::os::{cgroup, daemon, heap, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
 use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
@@ -89,9 +89,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
         daemon::leave_session().map_err(|error| system("leave the session", &error))?;
     }
     warnings.extend(fit_connections(&mut config));
-    if config.client_memory == 0 {
-        config.client_memory = client_memory(config.memory_limit, cgroup::memory());
-    }
+    prepare_memory(&mut config);
     if config.large_pages && !limits::grants_large_pages() {
         warnings.push("-L has no effect: the system provides no large pages".to_owned());
     }
@@ -281,6 +279,20 @@ fn assume(user: &User, process: &Process) -> Result<(), StartupError> {
         log::line(format_args!("started as root: switched to user {name} (-u root stays root)"));
     }
     Ok(())
+}
+
+/// Prepares the heap for the memory that clients will take, and limits that unless a setting
+/// does.
+fn prepare_memory(config: &mut Config) {
+    let address_space = limits::address_space();
+    if address_space.is_some() {
+        heap::save_address_space();
+    }
+    heap::keep_reserve();
+    if config.client_memory == 0 {
+        let available = cgroup::memory().into_iter().chain(address_space).min();
+        config.client_memory = client_memory(config.memory_limit, available);
+    }
 }
 
 /// Bytes that clients may hold outside a cache of `limit` bytes, where the control group or the

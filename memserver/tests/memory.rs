@@ -213,3 +213,56 @@ fn a_core_dump_leaves_the_cache_out() {
     }
     assert!(dumped < 512 << 10, "{dumped} kB");
 }
+
+/// An allocation that fails ends those who hold much, not the process.
+#[test]
+fn connections_are_closed_where_the_system_has_no_more_memory() {
+    let folder = Folder::new();
+    let mut shell = std::process::Command::new("sh");
+    let serve = "ulimit -v 190000; exec \"$0\" -l 127.0.0.1 -p -1 -u root -m 64 -c 4096 -t 2 \
+                 -o client_memory=1000";
+    shell.args(["-c", serve]).arg(command(&[]).get_program());
+    shell.env("MEMCACHED_PORT_FILENAME", folder.file("ports"));
+    shell.stderr(std::process::Stdio::piped());
+    let program = Program::spawn(shell, folder);
+    program.wait_for_file("ports");
+    let line = format!("get{}", " key".repeat(36_000 / 4));
+    let mut clients = Vec::new();
+    for _ in 0..4_000 {
+        let mut client = program.connect();
+        // One that is closed meanwhile can't take it all.
+        let _ = std::io::Write::write_all(&mut client.0, line.as_bytes());
+        clients.push(client);
+    }
+    let mut client = program.connect();
+    client.ask("set k 0 0 1\r\nx\r\nget k\r\n", "STORED\r\nVALUE k 0 1\r\nx\r\nEND\r\n");
+    assert!(number(&mut client, "read_buf_oom") > 100, "nobody was closed");
+    let left = number(&mut client, "curr_connections");
+    assert!(left > 100, "only {left} are left");
+    program.signal(15);
+    assert_eq!(program.end().0.code(), Some(0));
+}
+
+#[test]
+fn what_clients_held_goes_back_to_the_system() {
+    let program = Program::start(&["-m", "64", "-c", "4096", "-t", "2"]);
+    let mut client = program.connect();
+    client.ask("mn\r\n", "MN\r\n");
+    let idle = program.resident();
+    let line = format!("get{}", " key".repeat(36_000 / 4));
+    let mut clients: Vec<Client> = (0..1_500).map(|_| program.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(&line));
+    (0..2).for_each(|_| program.connect().ask("mn\r\n", "MN\r\n"));
+    let busy = program.resident();
+    assert!(busy > idle + (40 << 10), "{busy} kB, {idle} kB before");
+    drop(clients);
+    let start = Instant::now();
+    loop {
+        let resident = program.resident();
+        if resident < idle + (8 << 10) {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{resident} kB, {idle} kB before");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

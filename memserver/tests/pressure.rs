@@ -145,3 +145,114 @@ fn those_who_hold_most_are_closed_when_clients_hold_too_much() {
     assert!(connections > 50, "{connections} stay");
     modest.ask(format!("{}\r\n", "x".repeat(4_000)), "STORED\r\n");
 }
+
+/// Sends what 600 clients announce of a large value, `len` bytes of it.
+fn begin_slowly(program: &Program, len: usize) -> Vec<Client> {
+    let mut slow: Vec<Client> = (0..600).map(|_| program.connect()).collect();
+    for (number, client) in slow.iter_mut().enumerate() {
+        client.send(format!("set slow{number} 0 0 900000\r\n{}", "x".repeat(len)));
+    }
+    // Whoever is answered now is served after what came before.
+    (0..4).for_each(|_| program.connect().ask("mn\r\n", "MN\r\n"));
+    slow
+}
+
+#[test]
+fn values_that_hardly_begin_do_not_keep_others_from_storing() {
+    let program = Program::start(&["-m", "64", "-c", "2048", "-t", "2"]);
+    let slow = begin_slowly(&program, 4_200);
+    let mut client = program.connect();
+    for _ in 0..20 {
+        for len in [20_000, 500_000] {
+            store(&mut client, "other", b'o', len);
+        }
+    }
+    assert_eq!(client.stat("stats", "malloc_fails"), "0");
+    drop(slow);
+}
+
+#[test]
+fn a_value_waits_for_room_while_many_are_arriving() {
+    const LEN: usize = 20_000;
+    let program = Program::start(&["-m", "64", "-c", "2048", "-t", "2", "-o", "request_timeout=0"]);
+    let mut begun = program.connect();
+    begun.send(format!("set begun 0 0 900000\r\n{}", "b".repeat(20_000)));
+    let mut slow = begin_slowly(&program, 13_000);
+    let mut waiting: Vec<Client> = (0..10).map(|_| program.connect()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        client.send(format!("set w{number} 0 0 {LEN}\r\n{}\r\n", "w".repeat(LEN)));
+    }
+    // One that has begun goes on, and small values have nothing to wait for.
+    begun.ask(format!("{}\r\n", "b".repeat(880_000)), "STORED\r\n");
+    program.connect().ask("set small 0 0 1\r\nx\r\n", "STORED\r\n");
+    waiting[0].0.set_nonblocking(true).unwrap();
+    let early = waiting[0].0.read(&mut [0]).unwrap_err();
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+    waiting[0].0.set_nonblocking(false).unwrap();
+    slow.truncate(100);
+    for client in &mut waiting {
+        client.expect("STORED\r\n");
+    }
+    let mut client = program.connect();
+    client.send("get w9\r\n");
+    expect_value(&mut client, "w9", b'w', LEN);
+}
+
+/// The largest holder may be a client of another worker than the one that notices.
+#[test]
+fn the_largest_of_all_workers_is_closed_first() {
+    let program = Program::start(&["-m", "64", "-c", "1024", "-t", "4", "-o", "client_memory=4"]);
+    let line = |len: usize| format!("get{}", " key".repeat(len / 4));
+    let mut largest = program.connect();
+    largest.send(line(900_000));
+    let mut client = program.connect();
+    let mut others = Vec::new();
+    let start = Instant::now();
+    while client.stat("stats", "read_buf_oom") == "0" {
+        assert!(start.elapsed() < WAIT && others.len() < 400, "nobody is closed");
+        let mut other = program.connect();
+        other.send(line(30_000));
+        others.push(other);
+    }
+    assert!(largest.is_ended());
+    assert_eq!(client.stat("stats", "read_buf_oom"), "1");
+    assert_eq!(client.stat("stats", "curr_connections"), (others.len() + 1).to_string());
+}
+
+/// Adding to a large value, the value is copied a piece at a time.
+#[test]
+fn something_is_added_to_a_large_value() {
+    const LEN: usize = 5_000_000;
+    let program = Program::start(&["-m", "64", "-I", "16m"]);
+    let mut client = program.connect();
+    client.send(format!("set k 7 1000 {LEN}\r\n"));
+    client.send(vec![b'v'; LEN]);
+    client.ask("\r\n", "STORED\r\n");
+    client.ask(
+        "append k 9 0 3\r\nabc\r\nprepend k 0 0 2 noreply\r\nde\r\nms k 1 MA\r\nf\r\nmg k s f\r\n",
+        format!("STORED\r\nHD\r\nHD s{} f7\r\n", LEN + 6),
+    );
+    let mut frame = vec![0x80, 0x0e, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3];
+    frame.extend([0; 12]);
+    frame.extend(b"kgh");
+    let mut binary = program.connect();
+    binary.send(&frame);
+    let mut reply = [0; 24];
+    binary.0.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..8], [0x81, 0x0e, 0, 0, 0, 0, 0, 0]);
+    client.send("get k\r\n");
+    let mut found = vec![0; format!("VALUE k 7 {}\r\n", LEN + 8).len() + LEN + 8 + 7];
+    client.0.read_exact(&mut found).unwrap();
+    let value = [b"de", &vec![b'v'; LEN][..], b"abcfgh\r\nEND\r\n"].concat();
+    assert!(found.ends_with(&value), "another value");
+    // Two who add at once lose nothing of each other, and one who replaces it wins or loses whole.
+    let mut clients: Vec<Client> = (0..4).map(|_| program.connect()).collect();
+    for client in &mut clients {
+        client.send("append k 0 0 1\r\ni\r\n".repeat(5));
+    }
+    for client in &mut clients {
+        client.expect("STORED\r\n".repeat(5));
+    }
+    client.ask("mg k s\r\n", format!("HD s{}\r\n", LEN + 28));
+    client.ask("mg k t\r\n", "HD t9");
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::check;
+use common::{Server, check};
 
 #[test]
 fn storage_and_retrieval() {
@@ -213,4 +213,33 @@ fn a_nul_ends_no_line_of_any_length() {
         let expected = "VALUE a 0 1\r\nx\r\n".repeat(keys + 2) + "END\r\n";
         assert_eq!(String::from_utf8(dialogue.feed(line.as_bytes())), Ok(expected), "{keys} keys");
     }
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_before_its_line_has_ended() {
+    const REFUSED: &str = "CLIENT_ERROR bad command line format\r\n";
+    let mut server = Server::start();
+    server.ask("set a 0 0 1\r\nx\r\n", "STORED\r\n");
+    let value = "VALUE a 0 1\r\nx\r\nEND\r\n";
+    for begin in ["get ", "gets a bc ", "gat 10 ", "gats 5 a "] {
+        for first in [1, 100, 250] {
+            server.ask(&format!("{begin}{}", "k".repeat(first)), "");
+            server.ask(&"k".repeat(251 - first), REFUSED);
+            assert_eq!(server.pending(), 0, "what was refused is kept");
+            // The rest of the line is no request.
+            server.ask("k more get a", "");
+            server.ask(" flush_all\r\nget a\r\n", value);
+        }
+        server.ask(&format!("{begin}b {} c", "k".repeat(251)), REFUSED);
+        server.ask("\n", "");
+    }
+    // One of the largest size is not, though the line's end has half come.
+    server.ask(&format!("get {}\r", "k".repeat(250)), "");
+    server.ask("\n", "END\r\n");
+    server.ask(&format!("get a {}", "k".repeat(250)), "");
+    server.ask(" a", "");
+    server.ask("\r\n", "VALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
+    // A time that is no number is answered as that.
+    server.ask(&format!("gat x {}", "k".repeat(251)), "");
+    server.ask("\r\n", "CLIENT_ERROR invalid exptime argument\r\n");
 }

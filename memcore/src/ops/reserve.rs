@@ -17,6 +17,8 @@ use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
 
 /// Values that are arriving may take 1/ARRIVING_SHARE of the limit.
 const ARRIVING_SHARE: usize = 2;
+/// 1/BEGUN_SHARE of that is for those that have begun: others must not keep them from their end.
+const BEGUN_SHARE: usize = 4;
 
 /// Memory for a value that is still arriving. Nobody sees it before
 /// [`commit`](Reservation::commit); dropping it gives the memory back.
@@ -61,15 +63,20 @@ impl Booking {
     /// Books the room for a value to begin with.
     fn begin(engine: &Arc<Engine>) -> Option<Self> {
         let mut booking = Self { engine: Arc::clone(engine), bytes: 0 };
-        booking.add_segment().then_some(booking)
+        let max = Self::most(engine);
+        booking.add_segment(max - max / BEGUN_SHARE).then_some(booking)
     }
 
-    /// Books another segment, unless values that are arriving have their share. A value that has
-    /// no other beside it may have what it needs.
-    fn add_segment(&mut self) -> bool {
+    /// Bytes that all of them may have.
+    fn most(engine: &Engine) -> usize {
+        engine.space.pool.limit() / ARRIVING_SHARE
+    }
+
+    /// Books another segment, unless values that are arriving have `max` bytes. A value that has no
+    /// other beside it may have what it needs.
+    fn add_segment(&mut self, max: usize) -> bool {
         let Self { engine, bytes } = self;
         let segment = engine.space.table().segment_bytes();
-        let max = engine.space.pool.limit() / ARRIVING_SHARE;
         let all = engine.space.arriving.fetch_add(segment, Ordering::Relaxed);
         if all > *bytes && all + segment > max {
             engine.space.arriving.fetch_sub(segment, Ordering::Relaxed);
@@ -229,7 +236,7 @@ impl Engine {
         let now = Moment::from_secs(self.now());
         let attrs = attrs.expiry(attrs.expiry.moment(now).into());
         let header = header_of(key.bytes.len(), len, &attrs, group);
-        let booked = Booking::begin(self).ok_or_else(|| self.refuse(&header))?;
+        let booked = Booking::begin(self).ok_or(StoreError::Crowded)?;
         let uses = self.uses_of(key, &header);
         let room = loop {
             match self.first_room(uses, header, key) {
@@ -281,7 +288,7 @@ impl Engine {
         let Room::Chain(chain) = room else { return true };
         // Padding and a started word: the last segment is needed when the last byte is.
         while chain.missing() > (value_len - filled) / 4 {
-            if !booked.add_segment() {
+            if !booked.add_segment(Booking::most(self)) {
                 return false;
             }
             while self.space.extend_chain(chain, &self.hot.opening(self.hot.clock_now())).is_err() {

@@ -221,6 +221,22 @@ fn a_limit_below_what_is_held_is_approached_as_far_as_can_be() {
 }
 
 #[test]
+fn small_items_are_evicted_no_further_in_steps_than_at_once() {
+    let left = |lower: fn(&Cache)| {
+        let cache = Cache::new(16 << 20).unwrap();
+        for key in 0..120_000_u32 {
+            cache.set(key.to_le_bytes(), &[1; 30], Attrs::new()).unwrap();
+        }
+        lower(&cache);
+        while cache.maintain(1_000) {}
+        cache.stats().total.items
+    };
+    let at_once = left(|cache| _ = cache.set_limit(2 << 20).unwrap());
+    let in_steps = left(|cache| _ = cache.set_limit_in_steps(2 << 20).unwrap());
+    assert!(in_steps > at_once * 3 / 4, "{in_steps} items, {at_once} at once");
+}
+
+#[test]
 fn no_more_than_needed_is_evicted_by_a_limit_that_is_lowered_in_steps() {
     let cache = Cache::builder(8 << 20).max_limit(128 << 20).build().unwrap();
     cache.set_limit(128 << 20).unwrap();
@@ -259,4 +275,27 @@ fn colliding_keys_are_refused_where_nothing_may_be_evicted() {
         let kept = keys.iter().take(60).all(|key| cache.contains(key.to_le_bytes()));
         assert_eq!(kept, !evictions);
     }
+}
+
+#[test]
+fn values_that_have_begun_go_on_though_no_more_may_begin() {
+    let cache = Cache::new(64 << 20).unwrap();
+    let mut first = cache.reserve("first", 900_000, Attrs::new()).unwrap();
+    first.write(&[1; 100]);
+    let mut others = Vec::new();
+    let refused = loop {
+        match cache.reserve(others.len().to_le_bytes(), 900_000, Attrs::new()) {
+            Ok(place) => others.push(place),
+            Err(error) => break error,
+        }
+        assert!(others.len() < 10_000);
+    };
+    assert_eq!(refused, StoreError::Crowded);
+    first.write(&[1; 900_000]);
+    first.commit(&Store::new()).unwrap();
+    assert_eq!(cache.get("first").map(|value| value.len()), Some(900_000));
+    cache.set("small", b"v", Attrs::new()).unwrap();
+    others.clear();
+    assert!(cache.reserve("more", 900_000, Attrs::new()).is_ok());
+    cache.validate();
 }

@@ -110,6 +110,10 @@ impl Engine {
 
     /// Bounded reclaiming ahead of need; true if there is more to do.
     pub(crate) fn reclaim_ahead(&self, budget: usize) -> bool {
+        // An index that is still as large as its items were takes their place below a lower limit.
+        if self.space.pool.limit() > self.limit_goal() && self.tend_index(budget) {
+            return true;
+        }
         for _ in 0..budget.div_ceil(STEP) {
             if !self.is_short() && !self.space.pool.is_over() {
                 if !self.lower_limit() {

@@ -2,9 +2,9 @@
 
 use super::BLOCK_END;
 use crate::bytes::number::parse_i32;
-use crate::bytes::{Scan, ends_in_noreply};
+use crate::bytes::{Scan, ends_in_noreply, split_word};
 use crate::error::{CloseReason, ParseError};
-use crate::limits::{Limits, MAX_LEADING_SPACES, MAX_TEXT_VALUE};
+use crate::limits::{Limits, MAX_KEY, MAX_LEADING_SPACES, MAX_TEXT_VALUE};
 use crate::request::Request;
 use crate::status::Step;
 
@@ -52,6 +52,40 @@ pub(super) fn partial<'a>(buf: &[u8], scan: &mut Scan, limits: &Limits) -> Step<
     }
     scan.seen = buf.len();
     Step::Partial
+}
+
+/// Whether `buf`, the beginning of a line whose end has not come, asks for a key that is too long:
+/// the line will be answered with [`ParseError::BadLineFormat`], whatever follows, so nothing of it
+/// needs to be kept. `before` is what [`parse`](super::parse) was given when it found no end: what
+/// was looked at before that is not looked at again.
+///
+/// ```
+/// use memproto::{Scan, text::has_long_key};
+///
+/// let line = [b"get a ", &[b'x'; 251][..]].concat();
+/// assert!(has_long_key(&line, &Scan::new()) && !has_long_key(&line[..256], &Scan::new()));
+/// ```
+#[must_use]
+#[cold]
+pub fn has_long_key(buf: &[u8], before: &Scan) -> bool {
+    let unseen = buf.get(before.seen.saturating_sub(MAX_KEY + 1)..).unwrap_or_default();
+    // A carriage return may belong to the end of the line.
+    let unseen = unseen.strip_suffix(b"\r").unwrap_or(unseen);
+    if !has_long_word(unseen) {
+        return false;
+    }
+    if buf.starts_with(b"get ") || buf.starts_with(b"gets ") {
+        return true;
+    }
+    let touching = buf.strip_prefix(b"gat ").or_else(|| buf.strip_prefix(b"gats "));
+    // A time that is no number has an error of its own.
+    touching.and_then(split_word).is_some_and(|(exptime, keys)| {
+        parse_i32(exptime).is_some() && has_long_word(keys.strip_suffix(b"\r").unwrap_or(keys))
+    })
+}
+
+fn has_long_word(bytes: &[u8]) -> bool {
+    bytes.len() > MAX_KEY && bytes.split(|&byte| byte == b' ').any(|word| word.len() > MAX_KEY)
 }
 
 /// The longest line that may begin like `buf`.

@@ -29,6 +29,7 @@ mod store;
 pub mod write;
 
 pub use auth::{AuthError, AuthStep, parse_auth, parse_credentials};
+pub use line::has_long_key;
 pub use parse::parse;
 
 /// What ends every data block. Anything else in its place is answered with

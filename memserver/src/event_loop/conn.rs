@@ -247,6 +247,11 @@ impl Conn {
         input + self.blocked_replies().map_or(0, Output::held)
     }
 
+    /// Bytes of memory that its buffers take.
+    pub(crate) fn memory(&self) -> usize {
+        self.input.capacity() + self.blocked_replies().map_or(0, Output::held)
+    }
+
     /// Whether it waits for its turn.
     pub(crate) fn is_queued(&self) -> bool {
         matches!(self.schedule, Schedule::Queued(_))

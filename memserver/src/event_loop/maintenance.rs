@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memcore::{Cache, Sweeps};
 
+use crate::os::heap;
 use crate::state::clock::DrivenClock;
 use crate::state::core::Core;
 use crate::state::shared::Shared;
@@ -18,6 +19,12 @@ use crate::watch::attention;
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// The pause after there was more to do than one step could.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// Free memory is looked for so often at most.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Less free memory is kept for others.
+const SLACK_MIN: usize = 2 << 20;
+/// Bytes that a connection takes beside what is charged to its budget.
+const UNCHARGED: usize = 2 << 10;
 /// Items' worth of housekeeping between two looks at the clock and at [`Maintenance::stop`].
 const STEP: usize = 1024;
 
@@ -58,6 +65,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
     let Core { cache, clock, .. } = &shared.core;
     let mut pause = PAUSE_MAX;
     let mut before = cache.sweeps();
+    let mut slack = Slack::new();
     while !stop.load(Ordering::Acquire) {
         pause = if work_off(cache, clock.as_deref(), stop) { PAUSE_MIN } else { next(pause) };
         let after = cache.sweeps();
@@ -66,6 +74,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
         if let Some(tls) = &shared.core.tls {
             tls.look_for_changes();
         }
+        slack.look(shared, Instant::now());
         let due = clock.as_deref().map_or(pause, DrivenClock::until_due);
         thread::park_timeout(pause.min(due));
     }
@@ -84,6 +93,39 @@ fn work_off(cache: &Cache, clock: Option<&DrivenClock>, stop: &AtomicBool) -> bo
         }
         busy = true;
         thread::yield_now();
+    }
+}
+
+/// Memory that clients held and gave back. It stays with the process until that is told to give it
+/// to the system.
+#[derive(Debug)]
+struct Slack {
+    /// The most bytes that clients have held since memory was last given back.
+    most: usize,
+    looked: Instant,
+}
+
+impl Slack {
+    fn new() -> Self {
+        Self { most: 0, looked: Instant::now() }
+    }
+
+    /// Gives free memory back if that is worth it; true if it was.
+    fn look(&mut self, shared: &Shared, now: Instant) -> bool {
+        let open = shared.gauges.connections.current.load(Ordering::Relaxed);
+        let held = shared.budgets.clients.used() + open * UNCHARGED;
+        self.most = self.most.max(held);
+        if now.duration_since(self.looked) < LOOK_EVERY {
+            return false;
+        }
+        self.looked = now;
+        heap::refill();
+        let trims = self.most - held >= SLACK_MIN;
+        if trims {
+            heap::trim();
+            self.most = held;
+        }
+        trims
     }
 }
 

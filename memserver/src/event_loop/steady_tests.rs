@@ -151,6 +151,6 @@ fn binary_requests_allocate_nothing() {
 #[test]
 fn the_count_sees_an_allocation() {
     let mut client = Client::new(&shared());
-    let long = ["set a 0 0 20000\r\n", &"v".repeat(10_000)].concat();
+    let long = ["set a 0 0 20000\r\n", &"v".repeat(15_000)].concat();
     assert!(measure(|| assert_eq!(client.serve(long.as_bytes()), 0)).count_total > 0);
 }

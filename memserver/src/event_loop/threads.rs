@@ -32,4 +32,10 @@ impl Control for Threads {
     fn connection_closed(&self) {
         self.acceptor.connection_closed();
     }
+
+    fn wake_worker(&self, worker: usize) {
+        if let Some(worker) = self.workers.get(worker) {
+            worker.wake();
+        }
+    }
 }

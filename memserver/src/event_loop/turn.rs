@@ -373,6 +373,11 @@ impl<'t, 'w> Executor<'t, 'w> {
                 part.pos = pos;
                 part.state = reason;
             }
+            // The work goes on in the next turn.
+            ControlFlow::Break(Stop::Pieces { pos }) => {
+                part.pos = pos;
+                part.state = State::More;
+            }
             ControlFlow::Break(Stop::Starved { pos }) => {
                 part.pos = pos;
                 part.state = State::Starved;

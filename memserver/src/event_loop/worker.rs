@@ -19,6 +19,7 @@ use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::Arrival;
 use crate::net::transport::{Handshake, Transport};
+use crate::os::heap;
 use crate::state::budgets::Permit;
 use crate::state::control::ConnQuery;
 use crate::state::core::Core;
@@ -40,6 +41,8 @@ const LONG_LINE: usize = 40 << 10;
 const STUCK_MAX: u32 = 10;
 /// Seconds after which a client that does not read is closed while it is sent a dump.
 const DUMP_STUCK_MAX: u32 = 60;
+/// Bytes that connections held which are closed because an allocation has failed.
+const RELIEF: usize = 4 << 20;
 /// How often connections that wait for memory try again.
 const RETRY: Duration = Duration::from_millis(1);
 /// How many of them do so at once.
@@ -177,7 +180,7 @@ impl Worker {
             self.retry_starved();
             self.serve(&mut turn);
             self.shake_hands();
-            if self.shared.budgets.clients.is_exceeded() {
+            if self.shared.budgets.clients.is_exceeded() || heap::is_short() {
                 self.shed();
             }
             self.close_idle();
@@ -230,7 +233,7 @@ impl Worker {
             for departure in turn.finish(&mut self.conns, &self.shared.budgets) {
                 self.after_turn(*departure, now);
             }
-            if self.shared.budgets.clients.is_exceeded() {
+            if self.shared.budgets.clients.is_exceeded() || heap::is_short() {
                 self.shed();
             }
         }
@@ -245,7 +248,10 @@ impl Worker {
         if conn.has_starved || state == State::Starved {
             note_starved(&self.shared, conn, state);
         }
-        self.stuck += usize::from(state == State::Blocked);
+        if state == State::Blocked {
+            self.stuck += 1;
+            self.shared.budgets.note_held(self.index, conn.held());
+        }
         self.uploading -= usize::from(was_uploading);
         self.uploading += usize::from(conn.dialogue.is_uploading());
         if completed {
@@ -262,8 +268,11 @@ impl Worker {
         {
             return self.transfer_to_watchers(index, *permit);
         }
-        let next =
-            if charge_input(&self.shared, conn) { conn.end_turn(state) } else { Next::Close };
+        let next = if charge_input(&self.shared, self.index, conn) {
+            conn.end_turn(state)
+        } else {
+            Next::Close
+        };
         let end = if state == State::Broken || conn.dialogue.is_at_fault() {
             End::Error
         } else {
@@ -286,20 +295,49 @@ impl Worker {
         }
     }
 
-    /// Closes connections, those first that hold most, until all clients together hold no more
-    /// than they may.
+    /// Closes connections, those first that hold most of all workers' clients, until they hold no
+    /// more than they may together.
     #[cold]
     fn shed(&mut self) {
         while self.shared.budgets.clients.is_exceeded() {
-            let conns = self.conns.iter().enumerate();
-            let held = conns.filter_map(|(index, conn)| Some((conn.as_ref()?.held(), index)));
-            let largest = held.max().filter(|(held, _)| *held > 0);
-            let Some((_, index)) = largest else { return };
-            // Its number may soon be another's.
-            self.ready.retain(|&queued| queued != index);
-            self.shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);
-            self.close(index, End::Error);
+            let largest = self.largest(Conn::held);
+            let held = largest.map_or(0, |(held, _)| held);
+            if let Some(other) = self.shared.budgets.compare_largest(self.index, held) {
+                // It may have become smaller meanwhile, and then this worker is woken.
+                self.shared.control.wake_worker(other);
+                break;
+            }
+            let Some((_, index)) = largest else { break };
+            self.close_large(index);
         }
+        if heap::take_shortage() {
+            self.relieve();
+        }
+    }
+
+    /// Closes connections that hold much, because an allocation has failed.
+    fn relieve(&mut self) {
+        let mut relief = 0;
+        while relief < RELIEF {
+            let Some((held, index)) = self.largest(Conn::memory) else { break };
+            relief += held;
+            self.close_large(index);
+        }
+        heap::refill();
+    }
+
+    /// The connection of which `held` says most, if that is more than nothing.
+    fn largest(&self, held: impl Fn(&Conn) -> usize) -> Option<(usize, usize)> {
+        let conns = self.conns.iter().enumerate();
+        let held = conns.filter_map(|(index, conn)| Some((held(conn.as_ref()?), index)));
+        held.max().filter(|(held, _)| *held > 0)
+    }
+
+    fn close_large(&mut self, index: usize) {
+        // Its number may soon be another's.
+        self.ready.retain(|&queued| queued != index);
+        self.shared.gauges.long_lines_refused.fetch_add(1, Ordering::Relaxed);
+        self.close(index, End::Error);
     }
 
     /// Takes in the connections that were assigned.
@@ -482,7 +520,13 @@ impl Worker {
         self.unfinished -= usize::from(conn.deadline.is_some());
         if conn.transport.deregister(self.poll.registry()).is_ok() {
             let shared = Arc::clone(&self.shared);
-            let closed = move || shared.connection_closed();
+            // For the lines that it has not read.
+            let buffer = shared.core.config.watcher_logbuf_size;
+            let memory = shared.budgets.clients.take_anyway(buffer);
+            let closed = move || {
+                drop(memory);
+                shared.connection_closed();
+            };
             let now = self.shared.core.cache.now().as_secs();
             self.shared.watch.adopt(conn.transport, permit, now, Box::new(closed));
         } else {
@@ -605,6 +649,7 @@ impl WorkerHandle {
         self.wake();
     }
 
+    /// Has it look after its connections.
     pub(crate) fn wake(&self) {
         // A wake-up that fails means that the event counter is full: the worker is awake anyway.
         let _ = self.inbox.waker.wake();
@@ -648,7 +693,7 @@ fn note_starved(shared: &Shared, conn: &mut Conn, state: State) {
 /// Charges the memory of a request that is not complete to its budget; false if it is a long line
 /// and all of those together have no more memory.
 #[inline]
-fn charge_input(shared: &Shared, conn: &mut Conn) -> bool {
+fn charge_input(shared: &Shared, worker: usize, conn: &mut Conn) -> bool {
     let input = conn.input.capacity();
     let held = input + conn.transport.held();
     let due = if held > SMALL_INPUT { held } else { 0 };
@@ -667,6 +712,7 @@ fn charge_input(shared: &Shared, conn: &mut Conn) -> bool {
         // If that is too much, those are closed who hold most.
         conn.input_permit = Some(shared.budgets.clients.take_anyway(due));
     }
+    shared.budgets.note_held(worker, conn.held());
     true
 }
 

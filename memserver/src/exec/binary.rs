@@ -189,7 +189,9 @@ pub(super) fn stored(exec: &Exec<'_>, frame: &StoreFrame<'_>, outcome: &Outcome,
             _ => Status::NotFound,
         },
         Ok(_) => Status::NotStored,
-        Err(StoreError::OutOfMemory) => return no_room(frame.to, "allocating item", out),
+        Err(StoreError::OutOfMemory | StoreError::Crowded) => {
+            return no_room(frame.to, "allocating item", out);
+        }
         Err(error) => status(*error),
     };
     refuse(frame.to, status, out);

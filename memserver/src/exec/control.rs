@@ -118,10 +118,13 @@ impl Exec<'_> {
         }
     }
 
-    /// The next piece of a long answer.
+    /// The next piece of a long answer, or of other long work.
     pub(super) fn stream(&mut self, pending: &mut Pending, out: &mut Output) {
         if matches!(pending, Pending::Verifying(_)) {
             return self.finish_login(pending, out);
+        }
+        if matches!(pending, Pending::Join(_)) {
+            return self.go_on_joining(pending, out);
         }
         let Pending::Stream(stream) = pending else {
             debug_assert!(false, "no answer to go on with");

@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::session::batch::Batch;
 use crate::session::dialogue::{Flow, Round};
 use crate::session::framing::Framing;
-use crate::session::job::{Job, StoreRequest, Work};
+use crate::session::job::{Job, OwnedRequest, StoreRequest, Work};
 use crate::session::output::Output;
-use crate::session::pending::{OwnedRequest, Pending};
+use crate::session::pending::Pending;
 
 const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";

@@ -7,6 +7,7 @@ mod control;
 mod expiries;
 pub(crate) mod gate;
 mod get;
+mod join;
 mod login;
 mod meta;
 mod observe;
@@ -264,12 +265,20 @@ impl Execute for Exec<'_> {
         }
         match &job.work {
             Work::Get(run) => return self.retrieve(run, batch, out),
-            Work::Put { request, key, value } => self.put(request, hashed(key), value, out),
+            Work::Put { request, key, value } => {
+                let key = hashed(key);
+                if let Some(flow) = self.join(request, key, value, pending) {
+                    return flow;
+                }
+                self.put(request, key, value, out);
+            }
             Work::Text(request, key) => return self.text(request, hashed(key), pending, out),
             Work::Binary(request, key) => {
                 return self.binary(request, hashed(key), pending, out);
             }
-            Work::Begin { request, header, value } => self.begin(request, header, value, pending),
+            Work::Begin { request, header, value } => {
+                return self.begin(request, header, value, pending);
+            }
             Work::Body { value, end } => self.upload(value, *end, pending, out),
             Work::BadDataChunk(request) => self.refuse_unterminated(request, out),
             Work::Watch(words) => return self.watch(*words, pending, out),

@@ -171,7 +171,9 @@ impl Exec<'_> {
             out.put(ParseError::UnknownCommand.reply());
             return Flow::Done;
         };
-        let Some(permit) = self.shared.watch.admit(kinds) else {
+        let buffer = self.shared.core.config.watcher_logbuf_size;
+        let has_memory = self.shared.budgets.clients.has(buffer);
+        let Some(permit) = self.shared.watch.admit(kinds).filter(|_| has_memory) else {
             out.put(b"WATCHER_TOO_MANY log watcher limit reached\r\n");
             return Flow::Done;
         };

@@ -8,9 +8,10 @@ use memproto::text::write;
 
 use super::terms::{Outcome, Terms};
 use super::{Exec, NOT_EXECUTED, binary, gate};
-use crate::session::job::{BodyEnd, StoreRequest};
+use crate::session::dialogue::Flow;
+use crate::session::job::{BodyEnd, OwnedRequest, StoreRequest};
 use crate::session::output::Output;
-use crate::session::pending::{OwnedRequest, Pending, Upload};
+use crate::session::pending::{Pending, Upload};
 
 impl Exec<'_> {
     /// Stores a value that is at hand. Without a `key` the request's own must be decoded first.
@@ -57,19 +58,25 @@ impl Exec<'_> {
         header: &[u8],
         value: &[u8],
         pending: &mut Pending,
-    ) {
+    ) -> Flow {
         let mut scratch = [0; MAX_KEY];
         let key = self.shared.core.cache.key(name(request, &mut scratch));
         let attrs = self.terms(request).attrs;
         let mut place = self.shared.core.cache.reserve(key, request.value_len(), attrs);
         match &mut place {
             Ok(reservation) => _ = reservation.write(value),
+            // It waits with the little that has come.
+            Err(StoreError::Crowded) if self.can_wait => {
+                self.note_shortage(StoreError::Crowded);
+                return Flow::Starved(None);
+            }
             // The error is kept until the whole value has come, as the reply belongs behind it.
             Err(error) => self.note_shortage(*error),
         }
         // The header's bytes are gone when the value is complete.
         let request = OwnedRequest::new(request, header);
         pending.put(Pending::Upload(Box::new(Upload { request, place })));
+        Flow::Done
     }
 
     /// Takes more of a value, and stores it when it is complete.
@@ -124,7 +131,7 @@ impl Exec<'_> {
 
     /// Takes note of values that arrive so slowly that others find no room.
     fn note_shortage(&self, error: StoreError) {
-        if error == StoreError::OutOfMemory {
+        if matches!(error, StoreError::OutOfMemory | StoreError::Crowded) {
             self.shared.note_shortage();
         }
     }
@@ -156,7 +163,7 @@ impl Exec<'_> {
 
     /// Counts and answers what became of a value.
     #[inline]
-    fn finish(
+    pub(super) fn finish(
         &self,
         request: &StoreRequest<'_>,
         key: Key<'_>,

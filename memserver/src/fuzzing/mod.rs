@@ -181,7 +181,9 @@ impl Dialogue {
             drain(&mut out, &mut replies);
             match stop {
                 Some(Stop::Closed) => break,
-                Some(Stop::NoRoom { pos, .. } | Stop::Starved { pos }) => cursor.pos = pos,
+                Some(Stop::NoRoom { pos, .. } | Stop::Starved { pos } | Stop::Pieces { pos }) => {
+                    cursor.pos = pos;
+                }
                 None if state == ParseState::More => {}
                 None => break,
             }

@@ -13,6 +13,8 @@ use memproto::{
 
 /// Longer values get their expiry when their header is there, others when they are complete.
 const WAITING_MAX: usize = 16 << 10;
+/// A larger value gets its place when so much of it has come.
+const BEGIN_MIN: usize = 12 << 10;
 const MONTH: i64 = 60 * 60 * 24 * 30;
 
 /// What is known about the items of a cache.
@@ -53,8 +55,10 @@ enum Known<'a> {
 pub(super) struct Sent {
     bytes: Vec<u8>,
     swallow: usize,
-    /// When the header of the value that is arriving was there.
+    /// When so much of the value that is arriving was there that it got its place.
     began: Option<u32>,
+    /// Whether a line that was refused has not ended yet.
+    skips_line: bool,
     pub(super) is_closed: bool,
     /// Whether it asked to watch, which may have ended the dialogue, and everything behind it.
     pub(super) may_be_closed: bool,
@@ -146,7 +150,19 @@ impl Reference {
             let dropped = sent.swallow.min(rest.len());
             (sent.swallow, rest) = (sent.swallow - dropped, &rest[dropped..]);
             // From the front each time, so that nothing depends on where a search was resumed.
+            if sent.skips_line {
+                let end = rest.iter().position(|&byte| byte == b'\n');
+                sent.skips_line = end.is_none();
+                rest = end.map_or(&[], |end| &rest[end + 1..]);
+                continue;
+            }
             match text::parse(rest, &mut Scan::new(), &Limits::default()) {
+                // It is refused before its end has come.
+                Step::Partial if text::has_long_key(rest, &Scan::new()) => {
+                    replies.expect(ParseError::BadLineFormat.reply());
+                    sent.skips_line = true;
+                    rest = &[];
+                }
                 Step::Partial => break,
                 Step::Close(_) => sent.is_closed = true,
                 Step::Reject { consumed, error, swallow, noreply } => {
@@ -162,7 +178,10 @@ impl Reference {
                         rest = &rest[consumed..];
                         continue;
                     };
-                    let began = *sent.began.get_or_insert(self.now);
+                    if rest.len() - consumed >= BEGIN_MIN {
+                        sent.began.get_or_insert(self.now);
+                    }
+                    let began = sent.began.unwrap_or(self.now);
                     let Some(block) = rest[consumed..].get(..len + BLOCK_END.len()) else { break };
                     let now = if len > WAITING_MAX { began } else { self.now };
                     self.value(&request, &block[..len + BLOCK_END.len()], now, &mut replies);

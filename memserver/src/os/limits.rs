@@ -38,6 +38,11 @@ pub(crate) fn allow_core_files() {
     }
 }
 
+/// Bytes of address space that the process may have, if that is limited.
+pub(crate) fn address_space() -> Option<u64> {
+    rustix::process::getrlimit(Resource::As).current
+}
+
 /// Lets the process lock as much memory as it wants, if it has the rights to decide that, also
 /// after it gives them up.
 pub(crate) fn allow_locked_memory() {

@@ -6,6 +6,7 @@ pub(crate) mod cgroup;
 pub(crate) mod cpu;
 pub(crate) mod daemon;
 pub(crate) mod files;
+pub(crate) mod heap;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod random;

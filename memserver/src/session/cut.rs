@@ -21,7 +21,7 @@ const KEYS_MAX: usize = 128;
 /// cache piece by piece. Shorter ones wait, so that slow clients hold no cache memory.
 const WAITING_MAX: usize = 16 << 10;
 /// A longer one waits as well until so much of it is there: an announcement alone costs nothing.
-const BEGIN_MIN: usize = 4 << 10;
+const BEGIN_MIN: usize = 12 << 10;
 
 pub(super) const LIMITS: Limits = Limits::new();
 
@@ -133,6 +133,11 @@ impl Cutter {
         self.held = None;
     }
 
+    /// Reads no request before the last one is answered.
+    pub(crate) fn wait_for_answer(&mut self) {
+        self.rewind(Framing::Barrier);
+    }
+
     /// The last request is answered.
     pub(crate) fn pass_barrier(&mut self) {
         debug_assert_eq!(self.framing, Framing::Barrier, "there is no barrier");
@@ -208,6 +213,15 @@ impl Cutter {
                 true
             }
             Framing::Login => self.login(cursor, batch),
+            Framing::SkipLine => {
+                let rest = cursor.rest();
+                let end = rest.iter().position(|&byte| byte == b'\n');
+                cursor.pos += end.map_or(rest.len(), |end| end + 1);
+                if end.is_some() {
+                    self.framing = Framing::Command;
+                }
+                true
+            }
             Framing::Barrier | Framing::Closed { .. } => false,
         }
     }
@@ -232,8 +246,9 @@ impl Cutter {
     #[inline]
     fn line<'a>(&mut self, cursor: &mut Cursor<'a>, batch: &mut Batch<'a>) -> bool {
         let start = cursor.pos;
+        let before = self.scan;
         match text::parse(cursor.rest(), &mut self.scan, &LIMITS) {
-            Step::Partial => return false,
+            Step::Partial => return self.partial_line(cursor, &before, batch),
             Step::Request { consumed, request } => {
                 cursor.pos += consumed;
                 return self.request(cursor, start, request, batch);
@@ -249,6 +264,25 @@ impl Cutter {
             }
             Step::Close(_) => self.framing = Framing::Closed { at_fault: true },
         }
+        true
+    }
+
+    /// Refuses a line that has no end yet if it is known already that it will be refused; false if
+    /// more input is needed. `before` says what was looked at before.
+    #[cold]
+    fn partial_line<'a>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        before: &Scan,
+        batch: &mut Batch<'a>,
+    ) -> bool {
+        if !text::has_long_key(cursor.rest(), before) {
+            return false;
+        }
+        batch.add(cursor.pos, Work::Reject(ParseError::BadLineFormat));
+        cursor.pos = cursor.input.len();
+        self.scan = Scan::new();
+        self.framing = Framing::SkipLine;
         true
     }
 
@@ -360,10 +394,7 @@ impl Cutter {
         request: StoreRequest<'a>,
         batch: &mut Batch<'a>,
     ) -> bool {
-        let tail = match request {
-            StoreRequest::Binary(_) => 0,
-            StoreRequest::Text(_) | StoreRequest::Meta(_) => BLOCK_END.len(),
-        };
+        let tail = request.tail_len();
         let len = request.value_len();
         let have = cursor.rest();
         if let Some((value, rest)) = have.split_at_checked(len)

@@ -62,6 +62,8 @@ pub(crate) enum Flow {
     Full(KeyIndex),
     /// It was done, and the dialogue ends with its reply.
     Close,
+    /// It goes on a piece at a time; the request behind it waits.
+    Pieces,
     /// Other clients hold the memory that a value needs. A retrieval is to go on at this key,
     /// another request is to be repeated.
     Starved(Option<KeyIndex>),
@@ -75,6 +77,9 @@ pub(crate) enum Stop<R> {
     /// There was no room for more replies, for this reason. The dialogue is to go on at `pos` of
     /// the input.
     NoRoom { pos: usize, reason: R },
+    /// The last request is done a piece at a time, with turns of others in between. The dialogue
+    /// is to go on at `pos` of the input.
+    Pieces { pos: usize },
     /// Other clients hold the memory that a value needs. The dialogue is to go on at `pos` of the
     /// input when some was given back.
     Starved { pos: usize },
@@ -138,6 +143,7 @@ impl Dialogue {
                 | Framing::Keys { .. }
                 | Framing::Body { .. }
                 | Framing::Swallow { .. }
+                | Framing::SkipLine
         )
     }
 
@@ -151,9 +157,9 @@ impl Dialogue {
         matches!(self.pending, Pending::Upload(_))
     }
 
-    /// Whether an answer is sent piece by piece.
+    /// Whether an answer is sent, or other work done, piece by piece.
     pub(crate) fn is_streaming(&self) -> bool {
-        matches!(self.pending, Pending::Stream(_))
+        matches!(self.pending, Pending::Stream(_) | Pending::Join(_))
     }
 
     /// How much input is known to be wanted soon.
@@ -249,10 +255,27 @@ impl Dialogue {
                 Flow::Done => {}
                 Flow::Full(key) => self.go_on(job, key, round, exec, out, &mut make_room)?,
                 Flow::Close => return self.end(),
+                Flow::Pieces => return self.wait_behind(job, round),
                 Flow::Starved(key) => return self.starve(*job, key, round),
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Goes back to what follows a storage request that is not done yet.
+    #[cold]
+    fn wait_behind<R>(&mut self, job: &Job<'_>, round: &Round<'_, '_>) -> ControlFlow<Stop<R>> {
+        let pos = match job.work {
+            Work::Put { request, value, .. } => {
+                offset(round.input, value) + value.len() + request.tail_len()
+            }
+            _ => {
+                debug_assert!(false, "only values are stored in pieces: {job:?}");
+                round.input.len()
+            }
+        };
+        self.cutter.wait_for_answer();
+        ControlFlow::Break(Stop::Pieces { pos })
     }
 
     /// Goes back to where a job found no memory.
@@ -293,6 +316,7 @@ impl Dialogue {
                 Flow::Done => return ControlFlow::Continue(()),
                 Flow::Full(next) => key = next,
                 Flow::Close => return self.end(),
+                Flow::Pieces => return self.wait_behind(&rest, round),
                 Flow::Starved(key) => return self.starve(rest, key, round),
             }
         }

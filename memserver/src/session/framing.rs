@@ -9,7 +9,7 @@ use memproto::GetVerb;
 ///            |                            v
 ///   Command -+-> Keys ... Keys --------> Command
 ///      |     +-> Body ... Body ---------> ^
-///      |     +-> Swallow ---------------> ^
+///      |     +-> Swallow, SkipLine -----> ^
 ///      |     +-> Barrier ---------------> ^
 ///      v                         |
 ///    Closed <-- Login -> Barrier +----> Login
@@ -29,6 +29,8 @@ pub(crate) enum Framing {
     Swallow { left: usize },
     /// The first of a request of a client that has to log in first.
     Login,
+    /// Of a line that is skipped up to its end.
+    SkipLine,
     /// The first of a request, which is not to be read before the last one, whose answer may be
     /// long, is answered.
     Barrier,

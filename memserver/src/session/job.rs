@@ -5,6 +5,7 @@ use memproto::binary::{self, Status};
 use memproto::limits::MAX_KEY;
 use memproto::meta::MetaRequest;
 use memproto::text::AuthError;
+use memproto::text::BLOCK_END;
 use memproto::{Args, ParseError, Request, Store, StoreVerb};
 
 use crate::session::access::Login;
@@ -184,6 +185,24 @@ impl<'a> StoreRequest<'a> {
         }
     }
 
+    /// Whether it may add to a value instead of replacing it.
+    #[inline(always)]
+    pub(crate) fn may_extend(&self) -> bool {
+        match self {
+            Self::Text(store) => matches!(store.verb, StoreVerb::Append | StoreVerb::Prepend),
+            Self::Meta(meta) => meta.has(b'M'),
+            Self::Binary(frame) => matches!(frame.verb, StoreVerb::Append | StoreVerb::Prepend),
+        }
+    }
+
+    /// Bytes that follow the value.
+    pub(crate) fn tail_len(&self) -> usize {
+        match self {
+            Self::Binary(_) => 0,
+            Self::Text(_) | Self::Meta(_) => BLOCK_END.len(),
+        }
+    }
+
     /// Whether even errors go unanswered.
     pub(crate) fn is_mute(&self) -> bool {
         matches!(self, Self::Text(store) if store.noreply)
@@ -248,6 +267,19 @@ impl HeldRequest {
         }
     }
 
+    /// Keeps `request`, and its texts in a buffer of their own.
+    pub(crate) fn copy_of(request: &StoreRequest<'_>) -> (Self, Box<[u8]>) {
+        let (key, flags) = (request.key(), request.flags());
+        let texts = [key, flags].concat().into_boxed_slice();
+        let held = Self {
+            request: request.with_text(&[], &[]),
+            key: Span { start: 0, len: key.len() },
+            flags: Span { start: key.len(), len: flags.len() },
+            header: texts.len(),
+        };
+        (held, texts)
+    }
+
     /// The request again, with its texts taken from `header`: the bytes that it was parsed from,
     /// wherever they are now.
     pub(crate) fn resolve<'a>(&self, header: &'a [u8]) -> StoreRequest<'a> {
@@ -257,6 +289,32 @@ impl HeldRequest {
     /// Bytes that it was parsed from.
     pub(crate) fn header_len(&self) -> usize {
         self.header
+    }
+}
+
+/// A parsed storage request that outlives the input it was found in.
+#[derive(Debug)]
+pub(crate) struct OwnedRequest {
+    held: HeldRequest,
+    /// A copy of the bytes that it was parsed from.
+    header: Box<[u8]>,
+}
+
+impl OwnedRequest {
+    /// Keeps `request`, which was parsed from `header`.
+    pub(crate) fn new(request: &StoreRequest<'_>, header: &[u8]) -> Self {
+        Self { held: HeldRequest::new(request, header), header: header.into() }
+    }
+
+    /// Keeps `request`, of which only the texts are copied.
+    pub(crate) fn copy_of(request: &StoreRequest<'_>) -> Self {
+        let (held, header) = HeldRequest::copy_of(request);
+        Self { held, header }
+    }
+
+    /// The request.
+    pub(crate) fn get(&self) -> StoreRequest<'_> {
+        self.held.resolve(&self.header)
     }
 }
 

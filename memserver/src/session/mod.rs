@@ -16,5 +16,6 @@ pub(crate) mod cut;
 pub(crate) mod dialogue;
 pub(crate) mod framing;
 pub(crate) mod job;
+pub(crate) mod join;
 pub(crate) mod output;
 pub(crate) mod pending;

@@ -5,7 +5,8 @@ use memcore::{Reservation, StoreError};
 
 use crate::report::stream::Stream;
 use crate::session::access::{Verdict, Verifying};
-use crate::session::job::{HeldRequest, StoreRequest};
+use crate::session::job::OwnedRequest;
+use crate::session::join::Join;
 use crate::watch::WatchPermit;
 
 /// What the last request left behind.
@@ -18,6 +19,8 @@ pub(crate) enum Pending {
     Stream(Box<Stream>),
     /// A value that is arriving.
     Upload(Box<Upload>),
+    /// A large value to which something is added.
+    Join(Box<Join>),
     /// The permit with which the connection becomes a watcher once it is closed.
     Watch(Box<WatchPermit>),
     /// A value that is arriving and is not stored.
@@ -35,26 +38,6 @@ pub(crate) struct Upload {
     pub(crate) request: OwnedRequest,
     /// Its place in the cache, or why it gets none.
     pub(crate) place: Result<Reservation, StoreError>,
-}
-
-/// A parsed storage request that outlives the input it was found in.
-#[derive(Debug)]
-pub(crate) struct OwnedRequest {
-    held: HeldRequest,
-    /// A copy of the bytes that it was parsed from.
-    header: Box<[u8]>,
-}
-
-impl OwnedRequest {
-    /// Keeps `request`, which was parsed from `header`.
-    pub(crate) fn new(request: &StoreRequest<'_>, header: &[u8]) -> Self {
-        Self { held: HeldRequest::new(request, header), header: header.into() }
-    }
-
-    /// The request.
-    pub(crate) fn get(&self) -> StoreRequest<'_> {
-        self.held.resolve(&self.header)
-    }
 }
 
 impl Pending {

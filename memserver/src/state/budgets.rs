@@ -17,7 +17,7 @@ const LONG_LINES: usize = 4;
 /// The share of handshakes that are not done: 1/HANDSHAKES.
 const HANDSHAKES: usize = 4;
 /// The share of the counts by key prefix: 1/PREFIXES.
-const PREFIXES: usize = 8;
+const PREFIXES: usize = 4;
 /// Lists of all connections at once. Each takes memory until its client has read it.
 pub(crate) const CONN_QUERIES: usize = 16;
 
@@ -38,6 +38,9 @@ pub(crate) struct Budgets {
     pub(crate) prefixes: Arc<Budget>,
     /// Lists of connections that wait to be sent.
     pub(crate) conn_queries: Arc<Budget>,
+    /// For each worker, bytes of the first of these budgets that the connection holds which holds
+    /// most, or that it has held.
+    pub(crate) largest: Box<[AtomicUsize]>,
     /// Connections that wait until others give memory back.
     pub(crate) starved: AtomicUsize,
     /// Second when a copy, or a value that arrives in pieces, last found no room.
@@ -64,9 +67,28 @@ impl Budgets {
             prefixes: clients.part(all / PREFIXES),
             clients,
             conn_queries: Budget::new(CONN_QUERIES),
+            largest: (0..config.threads.max(1)).map(|_| AtomicUsize::new(0)).collect(),
             starved: AtomicUsize::new(0),
             short_at: AtomicU32::new(0),
         }
+    }
+
+    /// Notes that a connection of `worker` holds so much.
+    pub(crate) fn note_held(&self, worker: usize, bytes: usize) {
+        if let Some(largest) = self.largest.get(worker) {
+            largest.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes what the largest connection of `worker` holds. A worker that may have a larger one is
+    /// returned.
+    pub(crate) fn compare_largest(&self, worker: usize, bytes: usize) -> Option<usize> {
+        if let Some(largest) = self.largest.get(worker) {
+            largest.store(bytes, Ordering::Relaxed);
+        }
+        let others = self.largest.iter().enumerate();
+        let others = others.map(|(other, largest)| (largest.load(Ordering::Relaxed), other));
+        others.filter(|&(held, other)| held > bytes && other != worker).max().map(|(_, w)| w)
     }
 
     /// Notes that a client was refused at second `now` because of memory that others hold.

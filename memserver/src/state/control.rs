@@ -24,6 +24,9 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
 
     /// A connection is closed, so there may be room for a new one.
     fn connection_closed(&self);
+
+    /// Has worker number `worker` look whether its clients hold too much.
+    fn wake_worker(&self, worker: usize);
 }
 
 /// The control of a server without threads.
@@ -42,6 +45,8 @@ impl Control for Detached {
     fn wake(&self, _: usize) {}
 
     fn connection_closed(&self) {}
+
+    fn wake_worker(&self, _: usize) {}
 }
 
 /// A question to all workers about their connections. Only the worker of a connection knows it, so

@@ -39,6 +39,11 @@ impl Server {
         assert_eq!(show(&found), show(reply.as_bytes()), "asked: {}", show(request.as_bytes()));
     }
 
+    /// Bytes that wait for more.
+    pub(crate) fn pending(&self) -> usize {
+        self.client.pending()
+    }
+
     /// Sends `request` and returns the reply's bytes.
     pub(crate) fn bytes(&mut self, request: &[u8]) -> Vec<u8> {
         self.client.feed(request)
