@@ -219,7 +219,7 @@ impl Dialogue {
             if self.pending.is_waiting() {
                 return ParseState::Drained;
             }
-            if matches!(self.pending, Pending::Stream(_) | Pending::Verifying(_)) {
+            if self.is_streaming() || matches!(self.pending, Pending::Verifying(_)) {
                 let work = Work::Continue;
                 batch.jobs.push(Job { start: cursor.pos, before: Framing::Barrier, work });
                 return ParseState::More;
