@@ -225,7 +225,7 @@ fn something_is_added_to_a_large_value() {
     const LEN: usize = 5_000_000;
     let program = Program::start(&["-m", "64", "-I", "16m"]);
     let mut client = program.connect();
-    client.send(format!("set k 7 1000 {LEN}\r\n"));
+    client.send(format!("set k 7 999 {LEN}\r\n"));
     client.send(vec![b'v'; LEN]);
     client.ask("\r\n", "STORED\r\n");
     client.ask(
