@@ -65,7 +65,7 @@ fn every_item_is_found_at_every_moment_of_growth() {
 /// the stash is full before the shard as a whole is.
 #[test]
 fn a_shard_grows_before_chance_fills_its_stash() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let groups = u64::from(index.groups(0));
     assert_eq!(groups, 25);
     // Items of every group: first of the sparse ones, then of the others in turn.
@@ -82,7 +82,7 @@ fn a_shard_grows_before_chance_fills_its_stash() {
 
 #[test]
 fn colliding_keys_do_not_make_the_index_grow() {
-    let index = Index::new(1, 40_000, false).unwrap();
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
     let lost: usize = (1..2000).map(|loc| insert(&index, 5, loc).len()).sum();
     assert!(lost > 1900, "{lost} items had no place");
     assert_eq!(index.groups(0), 25);

@@ -34,9 +34,10 @@ proptest! {
 
     #[test]
     fn every_answer_after_a_restart_is_the_oracles(
+        seed in any::<u64>(),
         ops in proptest::collection::vec(op(8, 300 << 10), 1..80),
     ) {
-        run(Pair::new(64 << 20, 8, false), &ops, 10, "whole");
+        run(Pair::new(64 << 20, 8, false, seed), &ops, 10, "whole");
     }
 }
 
@@ -45,9 +46,10 @@ proptest! {
 
     #[test]
     fn a_full_cache_goes_on_after_each_restart(
+        seed in any::<u64>(),
         ops in proptest::collection::vec(op(96, 400 << 10), 400..600),
     ) {
-        run(Pair::new(8 << 20, 96, true), &ops, 60, "full");
+        run(Pair::new(8 << 20, 96, true, seed), &ops, 60, "full");
     }
 }
 
