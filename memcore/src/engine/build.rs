@@ -53,13 +53,13 @@ impl Engine {
     /// Builds the engine.
     pub(crate) fn build(builder: Builder) -> Result<Self, ConfigError> {
         match builder.memory_file.clone() {
-            None => Self::begin(builder, &mut Source::System),
+            None => Self::build_empty(builder, &mut Source::System),
             Some(path) => Self::open(builder, &path),
         }
     }
 
     /// Builds an engine without items.
-    pub(crate) fn begin(builder: Builder, source: &mut Source) -> Result<Self, ConfigError> {
+    pub(crate) fn build_empty(builder: Builder, source: &mut Source) -> Result<Self, ConfigError> {
         let sizes = Sizes::choose(&builder)?;
         let (most, limit) = (sizes.limit_most, builder.limit);
         match Self::assemble(builder.clone(), sizes, source) {

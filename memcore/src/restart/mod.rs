@@ -35,7 +35,7 @@ impl Engine {
             if strict {
                 return Err(MemoryFileError::InUse.into());
             }
-            let mut engine = Self::begin(builder, &mut Source::System)?;
+            let mut engine = Self::build_empty(builder, &mut Source::System)?;
             engine.restored = Some(Restored::Discarded(MemoryFileError::InUse));
             return Ok(engine);
         };
@@ -49,7 +49,7 @@ impl Engine {
         if let Source::File(file) = &mut source {
             file.clear().map_err(MemoryFileError::from)?;
         }
-        let mut engine = Self::begin(builder, &mut source)?;
+        let mut engine = Self::build_empty(builder, &mut source)?;
         engine.restored = Some(restored);
         engine.keep_in(source)
     }
