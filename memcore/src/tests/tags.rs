@@ -399,11 +399,14 @@ fn nothing_comes_back() {
             }
         });
         for round in 1..=ROUNDS {
+            // The last round comes when something was seen, however the threads took turns.
+            while round == ROUNDS && seen.load(Ordering::Relaxed) == 0 {
+                thread::yield_now();
+            }
             data.store(round + 1, Ordering::SeqCst);
             cache.invalidate_tag("data");
             invalidated.store(round, Ordering::SeqCst);
         }
     });
-    assert!(seen.into_inner() > 0, "nobody saw anything");
     cache.validate();
 }

@@ -60,7 +60,7 @@ fn every_spelling_of_a_value() {
         "--memory-limit=100",
         "--memory-limit|100",
         "--memory-limit= 100 ",
-        "--mem=100",
+        "--memory-l=100",
         "--mem|100",
         "-vm100",
         "-vm|100",
@@ -275,7 +275,6 @@ fn what_cannot_be_had_is_refused() {
         ("-Y /x|-U 11211", Exit::Usage, "nobody could log in over UDP"),
         // Features of other builds.
         ("-Z", Exit::Usage, TLS),
-        ("-e /x", Exit::Usage, "does not keep items across restarts"),
         ("-o relaxed_privileges", Exit::Usage, "--no-sandbox"),
         ("-o ssl_verify_mode=4", if TLS == NO_TLS { Exit::Usage } else { Exit::Illegal }, TLS_MODE),
         ("-o ext_path=/x:1G", Exit::Usage, "no extstore"),
@@ -350,7 +349,7 @@ fn the_help_names_every_flag_and_word_that_is_taken_within_the_width() {
         assert_eq!(named, !word.policy.refuses(), "{}", word.name);
     }
     // What scripts look for.
-    for absent in ["extstore", "ext_path", "proxy", "-e,"] {
+    for absent in ["extstore", "ext_path", "proxy"] {
         assert!(!text.contains(absent), "{absent}");
     }
     assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line));
