@@ -122,6 +122,15 @@ STAT max_connections 2048
 STAT limit_maxbytes 268435456'
 }
 
+health() {
+    start healthy -m 16 -l 127.0.0.1 -v
+    podman exec "$name" memcached healthcheck --set-get
+    podman rm --force --time 2 "$name" >/dev/null
+    start binary -B binary
+    podman exec "$name" memcached healthcheck
+    ! podman exec "$name" memcached healthcheck --addr 127.0.0.1:1 2>/dev/null
+}
+
 half_close() {
     start halves
     local began client ms
@@ -299,6 +308,7 @@ keep_binary "$image"
 row S1 'no arguments: all addresses, user 11211, in the foreground' no_arguments
 row S2 'flags are appended to the entry point' entry_and_arguments
 row S3 'version, limit_maxbytes and max_connections, nothing else' guide_stats
+row S20 'healthcheck finds the server and needs no shell' health
 row S4 'a half-closed connection gets its reply and is closed' half_close
 row S5 'set with printf and nc' guide_set
 row S6 'get with printf and nc' guide_get

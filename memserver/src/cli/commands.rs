@@ -2,8 +2,10 @@
 //! known here.
 
 /// Name and meaning of every command.
-pub(crate) const COMMANDS: [(&str, &str); 1] =
-    [("hash-password", "print the hash of a password, for a file of users")];
+pub(crate) const COMMANDS: [(&str, &str); 2] = [
+    ("hash-password", "print the hash of a password, for a file of users"),
+    ("healthcheck", "end with 0 if a server answers, else with 1"),
+];
 
 /// The words of a command, if `args`, the program's own name first, begin with one.
 pub(crate) fn command(args: &[String]) -> Option<&[String]> {

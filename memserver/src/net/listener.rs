@@ -336,7 +336,7 @@ fn named(
 
 /// The addresses of a host. An image without any files has no resolver either, but its loopback
 /// has a name that always means the same.
-fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match (host, port).to_socket_addrs() {
         Err(_) if host == "localhost" => {
             Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()])

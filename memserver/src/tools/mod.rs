@@ -1,7 +1,10 @@
 //! Commands of our own, as the first word, which end when they have done their work. How a server
 //! works inside is not known here.
 
+mod address;
+mod client;
 mod hash_password;
+mod healthcheck;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -9,6 +12,7 @@ use std::process::ExitCode;
 use argh::FromArgs;
 
 use self::hash_password::HashPassword;
+use self::healthcheck::Healthcheck;
 
 /// A memcached-compatible cache server. Without a command it serves: `memserver -h` lists the
 /// flags.
@@ -23,6 +27,7 @@ struct Tools {
 #[argh(subcommand)]
 enum Tool {
     HashPassword(HashPassword),
+    Healthcheck(Healthcheck),
 }
 
 /// Runs the command that `words` begin with.
@@ -30,6 +35,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Tools::from_args(&["memserver"], &words) {
         Ok(Tools { tool: Tool::HashPassword(hash_password) }) => hash_password.run(),
+        Ok(Tools { tool: Tool::Healthcheck(healthcheck) }) => healthcheck.run(),
         Err(exit) if exit.status.is_ok() => {
             // A reader that wanted only the first lines may have closed the pipe.
             let _ = io::stdout().write_all(exit.output.as_bytes());

@@ -1,0 +1,150 @@
+//! Where a server is.
+
+use std::fmt::{self, Display};
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::cli::{self, Command};
+use crate::config::{Binding, Config, Listen, Port, split_address};
+
+/// The port of a server that is given without one.
+const PORT: u16 = 11211;
+
+/// A server's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A name or an IP address, and a port.
+    Tcp(String, u16),
+    /// A socket file.
+    Unix(PathBuf),
+}
+
+/// A server on this machine, and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) address: Address,
+    pub(super) is_binary: bool,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.into()));
+        }
+        let unfit = || format!("{text:?} is none of HOST, HOST:PORT, [IPV6]:PORT, unix:PATH");
+        let (host, port) = split_address(text).ok_or_else(unfit)?;
+        let port = port.map_or(Ok(PORT), |port| port.parse().map_err(|_| unfit()))?;
+        Ok(Self::Tcp(host.to_owned(), port))
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Local {
+    /// The server that is the first process here, as in a container, or one with the defaults.
+    pub(super) fn find() -> Self {
+        let first = fs::read("/proc/1/cmdline").ok().and_then(|line| Self::started_by(&line));
+        first.unwrap_or(Self { address: Address::Tcp("127.0.0.1".into(), PORT), is_binary: false })
+    }
+
+    /// The server that this command line starts, if it starts one. Its arguments end with a zero.
+    fn started_by(line: &[u8]) -> Option<Self> {
+        let line = str::from_utf8(line).ok()?;
+        let args: Vec<String> = line.split_terminator('\0').map(str::to_owned).collect();
+        let program = args.first()?.rsplit('/').next()?;
+        if !["memserver", "memcached"].contains(&program) {
+            return None;
+        }
+        match cli::parse(&args).ok()? {
+            Command::Serve(options) => Self::of(&options.config),
+            Command::Print(_) => None,
+        }
+    }
+
+    fn of(config: &Config) -> Option<Self> {
+        let tcp = || {
+            let everywhere = [Listen::default()];
+            let places = if config.listen.is_empty() { &everywhere[..] } else { &config.listen };
+            places.iter().find_map(|place| Self::at(place, config))
+        };
+        let unix = || {
+            let path = config.unix_socket.clone()?;
+            let is_binary = config.protocol == Binding::Binary;
+            Some(Self { address: Address::Unix(path), is_binary })
+        };
+        config.network.then(tcp).flatten().or_else(unix)
+    }
+
+    fn at(place: &Listen, config: &Config) -> Option<Self> {
+        let port = match (place.port, config.port) {
+            (Some(port), _) | (None, Port::Fixed(port)) => port,
+            // Which port was free is not known here.
+            (None, Port::Ephemeral | Port::Off) => 0,
+        };
+        let host = match place.host.as_deref() {
+            None => "127.0.0.1",
+            Some(host) => match host.parse() {
+                Ok(IpAddr::V4(ip)) if ip.is_unspecified() => "127.0.0.1",
+                Ok(IpAddr::V6(ip)) if ip.is_unspecified() => "::1",
+                _ => host,
+            },
+        };
+        let is_binary = place.binding.unwrap_or(config.protocol) == Binding::Binary;
+        (port != 0).then(|| Self { address: Address::Tcp(host.to_owned(), port), is_binary })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_shown() {
+        for (text, shown) in [
+            ("localhost", "localhost:11211"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("::1", "[::1]:11211"),
+            ("unix:/run/memserver.sock", "unix:/run/memserver.sock"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
+        }
+        for text in ["", "unix:", "host:", "host:x", ":80", "host:65536"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_server_of_a_container_is_found_by_its_arguments() {
+        for (line, found) in [
+            ("memcached ", Some("127.0.0.1:11211")),
+            ("/usr/local/bin/memserver -p 5000 -m 256 ", Some("127.0.0.1:5000")),
+            ("memcached memcached -l ::,127.0.0.2:7 ", Some("[::1]:11211")),
+            ("memserver -p 0 -l 127.0.0.2:7 ", Some("127.0.0.2:7")),
+            ("memserver -s /run/m.sock ", Some("unix:/run/m.sock")),
+            ("memserver -p -1 ", None),
+            ("memserver -V ", None),
+            ("memserver --nosuch ", None),
+            ("/sbin/init ", None),
+            ("", None),
+        ] {
+            let address = Local::started_by(line.replace(' ', "\0").as_bytes())
+                .map(|local| local.address.to_string());
+            assert_eq!(address.as_deref(), found, "{line:?}");
+        }
+        let binary = Local::started_by(b"memserver\0-lproto[binary]:127.0.0.1\0").unwrap();
+        assert!(binary.is_binary);
+    }
+}

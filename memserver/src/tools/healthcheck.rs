@@ -1,0 +1,127 @@
+//! `memserver healthcheck`: does a server answer? For images without a shell.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use argh::FromArgs;
+
+use super::address::{Address, Local};
+use super::client::Client;
+use super::complain;
+use crate::os::reason;
+
+/// Longest time to wait, in seconds.
+const TIMEOUT_MAX: f64 = 3600.0;
+/// Seconds after which the server drops the item of a check that could not delete it.
+const ITEM_TTL: u32 = 10;
+/// A request for the version in the binary protocol, and how an answer without an error begins.
+const BINARY_VERSION: [u8; 24] = {
+    let mut header = [0; 24];
+    header[0] = 0x80;
+    header[1] = 0x0b;
+    header
+};
+const BINARY_HEADER: usize = BINARY_VERSION.len();
+
+/// End with 0 if a server answers, else with 1.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "healthcheck")]
+pub(super) struct Healthcheck {
+    /// the server: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH (default: the server that is process 1
+    /// here, as in a container, or else 127.0.0.1:11211)
+    #[argh(option)]
+    addr: Option<Address>,
+    /// also store an item, read it back and delete it
+    #[argh(switch)]
+    set_get: bool,
+    /// the server speaks the binary protocol only
+    #[argh(switch)]
+    binary: bool,
+    /// seconds for all of it (default: 3)
+    #[argh(option, default = "Duration::from_secs(3)", from_str_fn(seconds))]
+    timeout: Duration,
+}
+
+impl Healthcheck {
+    /// Asks; the exit status says how it went.
+    pub(super) fn run(self) -> ExitCode {
+        let server = match self.addr {
+            Some(address) => Local { address, is_binary: self.binary },
+            None => Local::find(),
+        };
+        let deadline = Instant::now() + self.timeout;
+        let is_binary = server.is_binary || self.binary;
+        match check(&server.address, is_binary, self.set_get, deadline) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&format!("healthcheck: {}: {}", server.address, reason(&error)));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let secs = text.parse().ok().filter(|secs| *secs > 0.0 && *secs <= TIMEOUT_MAX);
+    secs.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is not a time in seconds"))
+}
+
+fn check(address: &Address, is_binary: bool, set_get: bool, deadline: Instant) -> io::Result<()> {
+    if is_binary && set_get {
+        return Err(io::Error::other("--set-get can't ask a server that speaks binary only"));
+    }
+    let mut client = Client::connect(address, deadline)?;
+    if is_binary {
+        return version_in_binary(&mut client);
+    }
+    version(&mut client, set_get)?;
+    if set_get { round_trip(&mut client) } else { Ok(()) }
+}
+
+fn version(client: &mut Client, set_get: bool) -> io::Result<()> {
+    client.send(b"version\r\n")?;
+    let line = client.line()?;
+    // Both are refusals of a server that lives and does what it was set up to do. To restart it
+    // because it is full would make matters worse.
+    let lives = line.starts_with("ERROR Too many open connections")
+        || line.starts_with("CLIENT_ERROR unauthenticated");
+    if line.starts_with("VERSION ") || lives && !set_get { Ok(()) } else { Err(unexpected(&line)) }
+}
+
+fn version_in_binary(client: &mut Client) -> io::Result<()> {
+    client.send(&BINARY_VERSION)?;
+    let header = client.bytes(BINARY_HEADER)?;
+    match header[..] {
+        [0x81, 0x0b, _, _, _, _, 0, 0, ..] => Ok(()),
+        _ => Err(io::Error::other("the answer is no version in the binary protocol")),
+    }
+}
+
+/// Stores an item that nobody else has, and reads it back.
+fn round_trip(client: &mut Client) -> io::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let value = format!("{}-{}", std::process::id(), now.as_nanos());
+    let key = format!("memserver-healthcheck-{value}");
+    let len = value.len();
+    expect(client, &format!("set {key} 0 {ITEM_TTL} {len}\r\n{value}\r\n"), &["STORED"])?;
+    let header = format!("VALUE {key} 0 {len}");
+    expect(client, &format!("get {key}\r\n"), &[&header, &value, "END"])?;
+    expect(client, &format!("delete {key}\r\n"), &["DELETED"])
+}
+
+fn expect(client: &mut Client, request: &str, lines: &[&str]) -> io::Result<()> {
+    client.send(request.as_bytes())?;
+    for expected in lines {
+        let line = client.line()?;
+        if line != *expected {
+            return Err(unexpected(&line));
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(line: &str) -> io::Error {
+    let shown: String = line.chars().take(100).collect();
+    io::Error::other(format!("answered {shown:?}"))
+}

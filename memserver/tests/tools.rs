@@ -1,0 +1,126 @@
+//! The program's own commands, asked of real servers.
+
+mod program;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
+
+use program::{Folder, Program, run};
+
+/// Runs a command: exit status, standard output, standard error.
+fn tool(words: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_memserver")).args(words).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn healthcheck(addr: &str, more: &[&str]) -> (i32, String) {
+    let words = [&["healthcheck", "--addr", addr][..], more].concat();
+    let (status, out, err) = tool(&words);
+    assert_eq!(out, "");
+    (status, err)
+}
+
+#[test]
+fn a_server_that_answers_is_healthy() {
+    let server = Program::start(&[]);
+    let address = server.address().to_string();
+    for more in [&[][..], &["--set-get"], &["--binary"]] {
+        assert_eq!(healthcheck(&address, more), (0, String::new()), "{more:?}");
+    }
+    // It leaves nothing behind.
+    assert_eq!(server.connect().stat("stats", "curr_items"), "0");
+    assert_eq!(server.connect().stat("stats", "total_items"), "1");
+}
+
+#[test]
+fn what_a_server_speaks_is_asked() {
+    let server = Program::start(&["-B", "binary"]);
+    let address = server.address().to_string();
+    assert_eq!(healthcheck(&address, &["--binary"]), (0, String::new()));
+    assert_eq!(healthcheck(&address, &[]).0, 1);
+    let (status, err) = healthcheck(&address, &["--binary", "--set-get"]);
+    assert!(status == 1 && err.contains("--set-get can't"), "{err}");
+}
+
+#[test]
+fn a_unix_socket_is_asked() {
+    let folder = Folder::new();
+    let path = folder.file("socket");
+    let server = Program::start(&["-s", path.to_str().unwrap()]);
+    assert_eq!(healthcheck(&format!("unix:{}", path.display()), &["--set-get"]).0, 0);
+    drop(server);
+    let (status, err) = healthcheck(&format!("unix:{}", path.display()), &[]);
+    assert!(status == 1 && err.contains("healthcheck: unix:/"), "{err}");
+}
+
+/// A full server must not be restarted, but it does not serve either.
+#[test]
+fn a_full_server_lives() {
+    let server = Program::start(&["-c", "1"]);
+    let mut client = server.connect();
+    client.ask("mn\r\n", "MN\r\n");
+    let address = server.address().to_string();
+    assert_eq!(healthcheck(&address, &[]), (0, String::new()));
+    let (status, err) = healthcheck(&address, &["--set-get"]);
+    assert!(status == 1 && err.contains("Too many open connections"), "{err}");
+}
+
+#[test]
+fn a_server_without_memory_is_not_healthy() {
+    let server = Program::start(&["-M", "-m", "8"]);
+    server.connect().fill(20_000, 1000);
+    let address = server.address().to_string();
+    assert_eq!(healthcheck(&address, &[]).0, 0);
+    let (status, err) = healthcheck(&address, &["--set-get"]);
+    assert!(status == 1 && err.contains("SERVER_ERROR out of memory"), "{err}");
+}
+
+#[test]
+fn silence_and_nonsense_are_not_healthy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // The system accepts for it, and nobody answers.
+    let (status, err) = healthcheck(&address, &["--timeout", "0.2"]);
+    assert_eq!((status, err), (1, format!("healthcheck: {address}: no answer in time\n")));
+    drop(listener.accept().unwrap());
+    for (reply, complaint) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n"[..], "answered \"HTTP/1.1 400"),
+        (b"", "the server closed the connection"),
+        (&[b'x'; 200_000], "sends no lines"),
+    ] {
+        let replying = listener.try_clone().unwrap();
+        let server = thread::spawn(move || {
+            let mut client = replying.accept().unwrap().0;
+            client.read_exact(&mut [0; b"version\r\n".len()]).unwrap();
+            // The client may have seen enough before all of it is sent.
+            let _ = client.write_all(reply);
+        });
+        let (status, err) = healthcheck(&address, &[]);
+        server.join().unwrap();
+        assert!(status == 1 && err.contains(complaint), "{err}");
+    }
+    drop(listener);
+    let (status, err) = healthcheck(&address, &[]);
+    assert!(status == 1 && err.contains("Connection refused"), "{err}");
+}
+
+#[test]
+fn wrong_use_is_explained() {
+    for words in [
+        &["healthcheck", "--nosuch"][..],
+        &["healthcheck", "--addr", "host:x"],
+        &["healthcheck", "--timeout", "0"],
+        &["healthcheck", "now"],
+    ] {
+        let (status, out, err) = tool(words);
+        assert!(status == 1 && out.is_empty() && !err.is_empty(), "{words:?}: {err}");
+    }
+    let (status, out, err) = tool(&["memcached", "healthcheck", "--help"]);
+    assert!(status == 0 && out.contains("--set-get") && err.is_empty(), "{out}{err}");
+    // A word anywhere else is no command.
+    let (status, _, err) = run(&["healthcheck", "-c", "0"]);
+    assert!(status == 1 && err.contains("-c must be"), "{err}");
+}
