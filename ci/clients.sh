@@ -63,6 +63,19 @@ else
     lacks 'clients that log in'
 fi
 
+# Metrics, which only memserver has.
+if [ -x "$python" ] && "$memserver" -h | grep -q '^--admin-addr'; then
+    start_server metrics "$memserver" -u root -m 64 -t 2 --admin-addr "unix:$scratch/admin"
+    rounds=$((rounds + 1))
+    if ! MEMSERVER_PORT=$port MEMSERVER_ADMIN=$scratch/admin PYTHONDONTWRITEBYTECODE=1 \
+        timeout 120 "$python" ci/clients/python/metrics_round.py; then
+        echo "FAIL metrics"
+        bad=$((bad + 1))
+    fi
+    stop_server
+    [ "$status" -eq 0 ] || fail "the server ended with exit status $status after metrics"
+fi
+
 if have node && [ -d "$tools/node/node_modules/memjs" ]; then
     round memjs env NODE_FOLDER="$tools/node" node ci/clients/node/memjs_round.js
 else

@@ -30,7 +30,8 @@ fi
 python_packages() {
     python3 -m venv "$tools/python"
     "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
-        pymemcache==4.0.0 python-memcached==1.62 pylibmc==1.6.3 python-binary-memcached==0.33.0
+        pymemcache==4.0.0 python-memcached==1.62 pylibmc==1.6.3 python-binary-memcached==0.33.0 \
+        prometheus_client==0.26.0
 }
 want 'Python clients' python_packages
 # What looks at packaging/. The first one contains Helm itself.

@@ -120,6 +120,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
         log::warning(&warning);
     }
     announce(&sockets.listeners, config.verbosity);
+    if let Some(admin) = sockets.admin.as_ref().filter(|_| config.verbosity > 0) {
+        log::line(format_args!("health and metrics over HTTP at {}", admin.end()));
+    }
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
         let written = write_ports(Path::new(&path), &sockets);
         written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
@@ -178,7 +181,7 @@ fn needs(config: &Config, process: &Process) -> Needs {
         memory_file: config.memory_file.is_some(),
         read: users.chain(config.tls.iter().flat_map(TlsSettings::files)).cloned().collect(),
         written: process.pid_file.iter().cloned().collect(),
-        removed: config.unix_socket.iter().cloned().collect(),
+        removed: config.socket_files().map(Path::to_owned).collect(),
     }
 }
 
@@ -248,7 +251,7 @@ fn open_as(
     }
     let Some(user) = user else { return open(config) };
     // The file must belong to the user, so the user comes first.
-    if config.unix_socket.is_some() {
+    if config.socket_files().next().is_some() {
         assume(user, process)?;
         return open(config);
     }
@@ -262,9 +265,9 @@ fn open(config: &Config) -> Result<Sockets, StartupError> {
     let failed = |error: ListenError| StartupError::system(error.to_string());
     // First, as it leaves no file behind if something else fails.
     let datagrams = listener::open_udp(config).map_err(failed)?;
-    let Opened { listeners, warnings } = listener::open(config).map_err(failed)?;
+    let Opened { listeners, admin, warnings } = listener::open(config).map_err(failed)?;
     warnings.iter().for_each(|warning| log::warning(warning));
-    Ok(Sockets { listeners, datagrams })
+    Ok(Sockets { listeners, datagrams, admin })
 }
 
 fn assume(user: &User, process: &Process) -> Result<(), StartupError> {

@@ -6,7 +6,8 @@ use super::options::{Options, Wish};
 use super::row::{Policy, Set, Takes};
 use super::value::{SIZES, Value, put};
 use super::{listen, words};
-use crate::config::{Binding, Port};
+use crate::config::endpoint::Endpoint;
+use crate::config::{ADMIN_PORT, Binding, Port};
 use crate::os::cgroup;
 
 use Policy::{Act, Ignore};
@@ -61,9 +62,16 @@ const fn flag(
     Flag { short: Some(short), long, takes, default, about, policy, set }
 }
 
-/// A flag without a letter and without a value.
-const fn long(long: &'static str, about: &'static str, set: Set) -> Flag {
-    Flag { short: None, long, takes: Nothing, default: "", about, policy: Act, set }
+/// A flag that memcached does not have. It has no letter and is never abbreviated, so that no
+/// abbreviation of memcached's becomes ambiguous.
+const fn own(
+    long: &'static str,
+    takes: Takes,
+    default: &'static str,
+    about: &'static str,
+    set: Set,
+) -> Flag {
+    Flag { short: None, long, takes, default, about, policy: Act, set }
 }
 
 /// Every flag, in the order of the help.
@@ -163,10 +171,15 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('N', "napi_ids", Takes1("NUM"), "0", "network queues to spread over the workers",
         Ignore("connections go to the workers in turn"),
         |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),
-    long("no-sandbox", "keep privileges, and do not have the system refuse what is not needed",
+    own("no-sandbox", Nothing, "",
+        "keep privileges, and do not have the system refuse what is not needed",
         |o, _| { o.process.sandbox = Wish::Off; Ok(()) }),
     flag('o', "extended", Takes1("LIST"), "", "options from the list below, separated by commas",
         Act, words::add),
+    own("admin-addr", Takes1("ADDR"), "",
+        "answer /livez, /readyz and /metrics over HTTP at HOST:PORT (port 9150 if there is none) \
+         or unix:PATH",
+        admin),
 ];
 
 fn port(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
@@ -221,6 +234,14 @@ fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), StartupEr
     let megabytes = (u128::from(all) * u128::from(share) / 100) >> 20;
     options.config.memory_limit = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
     Ok(())
+}
+
+fn admin(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let unfit = || value.unfit("HOST, HOST:PORT, [IPV6]:PORT or unix:PATH");
+    put(
+        &mut options.config.admin,
+        Endpoint::parse(value.text, ADMIN_PORT).map(Some).ok_or_else(unfit),
+    )
 }
 
 fn threads(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {

@@ -107,13 +107,15 @@ fn long_flag<'a>(
 }
 
 /// The flag with this long name, or the only one whose name begins so. Flags that are refused
-/// anyway have to be spelled out: they don't make others ambiguous.
+/// anyway, and those that memcached does not have, have to be spelled out: they don't make others
+/// ambiguous.
 fn by_long_name(name: &str) -> Result<&'static Flag, StartupError> {
     if let Some(flag) = FLAGS.iter().find(|flag| !flag.long.is_empty() && flag.long == name) {
         return Ok(flag);
     }
     let usable = |flag: &&Flag| !matches!(flag.policy, Policy::Refuse(_));
-    let begins = |flag: &&Flag| !name.is_empty() && flag.long.starts_with(name);
+    let begins =
+        |flag: &&Flag| flag.short.is_some() && !name.is_empty() && flag.long.starts_with(name);
     let candidates: Vec<_> = FLAGS.iter().filter(usable).filter(begins).collect();
     match candidates.as_slice() {
         [flag] => Ok(flag),

@@ -1,14 +1,24 @@
 //! The settings of one server: plain values, complete and valid, unchanged while it runs. How they
 //! are spelled on a command line is not known here.
 
+pub(crate) mod endpoint;
 pub(crate) mod runtime;
 pub(crate) mod tls;
 
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::config::endpoint::Endpoint;
 use crate::config::runtime::RuntimeSettings;
 use crate::config::tls::{ClientCheck, Security, TlsSettings};
+
+/// The port of the admin address unless it names one: that of memcached's exporter, which is what
+/// monitoring asks.
+pub(crate) const ADMIN_PORT: u16 = 9150;
+/// Connections to the admin address at once.
+pub(crate) const ADMIN_CONNECTIONS: usize = 16;
+/// These, and the thread's own descriptors.
+const ADMIN_DESCRIPTORS: usize = ADMIN_CONNECTIONS + 4;
 
 /// What the clients of a listener speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,6 +192,8 @@ pub(crate) struct Config {
     pub(crate) users: Users,
     /// How to speak TLS, if TCP listeners do unless they say otherwise.
     pub(crate) tls: Option<TlsSettings>,
+    /// Where health and metrics are asked for over HTTP. Without it nothing is measured for them.
+    pub(crate) admin: Option<Endpoint>,
     /// The initial values of what clients can change.
     pub(crate) runtime: RuntimeSettings,
 }
@@ -241,6 +253,7 @@ impl Default for Config {
             auth_lockout: 20,
             users: Users::default(),
             tls: None,
+            admin: None,
             runtime: RuntimeSettings::default(),
         }
     }
@@ -270,11 +283,21 @@ impl Config {
         place.security.unwrap_or(usual)
     }
 
+    /// The files of the sockets.
+    pub(crate) fn socket_files(&self) -> impl Iterator<Item = &Path> {
+        let admin = match &self.admin {
+            Some(Endpoint::Unix(path)) => Some(path.as_path()),
+            _ => None,
+        };
+        self.unix_socket.as_deref().into_iter().chain(admin)
+    }
+
     /// Descriptors that the server needs beside those of its clients: three for each event loop
     /// (the workers' and the acceptor's), and some for standard streams, sockets to listen at,
     /// signals, files.
     pub(crate) fn own_descriptors(&self) -> usize {
-        16 + 3 * (self.threads + 1) + 2 * self.listen.len()
+        let admin = if self.admin.is_some() { ADMIN_DESCRIPTORS } else { 0 };
+        16 + 3 * (self.threads + 1) + 2 * self.listen.len() + admin
     }
 }
 

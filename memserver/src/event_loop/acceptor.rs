@@ -151,6 +151,7 @@ impl Acceptor {
             }
             self.resume();
         }
+        self.shared.phase.end();
         Ok(())
     }
 

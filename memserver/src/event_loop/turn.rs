@@ -13,6 +13,7 @@
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::event_loop::arena::{Arena, Input};
 use crate::event_loop::conn::{Conn, SENT_MAX, Start, State, send};
@@ -21,11 +22,13 @@ use crate::net::transport::Transport;
 use crate::session::batch::{Batch, Spare};
 use crate::session::cut::{Cursor, ParseState};
 use crate::session::dialogue::{Round, Stop};
+use crate::session::family::family;
 use crate::session::framing::Framing;
 use crate::session::job::{Job, Work};
 use crate::session::output::Output;
 use crate::state::budgets::Budgets;
 use crate::state::counters::Counters;
+use crate::state::latency::{ByFamily, Latencies};
 use crate::state::shared::Shared;
 use crate::watch::attention;
 use crate::watch::trace;
@@ -48,6 +51,17 @@ pub(crate) struct Turn {
     outputs: Vec<Output>,
     spare: Spare,
     left: Vec<Departure>,
+    /// Requests answered since the beginning of the event loop's round, if that is measured.
+    measured: Option<Measured>,
+}
+
+/// What is measured of the requests that are served together.
+#[derive(Debug)]
+struct Measured {
+    /// When the event loop heard of them.
+    began: Instant,
+    /// How many were answered.
+    requests: ByFamily<u64>,
 }
 
 /// One connection's part in a turn.
@@ -84,14 +98,24 @@ pub(crate) struct Departure {
 
 impl Turn {
     /// An empty turn.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(is_measured: bool) -> Self {
         Self {
+            measured: is_measured
+                .then(|| Measured { began: Instant::now(), requests: ByFamily::default() }),
             arena: Arena::new(),
             inputs: Vec::with_capacity(GROUP_MAX),
             participants: Vec::with_capacity(GROUP_MAX),
             outputs: std::iter::repeat_with(Output::default).take(GROUP_MAX).collect(),
             spare: Spare::default(),
             left: Vec::with_capacity(GROUP_MAX),
+        }
+    }
+
+    /// The event loop has just heard of what is served from now on.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        if let Some(measured) = &mut self.measured {
+            measured.began = Instant::now();
         }
     }
 
@@ -137,7 +161,7 @@ impl Turn {
         worker: usize,
         crowded: bool,
     ) {
-        let Self { arena, inputs, participants, outputs, spare, .. } = self;
+        let Self { arena, inputs, participants, outputs, spare, measured, .. } = self;
         let inputs = Inputs { arena, list: inputs };
         let mut batch = Batch::new(&shared.core.cache, std::mem::take(spare));
         let mut exec = Exec::new(shared, worker);
@@ -163,6 +187,9 @@ impl Turn {
                 let Some(conn) = conns[part.conn].as_mut() else { continue };
                 let out = &mut outputs[index];
                 executor.run(conn, part, inputs.of(index), &batch, out);
+                if let Some(measured) = measured {
+                    measured.count(&batch.jobs[part.jobs.clone()], part);
+                }
                 if part.state == State::More && conn.dialogue.is_streaming() {
                     part.state = State::Later;
                 }
@@ -175,6 +202,9 @@ impl Turn {
             }
         }
         *spare = batch.into_spare();
+        if let Some(measured) = measured {
+            measured.report(&shared.gauges.latencies[worker]);
+        }
     }
 
     /// Gives each participant back what it did not use; how they leave.
@@ -207,6 +237,24 @@ fn recognise(participants: &[Participant], conns: &mut [Option<Conn>], shared: &
     for part in participants {
         if let Some(conn) = &mut conns[part.conn] {
             conn.recognise(accounts);
+        }
+    }
+}
+
+impl Measured {
+    /// Counts the requests of a round that were answered, all but those from where the participant
+    /// stopped on.
+    fn count(&mut self, jobs: &[Job<'_>], part: &Participant) {
+        for family in jobs.iter().filter(|job| job.start < part.pos).filter_map(family) {
+            self.requests[family as usize] += 1;
+        }
+    }
+
+    /// Their replies are sent, or as much of them as clients take.
+    fn report(&mut self, latencies: &Latencies) {
+        let requests = std::mem::take(&mut self.requests);
+        if requests.iter().any(|count| *count > 0) {
+            latencies.add(&requests, self.began.elapsed());
         }
     }
 }
@@ -421,7 +469,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use mio::{Poll, Token};
 
@@ -434,7 +482,7 @@ mod tests {
     fn serve_all(mut conn: Conn, shared: &Arc<Shared>) -> usize {
         let poll = Poll::new().unwrap();
         conn.transport.register(poll.registry(), Token(0), false).unwrap();
-        let mut turn = Turn::new();
+        let mut turn = Turn::new(false);
         let mut conns = [Some(conn)];
         let mut yields = 0;
         let counters = &shared.gauges.workers[0];

@@ -92,6 +92,8 @@ pub(crate) struct WorkerHandle {
 struct Inbox {
     arrivals: Mutex<Vec<Arrival>>,
     queries: Mutex<Vec<Query>>,
+    /// Since when a sign of life has been wanted.
+    probed: Mutex<Option<Instant>>,
     stop: AtomicBool,
     waker: Waker,
 }
@@ -122,6 +124,7 @@ impl WorkerSetup {
         let inbox = Inbox {
             arrivals: Mutex::default(),
             queries: Mutex::default(),
+            probed: Mutex::default(),
             stop: AtomicBool::new(false),
             waker: Waker::new(poll.registry(), WAKE)?,
         };
@@ -159,7 +162,7 @@ impl Worker {
     /// Serves until it is told to stop; then all its connections are closed.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut turn = Turn::new();
+        let mut turn = Turn::new(!self.shared.gauges.latencies.is_empty());
         // Pairs with the store in `WorkerHandle::stop`: what was assigned before is closed below.
         while !self.inbox.stop.load(Ordering::Acquire) {
             // Only interruptions by signals fail here; the events of the last call are gone then.
@@ -167,9 +170,11 @@ impl Worker {
                 events.clear();
             }
             self.shared.core.catch_up();
+            turn.begin();
             for event in &events {
                 match event.token() {
                     WAKE => {
+                        *self.inbox.probed.lock() = None;
                         self.accept_pending();
                         self.answer_queries();
                         self.queue_waiting();
@@ -640,6 +645,18 @@ impl WorkerHandle {
     pub(crate) fn query_connections(&self, query: &Arc<ConnQuery>, asker: &Self) {
         self.inbox.queries.lock().push(Query { query: Arc::clone(query), asker: asker.clone() });
         self.wake();
+    }
+
+    /// Asks for a sign of life; for how long the last one has been owed, if it is.
+    pub(crate) fn probe(&self) -> Option<Duration> {
+        let owed = {
+            let mut probed = self.inbox.probed.lock();
+            let owed = *probed;
+            probed.get_or_insert_with(Instant::now);
+            owed
+        };
+        self.wake();
+        owed.map(|since| since.elapsed())
     }
 
     /// Makes the worker close its connections and return.

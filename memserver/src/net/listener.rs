@@ -12,6 +12,7 @@ use mio::net::{TcpListener, UdpSocket, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, Type};
 
+use crate::config::endpoint::Endpoint;
 use crate::config::tls::Security;
 use crate::config::{Binding, Config, Listen, Port};
 use crate::net::socket::{self, Socket};
@@ -19,6 +20,8 @@ use crate::os::reason;
 
 /// How often another free port is tried if the first is taken in the other address family.
 const EPHEMERAL_TRIES: usize = 16;
+/// Connections that may wait at the admin address.
+const ADMIN_BACKLOG: u32 = 64;
 /// Ports below belong to the superuser.
 const UNPRIVILEGED: u16 = 1024;
 
@@ -107,12 +110,14 @@ enum Kind {
 pub(crate) struct Opened {
     /// They listen.
     pub(crate) listeners: Vec<Listener>,
+    /// For health and metrics.
+    pub(crate) admin: Option<Listener>,
     /// What the user has to know about them, a line each.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Opens everything that `config` names, the Unix socket last: its file is then removed by the
-/// server that owns it, and none is left behind if something else fails.
+/// Opens everything that `config` names, Unix sockets last: their files are then removed by the
+/// server that owns them, and none is left behind if something else fails.
 ///
 /// # Errors
 /// The first place that can't be had.
@@ -121,14 +126,39 @@ pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
     if config.network {
         open_tcp(config, &mut opened)?;
     }
+    if let Some(Endpoint::Tcp(host, port)) = &config.admin {
+        opened.admin = Some(admin_tcp(host, *port)?);
+    }
     if let Some(path) = &config.unix_socket {
-        let fail = |source| ListenError::Unix { path: path.clone(), source };
-        let kind = Kind::Unix(unix(path, config).map_err(fail)?);
-        // Those who may open the file need no TLS. memcached sees it that way as well.
-        let security = Security::Plain;
-        opened.listeners.push(Listener { kind, binding: config.protocol, security });
+        opened.listeners.push(at_path(path, config)?);
+    }
+    if let Some(Endpoint::Unix(path)) = &config.admin {
+        let failed = |_: &ListenError| {
+            if let Some(other) = &config.unix_socket {
+                // It was made a moment ago, and `failed` says more than a failure to remove it.
+                let _ = fs::remove_file(other);
+            }
+        };
+        opened.admin = Some(at_path(path, config).inspect_err(failed)?);
     }
     Ok(opened)
+}
+
+fn at_path(path: &Path, config: &Config) -> Result<Listener, ListenError> {
+    let fail = |source| ListenError::Unix { path: path.to_owned(), source };
+    let kind = Kind::Unix(unix(path, config).map_err(fail)?);
+    // Those who may open the file need no TLS. memcached sees it that way as well.
+    Ok(Listener { kind, binding: config.protocol, security: Security::Plain })
+}
+
+/// Opens the address for health and metrics. Of a name with several addresses one is enough.
+fn admin_tcp(host: &str, port: u16) -> Result<Listener, ListenError> {
+    let at = Listen { host: Some(host.to_owned()), ..Listen::default() };
+    let fail = |source| ListenError::Tcp { place: describe(&at, port), port, source };
+    let opened = named(host, port, ADMIN_BACKLOG, &[]).map_err(fail)?;
+    let first = opened.into_iter().next();
+    let tcp = first.ok_or_else(|| fail(ErrorKind::AddrNotAvailable.into()))?;
+    Ok(Listener { kind: Kind::Tcp(tcp), binding: Binding::Auto, security: Security::Plain })
 }
 
 fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {

@@ -1,5 +1,6 @@
 //! What the server tells about itself: metrics, statistics and long answers.
 
+pub(crate) mod exposition;
 pub(crate) mod metrics;
 pub(crate) mod stats;
 pub(crate) mod stream;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use memcore::Cache;
 
 use super::{ProcessHooks, Server, Sockets};
-use crate::config::{Binding, Config, Listen, split_address};
-use crate::net::listener::{self, ListenError};
+use crate::config::endpoint::Endpoint;
+use crate::config::{ADMIN_PORT, Binding, Config, Listen, split_address};
+use crate::net::listener::{self, ListenError, Opened};
 use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
 
@@ -92,6 +93,7 @@ pub enum Protocol {
 pub struct Builder {
     cache: Cache,
     addresses: Vec<String>,
+    admin: Option<String>,
     config: Config,
     evictions: Evictions,
     clock: Option<Arc<DrivenClock>>,
@@ -102,6 +104,7 @@ impl Builder {
         Self {
             cache,
             addresses: Vec::new(),
+            admin: None,
             config: Config::embedded(),
             evictions: Evictions::new(),
             clock: None,
@@ -124,6 +127,23 @@ impl Builder {
     /// ```
     pub fn listen(mut self, address: impl Display) -> Self {
         self.addresses.push(address.to_string());
+        self
+    }
+
+    /// Answers `/livez`, `/readyz` and `/metrics` over HTTP, at `HOST`, `HOST:PORT`,
+    /// `[IPV6]:PORT` or `unix:PATH`; the port is 9150 if there is none. Only with it are latencies
+    /// measured. See [`Server::admin_addr`].
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.admin("127.0.0.1:0").start()?;
+    /// assert!(server.admin_addr().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn admin(mut self, address: impl Display) -> Self {
+        self.admin = Some(address.to_string());
         self
     }
 
@@ -398,13 +418,18 @@ impl Builder {
             let listen = parse(address).ok_or_else(|| StartError::BadAddress(address.clone()))?;
             self.config.listen.push(listen);
         }
+        if let Some(address) = &self.admin {
+            let endpoint = Endpoint::parse(address, ADMIN_PORT);
+            let endpoint = endpoint.ok_or_else(|| StartError::BadAddress(address.clone()))?;
+            self.config.admin = Some(endpoint);
+        }
         let has_address = !self.addresses.is_empty();
         self.config.network = self.config.unix_socket.is_none() || has_address;
         // The cache was built elsewhere: what `stats settings` shows comes from it.
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
-        let listeners = listener::open(&self.config)?.listeners;
-        let sockets = Sockets { listeners, datagrams: Vec::new() };
+        let Opened { listeners, admin, .. } = listener::open(&self.config)?;
+        let sockets = Sockets { listeners, datagrams: Vec::new(), admin };
         let hooks = ProcessHooks {
             evictions: self.evictions,
             clock: self.clock,

@@ -20,6 +20,7 @@ use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
 use crate::event_loop::maintenance::Maintenance;
 use crate::event_loop::threads::Threads;
 use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
+use crate::http::Admin;
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::{Datagrams, Listener};
 use crate::net::socket;
@@ -56,6 +57,8 @@ pub(crate) struct Sockets {
     pub(crate) listeners: Vec<Listener>,
     /// For requests in datagrams.
     pub(crate) datagrams: Vec<Datagrams>,
+    /// For health and metrics.
+    pub(crate) admin: Option<Listener>,
 }
 
 /// A running server. Dropping it stops it.
@@ -81,8 +84,10 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     udp: Option<Udp>,
     maintenance: Option<Maintenance>,
-    /// The socket file is removed last.
-    _socket_file: Option<TemporaryFile>,
+    admin: Option<Admin>,
+    admin_address: Option<SocketAddr>,
+    /// The socket files are removed last.
+    _socket_files: Vec<TemporaryFile>,
 }
 
 /// Stops a [`Server`] from any thread.
@@ -127,7 +132,7 @@ impl Server {
         sockets: Sockets,
         hooks: ProcessHooks,
     ) -> Result<Self, StartError> {
-        let socket_file = config.unix_socket.as_deref().map(TemporaryFile::adopt);
+        let socket_files = config.socket_files().map(TemporaryFile::adopt).collect();
         let addresses = sockets.addresses().collect();
         // Inboxes come first, then the state that knows how to reach them, then the threads.
         let threads = config.threads.max(1);
@@ -161,7 +166,9 @@ impl Server {
             workers: Vec::new(),
             udp: None,
             maintenance: None,
-            _socket_file: socket_file,
+            admin: None,
+            admin_address: sockets.admin.as_ref().and_then(Listener::local_addr),
+            _socket_files: socket_files,
         };
         // Before the threads: from the first request on no eviction is missed.
         shared.watch.hear();
@@ -177,6 +184,12 @@ impl Server {
         }
         let maintenance = Maintenance::start(Arc::clone(&shared));
         server.maintenance = Some(maintenance.map_err(refused("a thread"))?);
+        shared.phase.serve();
+        if let Some(listener) = sockets.admin {
+            let stop = StopOnDrop { acceptor: server.control.clone(), workers: Vec::new() };
+            let admin = Admin::start(listener, shared, stop);
+            server.admin = Some(admin.map_err(refused("a thread"))?);
+        }
         Ok(server)
     }
 
@@ -250,6 +263,27 @@ impl Server {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The address for health and metrics, if [`Builder::admin`] asked for one over TCP.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::{Read, Write};
+    ///
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+    /// let server = builder.admin("127.0.0.1:0").start()?;
+    /// let mut probe = std::net::TcpStream::connect(server.admin_addr().unwrap())?;
+    /// probe.write_all(b"GET /readyz HTTP/1.1\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// probe.read_to_string(&mut answer)?;
+    /// assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// The cache that it serves.
@@ -363,11 +397,12 @@ impl Server {
         for worker in self.workers.drain(..) {
             result = result.and(worker.join().map_err(panicked));
         }
-        // Dropping these two stops their threads. Maintenance comes last: until then the clock goes
-        // on for the others.
+        // Dropping these stops their threads. Maintenance comes behind the others that serve: until
+        // then the clock goes on for them. Who asks for health is told to the end.
         self.udp = None;
         self.shared.watch.stop();
         self.maintenance = None;
+        self.admin = None;
         result
     }
 }

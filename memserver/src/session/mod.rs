@@ -14,6 +14,7 @@ pub(crate) mod access;
 pub(crate) mod batch;
 pub(crate) mod cut;
 pub(crate) mod dialogue;
+pub(crate) mod family;
 pub(crate) mod framing;
 pub(crate) mod job;
 pub(crate) mod join;

@@ -181,6 +181,11 @@ impl Budget {
         self.used() >= self.limit
     }
 
+    /// The most that may be in use.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// What is in use.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

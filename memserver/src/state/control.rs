@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -21,6 +22,10 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
 
     /// Has worker number `worker` look again at the connections that wait.
     fn wake(&self, worker: usize);
+
+    /// Asks every worker for a sign of life. The number of the one that has owed it for longest,
+    /// and for how long; none if all have answered the questions before.
+    fn longest_silence(&self) -> Option<(usize, Duration)>;
 
     /// A connection is closed, so there may be room for a new one.
     fn connection_closed(&self);
@@ -43,6 +48,10 @@ impl Control for Detached {
     }
 
     fn wake(&self, _: usize) {}
+
+    fn longest_silence(&self) -> Option<(usize, Duration)> {
+        None
+    }
 
     fn connection_closed(&self) {}
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::state::budgets::Budgets;
 use crate::state::core::Core;
 use crate::state::counters::{Counters, Counts};
+use crate::state::latency::{ByFamily, Distribution, Latencies};
 use crate::state::prefixes::Prefixes;
 
 /// All counts of one server.
@@ -17,6 +18,8 @@ pub(crate) struct Gauges {
     pub(crate) workers: Box<[Counters]>,
     /// The same for requests in datagrams.
     pub(crate) udp: Counters,
+    /// How long requests take, one set per worker; empty if nobody can ask.
+    pub(crate) latencies: Box<[Latencies]>,
     /// Client connections.
     pub(crate) connections: Connections,
     /// What happens below requests on encrypted connections.
@@ -63,10 +66,12 @@ impl Gauges {
     /// Everything is zero, but for the sockets that listen: memcached counts them as connections.
     pub(crate) fn new(core: &Core, budgets: &Budgets) -> Self {
         let Core { config, listening, .. } = core;
+        let measured = if config.admin.is_some() { config.threads.max(1) } else { 0 };
         let opened = AtomicU64::new(listening.sockets.len() as u64);
         Self {
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             udp: Counters::default(),
+            latencies: (0..measured).map(|_| Latencies::default()).collect(),
             connections: Connections { total: opened, ..Connections::default() },
             tls: Encryption::default(),
             prefixes: Arc::new(Prefixes::new(
@@ -99,6 +104,13 @@ impl Gauges {
         for count in [new_sessions, handshake_errors, protocol_errors] {
             count.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// How long requests have taken since the start.
+    pub(crate) fn latencies(&self) -> ByFamily<Distribution> {
+        let mut sums = ByFamily::default();
+        self.latencies.iter().for_each(|worker| worker.add_to(&mut sums));
+        sums
     }
 
     fn counts_since_start(&self) -> Counts {

@@ -8,6 +8,7 @@ use crate::state::budgets::{Budgets, Permit};
 use crate::state::control::{ConnQuery, Control};
 use crate::state::core::Core;
 use crate::state::gauges::Gauges;
+use crate::state::phase::Phase;
 use crate::watch::{Evictions, Hub};
 
 /// The state of one server.
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) gauges: Gauges,
     /// Memory that clients may take.
     pub(crate) budgets: Budgets,
+    /// Where the server is between its start and its end.
+    pub(crate) phase: Phase,
     /// The server's threads.
     pub(crate) control: Box<dyn Control>,
     /// The watchers.
@@ -36,6 +39,7 @@ impl Shared {
         Arc::new(Self {
             gauges: Gauges::new(&core, &budgets),
             budgets,
+            phase: Phase::default(),
             control: Box::new(control),
             watch: Hub::new(&core.config, evictions),
             core,

@@ -1,62 +1,33 @@
 //! Where a server is.
 
-use std::fmt::{self, Display};
 use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::str::FromStr;
 
 use crate::cli::{self, Command};
-use crate::config::{Binding, Config, Listen, Port, split_address};
+use crate::config::endpoint::Endpoint;
+use crate::config::{Binding, Config, Listen, Port};
 
 /// The port of a server that is given without one.
 const PORT: u16 = 11211;
 
-/// A server's address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    /// A name or an IP address, and a port.
-    Tcp(String, u16),
-    /// A socket file.
-    Unix(PathBuf),
-}
-
 /// A server on this machine, and what it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Local {
-    pub(super) address: Address,
+    pub(super) address: Endpoint,
     pub(super) is_binary: bool,
 }
 
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-            return Ok(Self::Unix(path.into()));
-        }
-        let unfit = || format!("{text:?} is none of HOST, HOST:PORT, [IPV6]:PORT, unix:PATH");
-        let (host, port) = split_address(text).ok_or_else(unfit)?;
-        let port = port.map_or(Ok(PORT), |port| port.parse().map_err(|_| unfit()))?;
-        Ok(Self::Tcp(host.to_owned(), port))
-    }
-}
-
-impl Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
+/// Reads the address of a server.
+pub(super) fn parse(text: &str) -> Result<Endpoint, String> {
+    let unfit = || format!("{text:?} is none of HOST, HOST:PORT, [IPV6]:PORT, unix:PATH");
+    Endpoint::parse(text, PORT).ok_or_else(unfit)
 }
 
 impl Local {
     /// The server that is the first process here, as in a container, or one with the defaults.
     pub(super) fn find() -> Self {
         let first = fs::read("/proc/1/cmdline").ok().and_then(|line| Self::started_by(&line));
-        first.unwrap_or(Self { address: Address::Tcp("127.0.0.1".into(), PORT), is_binary: false })
+        first.unwrap_or(Self { address: Endpoint::Tcp("127.0.0.1".into(), PORT), is_binary: false })
     }
 
     /// The server that this command line starts, if it starts one. Its arguments end with a zero.
@@ -82,7 +53,7 @@ impl Local {
         let unix = || {
             let path = config.unix_socket.clone()?;
             let is_binary = config.protocol == Binding::Binary;
-            Some(Self { address: Address::Unix(path), is_binary })
+            Some(Self { address: Endpoint::Unix(path), is_binary })
         };
         config.network.then(tcp).flatten().or_else(unix)
     }
@@ -102,29 +73,13 @@ impl Local {
             },
         };
         let is_binary = place.binding.unwrap_or(config.protocol) == Binding::Binary;
-        (port != 0).then(|| Self { address: Address::Tcp(host.to_owned(), port), is_binary })
+        (port != 0).then(|| Self { address: Endpoint::Tcp(host.to_owned(), port), is_binary })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_read_and_shown() {
-        for (text, shown) in [
-            ("localhost", "localhost:11211"),
-            ("10.0.0.1:80", "10.0.0.1:80"),
-            ("[::1]:80", "[::1]:80"),
-            ("::1", "[::1]:11211"),
-            ("unix:/run/memserver.sock", "unix:/run/memserver.sock"),
-        ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
-        }
-        for text in ["", "unix:", "host:", "host:x", ":80", "host:65536"] {
-            assert!(text.parse::<Address>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_server_of_a_container_is_found_by_its_arguments() {

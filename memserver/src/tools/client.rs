@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::address::Address;
+use crate::config::endpoint::Endpoint;
 use crate::net::listener;
 
 /// Longest line that is taken from a server.
@@ -24,12 +24,12 @@ impl Client {
     ///
     /// # Errors
     /// None can be reached before the deadline.
-    pub(super) fn connect(address: &Address, deadline: Instant) -> io::Result<Self> {
+    pub(super) fn connect(address: &Endpoint, deadline: Instant) -> io::Result<Self> {
         let places: Vec<SockAddr> = match address {
-            Address::Tcp(host, port) => {
+            Endpoint::Tcp(host, port) => {
                 listener::resolve(host, *port)?.into_iter().map(SockAddr::from).collect()
             }
-            Address::Unix(path) => vec![SockAddr::unix(path)?],
+            Endpoint::Unix(path) => vec![SockAddr::unix(path)?],
         };
         let mut failure = io::Error::other("the name has no address");
         for place in places {

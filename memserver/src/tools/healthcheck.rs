@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use argh::FromArgs;
 
-use super::address::{Address, Local};
+use super::address::{self, Local};
 use super::client::Client;
 use super::complain;
+use crate::config::endpoint::Endpoint;
 use crate::os::reason;
 
 /// Longest time to wait, in seconds.
@@ -30,8 +31,8 @@ const BINARY_HEADER: usize = BINARY_VERSION.len();
 pub(super) struct Healthcheck {
     /// the server: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH (default: the server that is process 1
     /// here, as in a container, or else 127.0.0.1:11211)
-    #[argh(option)]
-    addr: Option<Address>,
+    #[argh(option, from_str_fn(address::parse))]
+    addr: Option<Endpoint>,
     /// also store an item, read it back and delete it
     #[argh(switch)]
     set_get: bool,
@@ -67,7 +68,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     secs.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is not a time in seconds"))
 }
 
-fn check(address: &Address, is_binary: bool, set_get: bool, deadline: Instant) -> io::Result<()> {
+fn check(address: &Endpoint, is_binary: bool, set_get: bool, deadline: Instant) -> io::Result<()> {
     if is_binary && set_get {
         return Err(io::Error::other("--set-get can't ask a server that speaks binary only"));
     }

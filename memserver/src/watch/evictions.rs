@@ -1,7 +1,7 @@
 //! The way from a cache that evicts items to the servers whose clients watch that.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use memcore::{Cause, Removal};
 use parking_lot::RwLock;
@@ -28,10 +28,34 @@ use super::{Hub, attention};
 #[derive(Clone, Debug, Default)]
 pub struct Evictions(Arc<Feed>);
 
+/// Upper bounds of the buckets of evicted items, in seconds since their last access. What is beyond
+/// the last has a bucket, too.
+pub(crate) const IDLE_BOUNDS: [u32; 9] = [1, 10, 60, 300, 900, 3_600, 14_400, 86_400, 604_800];
+const IDLE_BUCKETS: usize = IDLE_BOUNDS.len() + 1;
+
+/// How long evicted items were idle.
+#[derive(Debug, Default)]
+struct IdleTimes {
+    buckets: [AtomicU64; IDLE_BUCKETS],
+    secs: AtomicU64,
+}
+
+/// The same at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Idle {
+    /// Items by bucket.
+    pub(crate) buckets: [u64; IDLE_BUCKETS],
+    /// The time of all items together.
+    pub(crate) secs: u64,
+}
+
 #[derive(Debug, Default)]
 struct Feed {
     /// Whether a client watches. While none does, an eviction costs one load of this.
     watched: AtomicBool,
+    /// Whether a server reports how long evicted items were idle.
+    measured: AtomicBool,
+    idle: IdleTimes,
     hubs: RwLock<Vec<Arc<Hub>>>,
 }
 
@@ -44,9 +68,27 @@ impl Evictions {
 
     /// To be called by the cache for each removal. It does not wait for clients.
     pub fn note(&self, removal: &Removal<'_>) {
-        if removal.cause == Cause::Evicted && self.0.watched.load(Ordering::Relaxed) {
+        if removal.cause != Cause::Evicted {
+            return;
+        }
+        if self.0.measured.load(Ordering::Relaxed) {
+            self.0.idle.add(removal);
+        }
+        if self.0.watched.load(Ordering::Relaxed) {
             self.0.hubs.read().iter().for_each(|hub| hub.evicted(removal));
         }
+    }
+
+    /// Measures from now on how long evicted items were idle.
+    pub(super) fn measure(&self) {
+        self.0.measured.store(true, Ordering::Relaxed);
+    }
+
+    /// How long they were.
+    pub(super) fn idle(&self) -> Idle {
+        let IdleTimes { buckets, secs } = &self.0.idle;
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Idle { buckets: std::array::from_fn(|at| load(&buckets[at])), secs: load(secs) }
     }
 
     /// The watchers of `hub` are told from now on.
@@ -67,5 +109,15 @@ impl Evictions {
         let hubs = self.0.hubs.write();
         let watched = hubs.iter().any(|hub| hub.attends(attention::EVICTIONS));
         self.0.watched.store(watched, Ordering::Relaxed);
+    }
+}
+
+impl IdleTimes {
+    fn add(&self, removal: &Removal<'_>) {
+        let at = removal.at.as_secs();
+        let secs = at.saturating_sub(removal.meta.last_access.as_secs());
+        let bucket = IDLE_BOUNDS.partition_point(|bound| *bound < secs);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.secs.fetch_add(secs.into(), Ordering::Relaxed);
     }
 }

@@ -33,6 +33,7 @@ use crate::net::transport::Transport;
 use logger::{Alarm, Logger};
 
 pub use evictions::Evictions;
+pub(crate) use evictions::{IDLE_BOUNDS, Idle};
 pub(crate) use line::{Deletion, End, Lookup, Storage};
 
 /// Watchers at once.
@@ -139,6 +140,9 @@ impl Drop for WatchPermit {
 impl Hub {
     /// A hub without watchers.
     pub(crate) fn new(config: &Config, evictions: Evictions) -> Arc<Self> {
+        if config.admin.is_some() {
+            evictions.measure();
+        }
         let attention = if config.detail_enabled { attention::DETAIL } else { 0 };
         Arc::new(Self {
             attention: AtomicU32::new(attention),
@@ -160,6 +164,11 @@ impl Hub {
     /// Hears of evictions from now on, until it is stopped.
     pub(crate) fn hear(self: &Arc<Self>) {
         self.evictions.connect(Arc::clone(self));
+    }
+
+    /// How long evicted items were idle, if that is measured.
+    pub(crate) fn evicted_idle(&self) -> Idle {
+        self.evictions.idle()
     }
 
     /// Whether the category `kind` is active.
