@@ -17,9 +17,11 @@ use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, Process, StartupError, Wish};
 use crate::config::tls::TlsSettings;
 use crate::config::{Config, Users};
+use crate::net::inherited;
 use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
 use crate::os::sandbox::{Needs, Sandbox};
+use crate::os::service::{self, Manager};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
 use crate::os::{cgroup, daemon, heap, limits, log, reason};
@@ -109,6 +111,8 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let has_sandbox = process.sandbox != Wish::Off;
     config.users.sasl_file = sasl_file(config.users.sasl_file);
     let mut sandbox = has_sandbox.then(|| Sandbox::begin(needs(&config, &process)));
+    // Later the sandbox has no new sockets.
+    let manager = Manager::find();
     let clock = ManualClock::new(SystemTime::now().into());
     let evictions = Evictions::new();
     // What may fail comes before a socket file is created.
@@ -133,7 +137,8 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let keep_stderr = config.verbosity > 0;
     let clock = Some(Arc::new(DrivenClock::new(clock)));
     let tls = tls.map(Arc::new);
-    let hooks = ProcessHooks { signals: Some(signals), clock, evictions, accounts, tls };
+    let (signals, told) = (Some(signals), manager.clone());
+    let hooks = ProcessHooks { signals, manager: told, clock, evictions, accounts, tls };
     let server = Server::start(cache.clone(), config, sockets, hooks);
     let server = server.map_err(|error| StartupError::system(error.to_string()))?;
     if process.lock_memory
@@ -150,6 +155,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     if let Some(sandbox) = sandbox {
         server.confine(|| finish(sandbox, process.sandbox))?;
     }
+    manager.notify(service::READY);
     server.join().map_err(|error| system("keep serving", &error))?;
     cache.close().map_err(|error| StartupError::system(format!("can't keep the cache: {error}")))
 }
@@ -263,11 +269,35 @@ fn open_as(
 
 fn open(config: &Config) -> Result<Sockets, StartupError> {
     let failed = |error: ListenError| StartupError::system(error.to_string());
+    if let Some(opened) = inherited::take(config).map_err(failed)? {
+        return Ok(inherit(opened, config));
+    }
     // First, as it leaves no file behind if something else fails.
     let datagrams = listener::open_udp(config).map_err(failed)?;
     let Opened { listeners, admin, warnings } = listener::open(config).map_err(failed)?;
     warnings.iter().for_each(|warning| log::warning(warning));
-    Ok(Sockets { listeners, datagrams, admin })
+    let files = config.socket_files().map(TemporaryFile::adopt).collect();
+    Ok(Sockets { listeners, datagrams, admin, files })
+}
+
+/// The sockets of a service manager are all there are. Their files are not ours.
+fn inherit(opened: Opened, config: &Config) -> Sockets {
+    let defaults = Config::default();
+    let given = [
+        ("-l", config.listen != defaults.listen),
+        ("-p", config.port != defaults.port),
+        ("-s", config.unix_socket.is_some()),
+        ("-U", config.udp != defaults.udp),
+        ("--admin-addr", config.admin.is_some() && opened.admin.is_none()),
+    ];
+    let ignored: Vec<_> = given.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    if !ignored.is_empty() {
+        let flags = ignored.join(" and ");
+        let verb = if ignored.len() == 1 { "has" } else { "have" };
+        log::warning(&format!("{flags} {verb} no effect: the service manager opened the sockets"));
+    }
+    let Opened { listeners, admin, .. } = opened;
+    Sockets { listeners, admin, ..Sockets::default() }
 }
 
 fn assume(user: &User, process: &Process) -> Result<(), StartupError> {

@@ -1,6 +1,8 @@
 //! One row for every flag: name, value, default, meaning, effect. Help and documentation are made
 //! of these rows. How arguments are split is not known here.
 
+use std::time::Duration;
+
 use super::error::StartupError;
 use super::options::{Options, Wish};
 use super::row::{Policy, Set, Takes};
@@ -49,6 +51,9 @@ const THREADS_MAX: usize = 1024;
 /// Bounds of the largest item, as in memcached.
 const ITEM_SIZE_MIN: usize = 1 << 10;
 const ITEM_SIZE_MAX: usize = 1 << 30;
+
+/// The longest drain. Nobody waits for longer.
+const DRAIN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const fn flag(
     short: char,
@@ -180,6 +185,9 @@ pub(super) static FLAGS: &[Flag] = &[
         "answer /livez, /readyz and /metrics over HTTP at HOST:PORT (port 9150 if there is none) \
          or unix:PATH",
         admin),
+    own("drain-timeout", Takes1("TIME"), "1s",
+        "time for clients to finish when a signal ends the server, 500ms or 30s; 0 for none",
+        |o, v| put(&mut o.config.drain_timeout, v.duration(DRAIN_MAX))),
 ];
 
 fn port(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::error::StartupError;
 
@@ -69,6 +70,27 @@ impl<'a> Value<'a> {
         }
         let too_large = || StartupError::usage(format!("{} {} is too large", self.name, self.text));
         digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(too_large)
+    }
+
+    /// A time of at most `most`: a number of seconds, or one with `ms`, `s`, `m` or `h`.
+    pub(super) fn duration(self, most: Duration) -> Result<Duration, StartupError> {
+        let Self { name, text } = self;
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let millis = match &text[digits.len()..] {
+            "ms" => 1,
+            "" | "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(self.unfit("a time such as 30, 30s or 500ms")),
+        };
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.unfit("a time such as 30, 30s or 500ms"));
+        }
+        let time = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(millis));
+        time.map(Duration::from_millis).filter(|time| *time <= most).ok_or_else(|| {
+            let most = most.as_secs();
+            StartupError::illegal(format!("{name} must be at most {most} seconds, not {text}"))
+        })
     }
 
     /// One ASCII character that can be seen.
@@ -140,6 +162,24 @@ mod tests {
         assert_eq!(value("3m").bytes(1, &units), Ok(3 << 20));
         for bad in ["", "k", "3g", "3kk", "-3", "99999999999999999999", "18446744073709551615k"] {
             assert!(value(bad).bytes(1, &units).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        let most = Duration::from_secs(7200);
+        for (text, millis) in [
+            ("0", 0),
+            ("30", 30_000),
+            ("2s", 2_000),
+            ("500ms", 500),
+            ("3m", 180_000),
+            ("2h", 7_200_000),
+        ] {
+            assert_eq!(value(text).duration(most), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "s", "-1", "1.5", "3d", "3 s", "3h", "7201", "99999999999999999999"] {
+            assert!(value(bad).duration(most).is_err(), "{bad}");
         }
     }
 

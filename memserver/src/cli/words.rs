@@ -208,6 +208,8 @@ pub(super) static WORDS: &[Word] = &[
         Act, |o, _| { o.config.udp_public = true; Ok(()) }),
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",
         Act, |o, _| { o.config.udp_writes = true; Ok(()) }),
+    word("reuseport", Nothing, "off", "let another server listen on the same TCP ports", Act,
+        |o, _| put(&mut o.config.reuse_port, Ok(true))),
     word("track_sizes", Nothing, "off", "enable stats sizes", Act,
         |o, _| put(&mut o.config.runtime.track_sizes, Ok(true))),
     word("inline_ascii_resp", Nothing, "", "obsolete", DEAD, nothing),

@@ -7,6 +7,7 @@ pub(crate) mod tls;
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::endpoint::Endpoint;
 use crate::config::runtime::RuntimeSettings;
@@ -192,6 +193,10 @@ pub(crate) struct Config {
     pub(crate) users: Users,
     /// How to speak TLS, if TCP listeners do unless they say otherwise.
     pub(crate) tls: Option<TlsSettings>,
+    /// How long clients may finish what they are about when a signal ends the server.
+    pub(crate) drain_timeout: Duration,
+    /// Ports may be shared with other servers, as far as the system lets them.
+    pub(crate) reuse_port: bool,
     /// Where health and metrics are asked for over HTTP. Without it nothing is measured for them.
     pub(crate) admin: Option<Endpoint>,
     /// The initial values of what clients can change.
@@ -253,6 +258,8 @@ impl Default for Config {
             auth_lockout: 20,
             users: Users::default(),
             tls: None,
+            drain_timeout: Duration::from_secs(1),
+            reuse_port: false,
             admin: None,
             runtime: RuntimeSettings::default(),
         }

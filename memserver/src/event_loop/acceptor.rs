@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use memproto::text::write::TOO_MANY_CONNECTIONS;
 use mio::{Events, Poll, Token, Waker};
+use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use crate::auth::audit;
 use crate::config::Binding;
 use crate::config::tls::Security;
+use crate::event_loop::drain::Drain;
 use crate::event_loop::worker::WorkerHandle;
 use crate::net::listener::{Arrival, Listener};
+use crate::os::service::{self, Manager};
 use crate::os::signals::{Signal, Signals};
 use crate::os::{log, reason};
 use crate::state::gauges::Connections;
@@ -39,9 +42,13 @@ pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     handle: AcceptorHandle,
     signals: Option<Signals>,
+    /// Told when the end begins.
+    manager: Manager,
     pause: Option<Pause>,
     /// Whether the system has been short of descriptors or memory since the last connection.
     is_short: bool,
+    /// Until when clients may finish, if the server is ending.
+    drain: Option<Drain>,
     /// Sockets where more connections may wait.
     ready: Vec<usize>,
 }
@@ -53,6 +60,8 @@ pub(crate) struct AcceptorHandle(Arc<Inbox>);
 #[derive(Debug)]
 struct Inbox {
     stop: AtomicBool,
+    /// For how long clients may finish, once they are to.
+    drain: Mutex<Option<Duration>>,
     paused: AtomicBool,
     waker: Waker,
 }
@@ -74,6 +83,7 @@ impl AcceptorSetup {
         let poll = Poll::new()?;
         let inbox = Inbox {
             stop: AtomicBool::new(false),
+            drain: Mutex::default(),
             paused: AtomicBool::new(false),
             waker: Waker::new(poll.registry(), WAKE)?,
         };
@@ -105,6 +115,7 @@ impl Acceptor {
         workers: Vec<WorkerHandle>,
         shared: Arc<Shared>,
         mut signals: Option<Signals>,
+        manager: Manager,
     ) -> io::Result<Self> {
         let AcceptorSetup { poll, handle } = setup;
         if let Some(signals) = &mut signals {
@@ -118,8 +129,10 @@ impl Acceptor {
             shared,
             handle,
             signals,
+            manager,
             pause: None,
             is_short: false,
+            drain: None,
             ready: Vec::new(),
         })
     }
@@ -131,14 +144,14 @@ impl Acceptor {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         self.watch_all()?;
-        while !self.handle.0.stop.load(Ordering::Acquire) {
+        while !self.handle.0.stop.load(Ordering::Acquire) && !self.is_drained() {
             // Only interruptions by signals fail here; the events of the last call are gone then.
             if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
                 events.clear();
             }
             for event in &events {
                 match event.token() {
-                    WAKE => {}
+                    WAKE => self.drain_if_asked(),
                     SIGNALS => self.obey_signals(),
                     Token(index) if !self.ready.contains(&index) => self.ready.push(index),
                     Token(_) => {}
@@ -157,6 +170,10 @@ impl Acceptor {
 
     /// How long it may sleep.
     fn poll_timeout(&self) -> Option<Duration> {
+        if let Some(drain) = &self.drain {
+            // Not zero, since the time may be over only a moment later by another clock.
+            return Some(drain.left(Instant::now()).max(Duration::from_millis(1)));
+        }
         match &self.pause {
             Some(pause) => pause.shortage.then_some(RETRY),
             None => (!self.ready.is_empty()).then_some(Duration::ZERO),
@@ -257,6 +274,9 @@ impl Acceptor {
 
     /// Ends a pause that has lost its reason.
     fn resume(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
         let full = self.is_full() && !self.shared.core.config.maxconns_fast;
         let over = |pause: &mut Pause| match pause.shortage {
             true => pause.since.elapsed() >= RETRY,
@@ -282,15 +302,20 @@ impl Acceptor {
         Ok(())
     }
 
+    /// The first signal lets clients finish, the second one ends at once.
     fn obey_signals(&mut self) {
         let verbosity = self.verbosity();
         let Some(signals) = &mut self.signals else { return };
         match signals.take() {
             None => {}
             Some(Signal::Reload) => self.reload(),
+            Some(Signal::Stop | Signal::StopGracefully) if self.drain.is_some() => {
+                self.handle.stop();
+            }
             Some(signal @ (Signal::Stop | Signal::StopGracefully)) => {
                 log::log_shutdown(signal == Signal::StopGracefully, verbosity);
-                self.handle.stop();
+                self.manager.notify(service::STOPPING);
+                self.drain(self.shared.core.config.drain_timeout);
             }
         }
     }
@@ -307,12 +332,56 @@ impl Acceptor {
             Err(error) => log::warning(&format!("the users stay as they were: {error}")),
         }
     }
+
+    fn drain_if_asked(&mut self) {
+        let asked = self.handle.0.drain.lock().take();
+        if let Some(time) = asked.filter(|_| self.drain.is_none()) {
+            self.drain(time);
+        }
+    }
+
+    /// Accepts those who have connected already and no others, and lets all of them finish.
+    fn drain(&mut self, time: Duration) {
+        self.shared.phase.end();
+        if time.is_zero() {
+            return self.handle.stop();
+        }
+        for index in 0..self.listeners.len() {
+            while self.pause.is_none() && self.accept_some(index) {}
+        }
+        self.listeners.clear();
+        self.ready.clear();
+        self.shared.gauges.connections.accepting.store(false, Ordering::Relaxed);
+        let drain = Drain::new(Instant::now(), time);
+        self.drain = Some(drain);
+        self.workers.iter().for_each(|worker| worker.drain(drain));
+        // Watchers never finish.
+        self.shared.watch.stop();
+        // From now on each connection that is closed wakes this loop. The fence pairs with that of
+        // `connection_closed`, as in `pause`.
+        self.handle.0.paused.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether there is nobody left to wait for, or no time.
+    fn is_drained(&self) -> bool {
+        self.drain.is_some_and(|drain| {
+            let current = self.shared.gauges.connections.current.load(Ordering::Acquire);
+            current == 0 || drain.left(Instant::now()).is_zero()
+        })
+    }
 }
 
 impl AcceptorHandle {
     /// Makes the accept loop return.
     pub(crate) fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Makes the accept loop return when the clients have finished, at the latest after `time`.
+    pub(crate) fn drain(&self, time: Duration) {
+        *self.0.drain.lock() = Some(time);
         self.wake();
     }
 
@@ -364,8 +433,15 @@ mod tests {
         let cache = memcore::Cache::new(64 << 20).unwrap();
         let shared = Shared::without_threads(cache, config);
         let setup = AcceptorSetup::new().unwrap();
-        let mut acceptor =
-            Acceptor::new(setup, listeners, Vec::new(), Arc::clone(&shared), None).unwrap();
+        let mut acceptor = Acceptor::new(
+            setup,
+            listeners,
+            Vec::new(),
+            Arc::clone(&shared),
+            None,
+            Manager::default(),
+        )
+        .unwrap();
         let crowd: Vec<_> = (0..=BURST).map(|_| TcpStream::connect(address).unwrap()).collect();
         let accepted = || shared.gauges.connections.current.load(Ordering::Relaxed);
         assert!(acceptor.accept_some(0));

@@ -228,6 +228,14 @@ impl Conn {
         bytes < time as usize * PACE_MIN
     }
 
+    /// Whether nothing is under way on it: all that has come is answered, and all that was answered
+    /// is sent.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.schedule, Schedule::Parked)
+            && !self.is_amid_request()
+            && !self.dialogue.is_uploading()
+    }
+
     /// The replies that its client does not read.
     pub(crate) fn blocked_replies(&self) -> Option<&Output> {
         match &self.schedule {

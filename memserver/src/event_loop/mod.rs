@@ -3,6 +3,7 @@
 pub(crate) mod acceptor;
 pub(crate) mod arena;
 pub(crate) mod conn;
+pub(crate) mod drain;
 mod handshakes;
 pub(crate) mod maintenance;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::auth::audit::What;
 use crate::config::tls::Security;
 use crate::event_loop::conn::{Conn, Next, State};
+use crate::event_loop::drain::{self, Drain};
 use crate::event_loop::handshakes::{Handshakes, Step};
 use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
@@ -80,6 +81,8 @@ pub(crate) struct Worker {
     unfinished: usize,
     /// Second of the last search for idle or stuck connections.
     idle_checked: u32,
+    /// When connections are closed, if the server is ending.
+    drain: Option<Drain>,
 }
 
 /// What others may ask of a worker.
@@ -94,6 +97,7 @@ struct Inbox {
     queries: Mutex<Vec<Query>>,
     /// Since when a sign of life has been wanted.
     probed: Mutex<Option<Instant>>,
+    drain: Mutex<Option<Drain>>,
     stop: AtomicBool,
     waker: Waker,
 }
@@ -125,6 +129,7 @@ impl WorkerSetup {
             arrivals: Mutex::default(),
             queries: Mutex::default(),
             probed: Mutex::default(),
+            drain: Mutex::default(),
             stop: AtomicBool::new(false),
             waker: Waker::new(poll.registry(), WAKE)?,
         };
@@ -155,6 +160,7 @@ impl Worker {
             uploading: 0,
             unfinished: 0,
             idle_checked: shared.core.cache.now().as_secs(),
+            drain: None,
             shared,
         }
     }
@@ -175,6 +181,7 @@ impl Worker {
                 match event.token() {
                     WAKE => {
                         *self.inbox.probed.lock() = None;
+                        self.drain = *self.inbox.drain.lock();
                         self.accept_pending();
                         self.answer_queries();
                         self.queue_waiting();
@@ -189,6 +196,7 @@ impl Worker {
                 self.shed();
             }
             self.close_idle();
+            self.close_resting();
         }
         // Connections that were assigned during the shutdown have been counted as well.
         self.accept_pending();
@@ -203,6 +211,8 @@ impl Worker {
             Some(Duration::ZERO)
         } else if !self.starved.is_empty() || self.handshakes.are_waiting() {
             Some(RETRY)
+        } else if self.drain.is_some() {
+            Some(drain::CHECK)
         } else {
             self.has_deadlines().then_some(IDLE_CHECK)
         }
@@ -284,6 +294,10 @@ impl Worker {
             End::Normal
         };
         match next {
+            // Its client was just answered, and is the less likely to be asking already.
+            Next::Park if completed && closes_answered(self.drain) && conn.is_at_rest() => {
+                self.close(index, end);
+            }
             Next::Park => {}
             Next::Queue => self.ready.push_back(index),
             // What it waits for may have happened since it was found waiting; then there is a
@@ -609,6 +623,20 @@ impl Worker {
         }
     }
 
+    /// Closes idle connections of a server that is ending.
+    fn close_resting(&mut self) {
+        let Some(drain) = self.drain else { return };
+        let closes_all = drain.closes_idle(Instant::now());
+        let now = self.shared.core.cache.now().as_secs();
+        for index in 0..self.conns.len() {
+            let Some(conn) = &self.conns[index] else { continue };
+            let is_idle = closes_all || now.saturating_sub(conn.last_active) >= drain::IDLE_MIN;
+            if is_idle && conn.is_at_rest() {
+                self.close(index, End::Shutdown);
+            }
+        }
+    }
+
     /// Whether a client was silent, or a request incomplete, for longer than the settings allow.
     fn is_overdue(&self, index: usize, now: u32) -> bool {
         let Some(conn) = &self.conns[index] else { return false };
@@ -659,6 +687,12 @@ impl WorkerHandle {
         owed.map(|since| since.elapsed())
     }
 
+    /// Makes the worker close its connections one by one.
+    pub(crate) fn drain(&self, drain: Drain) {
+        *self.inbox.drain.lock() = Some(drain);
+        self.wake();
+    }
+
     /// Makes the worker close its connections and return.
     pub(crate) fn stop(&self) {
         // Pairs with the load in `Worker::run`.
@@ -705,6 +739,12 @@ fn note_starved(shared: &Shared, conn: &mut Conn, state: State) {
         _ => {}
     }
     conn.has_starved = starves;
+}
+
+/// Whether the server is ending and connections end when they were answered.
+#[inline]
+fn closes_answered(drain: Option<Drain>) -> bool {
+    drain.is_some_and(|drain| drain.closes_answered(Instant::now()))
 }
 
 /// Charges the memory of a request that is not complete to its budget; false if it is a long line

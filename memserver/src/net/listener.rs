@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
 use mio::net::{TcpListener, UdpSocket, UnixListener};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, SockRef, Type};
 
 use crate::config::endpoint::Endpoint;
 use crate::config::tls::Security;
@@ -64,6 +64,15 @@ pub enum ListenError {
         /// The reason.
         source: io::Error,
     },
+    /// A socket that a service manager handed over.
+    #[non_exhaustive]
+    #[error("can't use socket {number} of the service manager: {}", reason(.source))]
+    Inherited {
+        /// Its place among them, counted from 1.
+        number: usize,
+        /// The reason.
+        source: io::Error,
+    },
     /// A Unix socket.
     #[non_exhaustive]
     #[error("failed to listen on UNIX socket {}: {}", .path.display(), reason(.source))]
@@ -81,11 +90,11 @@ pub(crate) type Datagrams = UdpSocket;
 /// One listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// What its clients speak.
     pub(crate) binding: Binding,
     /// How they are spoken to.
-    security: Security,
+    pub(super) security: Security,
 }
 
 /// A connection that has been accepted.
@@ -99,10 +108,20 @@ pub(crate) struct Arrival {
     pub(crate) security: Security,
 }
 
+/// What it accepts from.
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Tcp(TcpListener),
     Unix(UnixListener),
+}
+
+/// How TCP sockets are opened.
+#[derive(Clone, Copy, Debug)]
+struct TcpOptions {
+    /// Connections that may wait.
+    backlog: u32,
+    /// Other servers may listen on the same port.
+    reuse_port: bool,
 }
 
 /// Sockets that were opened.
@@ -127,7 +146,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
         open_tcp(config, &mut opened)?;
     }
     if let Some(Endpoint::Tcp(host, port)) = &config.admin {
-        opened.admin = Some(admin_tcp(host, *port)?);
+        opened.admin = Some(admin_tcp(host, *port, config.reuse_port)?);
     }
     if let Some(path) = &config.unix_socket {
         opened.listeners.push(at_path(path, config)?);
@@ -152,16 +171,18 @@ fn at_path(path: &Path, config: &Config) -> Result<Listener, ListenError> {
 }
 
 /// Opens the address for health and metrics. Of a name with several addresses one is enough.
-fn admin_tcp(host: &str, port: u16) -> Result<Listener, ListenError> {
+fn admin_tcp(host: &str, port: u16, reuse_port: bool) -> Result<Listener, ListenError> {
     let at = Listen { host: Some(host.to_owned()), ..Listen::default() };
     let fail = |source| ListenError::Tcp { place: describe(&at, port), port, source };
-    let opened = named(host, port, ADMIN_BACKLOG, &[]).map_err(fail)?;
+    let opened =
+        named(host, port, TcpOptions { backlog: ADMIN_BACKLOG, reuse_port }, &[]).map_err(fail)?;
     let first = opened.into_iter().next();
     let tcp = first.ok_or_else(|| fail(ErrorKind::AddrNotAvailable.into()))?;
     Ok(Listener { kind: Kind::Tcp(tcp), binding: Binding::Auto, security: Security::Plain })
 }
 
 fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
+    let options = TcpOptions { backlog: config.tcp_backlog, reuse_port: config.reuse_port };
     let everywhere = [Listen::default()];
     let places = if config.listen.is_empty() { &everywhere[..] } else { &config.listen };
     let all = &mut opened.listeners;
@@ -174,8 +195,8 @@ fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
         // Two names may mean the same address, which is then opened once.
         let taken: Vec<_> = all.iter().filter_map(Listener::local_addr).collect();
         let found = match &place.host {
-            None => any_address(port, config.tcp_backlog, &mut opened.warnings),
-            Some(host) => named(host, port, config.tcp_backlog, &taken),
+            None => any_address(port, options, &mut opened.warnings),
+            Some(host) => named(host, port, options, &taken),
         };
         let fail = |source| ListenError::Tcp { place: describe(place, port), port, source };
         let binding = place.binding.unwrap_or(config.protocol);
@@ -303,11 +324,11 @@ fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
 /// which the port is taken is left out with a warning, if the other can be had.
 fn any_address(
     port: u16,
-    backlog: u32,
+    options: TcpOptions,
     warnings: &mut Vec<String>,
 ) -> io::Result<Vec<TcpListener>> {
     for _ in 1..EPHEMERAL_TRIES {
-        let [v4, v6] = both_families(port, backlog);
+        let [v4, v6] = both_families(port, options);
         match some_of([v4, v6]) {
             // The port that was free in one family is taken in the other: try another one.
             Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse => {}
@@ -318,7 +339,7 @@ fn any_address(
     // One family is better than none; the warning says which is missing.
     let mut open = Vec::new();
     let mut first = None;
-    for (family, result) in ["IPv4", "IPv6"].into_iter().zip(both_families(port, backlog)) {
+    for (family, result) in ["IPv4", "IPv6"].into_iter().zip(both_families(port, options)) {
         match result {
             Ok(listener) => open.push(listener),
             Err(error) => {
@@ -334,11 +355,11 @@ fn any_address(
     }
 }
 
-fn both_families(port: u16, backlog: u32) -> [io::Result<TcpListener>; 2] {
-    let v4 = tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog);
+fn both_families(port: u16, options: TcpOptions) -> [io::Result<TcpListener>; 2] {
+    let v4 = tcp((Ipv4Addr::UNSPECIFIED, port).into(), options);
     // The second family takes the port that the first was given.
     let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |at| at.port());
-    let v6 = tcp((Ipv6Addr::UNSPECIFIED, port).into(), backlog);
+    let v6 = tcp((Ipv6Addr::UNSPECIFIED, port).into(), options);
     [v4, v6]
 }
 
@@ -346,7 +367,7 @@ fn both_families(port: u16, backlog: u32) -> [io::Result<TcpListener>; 2] {
 fn named(
     host: &str,
     port: u16,
-    backlog: u32,
+    options: TcpOptions,
     taken: &[SocketAddr],
 ) -> io::Result<Vec<TcpListener>> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
@@ -361,7 +382,7 @@ fn named(
     if addresses.is_empty() && known {
         return Ok(Vec::new());
     }
-    some_of(addresses.into_iter().map(|address| tcp(address, backlog)))
+    some_of(addresses.into_iter().map(|address| tcp(address, options)))
 }
 
 /// The addresses of a host. An image without any files has no resolver either, but its loopback
@@ -399,23 +420,33 @@ fn some_of(
 const UNSENT_MAX: u32 = 32 << 10;
 
 /// Listens at one address. Accepted sockets inherit the options.
-fn tcp(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+fn tcp(address: SocketAddr, options: TcpOptions) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     // Connections of an earlier run in TIME_WAIT must not keep the port from a new one.
     socket.set_reuse_address(true)?;
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    set_tcp_options(&socket)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Sets what accepted sockets inherit.
+pub(super) fn set_tcp_options(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     // Finds clients that have vanished without closing.
     socket.set_keepalive(true)?;
     // A turn's replies leave with one write: waiting for more would only delay them.
     socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(())
 }
 
 /// Listens at a path. No client can connect before the permissions are set, as `listen` comes last.

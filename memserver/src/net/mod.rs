@@ -1,6 +1,7 @@
 //! Sockets: listening, and the bytes of a connection.
 
 pub(crate) mod conn_info;
+pub(crate) mod inherited;
 pub(crate) mod listener;
 mod plain;
 mod secured;

@@ -11,6 +11,7 @@ pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod random;
 pub(crate) mod sandbox;
+pub(crate) mod service;
 pub(crate) mod signals;
 pub(crate) mod user;
 

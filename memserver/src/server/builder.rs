@@ -12,6 +12,7 @@ use super::{ProcessHooks, Server, Sockets};
 use crate::config::endpoint::Endpoint;
 use crate::config::{ADMIN_PORT, Binding, Config, Listen, split_address};
 use crate::net::listener::{self, ListenError, Opened};
+use crate::os::files::TemporaryFile;
 use crate::state::clock::DrivenClock;
 use crate::watch::Evictions;
 
@@ -429,7 +430,8 @@ impl Builder {
         self.config.item_size_max = self.cache.max_item_size();
         self.config.memory_limit = self.cache.stats().limit;
         let Opened { listeners, admin, .. } = listener::open(&self.config)?;
-        let sockets = Sockets { listeners, datagrams: Vec::new(), admin };
+        let files = self.config.socket_files().map(TemporaryFile::adopt).collect();
+        let sockets = Sockets { listeners, datagrams: Vec::new(), admin, files };
         let hooks = ProcessHooks {
             evictions: self.evictions,
             clock: self.clock,

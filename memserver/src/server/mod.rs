@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use memcore::Cache;
 
@@ -26,6 +27,7 @@ use crate::net::listener::{Datagrams, Listener};
 use crate::net::socket;
 use crate::os::files::TemporaryFile;
 use crate::os::log;
+use crate::os::service::Manager;
 use crate::os::signals::Signals;
 use crate::report::metrics::{self, Metric, Section};
 use crate::state::clock::DrivenClock;
@@ -40,6 +42,8 @@ use crate::watch::Evictions;
 pub(crate) struct ProcessHooks {
     /// Signals that stop it.
     pub(crate) signals: Option<Signals>,
+    /// What it tells of its end.
+    pub(crate) manager: Manager,
     /// The clock of its cache, if the server is to drive it.
     pub(crate) clock: Option<Arc<DrivenClock>>,
     /// What the cache reports removals to.
@@ -59,6 +63,8 @@ pub(crate) struct Sockets {
     pub(crate) datagrams: Vec<Datagrams>,
     /// For health and metrics.
     pub(crate) admin: Option<Listener>,
+    /// The files that belong to them.
+    pub(crate) files: Vec<TemporaryFile>,
 }
 
 /// A running server. Dropping it stops it.
@@ -110,6 +116,22 @@ impl StopHandle {
     pub fn stop(&self) {
         self.0.stop();
     }
+
+    /// Makes the server end when its clients have finished what they are about, at the latest after
+    /// `timeout`. New ones are refused from now on, and idle connections are closed. Returns at
+    /// once; [`Server::join`] waits for the end.
+    ///
+    /// # Examples
+    /// ```
+    /// let cache = memcore::Cache::new(64 << 20)?;
+    /// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+    /// server.stop_handle().drain(std::time::Duration::from_secs(30));
+    /// server.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn drain(&self, timeout: Duration) {
+        self.0.drain(timeout);
+    }
 }
 
 impl Server {
@@ -132,7 +154,6 @@ impl Server {
         sockets: Sockets,
         hooks: ProcessHooks,
     ) -> Result<Self, StartError> {
-        let socket_files = config.socket_files().map(TemporaryFile::adopt).collect();
         let addresses = sockets.addresses().collect();
         // Inboxes come first, then the state that knows how to reach them, then the threads.
         let threads = config.threads.max(1);
@@ -153,6 +174,7 @@ impl Server {
             threads.workers.clone(),
             Arc::clone(&shared),
             hooks.signals,
+            hooks.manager,
         )
         .map_err(refused("an event loop"))?;
         let workers = setups.into_iter().enumerate();
@@ -168,7 +190,7 @@ impl Server {
             maintenance: None,
             admin: None,
             admin_address: sockets.admin.as_ref().and_then(Listener::local_addr),
-            _socket_files: socket_files,
+            _socket_files: sockets.files,
         };
         // Before the threads: from the first request on no eviction is missed.
         shared.watch.hear();

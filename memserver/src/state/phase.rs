@@ -31,8 +31,8 @@ impl Phase {
     pub(crate) fn name(&self) -> &'static str {
         match self.0.load(Ordering::Relaxed) {
             STARTING => "starting",
-            SERVING => "serving",
-            _ => "ending",
+            SERVING => "ready",
+            _ => "draining",
         }
     }
 }
