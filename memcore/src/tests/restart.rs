@@ -64,11 +64,11 @@ fn tags_are_counted_as_before() {
             let tags = [number % 7, number % 11, number / 50].map(|tag| format!("{round} {tag}"));
             let (tagged, key) =
                 (cache.tagged(&tags).unwrap(), (number * (round + 1)).to_le_bytes());
-            tagged.set(&key, b"v", Attrs::new()).unwrap();
+            tagged.set(key, b"v", Attrs::new()).unwrap();
         }
         // Of each round some tags end, and others have no items any more.
         assert!(cache.invalidate_tag(format!("{round} 3")));
-        (0..200_u32).step_by(7).for_each(|number| _ = cache.delete(&number.to_le_bytes()));
+        (0..200_u32).step_by(7).for_each(|number| _ = cache.delete(number.to_le_bytes()));
         let (items, used) = (cache.stats().total.items, cache.stats().used);
         cache.close().unwrap();
         cache = open();
