@@ -43,7 +43,7 @@ impl Scratch {
     fn fill(&self) {
         let cache = self.open();
         for number in 0..2_000_u32 {
-            cache.set(&number.to_le_bytes(), &[number as u8; 300], Attrs::new()).unwrap();
+            cache.set(number.to_le_bytes(), &[number as u8; 300], Attrs::new()).unwrap();
         }
         cache.close().unwrap();
     }
@@ -108,21 +108,21 @@ fn a_full_cache_comes_back_whole_and_goes_on_evicting() {
         let cache = scratch.open();
         let held = cache.stats();
         for number in numbers().filter(|number| number % 3 == round) {
-            cache.set(&key(number), &value(number, size(number)), Attrs::new()).unwrap();
+            cache.set(key(number), &value(number, size(number)), Attrs::new()).unwrap();
             assert!(cache.stats().used <= LIMIT);
         }
         assert!(cache.stats().total.items >= held.total.items / 2);
-        let before: Vec<_> = numbers().filter(|&number| cache.contains(&key(number))).collect();
+        let before: Vec<_> = numbers().filter(|&number| cache.contains(key(number))).collect();
         let used = cache.stats().used;
         cache.close().unwrap();
 
         let cache = scratch.open();
         assert_eq!(cache.restored(), Some(&Restored::Items(before.len() as u64)));
         assert!(cache.stats().used.abs_diff(used) < 1 << 20);
-        let after: Vec<_> = numbers().filter(|&number| cache.contains(&key(number))).collect();
+        let after: Vec<_> = numbers().filter(|&number| cache.contains(key(number))).collect();
         assert!(before == after, "the same keys");
         for number in after {
-            assert_eq!(cache.get(&key(number)), Some(value(number, size(number))));
+            assert_eq!(cache.get(key(number)), Some(value(number, size(number))));
         }
         cache.close().unwrap();
     }
@@ -136,7 +136,7 @@ fn a_lower_limit_evicts_and_a_higher_one_has_room() {
     let high = high.build().unwrap();
     assert_eq!(high.restored(), Some(&Restored::Items(2_000)));
     for number in 2_000..50_000_u32 {
-        high.set(&number.to_le_bytes(), &[number as u8; 300], Attrs::new()).unwrap();
+        high.set(number.to_le_bytes(), &[number as u8; 300], Attrs::new()).unwrap();
     }
     let items = high.stats().total.items;
     assert!(items > 45_000, "{items}");
@@ -256,7 +256,7 @@ fn no_flipped_byte_leads_to_a_wrong_value() {
         let cache = scratch.open();
         let before = cache.restored().unwrap().clone();
         for number in 0..2_000_u32 {
-            let found = cache.get(&number.to_le_bytes());
+            let found = cache.get(number.to_le_bytes());
             assert!(found.is_none_or(|found| found == [number as u8; 300]), "{number} at {at}");
         }
         drop(cache);
