@@ -153,7 +153,8 @@ fn a_slow_load_is_given_up() {
 
 #[test]
 fn what_changes_meanwhile_is_not_written_over() {
-    let changes: [(&str, fn(&Words), Option<&str>); 4] = [
+    type Change = (&'static str, fn(&Words), Option<&'static str>);
+    let changes: [Change; 4] = [
         ("removed", |words| assert_eq!(words.remove("k"), None), None),
         ("inserted", |words| words.insert("k", &"newer".to_owned()).unwrap(), Some("newer")),
         ("deleted", |words| assert!(words.cache().delete("k")), None),
