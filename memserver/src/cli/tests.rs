@@ -61,7 +61,7 @@ fn every_spelling_of_a_value() {
         "--memory-limit|100",
         "--memory-limit= 100 ",
         "--memory-l=100",
-        "--mem|100",
+        "--memory-l|100",
         "-vm100",
         "-vm|100",
         "-m1|-m100",
