@@ -134,7 +134,7 @@ impl Cache {
     }
 
     pub(crate) fn from_builder(builder: Builder) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(Engine::build(builder)?)))
+        Ok(Self(Arc::from(Engine::build(builder)?)))
     }
 
     /// The clock's current second.

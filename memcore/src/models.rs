@@ -17,6 +17,9 @@ use crate::{Attrs, Cache, Handle, ManualClock, Moment};
 /// Bytes for a handful of segments of 128 bytes each.
 const LIMIT: usize = 44 << 10;
 
+/// Words of the stack on which a model builds its cache: those of the checker are too small.
+const STACK: usize = 1 << 15;
+
 fn cache() -> Cache {
     cache_with_clock().0
 }
@@ -36,7 +39,12 @@ fn check_bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = 200_000;
-    builder.check(model);
+    let model = Arc::new(model);
+    builder.check(move || {
+        let model = Arc::clone(&model);
+        let thread = modelled::Builder::new().stack_size(STACK);
+        thread.spawn(move || model()).unwrap().join().unwrap();
+    });
 }
 
 fn set(cache: &Cache, key: &str, value: &[u8]) {

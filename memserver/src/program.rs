@@ -123,14 +123,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     if let Some(warning) = exposure(&config, sockets.addresses()) {
         log::warning(&warning);
     }
-    announce(&sockets.listeners, config.verbosity);
-    if let Some(admin) = sockets.admin.as_ref().filter(|_| config.verbosity > 0) {
-        log::line(format_args!("health and metrics over HTTP at {}", admin.end()));
-    }
-    if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
-        let written = write_ports(Path::new(&path), &sockets);
-        written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
-    }
+    announce(&sockets, &config)?;
     if let Some(sandbox) = &mut sandbox {
         sandbox.confine();
     }
@@ -387,12 +380,20 @@ fn sasl_file(given: Option<PathBuf>) -> Option<PathBuf> {
     given.or_else(|| env::var_os(SASL_FILE).map(PathBuf::from))
 }
 
-/// Logs the lines that test harnesses wait for.
-fn announce(listeners: &[Listener], verbosity: u8) {
-    for listener in listeners.iter().filter(|_| verbosity > 1) {
+/// Says where the server is reached: in the lines and the file that test harnesses wait for.
+fn announce(sockets: &Sockets, config: &Config) -> Result<(), StartupError> {
+    for listener in sockets.listeners.iter().filter(|_| config.verbosity > 1) {
         let number = listener.number();
         log::line(format_args!("<{number} server listening ({})", listener.binding.name()));
     }
+    if let Some(admin) = sockets.admin.as_ref().filter(|_| config.verbosity > 0) {
+        log::line(format_args!("health and metrics over HTTP at {}", admin.end()));
+    }
+    if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
+        let written = write_ports(Path::new(&path), sockets);
+        written.map_err(|error| system(&format!("write {}", path.display()), &error))?;
+    }
+    Ok(())
 }
 
 /// Writes the ports in memcached's form.

@@ -72,7 +72,10 @@ fn links_lead_somewhere() {
     documents(root(), &mut found);
     let (mut seen, mut complaints) = (0, Vec::new());
     for document in found {
-        for link in links(&fs::read_to_string(&document).unwrap()) {
+        // What is included in a crate's documentation names items; rustdoc checks those.
+        let names_item = |link: &String| link.starts_with("crate::");
+        let links = links(&fs::read_to_string(&document).unwrap());
+        for link in links.into_iter().filter(|link| !names_item(link)) {
             seen += 1;
             complaints.extend(broken(&document, &link));
         }

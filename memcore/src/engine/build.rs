@@ -51,7 +51,7 @@ const GROWTH: usize = 4;
 
 impl Engine {
     /// Builds the engine.
-    pub(crate) fn build(builder: Builder) -> Result<Self, ConfigError> {
+    pub(crate) fn build(builder: Builder) -> Result<Box<Self>, ConfigError> {
         match builder.memory_file.clone() {
             None => Self::build_empty(builder, &mut Source::System),
             Some(path) => Self::open(builder, &path),
@@ -59,7 +59,13 @@ impl Engine {
     }
 
     /// Builds an engine without items.
-    pub(crate) fn build_empty(builder: Builder, source: &mut Source) -> Result<Self, ConfigError> {
+    // Not inlined, nor what it calls, and boxed: an engine is large, and threads may have small
+    // stacks.
+    #[inline(never)]
+    pub(crate) fn build_empty(
+        builder: Builder,
+        source: &mut Source,
+    ) -> Result<Box<Self>, ConfigError> {
         let sizes = Sizes::choose(&builder)?;
         let (most, limit) = (sizes.limit_most, builder.limit);
         match Self::assemble(builder.clone(), sizes, source) {
@@ -73,11 +79,12 @@ impl Engine {
 
     /// An engine of these sizes. Its memory may hold items already; then what lies beside it has
     /// yet to be set.
+    #[inline(never)]
     pub(crate) fn assemble(
         builder: Builder,
         sizes: Sizes,
         source: &mut Source,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Box<Self>, ConfigError> {
         // The standard library's hasher starts from the system's randomness.
         let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let parts = sizes.reserve(source).map_err(|error| system("address space", &error))?;
@@ -93,7 +100,7 @@ impl Engine {
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };
-        Ok(Self::new(builder, settings, upkeep, seed, sizes, space, index))
+        Ok(Box::new(Self::new(builder, settings, upkeep, seed, sizes, space, index)))
     }
 }
 

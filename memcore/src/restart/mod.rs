@@ -28,7 +28,8 @@ use crate::{ConfigError, MemoryFileError, Restored};
 
 impl Engine {
     /// Builds an engine in a file: with what is in it, or an empty one.
-    pub(crate) fn open(builder: Builder, path: &Path) -> Result<Self, ConfigError> {
+    #[inline(never)]
+    pub(crate) fn open(builder: Builder, path: &Path) -> Result<Box<Self>, ConfigError> {
         let strict = builder.memory_file_strict;
         let file = MemoryFile::open(path).map_err(MemoryFileError::from)?;
         let Some(file) = file else {
@@ -55,7 +56,7 @@ impl Engine {
     }
 
     /// Makes the file the engine's own. From here on it is open, and says so.
-    fn keep_in(mut self, source: Source) -> Result<Self, ConfigError> {
+    fn keep_in(mut self: Box<Self>, source: Source) -> Result<Box<Self>, ConfigError> {
         if let Source::File(file) = source {
             let block = Superblock { sizes: self.sizes, seed: self.seed, state: None };
             block.write(&file).map_err(MemoryFileError::from)?;
@@ -65,7 +66,10 @@ impl Engine {
     }
 
     /// An engine with what the file holds; none if it is empty.
-    fn resume(builder: &Builder, source: &mut Source) -> Result<Option<Self>, MemoryFileError> {
+    fn resume(
+        builder: &Builder,
+        source: &mut Source,
+    ) -> Result<Option<Box<Self>>, MemoryFileError> {
         let Source::File(file) = &*source else { return Ok(None) };
         let Some(Superblock { sizes, seed, state }) = Superblock::read(file)? else {
             return Ok(None);
