@@ -163,7 +163,7 @@ fn nothing_but_lookups_is_served() {
     ] {
         setup.ask(request, &[NO]);
     }
-    setup.ask(&format!("set a 0 0 100000\r\n{}", "x".repeat(10_000)), &[NO]);
+    setup.ask(&format!("set a 0 0 100000\r\n{}", "x".repeat(20_000)), &[NO]);
     // What follows a refused request is not looked at.
     setup.ask("delete a\r\nget a\r\n", &[NO]);
     setup.expect_silence();
