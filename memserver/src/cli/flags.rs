@@ -185,7 +185,7 @@ pub(super) static FLAGS: &[Flag] = &[
         "answer /livez, /readyz and /metrics over HTTP at HOST:PORT (port 9150 if there is none) \
          or unix:PATH",
         admin),
-    own("drain-timeout", Takes1("TIME"), "1s",
+    own("drain-timeout", Takes1("TIME"), "500ms",
         "time for clients to finish when a signal ends the server, 500ms or 30s; 0 for none",
         |o, v| put(&mut o.config.drain_timeout, v.duration(DRAIN_MAX))),
 ];

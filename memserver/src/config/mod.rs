@@ -258,7 +258,7 @@ impl Default for Config {
             auth_lockout: 20,
             users: Users::default(),
             tls: None,
-            drain_timeout: Duration::from_secs(1),
+            drain_timeout: Duration::from_millis(500),
             reuse_port: false,
             admin: None,
             runtime: RuntimeSettings::default(),
