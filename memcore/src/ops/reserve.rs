@@ -17,7 +17,8 @@ use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
 
 /// Values that are arriving may take 1/ARRIVING_SHARE of the limit.
 const ARRIVING_SHARE: usize = 2;
-/// 1/BEGUN_SHARE of that is for those that have begun: others must not keep them from their end.
+/// 1/BEGUN_SHARE of that is for those that have more than their first segment: others that are
+/// only announced must not keep them from their end.
 const BEGUN_SHARE: usize = 4;
 
 /// Memory for a value that is still arriving. Nobody sees it before
@@ -63,32 +64,43 @@ impl Booking {
     /// Books the room for a value to begin with.
     fn begin(engine: &Arc<Engine>) -> Option<Self> {
         let mut booking = Self { engine: Arc::clone(engine), bytes: 0 };
-        let max = Self::most(engine);
-        booking.add_segment(max - max / BEGUN_SHARE).then_some(booking)
+        let max = engine.space.pool.limit() / ARRIVING_SHARE;
+        let announced = engine.space.announced.load(Ordering::Relaxed);
+        let is_crowded = announced + engine.space.table().segment_bytes() > max - max / BEGUN_SHARE;
+        (!is_crowded && booking.add_segment()).then_some(booking)
     }
 
-    /// Bytes that all of them may have.
-    fn most(engine: &Engine) -> usize {
-        engine.space.pool.limit() / ARRIVING_SHARE
-    }
-
-    /// Books another segment, unless values that are arriving have `max` bytes. A value that has no
-    /// other beside it may have what it needs.
-    fn add_segment(&mut self, max: usize) -> bool {
+    /// Books another segment, unless values that are arriving have their share. A value that has
+    /// no other beside it may have what it needs.
+    fn add_segment(&mut self) -> bool {
         let Self { engine, bytes } = self;
         let segment = engine.space.table().segment_bytes();
+        let max = engine.space.pool.limit() / ARRIVING_SHARE;
         let all = engine.space.arriving.fetch_add(segment, Ordering::Relaxed);
         if all > *bytes && all + segment > max {
             engine.space.arriving.fetch_sub(segment, Ordering::Relaxed);
             return false;
         }
-        *bytes += segment;
+        match *bytes {
+            0 => _ = engine.space.announced.fetch_add(segment, Ordering::Relaxed),
+            first if first == segment => self.leave_announced(),
+            _ => {}
+        }
+        self.bytes += segment;
         true
+    }
+
+    /// It is no longer among those that have one segment only.
+    fn leave_announced(&self) {
+        self.engine.space.announced.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Booking {
     fn drop(&mut self) {
+        if self.bytes == self.engine.space.table().segment_bytes() {
+            self.leave_announced();
+        }
         self.engine.space.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
@@ -288,7 +300,7 @@ impl Engine {
         let Room::Chain(chain) = room else { return true };
         // Padding and a started word: the last segment is needed when the last byte is.
         while chain.missing() > (value_len - filled) / 4 {
-            if !booked.add_segment(Booking::most(self)) {
+            if !booked.add_segment() {
                 return false;
             }
             while self.space.extend_chain(chain, &self.hot.opening(self.hot.clock_now())).is_err() {

@@ -24,6 +24,8 @@ pub(crate) struct Space {
     pub(crate) pins: Pins,
     /// Bytes that are kept for values that are still arriving.
     pub(crate) arriving: AtomicUsize,
+    /// Those of them that are first segments of values which have no other.
+    pub(crate) announced: AtomicUsize,
     logs: Logs,
 }
 
@@ -31,7 +33,13 @@ impl Space {
     /// All memory of `pool`, of which handles may pin `pin_limit` bytes.
     pub(crate) fn new(pool: Pool, pin_limit: Option<usize>) -> Self {
         let logs = Logs::new(pool.limit());
-        Self { pool, logs, pins: Pins::new(pin_limit), arriving: AtomicUsize::new(0) }
+        Self {
+            pool,
+            logs,
+            pins: Pins::new(pin_limit),
+            arriving: AtomicUsize::new(0),
+            announced: AtomicUsize::new(0),
+        }
     }
 
     /// The segment table.
