@@ -465,9 +465,20 @@ impl Cache {
         len: usize,
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
+        self.reserve_in(key, len, attrs, Group::NONE)
+    }
+
+    /// The same for an item of a group of tags.
+    pub(crate) fn reserve_in(
+        &self,
+        key: impl AsKey,
+        len: usize,
+        attrs: Attrs,
+        group: Group,
+    ) -> Result<Reservation, StoreError> {
         self.refuse_foreign(&key)?;
         let _report = self.0.report_at_end();
-        self.0.reserve(&key.as_key(self), len, attrs, Group::NONE)
+        self.0.reserve(&key.as_key(self), len, attrs, group)
     }
 
     /// Changes a decimal number.

@@ -121,10 +121,7 @@ impl Tagged {
         attrs: Attrs,
         how: &Store,
     ) -> Result<Stored, StoreError> {
-        self.cache.refuse_foreign(&key)?;
-        let how = Store { group: self.group, ..*how };
-        let _report = self.cache.engine().report_at_end();
-        self.cache.engine().store(&key.as_key(&self.cache), value, &attrs, &how)
+        self.cache.store(key, value, attrs, &Store { group: self.group, ..*how })
     }
 
     /// Begins a write in two phases, with the tags.
@@ -148,9 +145,7 @@ impl Tagged {
         len: usize,
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
-        self.cache.refuse_foreign(&key)?;
-        let _report = self.cache.engine().report_at_end();
-        self.cache.engine().reserve(&key.as_key(&self.cache), len, attrs, self.group)
+        self.cache.reserve_in(key, len, attrs, self.group)
     }
 
     /// Whether none of the tags was invalidated since this was made.

@@ -19,9 +19,9 @@ use self::hot::Hot;
 use crate::config::Builder;
 use crate::counters::{Counters, Event};
 use crate::index::{Approach, Certainty, Guard, Index, NeedsLock, Position, SlotRef};
+use crate::memory::file::MemoryFile;
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listeners;
-use crate::restart::kept::Kept;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::Shape;
@@ -47,8 +47,8 @@ pub(crate) struct Engine {
     pub(crate) seed: u64,
     /// What became of the contents of the memory file.
     pub(crate) restored: Option<Restored>,
-    /// The memory file.
-    pub(crate) kept: Option<Kept>,
+    /// The file that its memory lies in, if it lies in one.
+    pub(crate) memory_file: Option<MemoryFile>,
 }
 
 /// Settings that don't change.
@@ -103,7 +103,7 @@ impl Engine {
             sizes,
             seed,
             restored: None,
-            kept: None,
+            memory_file: None,
             space,
             index,
             counters: Counters::new(),

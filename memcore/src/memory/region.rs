@@ -238,9 +238,12 @@ mod owned {
         /// There is no memory.
         #[cfg(not(loom))]
         pub(crate) fn reserve(len: usize, source: &mut Source) -> std::io::Result<Self> {
-            // There are no files to take it from here.
-            let Source::System = source;
             use std::alloc::{Layout, alloc_zeroed};
+            match source {
+                Source::System => {}
+                // There are no files to take it from here.
+                Source::File(file) => match *file {},
+            }
             let len = len.max(1);
             let refused = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
             let layout = Layout::array::<T>(len).map_err(|_| refused())?;

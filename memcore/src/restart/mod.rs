@@ -8,13 +8,11 @@
 //! crash nobody knows what is whole. Closing brings everything to rest, writes down what is not in
 //! the regions, with checksums of what is, and only then marks the file as closed.
 
-pub(crate) mod kept;
 pub(crate) mod state;
 mod superblock;
 
 use std::path::Path;
 
-use self::kept::Kept;
 use self::state::{Damaged, Reader, Writer, checksum};
 use self::superblock::{State, Superblock};
 use crate::config::Builder;
@@ -42,7 +40,7 @@ impl Engine {
         };
         let mut source = Source::File(file);
         let restored = match Self::resume(&builder, &mut source) {
-            Ok(Some(engine)) => return engine.keep_in(source),
+            Ok(Some(engine)) => return engine.keep_in(source)?.go_on(),
             Ok(None) => Restored::Nothing,
             Err(error) if strict => return Err(error.into()),
             Err(error) => Restored::Discarded(error),
@@ -60,7 +58,7 @@ impl Engine {
         if let Source::File(file) = source {
             let block = Superblock { sizes: self.sizes, seed: self.seed, state: None };
             block.write(&file).map_err(MemoryFileError::from)?;
-            self.kept = Some(Kept { file, sizes: self.sizes, seed: self.seed });
+            self.memory_file = Some(file);
         }
         Ok(self)
     }
@@ -92,11 +90,16 @@ impl Engine {
         engine.restore(&mut Reader::new(&bytes))?;
         let items = engine.stats().total.items;
         engine.restored = Some(Restored::Items(items));
-        let limit = engine.space.pool.limit();
-        if engine.space.pool.is_over() {
-            engine.set_limit(limit).map_err(|_| MemoryFileError::Limit { least, most })?;
-        }
         Ok(Some(engine))
+    }
+
+    /// Goes on with what the file held, now that it says that it is open: from here on it changes.
+    fn go_on(self: Box<Self>) -> Result<Box<Self>, ConfigError> {
+        self.space.pool.recount();
+        if self.space.pool.is_over() {
+            self.set_limit(self.space.pool.limit())?;
+        }
+        Ok(self)
     }
 
     /// Sets what was kept. Nothing in the file is changed until all of it was found whole.
@@ -117,7 +120,6 @@ impl Engine {
         if !from.is_empty() {
             return Err(Damaged("state"));
         }
-        self.space.pool.recount();
         Ok(())
     }
 
@@ -129,7 +131,7 @@ impl Engine {
 
     /// Ends the engine. If its memory lies in a file, the next one can go on with it.
     pub(crate) fn close(mut self) -> Result<(), MemoryFileError> {
-        let Some(kept) = self.kept.take() else { return Ok(()) };
+        let Some(file) = self.memory_file.take() else { return Ok(()) };
         self.come_to_rest();
         if !self.space.pool.is_at_rest() {
             // A defect, since nobody else has the cache. The file stays marked as open.
@@ -142,14 +144,13 @@ impl Engine {
         self.tags.save(&mut out);
         self.space.pool.save(&mut out);
         self.checksums(|sum| out.put(sum));
-        let Kept { file, sizes, seed } = kept;
         let at = file.end().next_multiple_of(1 << 16);
         let bytes = out.bytes();
         file.write(at, bytes)?;
         // All of it has to be there before the file says so.
         file.sync()?;
         let state = State { at, len: bytes.len() as u64, checksum: checksum(bytes) };
-        Superblock { sizes, seed, state: Some(state) }.write(&file)?;
+        Superblock { sizes: self.sizes, seed: self.seed, state: Some(state) }.write(&file)?;
         Ok(())
     }
 

@@ -158,16 +158,10 @@ impl Flight {
     }
 
     /// Waits for the outcome, at most so long.
-    pub(super) fn wait(&self, most: Option<Duration>) -> Option<Outcome> {
-        let state = lock(&self.state);
+    pub(super) fn wait(&self, most: Duration) -> Option<Outcome> {
         let is_open = |state: &mut State| state.outcome.is_none();
-        let state = match most {
-            None => self.landed.wait_while(state, is_open).unwrap_or_else(PoisonError::into_inner),
-            Some(most) => {
-                let waited = self.landed.wait_timeout_while(state, most, is_open);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let waited = self.landed.wait_timeout_while(lock(&self.state), most, is_open);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.outcome.clone()
     }
 

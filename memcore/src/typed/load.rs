@@ -178,7 +178,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 if flight.is_own() {
                     return Err(LoadError::Recursive);
                 }
-                match flight.wait(Some(self.shared.settings.load_timeout)) {
+                match flight.wait(self.shared.settings.load_timeout) {
                     Some(outcome) => {
                         if let Some(answer) = self.answer(outcome) {
                             return answer;
