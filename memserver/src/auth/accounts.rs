@@ -1,7 +1,6 @@
 //! The users of a server. They are read from files at the start, and again when that is asked for.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +15,7 @@ use crate::auth::table::{Lookup, Question, Table};
 use crate::auth::users::{self, User};
 use crate::auth::verifier::{Ticket, Verifier};
 use crate::config::Users;
-use crate::os::reason;
+use crate::os::{files, reason};
 
 /// A larger file is not read.
 const FILE_MAX: u64 = 64 << 20;
@@ -196,9 +195,7 @@ impl Tables {
         }
         Ok(tables)
     }
-}
 
-impl Tables {
     /// Adds the users of a file with rights, who log in either way.
     fn add_accounts(&mut self, path: &Path) -> Result<(), AccountsError> {
         let wrong = |reason| AccountsError::Wrong { path: path.to_owned(), reason };
@@ -257,9 +254,5 @@ fn realm() -> Option<Box<[u8]>> {
 
 fn read(path: &Path) -> Result<Vec<u8>, AccountsError> {
     let unreadable = |source| AccountsError::Unreadable { path: path.to_owned(), source };
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > FILE_MAX {
-        return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
-    }
-    fs::read(path).map_err(unreadable)
+    files::read(path, FILE_MAX).map_err(unreadable)
 }

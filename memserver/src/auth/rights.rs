@@ -2,6 +2,8 @@
 
 use std::ops::BitAnd;
 
+use crate::config::Config;
+
 /// What a client may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
@@ -50,6 +52,32 @@ impl Rights {
     /// These rights.
     pub(crate) fn of(rights: &[Right]) -> Self {
         Self(rights.iter().fold(0, |all, &right| all | Self::bit(right)))
+    }
+
+    /// What every client with a connection may do.
+    pub(crate) fn of_connections(config: &Config) -> Self {
+        const ALWAYS: [Right; 6] = [
+            Right::Read,
+            Right::Write,
+            Right::Delete,
+            Right::Stats,
+            Right::Admin,
+            Right::OtherKeys,
+        ];
+        Self::of(&ALWAYS)
+            .with(Right::Flush, config.flush_enabled)
+            .with(Right::Dump, config.dump_enabled)
+            .with(Right::Watch, config.watch_enabled)
+            .with(Right::Verbosity, config.verbosity_enabled)
+            .with(Right::Shutdown, config.shutdown_command)
+    }
+
+    /// What may be asked for in a datagram. Statistics and the like are not: their replies are
+    /// long, and the sender's address may be another's.
+    pub(crate) fn of_datagrams(config: &Config) -> Self {
+        Self::of(&[Right::Read, Right::OtherKeys])
+            .with(Right::Write, config.udp_writes)
+            .with(Right::Delete, config.udp_writes)
     }
 
     /// The same, and `right` if it is granted.

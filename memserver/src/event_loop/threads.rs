@@ -27,7 +27,9 @@ impl Control for Threads {
     }
 
     fn wake(&self, worker: usize) {
-        self.workers[worker].wake();
+        if let Some(worker) = self.workers.get(worker) {
+            worker.wake();
+        }
     }
 
     fn longest_silence(&self) -> Option<(usize, Duration)> {
@@ -37,12 +39,6 @@ impl Control for Threads {
 
     fn connection_closed(&self) {
         self.acceptor.connection_closed();
-    }
-
-    fn wake_worker(&self, worker: usize) {
-        if let Some(worker) = self.workers.get(worker) {
-            worker.wake();
-        }
     }
 }
 

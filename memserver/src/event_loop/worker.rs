@@ -323,7 +323,7 @@ impl Worker {
             let held = largest.map_or(0, |(held, _)| held);
             if let Some(other) = self.shared.budgets.compare_largest(self.index, held) {
                 // It may have become smaller meanwhile, and then this worker is woken.
-                self.shared.control.wake_worker(other);
+                self.shared.control.wake(other);
                 break;
             }
             let Some((_, index)) = largest else { break };

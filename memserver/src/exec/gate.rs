@@ -11,7 +11,6 @@ use crate::admin;
 use crate::auth::audit::What;
 use crate::auth::guard::Guard;
 use crate::auth::rights::{Right, Rights};
-use crate::config::Config;
 use crate::session::batch::Batch;
 use crate::session::dialogue::{Flow, Round};
 use crate::session::framing::Framing;
@@ -26,32 +25,6 @@ const SHOWN_MAX: usize = 100;
 const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 
 impl Rights {
-    /// What every client with a connection may do.
-    pub(crate) fn of_connections(config: &Config) -> Self {
-        const ALWAYS: [Right; 6] = [
-            Right::Read,
-            Right::Write,
-            Right::Delete,
-            Right::Stats,
-            Right::Admin,
-            Right::OtherKeys,
-        ];
-        Self::of(&ALWAYS)
-            .with(Right::Flush, config.flush_enabled)
-            .with(Right::Dump, config.dump_enabled)
-            .with(Right::Watch, config.watch_enabled)
-            .with(Right::Verbosity, config.verbosity_enabled)
-            .with(Right::Shutdown, config.shutdown_command)
-    }
-
-    /// What may be asked for in a datagram. Statistics and the like are not: their replies are
-    /// long, and the sender's address may be another's.
-    pub(crate) fn of_datagrams(config: &Config) -> Self {
-        Self::of(&[Right::Read, Right::OtherKeys])
-            .with(Right::Write, config.udp_writes)
-            .with(Right::Delete, config.udp_writes)
-    }
-
     /// Whether they allow `work`.
     // Asked for every request.
     #[inline(always)]
@@ -353,6 +326,7 @@ pub(crate) fn refuse_long_reply(work: &Work<'_>, answer: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use memproto::{Limits, Scan, Step, text};
 
     /// The right that a line needs, of which the shortcut for nearly all requests knows as well.

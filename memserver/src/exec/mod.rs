@@ -74,9 +74,9 @@ struct Observer {
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
-        let rights = Rights::of_connections(&shared.core.config);
         let others_wait = shared.budgets.starved.load(Ordering::Relaxed) > 0;
-        let exec = Self::with_counters(shared, &shared.gauges.workers[index], index, rights);
+        let exec =
+            Self::with_counters(shared, &shared.gauges.workers[index], index, shared.core.rights);
         Self { can_wait: true, others_wait, ..exec }
     }
 
@@ -135,7 +135,7 @@ impl<'w> Exec<'w> {
     /// Says whose connection is served until [`Exec::release`] is called, if connections differ.
     pub(crate) fn admit(&mut self, guard: Option<Box<Guard>>) {
         let granted = guard.as_ref().map_or(Rights::NONE, |guard| guard.rights());
-        self.rights = Rights::of_connections(&self.shared.core.config) & granted;
+        self.rights = self.shared.core.rights & granted;
         self.guard = guard;
     }
 

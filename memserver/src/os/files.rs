@@ -1,7 +1,7 @@
-//! Files that announce a running server.
+//! Files that announce a running server, and those that it is told to read.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that exists as long as this value.
@@ -30,6 +30,17 @@ impl Drop for TemporaryFile {
         // It may be gone already, or its folder may have become out of reach.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// Reads a file of at most `most` bytes.
+///
+/// # Errors
+/// It can't be read, or is larger.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > most {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, "the file is too large"));
+    }
+    fs::read(path)
 }
 
 /// Writes a file in one step: a reader sees the old content or the new one.

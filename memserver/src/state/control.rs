@@ -20,7 +20,8 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
     /// Puts `query` to every worker. Each answers it once.
     fn query_connections(&self, query: &Arc<ConnQuery>);
 
-    /// Has worker number `worker` look again at the connections that wait.
+    /// Has worker number `worker` look again at the connections that wait, and whether its clients
+    /// hold too much.
     fn wake(&self, worker: usize);
 
     /// Asks every worker for a sign of life. The number of the one that has owed it for longest,
@@ -29,9 +30,6 @@ pub(crate) trait Control: fmt::Debug + Send + Sync {
 
     /// A connection is closed, so there may be room for a new one.
     fn connection_closed(&self);
-
-    /// Has worker number `worker` look whether its clients hold too much.
-    fn wake_worker(&self, worker: usize);
 }
 
 /// The control of a server without threads.
@@ -54,8 +52,6 @@ impl Control for Detached {
     }
 
     fn connection_closed(&self) {}
-
-    fn wake_worker(&self, _: usize) {}
 }
 
 /// A question to all workers about their connections. Only the worker of a connection knows it, so

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::auth::accounts::Accounts;
 use crate::auth::lockout::Lockout;
+use crate::auth::rights::Rights;
 use crate::config::runtime::RuntimeSettings;
 use crate::config::{AdminOnly, Config};
 use crate::net::conn_info::ConnInfo;
@@ -21,6 +22,8 @@ pub(crate) struct Core {
     pub(crate) cache: Cache,
     /// The settings that the server was started with.
     pub(crate) config: Config,
+    /// What every client with a connection may do, going by the settings.
+    pub(crate) rights: Rights,
     /// The settings that clients may change, as they are now.
     pub(crate) runtime: Mutex<RuntimeSettings>,
     /// How much is logged; `verbosity` changes it.
@@ -64,6 +67,7 @@ impl Core {
         clock: Option<Arc<DrivenClock>>,
     ) -> Self {
         Self {
+            rights: Rights::of_connections(&config),
             runtime: Mutex::new(config.runtime),
             verbosity: AtomicU8::new(config.verbosity),
             lockout: Lockout::new(config.auth_lockout),

@@ -1,12 +1,12 @@
 //! The files of TLS: reading them, whether they have changed, and who else may read a key.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::error::TlsError;
 use crate::config::tls::TlsSettings;
+use crate::os::files;
 
 /// Bytes that a file may have. Bundles of authorities have some hundred KiB.
 const BYTES_MAX: u64 = 8 << 20;
@@ -17,11 +17,7 @@ const BYTES_MAX: u64 = 8 << 20;
 /// It can't be read, or is far too large.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let fail = |source| TlsError::Unreadable { path: path.to_owned(), source };
-    let length = fs::metadata(path).map_err(fail)?.len();
-    if length > BYTES_MAX {
-        return Err(fail(io::Error::new(io::ErrorKind::InvalidData, "the file is too large")));
-    }
-    fs::read(path).map_err(fail)
+    files::read(path, BYTES_MAX).map_err(fail)
 }
 
 /// What is wrong with the permissions of a key's file: a line for the user.

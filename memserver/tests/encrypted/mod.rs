@@ -20,7 +20,7 @@ use rustls::{
     RootCertStore, StreamOwned, SupportedProtocolVersion, version,
 };
 
-use crate::program::WAIT;
+use crate::program::{Client, WAIT};
 
 /// An authority with the folder that it writes to.
 pub(crate) struct Authority {
@@ -162,53 +162,14 @@ fn provider() -> rustls::crypto::CryptoProvider {
 }
 
 /// A client with a real socket and TLS.
-pub(crate) struct Encrypted(pub(crate) StreamOwned<ClientConnection, TcpStream>);
+pub(crate) type Encrypted = Client<StreamOwned<ClientConnection, TcpStream>>;
 
 impl Encrypted {
     pub(crate) fn connect(config: &Arc<ClientConfig>, address: SocketAddr) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
         let conn = ClientConnection::new(Arc::clone(config), name).unwrap();
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(WAIT)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        let Client(stream) = Client::new(TcpStream::connect(address).unwrap());
         Self(StreamOwned::new(conn, stream))
-    }
-
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).unwrap();
-        self.0.flush().unwrap();
-    }
-
-    pub(crate) fn expect(&mut self, reply: impl AsRef<[u8]>) {
-        let reply = reply.as_ref();
-        let mut found = vec![0; reply.len()];
-        self.0.read_exact(&mut found).unwrap();
-        assert!(found == reply, "{} instead of {}", show(&found), show(reply));
-    }
-
-    /// Sends `request` and expects exactly `reply`.
-    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>, reply: impl AsRef<[u8]>) {
-        self.send(request);
-        self.expect(reply);
-    }
-
-    /// Everything up to and with the line `END`.
-    pub(crate) fn list(&mut self, request: &str) -> String {
-        self.send(format!("{request}\r\n"));
-        let mut text = Vec::new();
-        while !text.ends_with(b"END\r\n") {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap();
-            text.push(byte[0]);
-        }
-        String::from_utf8(text).unwrap()
-    }
-
-    /// One value of a list of statistics.
-    pub(crate) fn stat(&mut self, request: &str, name: &str) -> String {
-        let (list, prefix) = (self.list(request), format!("STAT {name} "));
-        let value = list.lines().find_map(|line| line.strip_prefix(&prefix));
-        value.unwrap_or_else(|| panic!("no {name} in {list}")).to_owned()
     }
 
     /// The socket, and what makes records of messages that no proper client sends.
@@ -234,17 +195,4 @@ impl Encrypted {
         self.0.conn.send_close_notify();
         self.0.flush().unwrap();
     }
-
-    /// Everything until the other side says that it will send no more. An error if the connection
-    /// ends without that.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).unwrap();
-        rest
-    }
-}
-
-fn show(bytes: &[u8]) -> String {
-    let text = bytes.escape_ascii().to_string();
-    if text.len() <= 1_000 { text } else { format!("{}... {} bytes", &text[..600], bytes.len()) }
 }

@@ -196,8 +196,8 @@ impl Drop for Program {
     }
 }
 
-/// A client with a real socket.
-pub(crate) struct Client(pub(crate) TcpStream);
+/// A client with a real socket, or with something above one.
+pub(crate) struct Client<S = TcpStream>(pub(crate) S);
 
 impl Client {
     pub(crate) fn new(stream: TcpStream) -> Self {
@@ -206,8 +206,16 @@ impl Client {
         Self(stream)
     }
 
+    /// Says that it will send no more.
+    pub(crate) fn half_close(&mut self) {
+        self.0.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).unwrap();
+        self.0.flush().unwrap();
     }
 
     /// Sends `request` and expects exactly `reply`.
@@ -229,7 +237,7 @@ impl Client {
         let reply = reply.as_ref();
         let mut found = vec![0; reply.len()];
         self.0.read_exact(&mut found).unwrap();
-        assert_eq!(found.escape_ascii().to_string(), reply.escape_ascii().to_string());
+        assert!(found == reply, "{} instead of {}", show(&found), show(reply));
     }
 
     /// Everything up to and with the line `END`.
@@ -251,11 +259,6 @@ impl Client {
         value.unwrap_or_else(|| panic!("no {name} in {list}")).to_owned()
     }
 
-    /// Says that it will send no more.
-    pub(crate) fn half_close(&mut self) {
-        self.0.shutdown(Shutdown::Write).unwrap();
-    }
-
     /// Everything until the connection ends.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
@@ -274,4 +277,10 @@ impl Client {
             }
         }
     }
+}
+
+/// Bytes for people to read, of long ones the beginning.
+fn show(bytes: &[u8]) -> String {
+    let text = bytes.escape_ascii().to_string();
+    if text.len() <= 1_000 { text } else { format!("{}... {} bytes", &text[..600], bytes.len()) }
 }
