@@ -54,7 +54,7 @@ chroot --userspec=memserver:memserver "$chroot" \
     env MEMCACHED_PORT_FILENAME=/tmp/port memserver $OPTIONS -p -1 &
 pids+=("$!")
 for _ in $(seq 50); do
-    port=$(sed -n 's/^TCP INET: //p' "$chroot/tmp/port" 2>/dev/null | head -n 1)
+    port=$(sed -n 's/^TCP INET: //p' "$chroot/tmp/port" 2>/dev/null | head -n 1) || true
     [ -z "$port" ] || break
     sleep 0.1
 done

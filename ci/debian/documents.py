@@ -59,7 +59,7 @@ def completed(*line):
 
 check(set(flags) <= set(completed("memserver", "-")), "bash does not complete all flags")
 check(set(commands) <= set(completed("memserver", "")), "bash does not complete all commands")
-check(completed("memserver", "--memory") == ["--memory-limit"], "bash: --memory")
+check(completed("memserver", "--memory-l") == ["--memory-limit"], "bash: --memory-l")
 check(completed("memserver", "-B", "bi") == ["binary"], "bash: -B bi")
 check(completed("memserver", "-m", "") == [], "bash: a number is not completed")
 offered = {word.rstrip("=") for word in completed("memserver", "-o", "")}
