@@ -52,6 +52,18 @@ pub enum ConfigError {
     MemoryFile(#[from] MemoryFileError),
 }
 
+/// Why a [`WeakHandle`](crate::WeakHandle) could not be upgraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The value was replaced, removed, or moved.
+    #[error("the value is gone")]
+    Gone,
+    /// Other handles pin all that may be pinned. Later it may be possible.
+    #[error("no more may be pinned now")]
+    Full,
+}
+
 /// Why a memory file can't be used, or closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -64,10 +64,12 @@ pub use cache::Cache;
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use config::Builder;
 pub use counter::Counter;
-pub use error::{CloseError, ConfigError, CountError, MemoryFileError, StoreError, TagError};
+pub use error::{
+    CloseError, ConfigError, CountError, MemoryFileError, StoreError, TagError, UpgradeError,
+};
 pub use item::{Attrs, Expiry, Lease, Meta};
 pub use key::{AsKey, Key};
-pub use ops::handle::Handle;
+pub use ops::handle::{Handle, WeakHandle};
 pub use ops::reserve::Reservation;
 pub use ops::scan::Cursor;
 pub use options::{

@@ -4,13 +4,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Meta;
 use crate::engine::{Engine, Found};
 use crate::index::Guard;
 use crate::memory::bytes::Run;
 use crate::memory::sync::{Ordering, fence};
 use crate::space::append::Room;
-use crate::space::segments::Pieces;
+use crate::space::item::{Item, KeyBuffer, Outline};
+use crate::space::segments::{Loc, Pieces, Stamp};
+use crate::{Meta, UpgradeError};
 
 /// A value kept readable, whatever happens to its key. Its bytes may lie in several pieces.
 ///
@@ -23,8 +24,88 @@ pub struct Handle {
 }
 
 enum Bytes {
-    Pinned { engine: Arc<Engine>, at: usize },
+    Pinned { engine: Arc<Engine>, identity: Identity, at: usize },
     Copied(Vec<u8>),
+}
+
+/// What tells an item from every other that lies, or will lie, at its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    loc: Loc,
+    stamp: Stamp,
+    sequence: u32,
+}
+
+impl Identity {
+    fn of(item: &Item) -> Self {
+        Self { loc: item.loc, stamp: item.stamp, sequence: item.sequence }
+    }
+}
+
+/// A value that may be replaced or evicted before it is read again, as nothing keeps it.
+///
+/// It is to a [`Handle`] what [`std::sync::Weak`] is to [`Arc`]: for a reader that pauses while
+/// others need what it pins.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, UpgradeError};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", &[b'x'; 10_000], Attrs::new())?;
+/// let weak = cache.get_handle("k").and_then(|handle| handle.downgrade()).ok_or("not pinned")?;
+/// assert_eq!(weak.upgrade()?.to_vec(), [b'x'; 10_000]);
+/// cache.delete("k");
+/// assert_eq!(weak.upgrade().err(), Some(UpgradeError::Gone));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct WeakHandle {
+    engine: Arc<Engine>,
+    identity: Identity,
+    hash: u64,
+    meta: Meta,
+}
+
+impl WeakHandle {
+    /// Bytes of the value.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.meta.value_len
+    }
+
+    /// Whether the value is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pins the value again. One that has been flushed or has expired can be had until its memory
+    /// is used anew.
+    ///
+    /// # Errors
+    /// [`UpgradeError`]: it is gone, or no more may be pinned now.
+    pub fn upgrade(&self) -> Result<Handle, UpgradeError> {
+        let Self { engine, identity, .. } = self;
+        let position = engine.index.position(self.hash);
+        let lock = engine.index.lock(position);
+        let slot =
+            engine.index.find_loc(position, identity.loc, &lock).ok_or(UpgradeError::Gone)?;
+        let item = engine.space.read_any(identity.loc);
+        if Identity::of(&item) != *identity {
+            return Err(UpgradeError::Gone);
+        }
+        match engine.pin(&Found { item, slot }, self.meta, Some(&lock)) {
+            Pin::Done(handle) => Ok(handle),
+            Pin::Changed => Err(UpgradeError::Gone),
+            Pin::Full => Err(UpgradeError::Full),
+        }
+    }
+}
+
+impl fmt::Debug for WeakHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakHandle").field("meta", &self.meta).finish_non_exhaustive()
+    }
 }
 
 impl Handle {
@@ -42,7 +123,7 @@ impl Handle {
     /// The value's pieces in order.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let (pinned, copied) = match &self.bytes {
-            Bytes::Pinned { engine, at } => {
+            Bytes::Pinned { engine, at, .. } => {
                 let pieces = Pieces::new(engine.space.table(), *at, self.meta.value_len);
                 // SAFETY: the pins of this handle keep the memory from being reused, and values in
                 // pinned segments are not written over.
@@ -72,12 +153,24 @@ impl Handle {
         &self.meta
     }
 
+    /// A handle to the same value that does not keep it; `None` if this one holds a copy.
+    #[must_use]
+    pub fn downgrade(&self) -> Option<WeakHandle> {
+        let Bytes::Pinned { engine, identity, .. } = &self.bytes else { return None };
+        // Pinned memory is not used anew, so the key is there even if the item has ended.
+        let Outline { shape, key_len, .. } = engine.space.outline(identity.loc);
+        let mut key = KeyBuffer::new();
+        let key = engine.space.key_of(identity.loc, shape, key_len, &mut key);
+        let (engine, hash) = (Arc::clone(engine), engine.hot.hash(key));
+        Some(WeakHandle { engine, identity: *identity, hash, meta: self.meta })
+    }
+
     /// The value in one piece.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         match &self.bytes {
             Bytes::Copied(bytes) => bytes.clone(),
-            Bytes::Pinned { engine, at } => {
+            Bytes::Pinned { engine, at, .. } => {
                 let mut all = Vec::with_capacity(self.len());
                 for (at, len) in Pieces::new(engine.space.table(), *at, self.len()) {
                     engine.space.memory().append_to(at, len, &mut all);
@@ -96,7 +189,7 @@ impl fmt::Debug for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Bytes::Pinned { engine, at } = &self.bytes {
+        if let Bytes::Pinned { engine, at, .. } = &self.bytes {
             engine.space.unpin(*at, self.meta.value_len);
         }
     }
@@ -122,8 +215,9 @@ impl Engine {
             self.space.unpin_segments(&segments);
             return Pin::Changed;
         }
-        let bytes =
-            Bytes::Pinned { engine: Arc::clone(self), at: self.space.value_at(&found.item) };
+        let at = self.space.value_at(&found.item);
+        let identity = Identity::of(&found.item);
+        let bytes = Bytes::Pinned { engine: Arc::clone(self), identity, at };
         Pin::Done(Handle { meta, bytes })
     }
 

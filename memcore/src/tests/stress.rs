@@ -277,6 +277,13 @@ impl Worker<'_> {
         }
         let (key, value, handle) = self.held.swap_remove(self.rng.below(self.held.len()));
         assert!(handle.to_vec() == value, "key {key}: a held value changed");
+        let Some(weak) = handle.downgrade() else { return };
+        drop(handle);
+        // Others may take its place meanwhile.
+        std::thread::yield_now();
+        if let Ok(handle) = weak.upgrade() {
+            assert!(handle.to_vec() == value, "key {key}: another value came back");
+        }
     }
 
     fn count(&mut self) {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use memcore::{
     Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Miss,
-    Moment, Remove, Removed, Reservation, Stats, Store, StoreError, Value,
+    Moment, Remove, Removed, Reservation, Stats, Store, StoreError, UpgradeError, Value,
+    WeakHandle,
 };
 
 use super::model::{Answer, Model, Seen, Written, secs};
@@ -112,6 +113,8 @@ pub(crate) struct Pair {
     /// Items that were there when the cache was opened.
     found: u64,
     handles: Vec<(Handle, Arc<[u8]>)>,
+    /// What handles were downgraded to.
+    weak: Vec<(WeakHandle, Arc<[u8]>)>,
     open: Vec<Open>,
     last_version: u64,
     hits: u64,
@@ -139,6 +142,7 @@ impl Pair {
             is_over: false,
             found: 0,
             handles,
+            weak: Vec::new(),
             open,
             last_version: 0,
             hits: 0,
@@ -158,6 +162,7 @@ impl Pair {
         use memcore::Restored;
 
         self.handles.clear();
+        self.weak.clear();
         self.open.clear();
         let limit = self.cache.stats().limit;
         let items = self.cache.stats().total.items;
@@ -181,7 +186,8 @@ impl Pair {
             Op::GetHandle(key) => self.get_handle(*key),
             Op::DropHandle(which) => {
                 if !self.handles.is_empty() {
-                    self.handles.swap_remove(which % self.handles.len());
+                    let (handle, value) = self.handles.swap_remove(which % self.handles.len());
+                    self.weak.extend(handle.downgrade().map(|weak| (weak, value)));
                 }
             }
             Op::GetMany(keys) => self.get_many(keys),
@@ -569,6 +575,13 @@ impl Pair {
         for (handle, value) in &self.handles {
             assert!(handle.to_vec() == **value, "a handle's bytes changed");
         }
+        self.weak.retain(|(weak, value)| match weak.upgrade() {
+            Ok(handle) => {
+                assert!(handle.to_vec() == **value, "another value came back");
+                true
+            }
+            Err(error) => error == UpgradeError::Full,
+        });
         let stats = self.cache.stats();
         self.is_over &= stats.used > stats.limit;
         self.check_stats(&stats);
@@ -618,6 +631,7 @@ impl Pair {
     /// Housekeeping removes whatever is not visible any more, and books it.
     pub(crate) fn finish(mut self) {
         self.handles.clear();
+        self.weak.clear();
         self.open.clear();
         // A sweep may come back to the same place only some seconds later.
         for seconds in [20, 5, 5] {
