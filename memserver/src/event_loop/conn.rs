@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSliceMut};
 
+use memcore::UpgradeError;
 use mio::event::Event;
 use mio::{Registry, Token};
 
@@ -94,7 +95,7 @@ enum Schedule {
     /// Memory that other clients hold. Nothing is read meanwhile.
     Starved,
     /// Its client, who does not read. Nothing is read or executed before these replies are sent.
-    Blocked { replies: Box<Output>, then: Start },
+    Blocked { replies: Box<Output>, then: Start, seen: Option<usize> },
 }
 
 /// What a connection's turn begins with.
@@ -310,7 +311,17 @@ impl Conn {
 
     /// Has it wait until its client has taken `replies`.
     pub(crate) fn block(&mut self, replies: Output) {
-        self.schedule = Schedule::Blocked { replies: Box::new(replies), then: self.next_start() };
+        let replies = Box::new(replies);
+        self.schedule = Schedule::Blocked { replies, then: self.next_start(), seen: None };
+    }
+
+    /// Gives up what its replies pin for others if its client has read nothing since this was
+    /// called last.
+    pub(crate) fn loosen(&mut self) {
+        let Schedule::Blocked { replies, seen, .. } = &mut self.schedule else { return };
+        if seen.replace(self.moved) == Some(self.moved) {
+            replies.loosen();
+        }
     }
 
     /// Arranges what it waits for after a turn that it left in `state`.
@@ -350,17 +361,22 @@ impl Conn {
     /// Goes on sending to a client that had not read its replies.
     ///
     /// # Errors
-    /// The connection is broken.
+    /// The connection is broken, or the value that it was sent is gone.
     pub(crate) fn unblock(
         &mut self,
         registry: &Registry,
         token: Token,
         counters: &Counters,
     ) -> io::Result<Next> {
-        let Schedule::Blocked { replies, then } = &mut self.schedule else {
+        let Schedule::Blocked { replies, then, .. } = &mut self.schedule else {
             debug_assert!(false, "not blocked, but {:?}", self.schedule);
             return Ok(Next::Park);
         };
+        match replies.hold() {
+            Ok(()) => {}
+            Err(UpgradeError::Full) => return Ok(Next::Starve),
+            Err(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
         let then = *then;
         let unsent = replies.unsent();
         let all = send(&mut self.transport, replies, counters)?;

@@ -48,6 +48,9 @@ const RELIEF: usize = 4 << 20;
 const RETRY: Duration = Duration::from_millis(1);
 /// How many of them do so at once.
 const RETRIES_MAX: usize = 32;
+/// How long a client that reads nothing pins values that it is sent while others wait for such
+/// memory, at least; at most twice as long.
+const LOOSEN: Duration = Duration::from_millis(250);
 /// How long handshakes may go on before others get their turn. One step takes less.
 const HANDSHAKE_SLICE: Duration = Duration::from_micros(200);
 /// How often idle or stuck connections are looked for.
@@ -71,6 +74,8 @@ pub(crate) struct Worker {
     starved: VecDeque<usize>,
     /// When they tried last.
     starved_tried: Option<Instant>,
+    /// When clients that read nothing last gave up what they pin.
+    loosened: Option<Instant>,
     /// Connections that can't be served before their encryption is agreed on.
     handshakes: Handshakes,
     /// Connections whose client does not read.
@@ -155,6 +160,7 @@ impl Worker {
             waiting: Vec::new(),
             starved: VecDeque::new(),
             starved_tried: None,
+            loosened: None,
             handshakes: Handshakes::default(),
             stuck: 0,
             uploading: 0,
@@ -189,6 +195,7 @@ impl Worker {
                     Token(index) => self.on_event(index, event),
                 }
             }
+            self.loosen_stuck();
             self.retry_starved();
             self.serve(&mut turn);
             self.shake_hands();
@@ -211,6 +218,8 @@ impl Worker {
             Some(Duration::ZERO)
         } else if !self.starved.is_empty() || self.handshakes.are_waiting() {
             Some(RETRY)
+        } else if self.stuck > 0 && self.others_starve() {
+            Some(LOOSEN)
         } else if self.drain.is_some() {
             Some(drain::CHECK)
         } else {
@@ -261,7 +270,7 @@ impl Worker {
         let Some(conn) = self.conns[index].as_mut() else { return };
         conn.last_active = now;
         if conn.has_starved || state == State::Starved {
-            note_starved(&self.shared, conn, state);
+            note_starved(&self.shared, conn, state == State::Starved);
         }
         if state == State::Blocked {
             self.stuck += 1;
@@ -480,6 +489,25 @@ impl Worker {
         }
     }
 
+    /// Whether any worker's connections wait for memory that others hold.
+    fn others_starve(&self) -> bool {
+        self.shared.budgets.starved.load(Ordering::Relaxed) > 0
+    }
+
+    /// Has clients that read nothing give up what they pin while others wait for that. They are
+    /// still sent the rest when they read, unless the value was replaced or evicted meanwhile.
+    fn loosen_stuck(&mut self) {
+        if self.stuck == 0 || !self.others_starve() {
+            return;
+        }
+        let now = Instant::now();
+        if self.loosened.is_some_and(|loosened| now - loosened < LOOSEN) {
+            return;
+        }
+        self.loosened = Some(now);
+        self.conns.iter_mut().flatten().for_each(Conn::loosen);
+    }
+
     /// Has connections that wait for memory try again.
     fn retry_starved(&mut self) {
         if self.starved.is_empty() {
@@ -493,9 +521,12 @@ impl Worker {
         for _ in 0..RETRIES_MAX {
             let Some(index) = self.starved.pop_front() else { break };
             // One that was closed meanwhile has left its number, perhaps to another.
-            if let Some(conn) = self.conns[index].as_mut().filter(|conn| conn.is_starved()) {
+            let Some(conn) = self.conns[index].as_mut() else { continue };
+            if conn.is_starved() {
                 conn.retry();
                 self.ready.push_back(index);
+            } else if conn.is_blocked() && conn.has_starved {
+                self.unblock(index);
             }
         }
     }
@@ -508,7 +539,8 @@ impl Worker {
         if let Some(handshake) = &mut conn.handshake {
             self.handshakes.enqueue(index, handshake);
         } else if conn.is_blocked() {
-            if event.is_writable() || event.is_error() {
+            // One that waits for memory tries again in any case.
+            if (event.is_writable() || event.is_error()) && !conn.has_starved {
                 self.unblock(index);
             }
         } else if conn.enqueue() {
@@ -519,9 +551,14 @@ impl Worker {
     /// Goes on sending to a client that had not read its replies.
     fn unblock(&mut self, index: usize) {
         let Some(conn) = &mut self.conns[index] else { return };
-        conn.last_active = self.shared.core.cache.now().as_secs();
         let counters = &self.shared.gauges.workers[self.index];
-        match conn.unblock(self.poll.registry(), Token(index), counters) {
+        let next = conn.unblock(self.poll.registry(), Token(index), counters);
+        note_starved(&self.shared, conn, matches!(next, Ok(Next::Starve)));
+        match next {
+            Ok(Next::Starve) => return self.starved.push_back(index),
+            _ => conn.last_active = self.shared.core.cache.now().as_secs(),
+        }
+        match next {
             Ok(Next::Queue) => {
                 self.stuck -= 1;
                 self.ready.push_back(index);
@@ -658,7 +695,7 @@ impl Worker {
         let is_late = config.request_timeout > 0
             && is_free
             && conn.deadline.is_some_and(|deadline| now >= deadline);
-        is_late || is_idle && !conn.is_starved()
+        is_late || is_idle && !conn.has_starved
     }
 }
 
@@ -730,8 +767,7 @@ fn set_deadline(shared: &Shared, conn: &mut Conn, completed: bool, begins: bool,
 /// Counts a connection while it waits for memory that other clients hold. One whose client has to
 /// read first does not go on yet.
 #[cold]
-fn note_starved(shared: &Shared, conn: &mut Conn, state: State) {
-    let starves = matches!(state, State::Starved);
+fn note_starved(shared: &Shared, conn: &mut Conn, starves: bool) {
     let starved = &shared.budgets.starved;
     match (conn.has_starved, starves) {
         (false, true) => _ = starved.fetch_add(1, Ordering::Relaxed),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use memcore::Handle;
+use memcore::{Handle, UpgradeError, WeakHandle};
 
 use crate::state::budgets::{Budgets, Permit};
 
@@ -43,7 +43,33 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Pin {
     at: usize,
-    value: Handle,
+    value: Value,
+}
+
+/// A value in the cache that is to be sent.
+#[derive(Debug)]
+enum Value {
+    Held(Handle),
+    /// Others may take its memory.
+    Loose(WeakHandle),
+}
+
+impl Value {
+    fn len(&self) -> usize {
+        match self {
+            Self::Held(value) => value.len(),
+            Self::Loose(value) => value.len(),
+        }
+    }
+
+    /// Its pieces, if nobody can take its memory.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let held = match self {
+            Self::Held(value) => Some(value),
+            Self::Loose(_) => None,
+        };
+        held.into_iter().flat_map(Handle::parts)
+    }
 }
 
 impl Output {
@@ -63,8 +89,44 @@ impl Output {
     pub(crate) fn pin(&mut self, value: Handle) {
         if !value.is_empty() {
             self.pinned += value.len();
+            let value = Value::Held(value);
             self.pins.push_back(Pin { at: self.bytes.len(), value });
         }
+    }
+
+    /// Gives up its pins for others, until [`Output::hold`] is called.
+    pub(crate) fn loosen(&mut self) {
+        for Pin { value, .. } in &mut self.pins {
+            if let Value::Held(handle) = value
+                && let Some(weak) = handle.downgrade()
+            {
+                *value = Value::Loose(weak);
+            }
+        }
+    }
+
+    /// Pins its values again, all or none, if it has given that up.
+    ///
+    /// # Errors
+    /// A value is gone, so that the rest of the replies can't be sent, or others pin all that may
+    /// be pinned.
+    pub(crate) fn hold(&mut self) -> Result<(), UpgradeError> {
+        for index in 0..self.pins.len() {
+            let Value::Loose(weak) = &self.pins[index].value else { continue };
+            match weak.upgrade() {
+                Ok(handle) => self.pins[index].value = Value::Held(handle),
+                Err(error) => {
+                    self.loosen();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it pins a value.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.pins.iter().any(|pin| matches!(pin.value, Value::Held(_)))
     }
 
     /// Keeps the permit for a copy until all is sent.
@@ -103,7 +165,7 @@ impl Output {
 
     /// Whether it keeps memory from others that is scarce.
     pub(crate) fn is_burden(&self) -> bool {
-        !self.pins.is_empty() || self.copies.is_some()
+        self.is_holding() || self.copies.is_some()
     }
 
     /// Bytes that are to be sent.
@@ -190,6 +252,8 @@ impl Output {
     }
 
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let is_loose = |pin: &Pin| matches!(pin.value, Value::Loose(_));
+        debug_assert!(!self.pins.iter().any(is_loose), "its values are not pinned");
         let mut from = self.sent;
         let mut gone = self.pin_sent;
         let pins = self.pins.iter().flat_map(move |pin| {
