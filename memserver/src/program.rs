@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use memcore::{Cache, ConfigError, ManualClock, MemoryFileError, Restored};
 
 use crate::auth::accounts::Accounts;
-use crate::cli::{self, Command, Exit, Options, Process, StartupError, Wish};
+use crate::cli::{self, Command, Exit, Options, Process, StartupError, Surroundings, Wish};
 use crate::config::tls::TlsSettings;
 use crate::config::{Config, Users};
 use crate::net::inherited;
@@ -24,9 +24,8 @@ use crate::os::sandbox::{Needs, Sandbox};
 use crate::os::service::{self, Manager};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
-use crate::os::{cgroup, daemon, heap, limits, log, reason};
+use crate::os::{daemon, heap, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
-use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
 use crate::tls::Context;
 use crate::tools;
@@ -40,11 +39,6 @@ const SASL_FILE: &str = "MEMCACHED_SASL_PWDB";
 const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
 /// The uid and gid of `nobody` where /etc/passwd is missing.
 const NOBODY: u32 = 65534;
-
-/// Bytes that the program takes beside the cache and what its clients hold.
-const OWN_MEMORY: usize = 24 << 20;
-/// With fewer bytes for all clients few could be served.
-const CLIENT_MEMORY_MIN: usize = 4 << 20;
 
 /// How long the last log lines may take.
 const LAST_LINES: Duration = Duration::from_millis(200);
@@ -67,13 +61,17 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
     if let Some(words) = cli::command(&args) {
         return Ok(tools::run(words));
     }
-    match cli::parse(&args)? {
+    match cli::parse(&args, &Surroundings::of_process()?)? {
         Command::Serve(options) if options.process.daemon && !daemon::is_child() => {
             let started = daemon::start().map_err(|error| system("start in background", &error))?;
             Ok(started.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS))
         }
         Command::Serve(options) => {
             serve(*options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check(options) => {
+            check(*options)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Print(text) => {
@@ -84,6 +82,30 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
     }
 }
 
+/// Reads the files that the settings name, as a start would.
+fn check(options: Options) -> Result<(), StartupError> {
+    let Options { mut config, process, mut warnings, .. } = options;
+    identity(process.user.as_deref(), user::is_root(), User::find)?;
+    if let Some(settings) = &config.tls {
+        context(settings, &mut warnings)?;
+    }
+    config.users.sasl_file = sasl_file(config.users.sasl_file);
+    accounts(&config)?;
+    warnings.iter().for_each(|warning| log::warning(warning));
+    // A reader that wanted nothing may have closed the pipe.
+    let _ = writeln!(io::stdout(), "the settings are valid");
+    Ok(())
+}
+
+fn context(settings: &TlsSettings, warnings: &mut Vec<String>) -> Result<Context, StartupError> {
+    let context = Context::new(settings, warnings);
+    context.map_err(|error| StartupError::usage(format!("-Z: {error}")))
+}
+
+fn accounts(config: &Config) -> Result<Option<Accounts>, StartupError> {
+    Accounts::load(&config.users).map_err(|error| StartupError::illegal(error.to_string()))
+}
+
 /// Serves until a signal or a client ends it.
 fn serve(options: Options) -> Result<(), StartupError> {
     let Options { mut config, process, mut warnings, .. } = options;
@@ -91,7 +113,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
         daemon::leave_session().map_err(|error| system("leave the session", &error))?;
     }
     warnings.extend(fit_connections(&mut config));
-    prepare_memory(&mut config);
+    prepare_memory();
     if config.large_pages && !limits::grants_large_pages() {
         warnings.push("-L has no effect: the system provides no large pages".to_owned());
     }
@@ -102,8 +124,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     let identity = identity(process.user.as_deref(), user::is_root(), User::find)?;
     // The key may be readable now and not for the user that is switched to.
-    let tls = config.tls.as_ref().map(|settings| Context::new(settings, &mut warnings));
-    let tls = tls.transpose().map_err(|error| StartupError::usage(format!("-Z: {error}")))?;
+    let tls = config.tls.as_ref().map(|settings| context(settings, &mut warnings)).transpose()?;
     if user::is_root() && identity.is_none() {
         warnings.push("serving as root (-u root) is not recommended".to_owned());
     }
@@ -116,8 +137,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let clock = ManualClock::new(SystemTime::now().into());
     let evictions = Evictions::new();
     // What may fail comes before a socket file is created.
-    let accounts =
-        Accounts::load(&config.users).map_err(|error| StartupError::illegal(error.to_string()))?;
+    let accounts = accounts(&config)?;
     let cache = cache(&config, clock.clone(), evictions.clone())?;
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     if let Some(warning) = exposure(&config, sockets.addresses()) {
@@ -172,7 +192,7 @@ fn judge(sandbox: &Sandbox, wish: Wish) -> Result<String, StartupError> {
 
 /// What the process needs while it serves.
 fn needs(config: &Config, process: &Process) -> Needs {
-    let Users { text, sasl, sasl_file, accounts } = &config.users;
+    let Users { text, sasl, sasl_file, accounts, .. } = &config.users;
     let users = text.iter().chain(accounts).chain(sasl_file.iter().filter(|_| *sasl));
     Needs {
         core_dumps: process.core_dumps,
@@ -307,26 +327,12 @@ fn assume(user: &User, process: &Process) -> Result<(), StartupError> {
     Ok(())
 }
 
-/// Prepares the heap for the memory that clients will take, and limits that unless a setting
-/// does.
-fn prepare_memory(config: &mut Config) {
-    let address_space = limits::address_space();
-    if address_space.is_some() {
+/// Prepares the heap for the memory that clients will take.
+fn prepare_memory() {
+    if limits::address_space().is_some() {
         heap::save_address_space();
     }
     heap::keep_reserve();
-    if config.client_memory == 0 {
-        let available = cgroup::memory().into_iter().chain(address_space).min();
-        config.client_memory = client_memory(config.memory_limit, available);
-    }
-}
-
-/// Bytes that clients may hold outside a cache of `limit` bytes, where the control group or the
-/// machine has `available`.
-fn client_memory(limit: usize, available: Option<u64>) -> usize {
-    let available = available.and_then(|bytes| usize::try_from(bytes).ok());
-    let left = available.unwrap_or(usize::MAX).saturating_sub(limit).saturating_sub(OWN_MEMORY);
-    left.clamp(CLIENT_MEMORY_MIN, CLIENT_MEMORY)
 }
 
 fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, StartupError> {
@@ -471,14 +477,6 @@ mod tests {
         }
         let users = Users { text: Some("/x".into()), ..Users::default() };
         assert_eq!(warned(&Config { users, ..open }, "0.0.0.0:1"), None);
-    }
-
-    #[test]
-    fn clients_get_what_is_left_beside_the_cache() {
-        assert_eq!(client_memory(64 << 20, None), 64 << 20);
-        assert_eq!(client_memory(64 << 20, Some(1 << 30)), 64 << 20);
-        assert_eq!(client_memory(768 << 20, Some(832 << 20)), 40 << 20);
-        assert_eq!(client_memory(768 << 20, Some(768 << 20)), 4 << 20);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::auth::file::{self, FileError};
 use crate::auth::table::{Lookup, Question, Table};
 use crate::auth::users::{self, User};
 use crate::auth::verifier::{Ticket, Verifier};
-use crate::config::Users;
+use crate::config::{Login, Users};
 use crate::os::{files, reason};
 
 /// A larger file is not read.
@@ -56,6 +56,9 @@ pub(crate) enum AccountsError {
         /// What is wrong.
         reason: String,
     },
+    /// The user of the environment can't be added.
+    #[error("MEMCACHED_PASSWORD: {0}")]
+    Login(String),
     /// There is no file for SASL.
     #[error("-S: MEMCACHED_SASL_PWDB has to name a file of lines user:password")]
     NoSaslFile,
@@ -179,25 +182,35 @@ impl Accounts {
 impl Tables {
     fn read(sources: &Users) -> Result<Self, AccountsError> {
         let mut tables = Self::default();
+        let login = sources.login.as_ref();
         if let Some(path) = &sources.accounts {
-            tables.add_accounts(path)?;
+            tables.add_accounts(path, login)?;
+            return Ok(tables);
         }
         if let Some(path) = &sources.text {
             let bytes = read(path)?;
             let entries = file::text(&bytes)
                 .map_err(|source| AccountsError::Malformed { path: path.clone(), source })?;
-            tables.text = Some(table(None, &entries, path)?);
+            tables.text = Some(table(None, &entries, path, login)?);
+        } else if sources.by_text() {
+            tables.text = Some(table(None, &[], Path::new(""), login)?);
         }
-        if sources.sasl {
-            let path = sources.sasl_file.as_deref().ok_or(AccountsError::NoSaslFile)?;
-            let bytes = read(path)?;
-            tables.sasl = Some(table(realm(), &file::sasl(&bytes), path)?);
+        match sources.sasl_file.as_deref().filter(|_| sources.sasl) {
+            Some(path) => {
+                let bytes = read(path)?;
+                tables.sasl = Some(table(realm(), &file::sasl(&bytes), path, login)?);
+            }
+            None if sources.by_sasl() && login.is_none() => return Err(AccountsError::NoSaslFile),
+            None if sources.by_sasl() => {
+                tables.sasl = Some(table(realm(), &[], Path::new(""), login)?);
+            }
+            None => {}
         }
         Ok(tables)
     }
 
     /// Adds the users of a file with rights, who log in either way.
-    fn add_accounts(&mut self, path: &Path) -> Result<(), AccountsError> {
+    fn add_accounts(&mut self, path: &Path, login: Option<&Login>) -> Result<(), AccountsError> {
         let wrong = |reason| AccountsError::Wrong { path: path.to_owned(), reason };
         let bytes = read(path)?;
         let text = str::from_utf8(&bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
@@ -225,6 +238,14 @@ impl Tables {
                 }
             }
         }
+        if let Some(login) = login {
+            let account = Arc::new(Account::full(login.user.as_bytes()));
+            add_login(&mut by_text, login, &account)?;
+            add_login(&mut by_sasl, login, &account)?;
+            if self.named.insert(login.user.clone(), account).is_some() {
+                return Err(wrong(format!("user {} is also MEMCACHED_USERNAME", login.user)));
+            }
+        }
         self.text = Some(Arc::new(by_text));
         self.sasl = Some(Arc::new(by_sasl));
         Ok(())
@@ -235,6 +256,7 @@ fn table(
     realm: Option<Box<[u8]>>,
     entries: &[file::Entry<'_>],
     path: &Path,
+    login: Option<&Login>,
 ) -> Result<Arc<Table>, AccountsError> {
     let mut table = Table::new(realm).map_err(AccountsError::Random)?;
     for file::Entry { user, password } in entries {
@@ -243,7 +265,20 @@ fn table(
             AccountsError::Wrong { path: path.to_owned(), reason }
         })?;
     }
+    if let Some(login) = login {
+        add_login(&mut table, login, &Arc::new(Account::full(login.user.as_bytes())))?;
+    }
     Ok(Arc::new(table))
+}
+
+fn add_login(
+    table: &mut Table,
+    login: &Login,
+    account: &Arc<Account>,
+) -> Result<(), AccountsError> {
+    let (user, password) = (login.user.as_bytes(), login.password.as_bytes());
+    let added = table.add(user, password, Arc::clone(account));
+    added.map_err(|error| AccountsError::Login(error.to_string()))
 }
 
 /// The realm of names that have none: the name of the host, as with memcached.

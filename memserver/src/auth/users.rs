@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::auth::account::Account;
 use crate::auth::rights::{Right, Rights};
+use crate::config::document;
 
 /// A user with all ways to be recognised.
 pub(crate) struct User {
@@ -62,11 +63,7 @@ enum Name {
 /// # Errors
 /// One line that says what is wrong, and where.
 pub(crate) fn parse(text: &str) -> Result<Vec<User>, String> {
-    let document: Document = toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let line = text.get(..at).map_or(0, |before| before.matches('\n').count()) + 1;
-        format!("line {line}: {}", error.message().replace('\n', " "))
-    })?;
+    let document: Document = document::parse(text)?;
     document.users.into_iter().map(|(name, row)| user(name, row)).collect()
 }
 

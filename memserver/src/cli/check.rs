@@ -1,6 +1,7 @@
 //! Rules that concern several settings at once.
 
 use super::error::StartupError;
+use super::memory;
 use super::options::Options;
 use crate::config::tls::{ClientCheck, KeyFormat, Security, TlsSettings};
 use crate::config::{Binding, Config, Listen, Port};
@@ -15,6 +16,7 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
         options.config.port = options.config.udp;
     }
     users(options)?;
+    memory::share(options)?;
     let config = &options.config;
     fits(config)?;
     if options.napi_ids > config.threads {
@@ -75,6 +77,8 @@ fn users(options: &mut Options) -> Result<(), StartupError> {
         return accounts(options);
     }
     let (flag, only) = match (users.sasl, users.text.is_some()) {
+        // Like users of a file with rights, one of a variable logs in over each protocol.
+        (false, false) if users.login.is_some() => return accounts(options),
         (false, false) => return Ok(()),
         (true, false) => ("-S", Binding::Binary),
         (false, true) => ("-Y", Binding::Ascii),
@@ -110,7 +114,9 @@ fn accounts(options: &Options) -> Result<(), StartupError> {
         return Err(StartupError::usage(message));
     }
     if config.udp != Port::Off {
-        let message = "-o accounts: nobody could log in over UDP; leave -U away";
+        let flag =
+            if config.users.accounts.is_some() { "-o accounts" } else { "MEMCACHED_PASSWORD" };
+        let message = format!("{flag}: nobody could log in over UDP; leave -U away");
         return Err(StartupError::usage(message));
     }
     Ok(())

@@ -4,23 +4,23 @@
 use std::time::Duration;
 
 use super::error::StartupError;
-use super::options::{Options, Wish};
+use super::options::{Ask, Options, Wish};
 use super::row::{Policy, Set, Takes};
-use super::value::{SIZES, Value, put};
-use super::{listen, words};
+use super::value::{Value, put};
+use super::{CONFIG, listen, memory, words};
 use crate::config::endpoint::Endpoint;
 use crate::config::{ADMIN_PORT, Binding, Port};
 use crate::os::cgroup;
 
 use Policy::{Act, Ignore};
-use Takes::{Nothing, Value as Takes1};
+use Takes::{Count, List, Nothing, Value as Takes1};
 
 /// A flag.
 #[derive(Debug)]
 pub(super) struct Flag {
     /// Its letter.
     pub(super) short: Option<char>,
-    /// Its long name, empty if there is none.
+    /// Its long name.
     pub(super) long: &'static str,
     /// Whether it takes a value.
     pub(super) takes: Takes,
@@ -38,7 +38,6 @@ impl Flag {
     /// Both names, for messages.
     pub(super) fn label(&self) -> String {
         match (self.short, self.long) {
-            (Some(short), "") => format!("-{short}"),
             (Some(short), long) => format!("-{short} (--{long})"),
             (None, long) => format!("--{long}"),
         }
@@ -79,6 +78,11 @@ const fn own(
     Flag { short: None, long, takes, default, about, policy: Act, set }
 }
 
+/// One that asks for something else than a server.
+const fn asks(long: &'static str, about: &'static str, set: Set) -> Flag {
+    Flag { policy: Policy::Ask, ..own(long, Nothing, "", about, set) }
+}
+
 /// Every flag, in the order of the help.
 #[rustfmt::skip]
 pub(super) static FLAGS: &[Flag] = &[
@@ -94,7 +98,7 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, _| { o.config.shutdown_command = true; Ok(()) }),
     flag('a', "unix-mask", Takes1("MODE"), "0700", "permission bits of the Unix socket, in octal",
         Act, |o, v| put(&mut o.config.unix_mask, v.mode())),
-    flag('l', "listen", Takes1("ADDR"), "all addresses",
+    flag('l', "listen", List("ADDR"), "all addresses",
         "addresses to listen on: HOST, HOST:PORT, [IPV6]:PORT or *, separated by commas; may be \
          repeated; proto[ascii]:, proto[binary]:, proto[negotiating]: and tag[NAME]: may precede \
          an address, and with -Z notls: (plain text), btls: (no client certificates) and mtls: \
@@ -109,8 +113,9 @@ pub(super) static FLAGS: &[Flag] = &[
         "user (name or number) to switch to when started as root",
         Act, |o, v| { o.process.user = Some(v.word()?.to_owned()); Ok(()) }),
     flag('m', "memory-limit", Takes1("MB"), "64",
-        "memory for items and all that belongs to them, in MiB; 256m, 8g and 75% (of the memory \
-         of the machine or container) also work",
+        "memory for items and all that belongs to them, in MiB; 256m, 8Gi and 75% (of the memory \
+         of the machine or container) also work, and auto: all but what clients and the program \
+         may need",
         Act, memory_limit),
     flag('M', "disable-evictions", Nothing, "",
         "return an error when memory is full instead of evicting items",
@@ -120,11 +125,11 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, v| put(&mut o.config.max_connections, v.number(1..=i32::MAX as usize))),
     flag('k', "lock-memory", Nothing, "", "keep all memory out of swap",
         Act, |o, _| { o.process.lock_memory = true; Ok(()) }),
-    flag('v', "verbose", Nothing, "", "log more to standard error; -vv and -vvv log still more",
-        Act, |o, _| { o.config.verbosity = o.config.verbosity.saturating_add(1); Ok(()) }),
-    flag('h', "help", Nothing, "", "print this help", Act, |_, _| Ok(())),
-    flag('i', "license", Nothing, "", "print the licence", Act, |_, _| Ok(())),
-    flag('V', "version", Nothing, "", "print the version", Act, |_, _| Ok(())),
+    flag('v', "verbose", Count, "", "log more to standard error; -vv and -vvv log still more",
+        Act, verbose),
+    flag('h', "help", Nothing, "", "print this help", Policy::Ask, |_, _| Ok(())),
+    flag('i', "license", Nothing, "", "print the licence", Policy::Ask, |_, _| Ok(())),
+    flag('V', "version", Nothing, "", "print the version", Policy::Ask, |_, _| Ok(())),
     flag('P', "pidfile", Takes1("FILE"), "", "write the process ID to this file",
         Act, pid_file),
     flag('f', "slab-growth-factor", Takes1("NUM"), "1.25", "growth factor of the size classes",
@@ -132,16 +137,16 @@ pub(super) static FLAGS: &[Flag] = &[
         |o, v| put(&mut o.config.growth_factor, v.factor(1.0, f64::INFINITY))),
     flag('n', "slab-min-size", Takes1("BYTES"), "48", "smallest space for an item",
         Ignore("items take only the space that they need"),
-        |o, v| put(&mut o.config.chunk_size, v.number(1..=ITEM_SIZE_MAX))),
+        |o, v| put(&mut o.config.chunk_size, v.size(1, 1..=ITEM_SIZE_MAX))),
     flag('L', "enable-largepages", Nothing, "", "ask the system for large memory pages",
         Act, |o, _| { o.config.large_pages = true; Ok(()) }),
-    flag('D', "", Takes1("CHAR"), ":",
+    flag('D', "stat-key-prefix", Takes1("CHAR"), ":",
         "character that ends a key prefix in stats detail, which it also switches on",
         Act, |o, v| {
             o.config.detail_enabled = true;
             put(&mut o.config.stat_key_prefix, v.character())
         }),
-    flag('t', "threads", Takes1("NUM"), "4",
+    flag('t', "threads", Takes1("NUM"), "4, or as many as a quota of processors grants",
         "worker threads; auto for one per processor",
         Act, threads),
     flag('R', "max-reqs-per-event", Takes1("NUM"), "20",
@@ -154,7 +159,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('B', "protocol", Takes1("NAME"), "auto", "protocol of the clients: ascii, binary or auto",
         Act, protocol),
     flag('I', "max-item-size", Takes1("BYTES"), "1m",
-        "largest item; 512k, 5m and 1g also work; from 1k to 1g, at most half of -m",
+        "largest item; 512k, 5MB and 1Gi also work; from 1k to 1g, at most half of -m",
         Act, item_size_max),
     flag('S', "enable-sasl", Nothing, "",
         "clients log in by SASL PLAIN; MEMCACHED_SASL_PWDB names a file of lines user:password",
@@ -179,8 +184,8 @@ pub(super) static FLAGS: &[Flag] = &[
     own("no-sandbox", Nothing, "",
         "keep privileges, and do not have the system refuse what is not needed",
         |o, _| { o.process.sandbox = Wish::Off; Ok(()) }),
-    flag('o', "extended", Takes1("LIST"), "", "options from the list below, separated by commas",
-        Act, words::add),
+    flag('o', "extended", List("LIST"), "", "options from the list below, separated by commas",
+        Act, |_, _| Ok(())),
     own("admin-addr", Takes1("ADDR"), "",
         "answer /livez, /readyz and /metrics over HTTP at HOST:PORT (port 9150 if there is none) \
          or unix:PATH",
@@ -188,7 +193,26 @@ pub(super) static FLAGS: &[Flag] = &[
     own("drain-timeout", Takes1("TIME"), "500ms",
         "time for clients to finish when a signal ends the server, 500ms or 30s; 0 for none",
         |o, v| put(&mut o.config.drain_timeout, v.duration(DRAIN_MAX))),
+    own("strict-memory", Nothing, "",
+        "do not start if -m and the most that clients and the program may need do not fit the \
+         memory of the machine or container",
+        |o, _| { o.memory.strict = true; Ok(()) }),
+    own(CONFIG, Takes1("FILE"), "",
+        "settings in TOML; a variable such as MEMSERVER_THREADS counts before it, a flag before \
+         both",
+        |_, v| v.path().map(drop)),
+    asks("check-config", "check all settings and the files that they name, and end",
+        |o, _| { o.ask = Some(Ask::Check); Ok(()) }),
+    asks("print-config", "print the settings in force as a file for --config, and end",
+        |o, _| { o.ask = Some(Ask::Print); Ok(()) }),
 ];
+
+/// As often as it is given, or as often as a number says.
+fn verbose(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let verbosity = &mut options.config.verbosity;
+    let more = verbosity.saturating_add(1);
+    put(verbosity, if value.text.is_empty() { Ok(more) } else { value.number(0..=u8::MAX) })
+}
 
 fn port(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     options.port_given = true;
@@ -225,8 +249,12 @@ fn port_number(value: Value<'_>, least: i32) -> Result<i32, StartupError> {
 }
 
 fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    options.memory.auto = value.text == "auto";
+    if options.memory.auto {
+        return Ok(());
+    }
     let Some(percent) = value.text.strip_suffix('%') else {
-        let bytes = value.bytes(1 << 20, &SIZES[1..])?;
+        let bytes = value.size(1 << 20, 0..=usize::MAX)?;
         if bytes == 0 {
             let Value { name, text } = value;
             return Err(StartupError::usage(format!("{name} must be at least 1, not {text}")));
@@ -235,9 +263,7 @@ fn memory_limit(options: &mut Options, value: Value<'_>) -> Result<(), StartupEr
     };
     let share = Value { text: percent, ..value }.number(1..=100u64);
     let share = share.map_err(|refusal| StartupError::usage(refusal.message))?;
-    let unknown =
-        || StartupError::system(format!("{}: can't find out how much memory there is", value.name));
-    let all = cgroup::memory().ok_or_else(unknown)?;
+    let all = options.memory.available.ok_or_else(|| memory::unknown(value.name))?;
     // Whole mebibytes, as `-m` without a unit has them.
     let megabytes = (u128::from(all) * u128::from(share) / 100) >> 20;
     options.config.memory_limit = usize::try_from(megabytes << 20).unwrap_or(usize::MAX);
@@ -266,6 +292,11 @@ fn threads(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> 
     put(&mut options.config.threads, Ok(threads))
 }
 
+/// Workers where a quota pays for so many processors.
+pub(super) fn threads_for(quota: usize) -> usize {
+    quota.clamp(1, THREADS_USUAL)
+}
+
 fn protocol(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     options.protocol_given = true;
     options.config.protocol = match value.text {
@@ -278,10 +309,8 @@ fn protocol(options: &mut Options, value: Value<'_>) -> Result<(), StartupError>
 }
 
 fn item_size_max(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
-    let size = value.bytes(1, &SIZES)?;
-    if !(ITEM_SIZE_MIN..=ITEM_SIZE_MAX).contains(&size) {
-        let Value { name, text } = value;
-        return Err(StartupError::usage(format!("{name} must be between 1k and 1g, not {text}")));
-    }
-    put(&mut options.config.item_size_max, Ok(size))
+    let size = value.size(1, ITEM_SIZE_MIN..=ITEM_SIZE_MAX);
+    // Out of range is wrong use, unlike other numbers.
+    let size = size.map_err(|refusal| StartupError::usage(refusal.message));
+    put(&mut options.config.item_size_max, size)
 }

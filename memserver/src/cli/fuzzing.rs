@@ -3,8 +3,7 @@
 
 use super::getopt::{self, Given};
 use super::help::Name;
-use super::row::Takes;
-use super::{Command, Exit, Options, parse};
+use super::{Command, Exit, Options, Surroundings, parse};
 
 /// The lines of `data` are the arguments.
 ///
@@ -36,8 +35,8 @@ pub fn argv(data: &[u8]) {
 
 /// What the arguments come to, apart from lines that quote them.
 fn outcome(args: &[String]) -> String {
-    match parse(args) {
-        Ok(Command::Serve(options)) => {
+    match parse(args, &Surroundings::default()) {
+        Ok(Command::Serve(options) | Command::Check(options)) => {
             check(&options);
             let Options { config, process, napi_ids, port_given, protocol_given, warnings, .. } =
                 *options;
@@ -71,7 +70,7 @@ fn sequence(given: &[Given]) -> Vec<(Option<char>, &str)> {
 /// `-m 64 -v -v`
 fn separate(given: &[Given]) -> Vec<String> {
     let words = given.iter().flat_map(|one| {
-        let value = (one.flag.takes != Takes::Nothing).then(|| one.value.clone());
+        let value = one.flag.takes.has_value().then(|| one.value.clone());
         [Some(short(one)), value]
     });
     words.flatten().collect()
@@ -83,7 +82,7 @@ fn glued(given: &[Given]) -> Vec<String> {
     let mut at = 0;
     for one in given {
         at += 1;
-        if one.flag.takes != Takes::Nothing {
+        if one.flag.takes.has_value() {
             let value = words.remove(at);
             match value.is_empty() {
                 // Nothing can't be glued to anything.
@@ -107,7 +106,7 @@ fn bundled(given: &[Given]) -> Vec<String> {
             Some(word) => word.extend(one.flag.short),
             None => words.push(short(one)),
         }
-        is_open = one.flag.takes == Takes::Nothing;
+        is_open = !one.flag.takes.has_value();
         match words.last_mut() {
             _ if is_open => {}
             Some(word) if !one.value.is_empty() => word.push_str(&one.value),
@@ -119,12 +118,11 @@ fn bundled(given: &[Given]) -> Vec<String> {
 
 /// `--memory-limit=64 --verbose --verbose`
 fn long(given: &[Given]) -> Vec<String> {
-    let word = |one: &Given| match (one.flag.long, one.flag.takes) {
-        ("", _) => separate(std::slice::from_ref(one)),
-        (long, Takes::Nothing) => vec![format!("--{long}")],
-        (long, _) => vec![format!("--{long}={}", one.value)],
+    let word = |one: &Given| match one.flag.takes.has_value() {
+        false => format!("--{}", one.flag.long),
+        true => format!("--{}={}", one.flag.long, one.value),
     };
-    given.iter().flat_map(word).collect()
+    given.iter().map(word).collect()
 }
 
 fn short(one: &Given) -> String {

@@ -3,7 +3,7 @@
 
 use super::error::StartupError;
 use super::flags::{FLAGS, Flag};
-use super::row::{Policy, Takes};
+use super::row::Policy;
 use super::suggest;
 
 /// One flag as it was given.
@@ -68,7 +68,7 @@ fn bundle<'a>(
         let Some(flag) = FLAGS.iter().find(|flag| flag.short == Some(letter)) else {
             return Err(unknown(&spelled));
         };
-        if flag.takes == Takes::Nothing {
+        if !flag.takes.has_value() {
             found.push(Given { flag, spelled, value: String::new() });
             if ends_reading(flag) {
                 break;
@@ -95,9 +95,9 @@ fn long_flag<'a>(
     };
     let flag = by_long_name(name)?;
     let spelled = format!("--{}", flag.long);
-    let value = match (flag.takes, glued) {
-        (Takes::Nothing, None) => "",
-        (Takes::Nothing, Some(_)) => {
+    let value = match (flag.takes.has_value(), glued) {
+        (false, None) => "",
+        (false, Some(_)) => {
             return Err(StartupError::illegal(format!("{spelled} takes no value")));
         }
         (_, Some(value)) => value,
@@ -110,7 +110,7 @@ fn long_flag<'a>(
 /// anyway, and those that memcached does not have, have to be spelled out: they don't make others
 /// ambiguous.
 fn by_long_name(name: &str) -> Result<&'static Flag, StartupError> {
-    if let Some(flag) = FLAGS.iter().find(|flag| !flag.long.is_empty() && flag.long == name) {
+    if let Some(flag) = FLAGS.iter().find(|flag| flag.long == name) {
         return Ok(flag);
     }
     let usable = |flag: &&Flag| !matches!(flag.policy, Policy::Refuse(_));
@@ -138,7 +138,7 @@ fn missing(spelled: &str) -> StartupError {
 
 /// The error for a flag that does not exist, with the nearest one that does.
 fn unknown(spelled: &str) -> StartupError {
-    let names = FLAGS.iter().filter(|flag| !flag.long.is_empty()).map(|flag| flag.long);
+    let names = FLAGS.iter().map(|flag| flag.long);
     let hint = match spelled.strip_prefix("--").and_then(|name| suggest::nearest(name, names)) {
         Some(near) => format!("did you mean --{near}?"),
         None => "-h lists all flags".to_owned(),

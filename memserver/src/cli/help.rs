@@ -75,8 +75,8 @@ pub(super) fn usage(name: Name) -> String {
     text.push_str("\nWords of -o:\n");
     for word in WORDS.iter().filter(|word| !word.policy.refuses()) {
         let name = match word.takes {
-            Takes::Nothing => word.name.to_owned(),
-            Takes::Value(value) => format!("{}={value}", word.name),
+            Takes::Nothing | Takes::Count => word.name.to_owned(),
+            Takes::Value(value) | Takes::List(value) => format!("{}={value}", word.name),
             Takes::Maybe(value) => format!("{}[={value}]", word.name),
         };
         entry(&mut text, &name, word.about, word.default, word.policy);
@@ -85,19 +85,14 @@ pub(super) fn usage(name: Name) -> String {
 }
 
 fn spelling(flag: &Flag) -> String {
-    let value = match flag.takes {
-        Takes::Nothing => None,
-        Takes::Value(value) | Takes::Maybe(value) => Some(value),
-    };
+    let value = flag.takes.placeholder();
     let short = flag.short.map(|letter| format!("-{letter}"));
-    let long = (!flag.long.is_empty()).then(|| format!("--{}", flag.long));
-    match (short, long, value) {
-        (Some(short), Some(long), Some(value)) => format!("{short}, {long}={value}"),
-        (Some(short), Some(long), None) => format!("{short}, {long}"),
-        (one, other, value) => {
-            let name = one.or(other).unwrap_or_default();
-            value.map_or(name.clone(), |value| format!("{name} {value}"))
-        }
+    let long = format!("--{}", flag.long);
+    match (short, value) {
+        (Some(short), Some(value)) => format!("{short}, {long}={value}"),
+        (Some(short), None) => format!("{short}, {long}"),
+        (None, Some(value)) => format!("{long} {value}"),
+        (None, None) => long,
     }
 }
 
@@ -112,7 +107,7 @@ fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Poli
         let _ = write!(words, " (default: {default})");
     }
     match policy {
-        Policy::Act | Policy::Refuse(_) => {}
+        Policy::Act | Policy::Ask | Policy::Refuse(_) => {}
         Policy::Ignore(_) => words.push_str(" (accepted, without effect)"),
     }
     let mut line = format!("{name:COLUMN$}");

@@ -1,27 +1,43 @@
-//! The command line, in memcached's spelling: arguments in, complete settings out. Nothing is
-//! opened, bound or started here.
+//! The settings of the program: arguments in memcached's spelling, the environment and a file in,
+//! complete settings out. Nothing is opened, bound or started here.
 //!
-//! Two stages: [`getopt`] splits the arguments as `getopt_long` does (`-m64`, `-vvk`,
-//! `--mem=64`), then the rows of [`flags`] and [`words`] turn each into a setting and [`check`]
-//! looks at all of them together. The rows are the only list of flags: the help is made of them.
+//! ```text
+//!   FILE.toml ---- file -------------.
+//!   MEMCACHED_*, MEMSERVER_* -- environment --> assignments --> merge --> Options --> check
+//!   arguments ---- getopt, expand ---'              rows of flags and words
+//! ```
+//!
+//! [`getopt`] splits the arguments as `getopt_long` does (`-m64`, `-vvk`, `--mem=64`). What all
+//! layers give, the strongest last, is applied by the rows of [`flags`] and [`words`], and
+//! [`check`] looks at all of it together. The rows are the only list of settings: variables, keys
+//! and the help are made of them.
 
 mod check;
 mod commands;
+mod environment;
 mod error;
+mod expand;
+mod file;
 mod flags;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod getopt;
 mod help;
 mod listen;
+mod memory;
 mod options;
+mod print;
 mod row;
+mod setting;
 mod suggest;
+mod surroundings;
 mod value;
 mod words;
 
-use row::{Applied, apply};
-use value::Value;
+use std::path::Path;
+
+use getopt::Split;
+use setting::{Assignment, Given, Setting};
 
 #[cfg(test)]
 pub(crate) use commands::COMMANDS;
@@ -29,50 +45,100 @@ pub(crate) use commands::command;
 pub(crate) use error::{Exit, StartupError};
 pub(crate) use help::Name;
 pub(crate) use options::{Options, Process, Wish};
+pub(crate) use surroundings::Surroundings;
 
-/// What the arguments ask for.
+use crate::os::reason;
+use options::Ask;
+
+/// The flag that names a file of settings.
+const CONFIG: &str = "config";
+
+/// What is asked for.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Serve.
     Serve(Box<Options>),
+    /// Say whether a server could start with this, and end.
+    Check(Box<Options>),
     /// Print this on standard output and end.
     Print(String),
 }
 
-/// Reads the arguments, the program's own name first.
+/// Reads the arguments, the program's own name first, and what counts beside them.
 ///
 /// # Errors
 /// [`StartupError`], with memcached's exit status.
-pub(crate) fn parse(args: &[String]) -> Result<Command, StartupError> {
+pub(crate) fn parse(args: &[String], surroundings: &Surroundings) -> Result<Command, StartupError> {
     let (name, rest) = Name::take(args);
-    let mut options = Options::default();
-    let mut lacking = None;
     let given = getopt::split(rest)?;
+    // These three win over whatever is wrong elsewhere (`--enable-ssl --version`).
+    let asked = given.flags.iter().find_map(|given| match given.flag.short {
+        Some('h') => Some(help::usage(name)),
+        Some('i') => Some(help::license(name)),
+        Some('V') => Some(help::version(name)),
+        _ => None,
+    });
+    if let Some(text) = asked {
+        return Ok(Command::Print(text));
+    }
+    let mut options = Options::default();
+    options.memory.available = surroundings.memory;
+    if let Some(quota) = surroundings.quota {
+        options.config.threads = flags::threads_for(quota);
+    }
+    let assignments = collect(given, surroundings, &mut options)?;
+    for assignment in &assignments {
+        assignment.apply(&mut options)?;
+    }
+    options.config.users.login = environment::login(surroundings)?;
+    check::together(&mut options)?;
+    Ok(match options.ask {
+        None => Command::Serve(Box::new(options)),
+        Some(Ask::Check) => Command::Check(Box::new(options)),
+        Some(Ask::Print) => Command::Print(print::settings(&assignments, &options)),
+    })
+}
+
+/// All that is set: by a file, by variables, by arguments.
+fn collect(
+    given: Split,
+    surroundings: &Surroundings,
+    options: &mut Options,
+) -> Result<Vec<Assignment>, StartupError> {
+    let [older, extra, own] = environment::layers(&surroundings.variables, options)?;
+    let args = assignments(given, options)?;
+    let path = own.iter().chain(&args).rev().find_map(|assignment| match &assignment.given {
+        Given::Value(path) if assignment.setting.name() == CONFIG => Some(path),
+        _ => None,
+    });
+    let file = path.map(|path| read(path, surroundings, options)).transpose()?;
+    Ok(setting::merge([file.unwrap_or_default(), older, extra, own, args]))
+}
+
+fn read(
+    path: &str,
+    surroundings: &Surroundings,
+    options: &mut Options,
+) -> Result<Vec<Assignment>, StartupError> {
+    let unreadable = |why: &str| StartupError::usage(format!("--config: can't read {path}: {why}"));
+    let bytes =
+        (surroundings.read)(Path::new(path)).map_err(|error| unreadable(&reason(&error)))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?;
+    file::parse(&text, path, options)
+}
+
+/// What flags as on a command line set.
+fn assignments(given: Split, options: &mut Options) -> Result<Vec<Assignment>, StartupError> {
     for word in given.strays {
         options.warn(format!("argument {word:?} is ignored: the server takes flags only"));
     }
-    for given in given.flags {
-        match given.flag.short {
-            // These three win over what this build lacks (`--enable-ssl --version`).
-            Some('h') => return Ok(Command::Print(help::usage(name))),
-            Some('i') => return Ok(Command::Print(help::license(name))),
-            Some('V') => return Ok(Command::Print(help::version(name))),
-            _ => {}
-        }
-        let value = Value { name: &given.spelled, text: &given.value };
-        let label = given.flag.label();
-        match apply(&mut options, &label, given.flag.policy, given.flag.set, value)? {
-            Applied::Done => {}
-            Applied::Lacking(error) => {
-                lacking.get_or_insert(error);
-            }
-        }
+    let mut found = Vec::new();
+    for getopt::Given { flag, spelled, value } in given.flags {
+        let (setting, label) = (Setting::Flag(flag), flag.label());
+        let given = if flag.takes.has_value() { Given::Value(value) } else { Given::On };
+        found.extend(expand::expand(Assignment { setting, spelled, label, given }, options)?);
     }
-    if let Some(error) = lacking {
-        return Err(error);
-    }
-    check::together(&mut options)?;
-    Ok(Command::Serve(Box::new(options)))
+    Ok(found)
 }
 
 #[cfg(test)]

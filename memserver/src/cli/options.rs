@@ -22,8 +22,32 @@ pub(crate) struct Options {
     pub(crate) tls: TlsSettings,
     /// Whether to speak it.
     pub(crate) tls_enabled: bool,
+    /// How memory is to be shared.
+    pub(crate) memory: Memory,
+    /// What is asked for instead of a server.
+    pub(super) ask: Option<Ask>,
     /// What the user has to know about the arguments, a line each.
     pub(crate) warnings: Vec<String>,
+}
+
+/// What is known about memory, and what is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Bytes that there are, as far as that is known.
+    pub(super) available: Option<u64>,
+    /// The cache gets what is left.
+    pub(super) auto: bool,
+    /// The server does not start with less than it may need.
+    pub(super) strict: bool,
+}
+
+/// What is asked for instead of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Whether one could start.
+    Check,
+    /// Its settings.
+    Print,
 }
 
 /// Whether something is wanted.

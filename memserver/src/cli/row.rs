@@ -9,6 +9,8 @@ use super::value::Value;
 pub(super) enum Policy {
     /// It has its effect.
     Act,
+    /// It asks for something else than a server, and only arguments can.
+    Ask,
     /// Its value is checked, and one warning says why nothing changes.
     Ignore(&'static str),
     /// The server does not start, and one line says why.
@@ -27,23 +29,33 @@ impl Policy {
 pub(super) enum Takes {
     /// None.
     Nothing,
+    /// None, and it counts how often it is given.
+    Count,
     /// One, shown like this in the help.
     Value(&'static str),
+    /// One, and further ones add to it.
+    List(&'static str),
     /// Perhaps one.
     Maybe(&'static str),
 }
 
+impl Takes {
+    /// Whether a value follows the flag on the command line.
+    pub(super) fn has_value(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Count)
+    }
+
+    /// What the help calls the value.
+    pub(super) fn placeholder(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing | Self::Count => None,
+            Self::Value(value) | Self::List(value) | Self::Maybe(value) => Some(value),
+        }
+    }
+}
+
 /// Puts a value into the settings.
 pub(super) type Set = fn(&mut Options, Value<'_>) -> Result<(), StartupError>;
-
-/// What became of a row.
-#[derive(Debug)]
-pub(super) enum Applied {
-    /// The settings are complete again.
-    Done,
-    /// This build lacks the feature. The caller decides when to say so.
-    Lacking(StartupError),
-}
 
 /// Applies one row. Messages call it `label`.
 pub(super) fn apply(
@@ -52,18 +64,16 @@ pub(super) fn apply(
     policy: Policy,
     set: Set,
     value: Value<'_>,
-) -> Result<Applied, StartupError> {
+) -> Result<(), StartupError> {
     match policy {
-        Policy::Refuse(why) => {
-            return Ok(Applied::Lacking(StartupError::usage(format!("{label}: {why}"))));
-        }
+        Policy::Refuse(why) => Err(StartupError::usage(format!("{label}: {why}"))),
         Policy::Ignore(why) => {
             // Checked and kept all the same: errors of typing are found, and `stats settings` shows
             // it.
             set(options, value)?;
             options.warn(format!("{label} has no effect: {why}"));
+            Ok(())
         }
-        Policy::Act => set(options, value)?,
+        Policy::Act | Policy::Ask => set(options, value),
     }
-    Ok(Applied::Done)
 }

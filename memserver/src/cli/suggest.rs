@@ -1,10 +1,10 @@
 //! The nearest name to a misspelt one.
 
 /// The candidate with the fewest edits from `name`, unless they are more than a third of it.
-pub(super) fn nearest(
+pub(super) fn nearest<'a>(
     name: &str,
-    candidates: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     let distances = candidates.map(|candidate| (strsim::levenshtein(name, candidate), candidate));
     let (edits, candidate) = distances.min()?;
     // One edit is allowed even in the shortest name.

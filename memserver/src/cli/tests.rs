@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
-use super::{Command, Exit, Options, StartupError, parse};
+use super::setting::Setting;
+use super::{Command, Exit, Options, StartupError, Surroundings};
 use crate::config::{Binding, Listen, Port};
+
+fn parse(args: &[String]) -> Result<Command, StartupError> {
+    super::parse(args, &Surroundings::default())
+}
 
 /// Splits at `|`, so that arguments may hold blanks.
 fn arguments(text: &str) -> Vec<String> {
@@ -67,11 +72,18 @@ fn every_spelling_of_a_value() {
         "-m1|-m100",
         "-m100m",
         "-m100M",
+        "-m100MB",
+        "-m|100 MiB",
+        "-m100Mi",
+        "-m102400k",
+        "-m104857600b",
         "memcached|-m|100",
         "memserver|-m100",
     ] {
         assert_eq!(options(text).config.memory_limit, 100 << 20, "{text}");
     }
+    assert_eq!(options("-n 1k").config.chunk_size, 1024);
+    assert_eq!(options("-o slab_chunk_max=256KiB").config.slab_chunk_max, 256 << 10);
     assert_eq!(options("-vvkM").config.verbosity, 2);
     assert!(options("-vvkM").process.lock_memory);
     assert!(!options("-vvkM").config.evictions);
@@ -125,6 +137,9 @@ fn flags_have_their_effect() {
         ("-X", |o| !o.config.dump_enabled),
         ("-W", |o| !o.config.watch_enabled),
         ("-o no_maxconns_fast", |o| !o.config.maxconns_fast),
+        ("-o read_buf_mem_limit=512k", |o| o.config.read_buf_mem_limit == 512 << 10),
+        ("-o watcher_logbuf_size=1MB", |o| o.config.watcher_logbuf_size == 1 << 20),
+        ("-o listen_optional", |o| o.config.listen_optional),
         ("-o idle_timeout=7", |o| o.config.idle_timeout == 7),
         ("-o track_sizes,idle_timeout=3,", |o| {
             o.config.runtime.track_sizes && o.config.idle_timeout == 3
@@ -336,10 +351,7 @@ fn the_help_names_every_flag_and_word_that_is_taken_within_the_width() {
     let text = printed(&["memserver", "-h"]);
     let ends = |rest: &str| rest.starts_with([' ', '=', '[', ',', '\n']);
     for flag in super::flags::FLAGS {
-        let name = match (flag.short, flag.long) {
-            (Some(letter), "") => format!("\n-{letter}"),
-            (_, long) => format!("--{long}"),
-        };
+        let name = format!("--{}", flag.long);
         let named = text.match_indices(&name).any(|(at, _)| ends(&text[at + name.len()..]));
         assert_eq!(named, !flag.policy.refuses(), "{flag:?}");
     }
@@ -415,7 +427,7 @@ fn any_arguments_end_in_settings_or_one_line() {
                 assert!(options.warnings.iter().all(|line| !line.contains('\n')), "{args:?}");
                 served += 1;
             }
-            Ok(Command::Print(_)) => {}
+            Ok(Command::Check(_) | Command::Print(_)) => {}
             Err(refusal) => {
                 let text = refusal.to_string();
                 assert!(!text.is_empty() && !text.contains('\n'), "{args:?}: {text}");
@@ -437,4 +449,231 @@ fn empty_words_come_from_variables_that_are_not_set() {
     }
     // Without an address it would be all of them.
     assert!(parse(&args(&["-l", ""])).is_err());
+}
+
+/// Surroundings with these variables, `A=b|C=d`, where all files have this content.
+fn surroundings(variables: &str, read: fn(&Path) -> std::io::Result<Vec<u8>>) -> Surroundings {
+    let variables = variables.split('|').filter_map(|text| text.split_once('='));
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Surroundings { variables, read, ..Surroundings::default() }
+}
+
+const NO_FILE: fn(&Path) -> std::io::Result<Vec<u8>> = |_| Err(std::io::ErrorKind::NotFound.into());
+
+fn with(variables: &str, args: &str) -> Result<Options, StartupError> {
+    match super::parse(&arguments(args), &surroundings(variables, NO_FILE))? {
+        Command::Serve(options) => Ok(*options),
+        other => panic!("{variables} {args}: {other:?}"),
+    }
+}
+
+#[test]
+fn variables_set_what_flags_set() {
+    type Check = fn(&Options) -> bool;
+    let table: &[(&str, Check)] = &[
+        ("MEMSERVER_MEMORY_LIMIT=512MB", |o| o.config.memory_limit == 512 << 20),
+        ("MEMSERVER_THREADS=3", |o| o.config.threads == 3),
+        ("MEMSERVER_LISTEN=127.0.0.1,::1", |o| o.config.listen.len() == 2),
+        ("MEMSERVER_DISABLE_EVICTIONS=true", |o| !o.config.evictions),
+        ("MEMSERVER_DISABLE_EVICTIONS=0", |o| o.config.evictions),
+        ("MEMSERVER_VERBOSE=2", |o| o.config.verbosity == 2),
+        ("MEMSERVER_VERBOSE=yes", |o| o.config.verbosity == 1),
+        ("MEMSERVER_IDLE_TIMEOUT=7", |o| o.config.idle_timeout == 7),
+        ("MEMSERVER_TRACK_SIZES=on", |o| o.config.runtime.track_sizes),
+        ("MEMSERVER_EXTENDED=track_sizes,idle_timeout=7", |o| {
+            o.config.runtime.track_sizes && o.config.idle_timeout == 7
+        }),
+        ("MEMSERVER_STAT_KEY_PREFIX=/", |o| o.config.stat_key_prefix == '/'),
+        ("MEMSERVER_ADMIN_ADDR=localhost", |o| o.config.admin.is_some()),
+        ("MEMSERVER_THREADS=", |o| o.config.threads == 4),
+        ("MEMSERVER_PORT=tcp://10.0.0.7:11211", |o| o.config.port == Port::Fixed(11211)),
+        ("MEMSERVER_SERVICE_HOST=10.0.0.7", |_| true),
+        ("MEMCACHED_CACHE_SIZE=128|MEMCACHED_MAX_ITEM_SIZE=2m", |o| {
+            o.config.memory_limit == 128 << 20 && o.config.item_size_max == 2 << 20
+        }),
+        ("MEMCACHED_MAX_CONNECTIONS=9|MEMCACHED_THREADS=2", |o| {
+            o.config.max_connections == 9 && o.config.threads == 2
+        }),
+        ("MEMCACHED_PORT_NUMBER=7|MEMCACHED_LISTEN_ADDRESS=::1", |o| {
+            o.config.port == Port::Fixed(7) && o.config.listen.len() == 1
+        }),
+        ("MEMCACHED_EXTRA_FLAGS=-v -o idle_timeout=7 -M", |o| {
+            o.config.verbosity == 1 && o.config.idle_timeout == 7 && !o.config.evictions
+        }),
+        // The weaker comes first.
+        ("MEMCACHED_THREADS=2|MEMCACHED_EXTRA_FLAGS=-t5", |o| o.config.threads == 5),
+        ("MEMCACHED_EXTRA_FLAGS=-t5|MEMSERVER_THREADS=6", |o| o.config.threads == 6),
+        ("MEMCACHED_VERSION=1.6.45|MEMCACHED_SERVICE_HOST=x", |_| true),
+    ];
+    for (variables, check) in table {
+        let options = with(variables, "").unwrap_or_else(|error| panic!("{variables}: {error}"));
+        assert!(check(&options), "{variables}: {options:?}");
+        assert_eq!(options.warnings, Vec::<String>::new(), "{variables}");
+    }
+    let options =
+        with("MEMSERVER_THREADS=6|MEMSERVER_LISTEN=::1|MEMSERVER_VERBOSE=3", "-t7|-l::2|-v");
+    let config = options.unwrap().config;
+    assert_eq!((config.threads, config.verbosity), (7, 1));
+    assert_eq!(config.listen.len(), 1, "what a flag lists takes the place of the variable's");
+}
+
+#[test]
+fn variables_that_are_wrong_are_named() {
+    for (variables, exit, words) in [
+        ("MEMSERVER_TREADS=3", Exit::Illegal, "did you mean MEMSERVER_THREADS?"),
+        ("MEMSERVER_NOSUCHTHING=3", Exit::Illegal, "Illegal variable MEMSERVER_NOSUCHTHING"),
+        ("MEMSERVER_HELP=1", Exit::Illegal, "Illegal variable MEMSERVER_HELP"),
+        ("MEMSERVER_THREADS=x", Exit::Usage, "MEMSERVER_THREADS takes a whole number"),
+        ("MEMSERVER_DISABLE_CAS=maybe", Exit::Usage, "MEMSERVER_DISABLE_CAS is true or false"),
+        ("MEMSERVER_EXT_PATH=/x:1g", Exit::Usage, "MEMSERVER_EXT_PATH: this build has no extstore"),
+        ("MEMSERVER_EXTENDED=nosuch", Exit::Illegal, "Illegal suboption"),
+        ("MEMCACHED_CACHE_SIZE=much", Exit::Usage, "MEMCACHED_CACHE_SIZE takes a whole number"),
+        ("MEMCACHED_EXTRA_FLAGS=--nosuch", Exit::Illegal, "MEMCACHED_EXTRA_FLAGS: Illegal"),
+        ("MEMCACHED_EXTRA_FLAGS=-h", Exit::Usage, "MEMCACHED_EXTRA_FLAGS: -h is for the command"),
+        ("MEMCACHED_USERNAME=me", Exit::Usage, "MEMCACHED_USERNAME needs MEMCACHED_PASSWORD"),
+        ("MEMCACHED_PASSWORD_FILE=/x", Exit::Usage, "MEMCACHED_PASSWORD_FILE: /x: "),
+        ("MEMSERVER_CONFIG=/x", Exit::Usage, "--config: can't read /x: "),
+    ] {
+        let refusal = with(variables, "").unwrap_err();
+        assert!(refusal.message.contains(words), "{variables}: {refusal}");
+        assert_eq!(refusal.exit, exit, "{variables}: {refusal}");
+        // What is asked for without a server is answered all the same.
+        let printed = super::parse(&arguments("-V"), &surroundings(variables, NO_FILE));
+        assert!(matches!(printed, Ok(Command::Print(_))), "{variables}");
+    }
+    let warned = with("MEMSERVER_NAPI_IDS=2", "").unwrap().warnings;
+    assert!(warned[0].starts_with("MEMSERVER_NAPI_IDS has no effect: "), "{warned:?}");
+}
+
+#[test]
+fn a_user_of_the_environment_logs_in_either_way_unless_a_flag_names_one() {
+    let users = |variables: &str, args: &str| with(variables, args).unwrap().config.users;
+    let only = users("MEMCACHED_PASSWORD=secret", "");
+    assert_eq!(only.login.as_ref().unwrap().user, "root");
+    assert!(only.by_text() && only.by_sasl());
+    assert!(!format!("{only:?}").contains("secret"));
+    let sasl = users("MEMCACHED_USERNAME=me|MEMCACHED_PASSWORD=secret", "-S");
+    assert!(sasl.login.as_ref().unwrap().user == "me" && sasl.by_sasl() && !sasl.by_text());
+    let read = |_: &Path| Ok(b"from a file\nmore\n".to_vec());
+    let surroundings = surroundings("MEMCACHED_PASSWORD_FILE=/run/secrets/x", read);
+    let Ok(Command::Serve(options)) = super::parse(&arguments(""), &surroundings) else { panic!() };
+    assert_eq!(options.config.users.login.unwrap().password, "from a file");
+    let refusal = with("MEMCACHED_PASSWORD=secret", "-U 5").unwrap_err();
+    assert!(refusal.message.contains("MEMCACHED_PASSWORD: nobody could log in over UDP"));
+}
+
+fn in_file(text: &'static str, variables: &str, args: &str) -> Result<Options, StartupError> {
+    thread_local!(static TEXT: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
+    TEXT.set(text);
+    let surroundings = surroundings(variables, |_| Ok(TEXT.get().as_bytes().to_vec()));
+    match super::parse(&arguments(&format!("--config|/x.toml|{args}")), &surroundings)? {
+        Command::Serve(options) => Ok(*options),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_file_sets_what_flags_set() {
+    let text = "memory-limit = '512Mi'\nthreads = 3\nlisten = ['127.0.0.1', '::1']\n\
+                disable-evictions = true\nverbose = 2\nidle_timeout = 7\ntrack_sizes = true\n\
+                evict_size_weight = 0.5\nno-sandbox = false\nslab_automove = true\n";
+    let options = in_file(text, "", "").unwrap();
+    let config = &options.config;
+    assert_eq!((config.memory_limit, config.threads, config.listen.len()), (512 << 20, 3, 2));
+    assert!(!config.evictions && config.verbosity == 2 && config.idle_timeout == 7);
+    assert!(config.runtime.track_sizes && config.evict_size_weight == 0.5);
+    assert_eq!(options.process.sandbox, super::Wish::Possible);
+    assert_eq!(options.warnings, Vec::<String>::new());
+    // A variable counts before the file, and a flag before both.
+    let strength = |variables, args| in_file(text, variables, args).unwrap().config.threads;
+    assert_eq!(strength("MEMCACHED_THREADS=5", ""), 5);
+    assert_eq!(strength("MEMSERVER_THREADS=6|MEMCACHED_THREADS=5", ""), 6);
+    assert_eq!(strength("MEMSERVER_THREADS=6", "-t|7"), 7);
+    let back = in_file(text, "MEMSERVER_DISABLE_EVICTIONS=false", "-o|idle_timeout=8").unwrap();
+    assert!(back.config.evictions && back.config.idle_timeout == 8);
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named() {
+    for (text, exit, words) in [
+        ("treads = 3", Exit::Illegal, "Illegal key \"treads\" in /x.toml; did you mean threads?"),
+        ("memory_limit = 3", Exit::Illegal, "did you mean memory-limit?"),
+        ("config = 'y'", Exit::Illegal, "Illegal key"),
+        ("help = true", Exit::Illegal, "Illegal key"),
+        ("[server]\nport = 3", Exit::Illegal, "Illegal key \"server\""),
+        ("a = 1\nb", Exit::Usage, "/x.toml: line 2: "),
+        ("threads = 'x'", Exit::Usage, "threads in /x.toml takes a whole number"),
+        ("threads = true", Exit::Usage, "threads in /x.toml takes a string or a number"),
+        ("disable-cas = 1", Exit::Usage, "disable-cas in /x.toml takes true or false"),
+        ("ext_path = '/y:1g'", Exit::Usage, "ext_path in /x.toml: this build has no extstore"),
+        ("idle_timeout = ''", Exit::Illegal, "idle_timeout in /x.toml requires a value"),
+        ("memory-limit = 1", Exit::Usage, "half of the memory"),
+    ] {
+        let refusal = in_file(text, "", "").unwrap_err();
+        assert!(refusal.message.contains(words), "{text}: {refusal}");
+        assert_eq!(refusal.exit, exit, "{text}: {refusal}");
+        assert!(!refusal.message.contains('\n'), "{text}");
+    }
+}
+
+#[test]
+fn what_is_printed_is_a_file_with_the_same_settings() {
+    let args = "-m|1Gi|-vv|-l|127.0.0.1,::1|-l|a:80|-o|track_sizes,idle_timeout=7,slab_automove|\
+                -M|-P|/x\"\\y|-D|/|--admin-addr|unix:/a|-o|evict_size_weight=0.25|-t|2|-t|3";
+    let variables = "MEMSERVER_BACKLOG=|MEMSERVER_LISTEN_BACKLOG=9|MEMCACHED_PASSWORD=se:cret";
+    let asked = format!("{args}|--print-config");
+    let printed = super::parse(&arguments(&asked), &surroundings(variables, NO_FILE));
+    let Ok(Command::Print(text)) = printed else { panic!("{printed:?}") };
+    assert!(text.contains("\nmemory-limit = \"1Gi\" # -m\n"), "{text}");
+    assert!(text.contains("\nlisten-backlog = 9 # MEMSERVER_LISTEN_BACKLOG\n"), "{text}");
+    assert!(text.contains("\nlisten = [\"127.0.0.1,::1\", \"a:80\"] # -l\n"), "{text}");
+    assert!(text.contains("\nthreads = 3 # -t\n") && text.contains("\nverbose = 2 # -v\n"));
+    assert!(text.contains("# conn-limit (default: 1024)\n"), "{text}");
+    assert!(!text.contains("se:cret") && text.contains("MEMCACHED_PASSWORD is not shown"));
+    let given = with(variables, args).unwrap();
+    let again = in_file(text.leak(), "MEMCACHED_PASSWORD=se:cret", "").unwrap();
+    assert_eq!(again.config, given.config);
+    assert_eq!(again.process, given.process);
+}
+
+#[test]
+fn checks_are_asked_for_by_arguments_only() {
+    let check = parse(&arguments("--check-config|-m|128"));
+    assert!(
+        matches!(check, Ok(Command::Check(options)) if options.config.memory_limit == 128 << 20)
+    );
+    assert!(parse(&arguments("--check-config|-m|x")).is_err());
+    assert!(with("MEMSERVER_CHECK_CONFIG=1", "").is_err());
+}
+
+#[test]
+fn memory_and_processors_of_a_container_count() {
+    let within = |args: &str| {
+        let there =
+            Surroundings { memory: Some(1 << 30), quota: Some(2), ..Surroundings::default() };
+        match super::parse(&arguments(args), &there) {
+            Ok(Command::Serve(options)) => Ok(options.config),
+            Err(error) => Err(error.message),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(within("").unwrap().threads, 2);
+    assert_eq!(within("-t 5").unwrap().threads, 5);
+    assert_eq!(within("-m 50%").unwrap().memory_limit, 512 << 20);
+    assert_eq!(within("-m auto").unwrap().memory_limit, 933 << 20);
+    // The last one counts.
+    assert_eq!(within("-m auto|-m 100").unwrap().memory_limit, 100 << 20);
+    assert!(within("-m auto|-I 500m").unwrap_err().contains("half of the memory"));
+    assert!(within("--strict-memory|-m 1000").unwrap_err().contains("there are only 1024m"));
+    assert!(within("--strict-memory|-m auto").is_ok());
+    assert!(parse(&arguments("-m auto")).unwrap_err().message.contains("can't find out"));
+}
+
+#[test]
+fn every_setting_has_one_name() {
+    let mut names: Vec<_> = Setting::all().map(Setting::name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
 }

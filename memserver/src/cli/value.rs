@@ -9,7 +9,19 @@ use std::time::Duration;
 use super::error::StartupError;
 
 /// Units of sizes.
-pub(super) const SIZES: [(char, usize); 3] = [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)];
+const SIZES: [(char, usize); 4] = [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30), ('t', 1 << 40)];
+
+/// Whether this may follow the letter of a unit.
+fn is_size_suffix(text: &str) -> bool {
+    matches!(text, "" | "b" | "i" | "ib")
+}
+
+/// A size with the largest unit that fits it.
+fn shown(bytes: usize) -> String {
+    let whole = |(_, unit): &&(char, usize)| bytes > 0 && bytes.is_multiple_of(*unit);
+    let found = SIZES.iter().rev().find(whole);
+    found.map_or_else(|| bytes.to_string(), |(letter, unit)| format!("{}{letter}", bytes / unit))
+}
 
 /// A value together with the name of its flag.
 #[derive(Clone, Copy, Debug)]
@@ -54,22 +66,44 @@ impl<'a> Value<'a> {
         Err(StartupError::illegal(format!("{name} must be greater than {least}{most}, not {text}")))
     }
 
-    /// Bytes: a number of `unit` bytes, or one with a unit of its own among `units`.
-    pub(super) fn bytes(self, unit: usize, units: &[(char, usize)]) -> Result<usize, StartupError> {
-        let suffix = self.text.chars().next_back().map(|last| last.to_ascii_lowercase());
-        let own = units.iter().find(|(letter, _)| Some(*letter) == suffix);
-        let (digits, unit) = match own {
-            // A unit is one ASCII letter, hence one byte.
-            Some((_, own)) => (&self.text[..self.text.len() - 1], *own),
-            None => (self.text, unit),
+    /// Bytes within `range`: a number of `unit` bytes, or one with a unit of its own, such as
+    /// `512k`, `512KB`, `512Ki` or `512KiB`, which all mean the same.
+    ///
+    /// # Errors
+    /// It is no size, too large for any machine, or out of range.
+    pub(super) fn size(
+        self,
+        unit: usize,
+        range: RangeInclusive<usize>,
+    ) -> Result<usize, StartupError> {
+        let Self { name, text } = self;
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let letters = text[digits.len()..].to_ascii_lowercase();
+        let unfit = || self.unfit("a whole number, optionally followed by k, m, g or t");
+        let unit = match letters.as_str() {
+            "" => unit,
+            "b" => 1,
+            letters => SIZES
+                .iter()
+                .find(|(letter, _)| letters.strip_prefix(*letter).is_some_and(is_size_suffix))
+                .map(|(_, unit)| *unit)
+                .ok_or_else(unfit)?,
         };
+        let digits = digits.trim_end();
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            let letters: Vec<_> = units.iter().map(|(letter, _)| letter.to_string()).collect();
-            let letters = letters.join(" or ");
-            return Err(self.unfit(&format!("a whole number, optionally followed by {letters}")));
+            return Err(unfit());
         }
-        let too_large = || StartupError::usage(format!("{} {} is too large", self.name, self.text));
-        digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(too_large)
+        let too_large = || StartupError::usage(format!("{name} {text} is too large"));
+        let bytes = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+        bytes.ok_or_else(too_large).and_then(|bytes| {
+            let (least, most) = (*range.start(), *range.end());
+            if range.contains(&bytes) {
+                return Ok(bytes);
+            }
+            let (least, most) = (shown(least), shown(most));
+            let message = format!("{name} must be between {least} and {most}, not {text}");
+            Err(StartupError::illegal(message))
+        })
     }
 
     /// A time of at most `most`: a number of seconds, or one with `ms`, `s`, `m` or `h`.
@@ -155,14 +189,30 @@ mod tests {
     }
 
     #[test]
-    fn bytes_have_units() {
-        let units = [('k', 1 << 10), ('m', 1 << 20)];
-        assert_eq!(value("3").bytes(1, &units), Ok(3));
-        assert_eq!(value("3K").bytes(1, &units), Ok(3072));
-        assert_eq!(value("3m").bytes(1, &units), Ok(3 << 20));
-        for bad in ["", "k", "3g", "3kk", "-3", "99999999999999999999", "18446744073709551615k"] {
-            assert!(value(bad).bytes(1, &units).is_err(), "{bad}");
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("3", 3),
+            ("3b", 3),
+            ("3K", 3072),
+            ("3kb", 3072),
+            ("3Ki", 3072),
+            ("3KiB", 3072),
+            ("3 MB", 3 << 20),
+            ("2g", 2 << 30),
+            ("1Ti", 1 << 40),
+        ] {
+            assert_eq!(value(text).size(1, 0..=usize::MAX), Ok(bytes), "{text}");
         }
+        assert_eq!(value("3").size(1 << 20, 0..=usize::MAX), Ok(3 << 20));
+        for bad in ["", "k", "3kk", "3bk", "3kib2", "-3", "1.5g", "3x", "\u{663}", "3\u{212a}"] {
+            let refusal = value(bad).size(1, 0..=usize::MAX).unwrap_err();
+            assert!(refusal.message.contains("whole number"), "{bad}: {refusal}");
+        }
+        for far in ["99999999999999999999", "18446744073709551615k"] {
+            assert!(value(far).size(1, 0..=usize::MAX).unwrap_err().message.contains("too large"));
+        }
+        let refusal = value("2000000k").size(1, 1024..=1 << 30).unwrap_err();
+        assert_eq!(refusal.message, "-x must be between 1k and 1g, not 2000000k");
     }
 
     #[test]

@@ -3,17 +3,18 @@
 
 use super::error::StartupError;
 use super::options::{Options, Wish};
-use super::row::{Applied, Policy, Set, Takes, apply};
-use super::suggest;
-use super::value::{SIZES, Value, put};
+use super::row::{Policy, Set, Takes};
+use super::value::{Value, put};
 use crate::config::tls::{KeyFormat, MinVersion, VerifyMode};
 use crate::config::{AdminOnly, AuditFormat};
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Maybe, Nothing, Value as Takes1};
 
-/// KiB of replies that may be encrypted at once.
-const WBUF_MAX: usize = 16 << 10;
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+/// Bytes of replies that may be encrypted at once.
+const WBUF_MAX: usize = 16 << 20;
 
 /// A word of `-o`.
 #[derive(Debug)]
@@ -28,55 +29,8 @@ pub(super) struct Word {
     pub(super) about: &'static str,
     /// What happens when it is given.
     pub(super) policy: Policy,
-    set: Set,
-}
-
-/// Applies a list of words.
-pub(super) fn add(options: &mut Options, list: Value<'_>) -> Result<(), StartupError> {
-    let words = list.text.strip_suffix(',').unwrap_or(list.text);
-    for text in words.split(',').map(str::trim) {
-        if text.is_empty() {
-            options.warn(format!("empty parts of {} are ignored", list.name));
-            continue;
-        }
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (text, None),
-        };
-        let word = WORDS.iter().find(|word| word.name == name);
-        let word = word.ok_or_else(|| unknown(name))?;
-        one(options, word, value)?;
-    }
-    Ok(())
-}
-
-fn one(options: &mut Options, word: &Word, value: Option<&str>) -> Result<(), StartupError> {
-    let name = format!("-o {}", word.name);
-    match (word.takes, value) {
-        // What is refused anyway gets the reason for that, not a complaint about its value.
-        (Takes1(_), None | Some("")) if !matches!(word.policy, Refuse(_)) => {
-            return Err(StartupError::illegal(format!("{name} requires a value")));
-        }
-        (Nothing, Some(value)) if !matches!(word.policy, Refuse(_)) => {
-            let value = value.escape_debug();
-            options.warn(format!("{name} takes no value: ={value} is ignored"));
-        }
-        _ => {}
-    }
-    let value = Value { name: &name, text: value.unwrap_or_default() };
-    match apply(options, &name, word.policy, word.set, value)? {
-        Applied::Done => Ok(()),
-        Applied::Lacking(error) => Err(error),
-    }
-}
-
-/// The error for a word that does not exist, with the nearest one that does.
-fn unknown(name: &str) -> StartupError {
-    let hint = match suggest::nearest(name, WORDS.iter().map(|word| word.name)) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "-h lists all of them".to_owned(),
-    };
-    StartupError::illegal(format!("Illegal suboption {name:?}; {hint}"))
+    /// Puts its value into the settings.
+    pub(super) set: Set,
 }
 
 const fn word(
@@ -180,15 +134,15 @@ pub(super) static WORDS: &[Word] = &[
         "time for a request to arrive, 1 more per MiB, 0 for any", Act,
         |o, v| put(&mut o.config.request_timeout, v.number(0..=i32::MAX as u32))),
     word("watcher_logbuf_size", Takes1("KB"), "256", "buffer of one watcher", Act,
-        |o, v| put(&mut o.config.watcher_logbuf_size, kilobytes(v))),
+        |o, v| put(&mut o.config.watcher_logbuf_size, v.size(KIB, KIB..=1 << 30))),
     word("worker_logbuf_size", Takes1("KB"), "64", "buffer of one worker for watchers", Act,
-        |o, v| put(&mut o.config.worker_logbuf_size, kilobytes(v))),
+        |o, v| put(&mut o.config.worker_logbuf_size, v.size(KIB, KIB..=1 << 30))),
     word("read_buf_mem_limit", Takes1("MB"), "0",
         "limit for long request lines of all clients together, 0 for 16", Act,
-        |o, v| put(&mut o.config.read_buf_mem_limit, Ok(v.number(0..=1usize << 20)? << 20))),
+        |o, v| put(&mut o.config.read_buf_mem_limit, v.size(MIB, 0..=1 << 40))),
     word("client_memory", Takes1("MB"), "64",
         "memory outside the cache for all clients together", Act,
-        |o, v| put(&mut o.config.client_memory, v.bytes(1 << 20, &SIZES[1..]))),
+        |o, v| put(&mut o.config.client_memory, v.size(MIB, 0..=usize::MAX))),
     word("accounts", Takes1("FILE"), "", "clients log in; users, rights and prefixes, in TOML",
         Act, |o, v| { o.config.users.accounts = Some(v.path()?); Ok(()) }),
     word("admin_only", Takes1("WHERE"), "", "administration from loopback or unix only", Act,
@@ -201,13 +155,16 @@ pub(super) static WORDS: &[Word] = &[
         Act, |o, v| { o.config.users.sasl_file = Some(v.path()?); Ok(()) }),
     word("resp_obj_mem_limit", Maybe("MB"), "", "obsolete", DEAD, nothing),
     word("memlimit_max", Takes1("MB"), "-m", "limit to which clients may raise -m (cache_memlimit)",
-        Act, |o, v| put(&mut o.config.memlimit_max, v.bytes(1 << 20, &SIZES[1..]))),
+        Act, |o, v| put(&mut o.config.memlimit_max, v.size(MIB, 0..=usize::MAX))),
     word("memory_file_strict", Nothing, "off", "with -e: a file that can't be used is an error",
         Act, |o, _| { o.config.memory_file_strict = true; Ok(()) }),
     word("udp_public", Nothing, "off", "with -U: also serve other machines, in single datagrams",
         Act, |o, _| { o.config.udp_public = true; Ok(()) }),
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",
         Act, |o, _| { o.config.udp_writes = true; Ok(()) }),
+    word("listen_optional", Nothing, "off",
+        "pass over addresses of -l that are not there, if others are", Act,
+        |o, _| put(&mut o.config.listen_optional, Ok(true))),
     word("reuseport", Nothing, "off", "let another server listen on the same TCP ports", Act,
         |o, _| put(&mut o.config.reuse_port, Ok(true))),
     word("track_sizes", Nothing, "off", "enable stats sizes", Act,
@@ -239,7 +196,7 @@ pub(super) static WORDS: &[Word] = &[
         "cipher suites, separated by colons", TLS,
         |o, v| put(&mut o.tls.ciphers, v.word().map(|list| Some(list.to_owned())))),
     word("ssl_wbuf_size", Takes1("KB"), "16", "replies that are encrypted at once", TLS,
-        |o, v| put(&mut o.tls.wbuf_size, Ok(v.number(1..=WBUF_MAX)? << 10))),
+        |o, v| put(&mut o.tls.wbuf_size, v.size(KIB, KIB..=WBUF_MAX))),
     word("ssl_session_cache", Nothing, "off", "let clients resume sessions", TLS,
         |o, _| put(&mut o.tls.session_cache, Ok(true))),
     word("ssl_kernel_tls", Nothing, "", "TLS in the kernel", KERNEL_TLS, nothing),
@@ -307,11 +264,11 @@ fn automove(options: &mut Options, value: Value<'_>) -> Result<(), StartupError>
 
 /// It must divide a page, which is 1 MiB.
 fn chunk_max(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
-    let kilobytes = value.number(1..=1024usize)?;
-    if 1024 % kilobytes != 0 {
-        return Err(StartupError::usage(format!("{} must divide 1024", value.name)));
+    let size = value.size(KIB, KIB..=MIB)?;
+    if !MIB.is_multiple_of(size) {
+        return Err(StartupError::usage(format!("{} must divide 1m", value.name)));
     }
-    put(&mut options.config.slab_chunk_max, Ok(kilobytes << 10))
+    put(&mut options.config.slab_chunk_max, Ok(size))
 }
 
 fn audit(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
@@ -339,8 +296,4 @@ fn hash_algorithm(options: &mut Options, value: Value<'_>) -> Result<(), Startup
         StartupError::illegal(format!("{name} must be jenkins, murmur3 or xxh3, not {text:?}"))
     };
     put(&mut options.config.hash_algorithm, known.ok_or_else(unknown))
-}
-
-fn kilobytes(value: Value<'_>) -> Result<usize, StartupError> {
-    Ok(value.number(1..=1usize << 20)? << 10)
 }

@@ -1,10 +1,12 @@
 //! The settings of one server: plain values, complete and valid, unchanged while it runs. How they
 //! are spelled on a command line is not known here.
 
+pub(crate) mod document;
 pub(crate) mod endpoint;
 pub(crate) mod runtime;
 pub(crate) mod tls;
 
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,12 +83,46 @@ pub(crate) struct Users {
     pub(crate) sasl_file: Option<PathBuf>,
     /// The file of users with their rights, who log in either way.
     pub(crate) accounts: Option<PathBuf>,
+    /// One more user, without limits, who logs in in each way that there is.
+    pub(crate) login: Option<Login>,
+}
+
+/// A user and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// The name.
+    pub(crate) user: String,
+    /// The password, or its hash.
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Login {
+    /// Without the password, which has no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl Users {
     /// Whether clients have to log in.
     pub(crate) fn are_given(&self) -> bool {
-        self.text.is_some() || self.sasl || self.accounts.is_some()
+        self.text.is_some() || self.sasl || self.either()
+    }
+
+    /// Whether clients log in in text.
+    pub(crate) fn by_text(&self) -> bool {
+        self.text.is_some() || self.either()
+    }
+
+    /// Whether clients log in by SASL.
+    pub(crate) fn by_sasl(&self) -> bool {
+        self.sasl || self.either()
+    }
+
+    /// Whether clients log in in the one way or the other.
+    fn either(&self) -> bool {
+        let one_way = self.text.is_some() || self.sasl;
+        self.accounts.is_some() || (self.login.is_some() && !one_way)
     }
 }
 
@@ -139,7 +175,9 @@ pub(crate) struct Config {
     pub(crate) udp_writes: bool,
     /// Where to listen over TCP; empty for all addresses.
     pub(crate) listen: Vec<Listen>,
-    /// The same, as it was spelled.
+    /// Addresses that this machine does not have are passed over, if it has others of them.
+    pub(crate) listen_optional: bool,
+    /// What `listen` has, as it was spelled.
     pub(crate) inter: Option<String>,
     /// Where to listen for clients of this machine.
     pub(crate) unix_socket: Option<PathBuf>,
@@ -218,6 +256,7 @@ impl Default for Config {
             udp_public: false,
             udp_writes: false,
             listen: Vec::new(),
+            listen_optional: false,
             unix_socket: None,
             network: true,
             unix_mask: 0o700,

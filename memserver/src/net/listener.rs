@@ -15,6 +15,7 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 use crate::config::endpoint::Endpoint;
 use crate::config::tls::Security;
 use crate::config::{Binding, Config, Listen, Port};
+use crate::net::interface;
 use crate::net::socket::{self, Socket};
 use crate::os::reason;
 
@@ -82,6 +83,17 @@ pub enum ListenError {
         /// The reason.
         source: io::Error,
     },
+}
+
+impl ListenError {
+    /// Whether the machine has no such address at the moment, rather than anything against it.
+    fn is_absence(&self) -> bool {
+        let Self::Tcp { source, .. } = self else { return false };
+        // What can't be resolved has no kind that has a name.
+        let refused = [ErrorKind::AddrInUse, ErrorKind::PermissionDenied];
+        source.kind() == ErrorKind::AddrNotAvailable
+            || (source.raw_os_error().is_none() && !refused.contains(&source.kind()))
+    }
 }
 
 /// A socket for requests in datagrams.
@@ -186,6 +198,7 @@ fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
     let everywhere = [Listen::default()];
     let places = if config.listen.is_empty() { &everywhere[..] } else { &config.listen };
     let all = &mut opened.listeners;
+    let mut missing = None;
     for place in places {
         let port = match (place.port, config.port) {
             (Some(port), _) | (None, Port::Fixed(port)) => port,
@@ -200,11 +213,18 @@ fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
         };
         let fail = |source| ListenError::Tcp { place: describe(place, port), port, source };
         let binding = place.binding.unwrap_or(config.protocol);
-        let listeners = found.map_err(fail)?.into_iter();
+        let listeners = match found.map_err(fail) {
+            Err(error) if config.listen_optional && error.is_absence() => {
+                opened.warnings.push(format!("{error}; -o listen_optional passes over it"));
+                missing = missing.or(Some(error));
+                continue;
+            }
+            found => found?.into_iter(),
+        };
         let security = config.security(place);
         all.extend(listeners.map(|tcp| Listener { kind: Kind::Tcp(tcp), binding, security }));
     }
-    Ok(())
+    missing.filter(|_| all.is_empty()).map_or(Ok(()), Err)
 }
 
 impl Listener {
@@ -299,7 +319,7 @@ fn udp_places(config: &Config) -> io::Result<Vec<IpAddr>> {
         (true, false) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
     };
     for host in config.listen.iter().filter_map(|at| at.host.as_deref()) {
-        for address in (host, 0).to_socket_addrs()? {
+        for address in addresses_of(host, 0)? {
             let wanted = config.udp_public || address.ip().is_loopback();
             if wanted && !ips.contains(&address.ip()) {
                 ips.push(address.ip());
@@ -372,7 +392,7 @@ fn named(
 ) -> io::Result<Vec<TcpListener>> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     let mut known = false;
-    for address in resolve(host, port)? {
+    for address in addresses_of(host, port)? {
         known |= taken.contains(&address);
         if !taken.contains(&address) && !addresses.contains(&address) {
             addresses.push(address);
@@ -383,6 +403,12 @@ fn named(
         return Ok(Vec::new());
     }
     some_of(addresses.into_iter().map(|address| tcp(address, options)))
+}
+
+/// The addresses of an interface of this machine, or else of a host.
+fn addresses_of(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = interface::addresses(host, port)?;
+    if found.is_empty() { resolve(host, port) } else { Ok(found) }
 }
 
 /// The addresses of a host. An image without any files has no resolver either, but its loopback

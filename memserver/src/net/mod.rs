@@ -2,6 +2,7 @@
 
 pub(crate) mod conn_info;
 pub(crate) mod inherited;
+mod interface;
 pub(crate) mod listener;
 mod plain;
 mod secured;

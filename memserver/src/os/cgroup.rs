@@ -12,7 +12,12 @@ pub(crate) fn memory() -> Option<u64> {
 /// Whole processors, at least one.
 pub(crate) fn processors() -> usize {
     let machine = std::thread::available_parallelism().map_or(1, usize::from);
-    quota_under(Path::new("/")).map_or(machine, |quota| quota.min(machine)).max(1)
+    quota().map_or(machine, |quota| quota.min(machine)).max(1)
+}
+
+/// Processors that a quota pays for, rounded up; none if there is no quota.
+pub(crate) fn quota() -> Option<usize> {
+    quota_under(Path::new("/"))
 }
 
 /// The smallest of all limits. Limits of a parent group bind as well, but a container sees its

@@ -1,7 +1,7 @@
 //! Files that announce a running server, and those that it is told to read.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A file that exists as long as this value.
@@ -37,10 +37,13 @@ impl Drop for TemporaryFile {
 /// # Errors
 /// It can't be read, or is larger.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.len() > most {
+    let mut content = Vec::new();
+    // A device has no length.
+    fs::File::open(path)?.take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "the file is too large"));
     }
-    fs::read(path)
+    Ok(content)
 }
 
 /// Writes a file in one step: a reader sees the old content or the new one.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 
-use crate::cli::{self, Command};
+use crate::cli::{self, Command, Surroundings};
 use crate::config::endpoint::Endpoint;
 use crate::config::{Binding, Config, Listen, Port};
 
@@ -26,21 +26,24 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, String> {
 impl Local {
     /// The server that is the first process here, as in a container, or one with the defaults.
     pub(super) fn find() -> Self {
-        let first = fs::read("/proc/1/cmdline").ok().and_then(|line| Self::started_by(&line));
+        // A container's processes all have its variables.
+        let surroundings = Surroundings::of_process().unwrap_or_default();
+        let line = fs::read("/proc/1/cmdline").ok();
+        let first = line.and_then(|line| Self::started_by(&line, &surroundings));
         first.unwrap_or(Self { address: Endpoint::Tcp("127.0.0.1".into(), PORT), is_binary: false })
     }
 
     /// The server that this command line starts, if it starts one. Its arguments end with a zero.
-    fn started_by(line: &[u8]) -> Option<Self> {
+    fn started_by(line: &[u8], surroundings: &Surroundings) -> Option<Self> {
         let line = str::from_utf8(line).ok()?;
         let args: Vec<String> = line.split_terminator('\0').map(str::to_owned).collect();
         let program = args.first()?.rsplit('/').next()?;
         if !["memserver", "memcached"].contains(&program) {
             return None;
         }
-        match cli::parse(&args).ok()? {
+        match cli::parse(&args, surroundings).ok()? {
             Command::Serve(options) => Self::of(&options.config),
-            Command::Print(_) => None,
+            Command::Check(_) | Command::Print(_) => None,
         }
     }
 
@@ -95,11 +98,12 @@ mod tests {
             ("/sbin/init ", None),
             ("", None),
         ] {
-            let address = Local::started_by(line.replace(' ', "\0").as_bytes())
-                .map(|local| local.address.to_string());
+            let line = line.replace(' ', "\0");
+            let local = Local::started_by(line.as_bytes(), &Surroundings::default());
+            let address = local.map(|local| local.address.to_string());
             assert_eq!(address.as_deref(), found, "{line:?}");
         }
-        let binary = Local::started_by(b"memserver\0-lproto[binary]:127.0.0.1\0").unwrap();
-        assert!(binary.is_binary);
+        let line = b"memserver\0-lproto[binary]:127.0.0.1\0";
+        assert!(Local::started_by(line, &Surroundings::default()).unwrap().is_binary);
     }
 }

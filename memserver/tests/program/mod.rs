@@ -53,7 +53,11 @@ pub(crate) fn command(args: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command.env_remove("MEMCACHED_PORT_FILENAME");
+    // Settings of whoever runs the tests are not those of the programs.
+    let ours = |name: &str| name.starts_with("MEMCACHED_") || name.starts_with("MEMSERVER_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+        command.env_remove(name);
+    }
     command
 }
 

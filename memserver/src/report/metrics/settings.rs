@@ -74,10 +74,9 @@ fn service(config: &Config, detail: bool, list: &mut List<'_>) {
     list.setting("tcp_backlog", config.tcp_backlog, "Connections that may wait (-b).");
     let protocol = config.protocol.name();
     list.info("binding_protocol", Value::Text(&protocol), "Protocol of the clients (-B).");
-    let either = config.users.accounts.is_some();
-    let by_sasl = config.users.sasl || either;
+    let by_sasl = config.users.by_sasl();
     list.setting("auth_enabled_sasl", by_sasl, "Whether SASL is required (-S).");
-    let by_text = config.users.text.is_some() || either;
+    let by_text = config.users.by_text();
     list.setting("auth_enabled_ascii", by_text, "Whether clients log in in text (-Y).");
     list.setting("item_size_max", config.item_size_max, "Largest item, bytes (-I).");
     let help = "Whether clients over the limit are refused at once.";
