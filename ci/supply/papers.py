@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -136,7 +137,8 @@ def reference(place):
 
 def spdx():
     def identifier(package):
-        return "SPDXRef-" + f"{package['name']}-{package['version']}".replace("_", "-")
+        # Letters, digits, dots and hyphens are allowed; versions may have a plus sign.
+        return "SPDXRef-" + re.sub(r"[^A-Za-z0-9.]", "-", f"{package['name']}-{package['version']}")
 
     def entry(package):
         fact = facts[package["name"], package["version"]]
