@@ -21,7 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`typed`] has keys and values of any type, and loaders; [`guide`] has a section for each
+//! [`snapshot`] copies a cache to a file and back. [`typed`] has keys and values of any type, and loaders; [`guide`] has a section for each
 //! question and says where you find what other caches have.
 
 // Tests in here are written like a caller's code.
@@ -55,6 +55,7 @@ mod tests;
 mod update;
 mod upkeep;
 
+pub mod snapshot;
 pub mod typed;
 
 #[doc = include_str!("guide.md")]

@@ -356,6 +356,23 @@ impl Tags {
         members.take_while(|&tag| tag != 0).any(is_dead)
     }
 
+    /// The words of a group that cannot be freed meanwhile, as an item that has it is locked.
+    pub(crate) fn words(&self, group: Group) -> Vec<Vec<u8>> {
+        if group == Group::NONE {
+            return Vec::new();
+        }
+        let members: Members = match group.is_set() {
+            false => std::array::from_fn(|at| if at == 0 { group.0 } else { 0 }),
+            true => self.sets.get(group.row()).map_or([0; TAGS_MAX], |set| {
+                std::array::from_fn(|at| set.tags[at].load(Ordering::Relaxed))
+            }),
+        };
+        let names = self.names.lock();
+        let word = |tag: u32| names.words.get(tag as usize)?.as_ref();
+        let tags = members.into_iter().take_while(|&tag| tag != 0);
+        tags.filter_map(word).map(|word| word.word.to_vec()).collect()
+    }
+
     /// Keeps all tags and sets, with who refers to them.
     pub(crate) fn save(&self, out: &mut Writer) {
         let names = self.names.lock();

@@ -16,8 +16,8 @@ const UNSAFE: [&str; 6] = [
     "memserver/src/os/heap.rs",
 ];
 /// The only files of the engine and the protocols that name a part of the system, and which. Of
-/// `std::io` it is the error with which address space may be refused.
-const SYSTEM: [(&str, &str); 17] = [
+/// `std::io` it is the error with which address space may be refused, and what snapshots go to.
+const SYSTEM: [(&str, &str); 21] = [
     ("memcore/src/memory/system.rs", "std::fs"),
     ("memcore/src/memory/system.rs", "std::os"),
     ("memcore/src/memory/file.rs", "std::fs"),
@@ -33,6 +33,10 @@ const SYSTEM: [(&str, &str); 17] = [
     ("memcore/src/clock.rs", "std::time"),
     ("memcore/src/index/mod.rs", "std::io"),
     ("memcore/src/memory/region.rs", "std::io"),
+    ("memcore/src/snapshot/format.rs", "std::io"),
+    ("memcore/src/snapshot/load.rs", "std::io"),
+    ("memcore/src/snapshot/mod.rs", "std::io"),
+    ("memcore/src/snapshot/save.rs", "std::io"),
     ("memcore/src/space/segments.rs", "std::io"),
     ("memcore/src/engine/build.rs", "std::io"),
 ];

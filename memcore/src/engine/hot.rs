@@ -179,6 +179,13 @@ impl Hot {
         self.version.0.load(Ordering::Relaxed)
     }
 
+    /// Makes sure that the next version is greater than this one.
+    pub(crate) fn raise_version(&self, version: u64) {
+        // Relaxed as above: whoever stores an item of this version under a shard's lock does so
+        // after this, and the next writer of the key has the lock later.
+        self.version.0.fetch_max(version, Ordering::Relaxed);
+    }
+
     /// What a segment is opened with at the second `now`.
     #[inline]
     pub(crate) fn opening(&self, now: u32) -> Opening {

@@ -11,6 +11,7 @@ use crate::ops::write::{Effect, NewItem, Plan, PutError, header_of, plan};
 use crate::space::append::{NeedsRoom, Room};
 use crate::space::item::Part;
 use crate::space::layout::{Head, Header, State};
+use crate::space::pool::RESERVE;
 use crate::space::segments::Pieces;
 use crate::tags::Group;
 use crate::{Attrs, Key, Moment, Store, StoreError, Stored};
@@ -214,6 +215,15 @@ impl Reservation {
         engine.report_removals();
         done
     }
+
+    /// Makes a value of a snapshot visible with this state and version, unless its key has one:
+    /// whether it was.
+    pub(crate) fn commit_loaded(mut self, state: State, version: u64) -> Result<bool, StoreError> {
+        let engine = Arc::clone(&self.engine);
+        let done = engine.commit_loaded(&mut self, state, version);
+        engine.report_removals();
+        done
+    }
 }
 
 impl fmt::Debug for Reservation {
@@ -256,22 +266,61 @@ impl Engine {
                 Err(NeedsRoom) => self.make_room_for(1).map_err(|_| self.refuse(&header))?,
             }
         };
-        let (key, hash) = (key.bytes.into(), key.hash);
-        let last = Piece { at: self.space.value_in(&room), from: 0 };
-        let engine = Arc::clone(self);
+        Ok(self.reservation(key, attrs, room, booked))
+    }
+
+    /// Begins the write of an item of a snapshot, which was used so often. Nothing is evicted for
+    /// it.
+    pub(crate) fn reserve_loaded(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        header: Header,
+        attrs: Attrs,
+        uses: u32,
+    ) -> Result<Reservation, StoreError> {
+        self.check_key(key)?;
+        if header.words() * 4 > self.item_max() {
+            return Err(StoreError::TooLarge);
+        }
+        let booked = Booking::begin(self).ok_or(StoreError::Crowded)?;
+        if !self.has_room(&header) {
+            return Err(StoreError::OutOfMemory);
+        }
+        let uses = uses.max(self.uses_of(key, &header));
+        let room = self.first_room(uses, header, key).map_err(|_| StoreError::OutOfMemory)?;
+        Ok(self.reservation(key, attrs, room, booked))
+    }
+
+    /// Whether an item fits without anything being evicted for it, now or a little later.
+    fn has_room(&self, header: &Header) -> bool {
+        let segments = header.words() / self.space.table().segment_words();
+        match segments {
+            0 => !self.is_short(),
+            _ => self.space.pool.has(segments + 2, RESERVE + self.kept_free()),
+        }
+    }
+
+    fn reservation(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        attrs: Attrs,
+        room: Room,
+        booked: Booking,
+    ) -> Reservation {
+        let group = room.slot().header.group;
         self.tags.hold(group);
-        Ok(Reservation {
-            engine,
-            key,
-            hash,
+        Reservation {
+            engine: Arc::clone(self),
+            key: key.bytes.into(),
+            hash: key.hash,
             attrs,
             group,
+            last: Piece { at: self.space.value_in(&room), from: 0 },
             room: Some(room),
             filled: 0,
-            last,
             booked,
             failed: false,
-        })
+        }
     }
 
     /// How often an item under this key was used, as far as that is known.
@@ -389,6 +438,31 @@ impl Engine {
                 Err(error) => self.recover(error, &new.header)?,
             }
         }
+    }
+
+    fn commit_loaded(
+        &self,
+        reservation: &mut Reservation,
+        state: State,
+        version: u64,
+    ) -> Result<bool, StoreError> {
+        let key = Key { bytes: &reservation.key, hash: reservation.hash, tag: self.hot.tag() };
+        let Some(room) = reservation.room.as_ref().filter(|_| !reservation.failed) else {
+            return Err(StoreError::OutOfMemory);
+        };
+        debug_assert_eq!(reservation.remaining(), 0, "the value is complete");
+        let mut at = self.probe(&key);
+        if at.item().is_some() {
+            return Ok(false);
+        }
+        let loc = room.slot().loc;
+        let reserved = State(self.space.state_word(loc).load(Ordering::Relaxed));
+        self.space.set_state(loc, state.with_uses(reserved.uses()));
+        let published = self.publish(&mut at, room, version);
+        drop(at);
+        // Published, or freed because it could not be.
+        reservation.room = None;
+        published.map(|_| true).map_err(|_| StoreError::OutOfMemory)
     }
 
     /// Whether the memory that was reserved can become the item without another copy.

@@ -3,6 +3,7 @@
 use crate::Meta;
 use crate::engine::Engine;
 use crate::index::Position;
+use crate::space::segments::Loc;
 
 /// Items' worth of work for one group of the index.
 const GROUP_COST: usize = 32;
@@ -27,6 +28,17 @@ impl Engine {
         &self,
         cursor: &mut Cursor,
         at_least: usize,
+        visit: impl FnMut(&[u8], &Meta),
+    ) -> bool {
+        self.scan_where(cursor, at_least, |_| true, visit)
+    }
+
+    /// The same for the items that lie where they are wanted. A group without any counts as one.
+    pub(crate) fn scan_where(
+        &self,
+        cursor: &mut Cursor,
+        at_least: usize,
+        is_wanted: impl Fn(Loc) -> bool,
         mut visit: impl FnMut(&[u8], &Meta),
     ) -> bool {
         let mut copied = Copied::default();
@@ -35,7 +47,7 @@ impl Engine {
             if cursor.shard >= self.index.shards() {
                 return false;
             }
-            self.copy_group(cursor, &mut copied);
+            self.copy_group(cursor, &is_wanted, &mut copied);
             seen += copied.items.len().max(1);
             let mut start = 0;
             for (end, meta) in copied.items.drain(..) {
@@ -49,11 +61,19 @@ impl Engine {
 
     /// Copies the rest of the group that the cursor stands in, so that no lock is held when the
     /// caller looks at it.
-    fn copy_group(&self, cursor: &mut Cursor, copied: &mut Copied) {
+    fn copy_group(
+        &self,
+        cursor: &mut Cursor,
+        is_wanted: impl Fn(Loc) -> bool,
+        copied: &mut Copied,
+    ) {
         let now = self.now();
         let position = Position { shard: cursor.shard, at: cursor.at };
         let lock = self.index.lock(position);
         let next = self.index.visit_group(position, &lock, |_, loc| {
+            if !is_wanted(loc) {
+                return;
+            }
             let item = self.space.read_any(loc);
             if self.hidden(&item, now).is_none() {
                 self.space.append_key(&item, &mut copied.keys);

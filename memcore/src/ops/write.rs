@@ -67,8 +67,9 @@ pub(crate) struct Effect {
 pub(crate) enum PutError {
     /// Memory has to be reclaimed first, without the lock.
     NeedsRoom,
-    /// A flush came between the old value and the new one: begin again.
-    Flushed,
+    /// A flush came between the old value and the new one, or the version is too far from those of
+    /// the moment: begin again.
+    Outdated,
     /// The index has no place, and nothing may be evicted for one.
     Full,
     /// A state that cannot be reached, if the engine is right.
@@ -242,7 +243,7 @@ impl Engine {
         let epoch = self.space.stamp_at(slot.loc).epoch();
         if old.is_some_and(|old| old.stamp.epoch() != epoch) {
             self.space.free_room(room);
-            return Err(PutError::Flushed);
+            return Err(PutError::Outdated);
         }
         let value =
             Pieces::new(self.space.table(), self.space.value_in(room), new.header.value_len);
@@ -317,9 +318,9 @@ impl Engine {
             Some(_) => 0,
             None => {
                 let Some(sequence) = self.space.sequence_of(version, slot.loc) else {
-                    debug_assert!(false, "version {version} is too far from its segment's");
+                    // A snapshot with far greater versions was loaded meanwhile.
                     self.space.free_room(room);
-                    return Err(PutError::Internal);
+                    return Err(PutError::Outdated);
                 };
                 sequence
             }
@@ -401,7 +402,7 @@ impl Engine {
 
     /// A copy of an item: the same value, version and use.
     pub(crate) fn copy_of(&self, old: &Item) -> NewItem<'static> {
-        let far = self.hot.last_version().abs_diff(old.version) > VERSION_REACH;
+        let far = self.is_far(old.version);
         let header = Header {
             key_len: old.key_len(),
             value_len: old.value_len,
@@ -413,6 +414,11 @@ impl Engine {
         let value = self.stored(old);
         let parts = [value, Part::Bytes(&[])];
         NewItem { header, state: old.state, parts, version: old.version }
+    }
+
+    /// Whether a version is kept in full, as it is far from those that are given out.
+    pub(crate) fn is_far(&self, version: u64) -> bool {
+        self.hot.last_version().abs_diff(version) > VERSION_REACH
     }
 
     /// Lets the index of a shard grow with its items, a little at each insertion.

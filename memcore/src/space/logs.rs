@@ -1,15 +1,18 @@
 //! Logs: the open segments that new items are appended to, and which log an item belongs to.
 
-use crate::memory::sync::{Mutex, MutexGuard};
+use crate::memory::sync::{Mutex, MutexGuard, Ordering};
 use crate::memory::thread;
 use crate::space::Space;
 use crate::space::layout::Head;
-use crate::space::segments::{LOGS, LogId, SegmentId, level_of};
+use crate::space::segments::{LOGS, Loc, LogId, SegmentId, Stamp, level_of};
 
 /// A class is split by time to live once it holds this many segments.
 const GROUPS_FROM: u32 = 32;
 /// Seconds to live up to which an item belongs to group 1, 2, 3.
 const LIFETIMES: [u32; 3] = [120, 3600, 86_400];
+
+/// Rows of the table that are looked at while the pool is locked.
+const EXTENTS: usize = 1024;
 
 /// Bytes of the limit for each lane of new items and of those that were used, and the most lanes.
 const LANE_BYTES: usize = 32 << 20;
@@ -29,6 +32,14 @@ pub(super) struct Logs {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Lane([Mutex<SegmentId>; LOGS]);
+
+/// What a segment holds at some moment: the items in front of `end`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) id: SegmentId,
+    pub(crate) stamp: Stamp,
+    pub(crate) end: Loc,
+}
 
 /// Bytes that all logs of a cache take.
 pub(crate) const LOGS_BYTES: usize = LANES_MAX * size_of::<Lane>();
@@ -62,6 +73,28 @@ impl Logs {
 }
 
 impl Space {
+    /// All segments that hold items, and how far they are filled.
+    pub(crate) fn extents(&self) -> Vec<Extent> {
+        let mut found = Vec::new();
+        // Nobody appends to a log that is locked, nor opens its next segment.
+        for open in self.logs.each() {
+            found.extend((*open != 0).then(|| self.extent(*open)));
+        }
+        let bound = self.pool.bound();
+        for from in (0..bound).step_by(EXTENTS) {
+            let end = bound.min(from + EXTENTS as SegmentId);
+            self.pool.each_sealed(from..end, |id| found.push(self.extent(id)));
+        }
+        found
+    }
+
+    fn extent(&self, id: SegmentId) -> Extent {
+        // Pairs with the release stores of `Space::append`.
+        let used = self.table().row(id).used.load(Ordering::Acquire);
+        let end = self.table().start(id) + u64::from(used);
+        Extent { id, stamp: self.table().stamp(id), end }
+    }
+
     /// The log for an item.
     pub(crate) fn log_for(&self, head: &Head<'_>, now: u32) -> LogId {
         let class = head.class();

@@ -7,6 +7,8 @@
 //! Memory goes back in two steps that are told apart by their verbs: `free` makes a segment's
 //! memory available to others, `release` gives its pages back to the system.
 
+use std::ops::Range;
+
 use crate::memory::region::Region;
 use crate::memory::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 use crate::restart::state::{Damaged, Reader, Writer, checksum};
@@ -237,6 +239,12 @@ impl Pool {
     /// Numbers of segments that may be in use are below this.
     pub(crate) fn bound(&self) -> SegmentId {
         self.state.lock().fresh
+    }
+
+    /// Visits the sealed segments among these numbers, which stay sealed meanwhile.
+    pub(crate) fn each_sealed(&self, ids: Range<SegmentId>, visit: impl FnMut(SegmentId)) {
+        let _state = self.state.lock();
+        ids.filter(|&id| self.table.place(id).phase == Phase::Sealed).for_each(visit);
     }
 
     /// Takes a sealed segment out of its queue to be emptied. Not if something pending lies in it.

@@ -4,6 +4,7 @@ mod common {
     pub(super) mod model;
     pub(super) mod ops;
     pub(super) mod pair;
+    pub(super) mod snapshots;
     // Shared with the tests of the public face.
     #[path = "../../../tests/common/values.rs"]
     pub(super) mod values;
@@ -13,6 +14,7 @@ mod long_keys;
 mod model;
 #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
 mod restart;
+mod snapshot;
 mod stress;
 mod tags;
 mod uses;

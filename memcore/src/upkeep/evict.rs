@@ -17,7 +17,7 @@ use crate::space::segments::{
 use crate::upkeep::activity::Demand;
 use crate::upkeep::levels::{Happened, worth_of_counted};
 use crate::upkeep::policy::{
-    Fate, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, View, Waiting,
+    Fate, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, Scores, Setting, View, Waiting,
 };
 use crate::upkeep::state::{Reclaim, Victim};
 
@@ -229,6 +229,19 @@ impl Engine {
         reclaim.policy.learn(&EngineView(self));
     }
 
+    /// What items are worth at this moment, and what matters for that of each of these segments.
+    pub(crate) fn appraise(&self, ids: impl Iterator<Item = SegmentId>) -> (Scores, Vec<Setting>) {
+        let view = EngineView(self);
+        let sealed = view.sealed();
+        let setting = |id| {
+            // A segment that is being emptied at this moment counts as the lowest there is.
+            let gone =
+                Waiting { log: LogId::from_index(0), born: sealed.opened, sealed: true, live: 0 };
+            Setting::of(sealed, &view.waiting(id).unwrap_or(gone))
+        };
+        (self.upkeep.reclaim.lock().policy.scores(), ids.map(setting).collect())
+    }
+
     /// Selects the next victim. A candidate may be gone before it is taken, by a writer that
     /// emptied it; so this tries more than once.
     fn select_victim(&self, reclaim: &mut Reclaim) -> Option<Victim> {
@@ -268,7 +281,7 @@ impl Engine {
 }
 
 /// An item that lies in one segment as the policy sees it.
-fn sample(state: State, bytes: usize) -> Sample {
+pub(crate) fn sample(state: State, bytes: usize) -> Sample {
     Sample { uses: state.uses(), hit: state.is_hit(), bytes, inside: bytes }
 }
 

@@ -170,11 +170,8 @@ pub(crate) enum Fate {
 pub(crate) struct Survivors {
     /// All of them: the victim is compacted.
     pub(crate) all: bool,
-    level: usize,
+    setting: Setting,
     factors: [f32; LEVELS],
-    /// What scores are divided by, of items that were used since they were copied and of others.
-    used: f32,
-    unused: f32,
     /// What an item has to be worth.
     threshold: f32,
     /// Items that rise from the lowest level survive whatever there is room for.
@@ -294,10 +291,8 @@ impl Policy {
     ) -> Survivors {
         let mut survivors = Survivors {
             all: choice.compacts,
-            level: usize::from(choice.log.level),
+            setting: Setting::new(choice.log.level, choice.age),
             factors: std::array::from_fn(|level| self.levels.factor(level)),
-            used: fading(choice.age * YOUNGER),
-            unused: fading(choice.age) * UNUSED,
             threshold: self.threshold,
             rises: choice.log.level == 0 && self.rounds < ROUNDS_MAX,
             rank: 0,
@@ -458,6 +453,12 @@ impl Policy {
         Some(worth)
     }
 
+    /// What items are worth at this moment.
+    pub(crate) fn scores(&self) -> Scores {
+        let factors = std::array::from_fn(|level| self.levels.factor(level));
+        Scores { weights: self.weights.clone(), factors }
+    }
+
     /// What so many bytes are worth that nobody asks for: as much as those of the largest item.
     fn least_worth(&self, bytes: usize) -> f32 {
         self.weights.of_item(0, usize::MAX) * bytes as f32
@@ -511,6 +512,50 @@ impl Policy {
     }
 }
 
+/// What items are worth at some moment, by the score that decides whether they survive.
+#[derive(Debug)]
+pub(crate) struct Scores {
+    weights: Weights,
+    factors: [f32; LEVELS],
+}
+
+/// What the items of a segment have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Setting {
+    level: u8,
+    /// What scores are divided by, of items that were used since they were copied and of others.
+    used: f32,
+    unused: f32,
+}
+
+impl Setting {
+    /// That of a segment.
+    pub(crate) fn of(sealed: Sealed, waiting: &Waiting) -> Self {
+        let age = if waiting.sealed { turnovers(sealed, waiting.born) } else { 0.0 };
+        Self::new(waiting.log.level, age)
+    }
+
+    fn new(level: u8, age: f32) -> Self {
+        Self { level, used: fading(age * YOUNGER), unused: fading(age) * UNUSED }
+    }
+
+    /// The score of an item, where levels have these factors.
+    fn score(&self, weights: &Weights, factors: &[f32; LEVELS], item: &Sample) -> f32 {
+        let worth = weights.of_item(item.uses, item.bytes);
+        match item.hit {
+            true => worth / self.used * factors[usize::from(level_of(item.uses))],
+            false => worth / self.unused * factors[usize::from(self.level)],
+        }
+    }
+}
+
+impl Scores {
+    /// The score of an item.
+    pub(crate) fn of(&self, setting: &Setting, item: &Sample) -> f32 {
+        setting.score(&self.weights, &self.factors, item)
+    }
+}
+
 /// Ranks of scores above the threshold.
 const RANKS: usize = 32;
 /// Ranks are so many to a power of two, as a power of two.
@@ -539,11 +584,7 @@ impl Survivors {
     }
 
     fn score(&self, weights: &Weights, item: &Sample) -> f32 {
-        let worth = weights.of_item(item.uses, item.bytes);
-        match item.hit {
-            true => worth / self.used * self.factors[usize::from(level_of(item.uses))],
-            false => worth / self.unused * self.factors[self.level],
-        }
+        self.setting.score(weights, &self.factors, item)
     }
 
     /// Whether the item shows for the first time that it is used.

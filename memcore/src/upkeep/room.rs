@@ -21,7 +21,7 @@ impl Engine {
     pub(crate) fn recover(&self, error: PutError, header: &Header) -> Result<(), StoreError> {
         match error {
             PutError::NeedsRoom => self.make_room(header),
-            PutError::Flushed => Ok(()),
+            PutError::Outdated => Ok(()),
             PutError::Full => Err(self.refuse(header)),
             PutError::Internal => Err(StoreError::Internal),
         }
@@ -99,12 +99,12 @@ impl Engine {
     }
 
     /// Segments that are kept free ahead of the writers.
-    fn kept_free(&self) -> usize {
+    pub(crate) fn kept_free(&self) -> usize {
         1 + self.space.table().count_in(self.space.pool.limit()) / FREE_SHARE
     }
 
     /// Whether a little more should be free than is.
-    fn is_short(&self) -> bool {
+    pub(crate) fn is_short(&self) -> bool {
         self.space.pool.available() < self.kept_free()
     }
 

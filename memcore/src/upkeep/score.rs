@@ -29,7 +29,7 @@ const LEVEL_USES: [f64; LEVELS] = [0.0, 1.0, 2.4, 5.3, 11.0];
 const CLASS_MEAN: f64 = 0.75;
 
 /// The tables behind the score.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Weights {
     uses: [f32; USES_MAX as usize + 1],
     sizes: [f32; SIZES],

@@ -150,6 +150,12 @@ impl Pair {
         }
     }
 
+    /// The cache, to be looked at.
+    #[cfg(test)]
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     pub(crate) fn run(&mut self, op: &Op) {
         self.apply(op);
         self.cache.validate();
