@@ -40,7 +40,7 @@ pub struct Reservation {
     /// The piece that was written last: many small writes need not find their way from the
     /// beginning each.
     last: Piece,
-    booked: Booking,
+    permit: Permit,
     failed: bool,
 }
 
@@ -56,19 +56,19 @@ struct Piece {
 /// Bytes of the limit that wait for a value and can't be reclaimed. A smaller value counts as a
 /// whole segment, because it keeps the one that it is in.
 #[derive(Debug)]
-struct Booking {
+struct Permit {
     engine: Arc<Engine>,
     bytes: usize,
 }
 
-impl Booking {
+impl Permit {
     /// Books the room for a value to begin with.
     fn begin(engine: &Arc<Engine>) -> Option<Self> {
-        let mut booking = Self { engine: Arc::clone(engine), bytes: 0 };
+        let mut permit = Self { engine: Arc::clone(engine), bytes: 0 };
         let max = engine.space.pool.limit() / ARRIVING_SHARE;
         let announced = engine.space.announced.load(Ordering::Relaxed);
         let is_crowded = announced + engine.space.table().segment_bytes() > max - max / BEGUN_SHARE;
-        (!is_crowded && booking.add_segment()).then_some(booking)
+        (!is_crowded && permit.add_segment()).then_some(permit)
     }
 
     /// Books another segment, unless values that are arriving have their share. A value that has
@@ -97,7 +97,7 @@ impl Booking {
     }
 }
 
-impl Drop for Booking {
+impl Drop for Permit {
     fn drop(&mut self) {
         if self.bytes == self.engine.space.table().segment_bytes() {
             self.leave_announced();
@@ -122,7 +122,7 @@ impl Reservation {
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         let bytes = &bytes[..bytes.len().min(self.remaining())];
         let Some(room) = &mut self.room else { return 0 };
-        if !self.failed && self.engine.reach(room, self.filled + bytes.len(), &mut self.booked) {
+        if !self.failed && self.engine.reach(room, self.filled + bytes.len(), &mut self.permit) {
             self.last = self.engine.write_from(self.last, self.filled, bytes);
         } else {
             self.failed = true;
@@ -179,7 +179,7 @@ impl Reservation {
         let ahead = self.filled.max(self.engine.space.table().segment_bytes());
         let end = self.filled + most.min(ahead).min(self.remaining());
         let Some(room) = self.room.as_mut().filter(|_| !self.failed) else { return 0 };
-        if !self.engine.reach(room, end, &mut self.booked) {
+        if !self.engine.reach(room, end, &mut self.permit) {
             self.failed = true;
             return 0;
         }
@@ -258,7 +258,7 @@ impl Engine {
         let now = Moment::from_secs(self.now());
         let attrs = attrs.expiry(attrs.expiry.moment(now).into());
         let header = header_of(key.bytes.len(), len, &attrs, group);
-        let booked = Booking::begin(self).ok_or(StoreError::Crowded)?;
+        let permit = Permit::begin(self).ok_or(StoreError::Crowded)?;
         let uses = self.uses_of(key, &header);
         let room = loop {
             match self.first_room(uses, header, key) {
@@ -266,7 +266,7 @@ impl Engine {
                 Err(NeedsRoom) => self.make_room_for(1).map_err(|_| self.refuse(&header))?,
             }
         };
-        Ok(self.reservation(key, attrs, room, booked))
+        Ok(self.reservation(key, attrs, room, permit))
     }
 
     /// Begins the write of an item of a snapshot, which was used so often. Nothing is evicted for
@@ -282,13 +282,13 @@ impl Engine {
         if header.words() * 4 > self.item_max() {
             return Err(StoreError::TooLarge);
         }
-        let booked = Booking::begin(self).ok_or(StoreError::Crowded)?;
+        let permit = Permit::begin(self).ok_or(StoreError::Crowded)?;
         if !self.has_room(&header) {
             return Err(StoreError::OutOfMemory);
         }
         let uses = uses.max(self.uses_of(key, &header));
         let room = self.first_room(uses, header, key).map_err(|_| StoreError::OutOfMemory)?;
-        Ok(self.reservation(key, attrs, room, booked))
+        Ok(self.reservation(key, attrs, room, permit))
     }
 
     /// Whether an item fits without anything being evicted for it, now or a little later.
@@ -305,7 +305,7 @@ impl Engine {
         key: &Key<'_>,
         attrs: Attrs,
         room: Room,
-        booked: Booking,
+        permit: Permit,
     ) -> Reservation {
         let group = room.slot().header.group;
         self.tags.hold(group);
@@ -318,7 +318,7 @@ impl Engine {
             last: Piece { at: self.space.value_in(&room), from: 0 },
             room: Some(room),
             filled: 0,
-            booked,
+            permit,
             failed: false,
         }
     }
@@ -344,12 +344,12 @@ impl Engine {
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.
-    fn reach(&self, room: &mut Room, filled: usize, booked: &mut Booking) -> bool {
+    fn reach(&self, room: &mut Room, filled: usize, permit: &mut Permit) -> bool {
         let value_len = room.slot().header.value_len;
         let Room::Chain(chain) = room else { return true };
         // Padding and a started word: the last segment is needed when the last byte is.
         while chain.missing() > (value_len - filled) / 4 {
-            if !booked.add_segment() {
+            if !permit.add_segment() {
                 return false;
             }
             while self.space.extend_chain(chain, &self.hot.opening(self.hot.clock_now())).is_err() {

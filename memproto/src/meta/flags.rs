@@ -106,13 +106,13 @@ impl FlagSet {
 
     /// Adds a letter.
     #[inline]
-    pub(super) fn insert(&mut self, letter: u8) -> Result<(), Refusal> {
+    pub(super) fn insert(&mut self, letter: u8) -> Result<(), FlagError> {
         if self.has(letter) {
-            return Err(Refusal::Duplicate);
+            return Err(FlagError::Duplicate);
         }
         // Bytes that are no letters have no bit and end here as well.
         if !KNOWN.has(letter) {
-            return Err(Refusal::Unknown);
+            return Err(FlagError::Unknown);
         }
         self.0 |= Self::bit(letter);
         Ok(())
@@ -121,7 +121,7 @@ impl FlagSet {
 
 /// Why a letter cannot be added to a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum FlagError {
     /// It is there already.
     Duplicate,
     /// No command knows it.
@@ -215,12 +215,12 @@ mod tests {
             assert!(!set.has(byte));
             let expected = match byte {
                 _ if known => Ok(()),
-                _ => Err(Refusal::Unknown),
+                _ => Err(FlagError::Unknown),
             };
             assert_eq!(set.insert(byte), expected, "{byte}");
             assert_eq!(set.has(byte), known);
             if known {
-                assert_eq!(set.insert(byte), Err(Refusal::Duplicate));
+                assert_eq!(set.insert(byte), Err(FlagError::Duplicate));
             }
         }
     }

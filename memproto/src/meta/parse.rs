@@ -1,7 +1,7 @@
 //! One meta line to one request. As in memcached, every
 //! known flag is accepted by every command, and its number is checked even where it is ignored.
 
-use super::flags::{Flag, FlagSet, Flags, Refusal, Taken};
+use super::flags::{Flag, FlagError, FlagSet, Flags, Taken};
 use super::request::{ArithMode, MetaCommand, MetaRequest, SetMode};
 use crate::bytes::number::{parse_i32, parse_u32, parse_u64};
 use crate::bytes::{Cursor, find_blank, find_near_blank, split_word};
@@ -128,7 +128,7 @@ fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
         if !looks_at(request.command, flag.letter) {
             continue;
         }
-        request.set.insert(flag.letter).map_err(refused)?;
+        request.set.insert(flag.letter).map_err(parse_error)?;
         read_argument(request, flag)?;
     }
     Ok(())
@@ -145,10 +145,10 @@ fn looks_at(command: MetaCommand, letter: u8) -> bool {
     command != MetaCommand::Debug || letter == b'b'
 }
 
-const fn refused(refusal: Refusal) -> ParseError {
-    match refusal {
-        Refusal::Duplicate => ParseError::DuplicateFlag,
-        Refusal::Unknown => ParseError::InvalidFlag,
+const fn parse_error(error: FlagError) -> ParseError {
+    match error {
+        FlagError::Duplicate => ParseError::DuplicateFlag,
+        FlagError::Unknown => ParseError::InvalidFlag,
     }
 }
 
@@ -259,8 +259,8 @@ fn worst(request: &MetaRequest<'_>, first: ParseError) -> Worst {
         if settled || !looks_at(request.command, flag.letter) {
             continue;
         }
-        if let Err(refusal) = again.set.insert(flag.letter) {
-            worst = refused(refusal);
+        if let Err(error) = again.set.insert(flag.letter) {
+            worst = parse_error(error);
             // Bad numbers behind it do not count any more.
             settled = true;
             continue;

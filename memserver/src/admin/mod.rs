@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
 
 /// Why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum AdminError {
     /// The words make no sense.
     Unknown,
     /// A word should be a number.
@@ -73,8 +73,8 @@ pub(crate) enum Refusal {
 /// Carries out `command`.
 ///
 /// # Errors
-/// [`Refusal`]; nothing has changed then.
-pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Outcome, Refusal> {
+/// [`AdminError`]; nothing has changed then.
+pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Outcome, AdminError> {
     match command {
         Admin::CacheMemlimit => memory::limit(shared, args)?,
         Admin::Lru => lru::run(shared, args)?,
@@ -82,15 +82,15 @@ pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Out
         Admin::RefreshCerts => refresh_certs(shared)?,
         Admin::Slabs => slabs::run(shared, args)?,
         Admin::Debugtime => debugtime::run(shared.core.clock.as_deref(), args)?,
-        _ => return Err(Refusal::Unknown),
+        _ => return Err(AdminError::Unknown),
     }
     Ok(Outcome::Done)
 }
 
 /// Reads the certificates again.
-fn refresh_certs(shared: &Shared) -> Result<(), Refusal> {
-    let tls = shared.core.tls.as_ref().ok_or(Refusal::NoTls)?;
-    tls.refresh().map_err(|_| Refusal::BadCertificates)
+fn refresh_certs(shared: &Shared) -> Result<(), AdminError> {
+    let tls = shared.core.tls.as_ref().ok_or(AdminError::NoTls)?;
+    tls.refresh().map_err(|_| AdminError::BadCertificates)
 }
 
 /// Reads a number with a fraction.

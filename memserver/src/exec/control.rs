@@ -7,7 +7,7 @@ use memcore::Moment;
 use memproto::text::write;
 use memproto::{Admin, Args, ParseError, Shutdown};
 
-use super::{Exec, NOT_EXECUTED, RELATIVE_MAX, refusals, say};
+use super::{Exec, NOT_EXECUTED, RELATIVE_MAX, error_lines, say};
 use crate::admin;
 use crate::os::log;
 use crate::report::stats::{self, Answer};
@@ -95,7 +95,7 @@ impl Exec<'_> {
             Ok(Answer::Reset) => out.put(write::RESET),
             Ok(Answer::Done) => out.put(write::OK),
             Ok(Answer::Streamed(stream)) => pending.put(Pending::Stream(Box::new(stream))),
-            Err(refusal) => out.put(refusals::stats(refusal)),
+            Err(error) => out.put(error_lines::stats(error)),
         }
     }
 
@@ -114,7 +114,7 @@ impl Exec<'_> {
             }
             // With `noreply` a dump would not be sent.
             Ok(admin::Outcome::Stream(_)) => {}
-            Err(refusal) => say(out, refusals::admin(refusal)),
+            Err(error) => say(out, error_lines::admin(error)),
         }
     }
 

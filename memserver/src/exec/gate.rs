@@ -6,7 +6,7 @@ use memproto::meta::{MetaCommand, MetaRequest};
 use memproto::text::write::{FLUSH_DISABLED, SHUTDOWN_DISABLED};
 use memproto::{Admin, Args, Request};
 
-use super::{Exec, refusals, reply, say};
+use super::{Exec, error_lines, reply, say};
 use crate::admin;
 use crate::auth::audit::What;
 use crate::auth::guard::Guard;
@@ -274,7 +274,7 @@ impl Exec<'_> {
     fn refused_dump(&self, mut words: Args<'_>) -> &'static [u8] {
         let runs = self.shared.core.runtime.lock().lru_crawler;
         match words.next() {
-            _ if !runs => refusals::admin(admin::Refusal::CrawlerDisabled),
+            _ if !runs => error_lines::admin(admin::AdminError::CrawlerDisabled),
             Some(b"metadump") => b"ERROR metadump not allowed\r\n",
             Some(b"mgdump") => b"ERROR key dump not allowed\r\n",
             _ => NOT_ALLOWED,

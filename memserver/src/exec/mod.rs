@@ -4,6 +4,7 @@
 mod arith;
 mod binary;
 mod control;
+mod error_lines;
 mod expiries;
 pub(crate) mod gate;
 mod get;
@@ -11,7 +12,6 @@ mod join;
 mod login;
 mod meta;
 mod observe;
-mod refusals;
 mod store;
 mod terms;
 mod touch;

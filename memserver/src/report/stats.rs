@@ -27,7 +27,7 @@ pub(crate) enum Answer {
 
 /// Why a request for statistics is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum StatsError {
     /// There is no such section.
     Unknown,
     /// A class is no number.
@@ -49,14 +49,14 @@ pub(crate) type Sink<'s> = dyn FnMut(&[u8], &[u8]) + 's;
 /// Sections that take more than one piece are framed as `format` says.
 ///
 /// # Errors
-/// [`Refusal`]; nothing was reported then.
+/// [`StatsError`]; nothing was reported then.
 pub(crate) fn report<'w>(
     shared: &Arc<Shared>,
     asker: usize,
     format: Format,
     mut words: impl Iterator<Item = &'w [u8]>,
     sink: &mut Sink<'_>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, StatsError> {
     let section = match words.next().unwrap_or_default() {
         b"" => Section::General,
         b"settings" => Section::Settings,
@@ -78,7 +78,7 @@ pub(crate) fn report<'w>(
         }
         // The list holds memory until its client has read it, so only a few may exist at once.
         b"conns" => {
-            let permit = shared.budgets.conn_queries.take(1).ok_or(Refusal::OutOfMemory)?;
+            let permit = shared.budgets.conn_queries.take(1).ok_or(StatsError::OutOfMemory)?;
             let query = shared.query_connections(asker, permit);
             return Ok(Answer::Streamed(Stream::Conns(query, format)));
         }
@@ -91,7 +91,7 @@ pub(crate) fn report<'w>(
             shared.reset_counts();
             return Ok(Answer::Reset);
         }
-        _ => return Err(Refusal::Unknown),
+        _ => return Err(StatsError::Unknown),
     };
     list(shared, section, sink);
     Ok(Answer::Listed)
@@ -130,7 +130,7 @@ fn sizes_status(status: &[u8], sink: &mut Sink<'_>) -> Answer {
 }
 
 /// `stats detail`.
-fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer, Refusal> {
+fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer, StatsError> {
     match word {
         // The flag shares a word with the watchers' categories, so that requests look at one word
         // for both.
@@ -141,20 +141,20 @@ fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer
             let place = prefixes.begin();
             return Ok(Answer::Streamed(Stream::Prefixes { prefixes, place, format }));
         }
-        _ => return Err(Refusal::DetailUsage),
+        _ => return Err(StatsError::DetailUsage),
     };
     Ok(Answer::Done)
 }
 
 /// `stats cachedump`.
-fn cachedump(class: Option<&[u8]>, items: Option<&[u8]>) -> Result<Answer, Refusal> {
-    let (Some(class), Some(items)) = (class, items) else { return Err(Refusal::MissingWord) };
+fn cachedump(class: Option<&[u8]>, items: Option<&[u8]>) -> Result<Answer, StatsError> {
+    let (Some(class), Some(items)) = (class, items) else { return Err(StatsError::MissingWord) };
     match (parse_u32(class), parse_u32(items)) {
         (Some(class @ 0..=CLASS_MAX), Some(items)) => {
             Ok(Answer::Streamed(Stream::Dump(Dump::cachedump(class, items))))
         }
-        (Some(_), Some(_)) => Err(Refusal::NoSuchClass),
-        _ => Err(Refusal::NotANumber),
+        (Some(_), Some(_)) => Err(StatsError::NoSuchClass),
+        _ => Err(StatsError::NotANumber),
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
         };
         let mut waiting: Vec<_> = (0..CONN_QUERIES).map(|_| ask()).collect();
         assert!(waiting.iter().all(|answer| matches!(answer, Ok(Answer::Streamed(_)))));
-        assert_eq!(ask().unwrap_err(), Refusal::OutOfMemory);
+        assert_eq!(ask().unwrap_err(), StatsError::OutOfMemory);
         waiting.pop();
         assert!(matches!(ask(), Ok(Answer::Streamed(_))));
     }
