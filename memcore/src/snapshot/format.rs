@@ -255,6 +255,12 @@ impl<R: Read> Reader<R> {
         })
     }
 
+    /// Where it is read from.
+    #[must_use]
+    pub fn source(&self) -> &R {
+        &self.from
+    }
+
     /// When the snapshot was made.
     #[must_use]
     pub fn created(&self) -> Moment {

@@ -2,9 +2,11 @@
 //! known here.
 
 /// Name and meaning of every command.
-pub(crate) const COMMANDS: [(&str, &str); 2] = [
+pub(crate) const COMMANDS: [(&str, &str); 4] = [
     ("hash-password", "print the hash of a password, for a file of users"),
     ("healthcheck", "end with 0 if a server answers, else with 1"),
+    ("snapshot", "copy the items of a server to a file, or back"),
+    ("warm", "copy the items of a server to another one"),
 ];
 
 /// The words of a command, if `args`, the program's own name first, begin with one.

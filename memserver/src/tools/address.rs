@@ -23,6 +23,11 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, String> {
     Endpoint::parse(text, PORT).ok_or_else(unfit)
 }
 
+/// The server of this machine, with the default port.
+pub(super) fn default() -> Endpoint {
+    Endpoint::Tcp("127.0.0.1".into(), PORT)
+}
+
 impl Local {
     /// The server that is the first process here, as in a container, or one with the defaults.
     pub(super) fn find() -> Self {
@@ -30,7 +35,7 @@ impl Local {
         let surroundings = Surroundings::of_process().unwrap_or_default();
         let line = fs::read("/proc/1/cmdline").ok();
         let first = line.and_then(|line| Self::started_by(&line, &surroundings));
-        first.unwrap_or(Self { address: Endpoint::Tcp("127.0.0.1".into(), PORT), is_binary: false })
+        first.unwrap_or_else(|| Self { address: default(), is_binary: false })
     }
 
     /// The server that this command line starts, if it starts one. Its arguments end with a zero.

@@ -1,4 +1,4 @@
-//! A connection to a server, with one deadline for everything.
+//! A connection to a server that has to answer in time.
 
 use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -10,21 +10,43 @@ use crate::net::listener;
 
 /// Longest line that is taken from a server.
 const LINE_MAX: usize = 64 << 10;
+/// Bytes that are read at once, at most.
+const READ_MAX: usize = 64 << 10;
 
 /// A connection whose server has to answer in time.
 #[derive(Debug)]
 pub(super) struct Client {
     socket: Socket,
-    deadline: Instant,
+    patience: Patience,
     input: Vec<u8>,
+    /// How much of the input was taken.
+    taken: usize,
+}
+
+/// How long a server may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// Everything has to be over then.
+    Until(Instant),
+    /// Something has to arrive, or to be taken, within this time.
+    Each(Duration),
+}
+
+impl Patience {
+    fn left(self) -> io::Result<Duration> {
+        match self {
+            Self::Until(deadline) => left(deadline),
+            Self::Each(time) => Ok(time),
+        }
+    }
 }
 
 impl Client {
     /// Connects to the first address of `address` that can be reached.
     ///
     /// # Errors
-    /// None can be reached before the deadline.
-    pub(super) fn connect(address: &Endpoint, deadline: Instant) -> io::Result<Self> {
+    /// None can be reached in time.
+    pub(super) fn connect(address: &Endpoint, patience: Patience) -> io::Result<Self> {
         let places: Vec<SockAddr> = match address {
             Endpoint::Tcp(host, port) => {
                 listener::resolve(host, *port)?.into_iter().map(SockAddr::from).collect()
@@ -33,8 +55,8 @@ impl Client {
         };
         let mut failure = io::Error::other("the name has no address");
         for place in places {
-            match connect(&place, deadline) {
-                Ok(socket) => return Ok(Self { socket, deadline, input: Vec::new() }),
+            match connect(&place, patience) {
+                Ok(socket) => return Ok(Self { socket, patience, input: Vec::new(), taken: 0 }),
                 Err(error) => failure = error,
             }
         }
@@ -42,57 +64,93 @@ impl Client {
     }
 
     /// Sends all of `bytes`.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.set_write_timeout(Some(left(self.deadline)?))?;
-        self.socket.write_all(bytes).map_err(in_words)
+    pub(super) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.socket.set_write_timeout(Some(self.patience.left()?))?;
+            let count = self.socket.write(bytes).map_err(in_words)?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
     }
 
     /// The next line, without its end.
     ///
     /// # Errors
     /// The server is too slow, the connection ends, or the line is none.
-    pub(super) fn line(&mut self) -> io::Result<String> {
+    pub(super) fn line(&mut self) -> io::Result<&[u8]> {
+        let mut seen = 0;
         loop {
-            if let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.input.drain(..=end).collect();
-                let text = String::from_utf8_lossy(&line);
-                return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+            let rest = &self.input[self.taken..];
+            if let Some(end) = rest[seen..].iter().position(|byte| *byte == b'\n') {
+                let line = self.taken..self.taken + seen + end;
+                self.taken = line.end + 1;
+                let line = &self.input[line];
+                return Ok(line.strip_suffix(b"\r").unwrap_or(line));
             }
-            if self.input.len() > LINE_MAX {
+            seen = rest.len();
+            if seen > LINE_MAX {
                 return Err(io::Error::other("the server sends no lines"));
             }
             self.receive()?;
         }
     }
 
-    /// The next `count` bytes.
+    /// The next bytes, at least one and at most `most`.
     ///
     /// # Errors
     /// The server is too slow, or the connection ends.
-    pub(super) fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        while self.input.len() < count {
+    pub(super) fn some(&mut self, most: usize) -> io::Result<&[u8]> {
+        if self.taken == self.input.len() {
             self.receive()?;
         }
-        Ok(self.input.drain(..count).collect())
+        let start = self.taken;
+        self.taken += most.min(self.input.len() - start);
+        Ok(&self.input[start..self.taken])
+    }
+
+    /// The next bytes, exactly as many as there is room for.
+    ///
+    /// # Errors
+    /// The server is too slow, or the connection ends.
+    pub(super) fn fill(&mut self, mut out: &mut [u8]) -> io::Result<()> {
+        while !out.is_empty() {
+            let bytes = self.some(out.len())?;
+            let (now, later) = out.split_at_mut(bytes.len());
+            now.copy_from_slice(bytes);
+            out = later;
+        }
+        Ok(())
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
-        let mut bytes = [0; 4096];
-        let count = self.socket.read(&mut bytes).map_err(in_words)?;
-        if count == 0 {
-            return Err(io::Error::other("the server closed the connection"));
+        self.input.drain(..self.taken);
+        self.taken = 0;
+        let start = self.input.len();
+        self.input.resize(start + READ_MAX, 0);
+        let count = self.read_to(start);
+        self.input.truncate(start + *count.as_ref().unwrap_or(&0));
+        match count? {
+            0 => Err(io::Error::other("the server closed the connection")),
+            _ => Ok(()),
         }
-        self.input.extend_from_slice(&bytes[..count]);
-        Ok(())
+    }
+
+    fn read_to(&mut self, start: usize) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.patience.left()?))?;
+        loop {
+            match self.socket.read(&mut self.input[start..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map_err(in_words),
+            }
+        }
     }
 }
 
-fn connect(place: &SockAddr, deadline: Instant) -> io::Result<Socket> {
+fn connect(place: &SockAddr, patience: Patience) -> io::Result<Socket> {
     let domain =
         if place.is_unix() { Domain::UNIX } else { Domain::from(i32::from(place.family())) };
     let socket = Socket::new(domain, Type::STREAM, None)?;
-    socket.connect_timeout(place, left(deadline)?).map_err(in_words)?;
+    socket.connect_timeout(place, patience.left()?).map_err(in_words)?;
     if !place.is_unix() {
         socket.set_tcp_nodelay(true)?;
     }
@@ -115,4 +173,10 @@ fn in_words(error: io::Error) -> io::Error {
 
 fn late() -> io::Error {
     io::Error::other("no answer in time")
+}
+
+/// An answer that was not expected.
+pub(super) fn unexpected(line: &[u8]) -> io::Error {
+    let shown: String = String::from_utf8_lossy(line).chars().take(100).collect();
+    io::Error::other(format!("answered {shown:?}"))
 }

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use argh::FromArgs;
 
 use super::address::{self, Local};
-use super::client::Client;
-use super::complain;
+use super::client::{Client, Patience, unexpected};
+use super::{complain, seconds};
 use crate::config::endpoint::Endpoint;
 use crate::os::reason;
 
-/// Longest time to wait, in seconds.
-const TIMEOUT_MAX: f64 = 3600.0;
 /// Seconds after which the server drops the item of a check that could not delete it.
 const ITEM_TTL: u32 = 10;
 /// A request for the version in the binary protocol, and how an answer without an error begins.
@@ -63,16 +61,11 @@ impl Healthcheck {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let secs = text.parse().ok().filter(|secs| *secs > 0.0 && *secs <= TIMEOUT_MAX);
-    secs.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is not a time in seconds"))
-}
-
 fn check(address: &Endpoint, is_binary: bool, set_get: bool, deadline: Instant) -> io::Result<()> {
     if is_binary && set_get {
         return Err(io::Error::other("--set-get can't ask a server that speaks binary only"));
     }
-    let mut client = Client::connect(address, deadline)?;
+    let mut client = Client::connect(address, Patience::Until(deadline))?;
     if is_binary {
         return version_in_binary(&mut client);
     }
@@ -85,15 +78,16 @@ fn version(client: &mut Client, set_get: bool) -> io::Result<()> {
     let line = client.line()?;
     // Both are refusals of a server that lives and does what it was set up to do. To restart it
     // because it is full would make matters worse.
-    let lives = line.starts_with("ERROR Too many open connections")
-        || line.starts_with("CLIENT_ERROR unauthenticated");
-    if line.starts_with("VERSION ") || lives && !set_get { Ok(()) } else { Err(unexpected(&line)) }
+    let lives = line.starts_with(b"ERROR Too many open connections")
+        || line.starts_with(b"CLIENT_ERROR unauthenticated");
+    if line.starts_with(b"VERSION ") || lives && !set_get { Ok(()) } else { Err(unexpected(line)) }
 }
 
 fn version_in_binary(client: &mut Client) -> io::Result<()> {
     client.send(&BINARY_VERSION)?;
-    let header = client.bytes(BINARY_HEADER)?;
-    match header[..] {
+    let mut header = [0; BINARY_HEADER];
+    client.fill(&mut header)?;
+    match header {
         [0x81, 0x0b, _, _, _, _, 0, 0, ..] => Ok(()),
         _ => Err(io::Error::other("the answer is no version in the binary protocol")),
     }
@@ -115,14 +109,9 @@ fn expect(client: &mut Client, request: &str, lines: &[&str]) -> io::Result<()> 
     client.send(request.as_bytes())?;
     for expected in lines {
         let line = client.line()?;
-        if line != *expected {
-            return Err(unexpected(&line));
+        if line != expected.as_bytes() {
+            return Err(unexpected(line));
         }
     }
     Ok(())
-}
-
-fn unexpected(line: &str) -> io::Error {
-    let shown: String = line.chars().take(100).collect();
-    io::Error::other(format!("answered {shown:?}"))
 }

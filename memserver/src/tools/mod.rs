@@ -3,16 +3,27 @@
 
 mod address;
 mod client;
+mod copy;
 mod hash_password;
 mod healthcheck;
+mod keys;
+mod snapshot;
+mod source;
+mod target;
+mod warm;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use argh::FromArgs;
 
+use self::copy::Tally;
 use self::hash_password::HashPassword;
 use self::healthcheck::Healthcheck;
+use self::snapshot::Snapshot;
+use self::warm::Warm;
+use crate::os::reason;
 
 /// A memcached-compatible cache server. Without a command it serves: `memserver -h` lists the
 /// flags.
@@ -28,7 +39,12 @@ struct Tools {
 enum Tool {
     HashPassword(HashPassword),
     Healthcheck(Healthcheck),
+    Snapshot(Snapshot),
+    Warm(Warm),
 }
+
+/// Longest time to wait, in seconds.
+const TIMEOUT_MAX: f64 = 3600.0;
 
 /// Runs the command that `words` begin with.
 pub(crate) fn run(words: &[String]) -> ExitCode {
@@ -36,6 +52,8 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     match Tools::from_args(&["memserver"], &words) {
         Ok(Tools { tool: Tool::HashPassword(hash_password) }) => hash_password.run(),
         Ok(Tools { tool: Tool::Healthcheck(healthcheck) }) => healthcheck.run(),
+        Ok(Tools { tool: Tool::Snapshot(snapshot) }) => snapshot.run(),
+        Ok(Tools { tool: Tool::Warm(warm) }) => warm.run(),
         Err(exit) if exit.status.is_ok() => {
             // A reader that wanted only the first lines may have closed the pipe.
             let _ = io::stdout().write_all(exit.output.as_bytes());
@@ -54,6 +72,34 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Says how a copy went.
+fn finish(command: &str, done: &str, result: io::Result<Tally>) -> ExitCode {
+    match result {
+        Ok(tally) => {
+            complain(&format!("{done}: {tally}"));
+            if tally.full {
+                complain("the server has begun to evict: the rest was left out (--evict goes on)");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("{command}: {}", reason(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let secs = text.parse().ok().filter(|secs| *secs > 0.0 && *secs <= TIMEOUT_MAX);
+    secs.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is not a time in seconds"))
+}
+
+/// A number of items per second.
+fn rate(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| *rate > 0);
+    rate.ok_or_else(|| format!("{text:?} is not a number of items"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +113,8 @@ mod tests {
         }
         let exit = Tools::from_args(&["memserver"], &["--help"]).unwrap_err();
         let listed = exit.output.split_once("Commands:").unwrap().1.lines();
-        assert_eq!(listed.filter(|line| !line.trim().is_empty()).count(), COMMANDS.len());
+        // What goes on in another line is further to the right.
+        let is_first = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+        assert_eq!(listed.filter(is_first).count(), COMMANDS.len());
     }
 }
