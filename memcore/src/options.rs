@@ -252,6 +252,8 @@ pub struct Fetch {
     pub marked: bool,
     /// For `create`: the new item's version instead of the cache's next one.
     pub version: Option<u64>,
+    /// For `create`. Who sets it has a reference to the group meanwhile.
+    pub(crate) group: Group,
 }
 
 impl Fetch {
@@ -270,6 +272,7 @@ impl Fetch {
             create: None,
             marked: false,
             version: None,
+            group: Group::NONE,
         }
     }
 
@@ -447,6 +450,8 @@ pub struct Count {
     pub touch: Option<Expiry>,
     /// Create a missing item with this value and these attributes.
     pub initial: Option<(u64, Attrs)>,
+    /// For `initial`. Who sets it has a reference to the group meanwhile.
+    pub(crate) group: Group,
 }
 
 impl Count {
@@ -454,7 +459,15 @@ impl Count {
     #[inline]
     #[must_use]
     pub const fn increment(delta: u64) -> Self {
-        Self { delta, down: false, expected: None, version: None, touch: None, initial: None }
+        Self {
+            delta,
+            down: false,
+            expected: None,
+            version: None,
+            touch: None,
+            initial: None,
+            group: Group::NONE,
+        }
     }
 
     /// Subtracts `delta`, but stops at zero.

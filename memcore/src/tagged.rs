@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::tags::Group;
-use crate::{AsKey, Attrs, Cache, Reservation, Store, StoreError, Stored, TagError};
+use crate::{
+    AsKey, Attrs, Cache, Count, CountError, Counted, Fetch, Fetched, Hit, Reservation, Store,
+    StoreError, Stored, TagError,
+};
 
 /// A cache that tags what is stored through it, from [`Cache::tagged`].
 ///
@@ -146,6 +149,46 @@ impl Tagged {
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
         self.cache.reserve_in(key, len, attrs, self.group)
+    }
+
+    /// Changes a decimal number. One that is created has the tags; one that is there keeps those
+    /// that it has.
+    ///
+    /// # Errors
+    /// As [`Cache::count`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Count};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let visit = Count::increment(1).initial(1, Attrs::new());
+    /// cache.tagged(&["visits"])?.count("home", &visit)?;
+    /// assert!(cache.invalidate_tag("visits") && !cache.contains("home"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
+        self.cache.count(key, &Count { group: self.group, ..*how })
+    }
+
+    /// A lookup that may create an item, which then has the tags.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, Expiry, Fetch};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let lease = Fetch::new().lease(true).create(Expiry::Never);
+    /// cache.tagged(&["a"])?.fetch("k", &lease, &mut Vec::new(), |_, _| {});
+    /// assert!(cache.invalidate_tag("a") && !cache.contains("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fetch(
+        &self,
+        key: impl AsKey,
+        how: &Fetch,
+        out: &mut Vec<u8>,
+        head: impl FnMut(&Hit, &mut Vec<u8>),
+    ) -> Fetched {
+        self.cache.fetch(key, &Fetch { group: self.group, ..*how }, out, head)
     }
 
     /// Whether none of the tags was invalidated since this was made.

@@ -10,7 +10,6 @@ use crate::ops::handle::{Handle, Pin};
 use crate::ops::write::{NewItem, PutError, expiry_field};
 use crate::space::item::{Item, Part};
 use crate::space::layout::{Header, State};
-use crate::tags::Group;
 use crate::{Expiry, Fetch, Fetched, Hit, Key, Meta, Miss};
 
 /// Optimistic attempts before the shard is locked.
@@ -356,7 +355,7 @@ impl Engine {
             key_len: at.key.bytes.len(),
             value_len: 0,
             flags: 0,
-            group: Group::NONE,
+            group: how.group,
             expiry: expiry_field(expiry, at.now),
             version: how.version,
         };

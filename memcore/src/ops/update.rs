@@ -7,7 +7,6 @@ use crate::removal::Cause;
 use crate::space::item::{Item, Part};
 use crate::space::layout::{Header, State};
 use crate::space::segments::Loc;
-use crate::tags::Group;
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
 /// Longer values are no numbers, whatever they begin with: a change writes all of a value, under a
@@ -90,7 +89,7 @@ impl Engine {
         let (flags, group, expiry, state, old_len) = match at.item() {
             None => {
                 let state = State::default().with_access(at.now).with_marked(attrs.marked);
-                (attrs.flags, Group::NONE, expiry_field(attrs.expiry, at.now), state, 0)
+                (attrs.flags, how.group, expiry_field(attrs.expiry, at.now), state, 0)
             }
             Some(old) => {
                 let kept = old.shape.has_expiry().then_some(old.expiry);

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use memcore::{
-    Attrs, Cache, Cause, Count, Expiry, ManualClock, Moment, Remove, Store, StoreError, Stored,
-    TagError, Tagged,
+    Attrs, Cache, Cause, Count, Expiry, Fetch, ManualClock, Moment, Remove, Store, StoreError,
+    Stored, TagError, Tagged,
 };
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -107,6 +107,27 @@ fn a_new_value_has_the_tags_that_it_is_stored_with() {
     assert_eq!(groups(&cache), 1);
     cache.invalidate_tag("z");
     assert_eq!(cache.get("k"), None);
+}
+
+#[test]
+fn items_that_are_created_on_the_way_have_the_tags() {
+    let cache = cache();
+    let tagged = cache.tagged(&["x", "y"]).unwrap();
+    let visit = Count::increment(1).initial(7, Attrs::new());
+    let lease = Fetch::new().lease(true).create(Expiry::Never);
+    for _ in 0..2 {
+        tagged.count("n", &visit).unwrap();
+        tagged.fetch("k", &lease, &mut Vec::new(), |_, _| {});
+    }
+    // One that is there keeps the tags that it has.
+    cache.set("bare", b"1", Attrs::new()).unwrap();
+    tagged.count("bare", &visit).unwrap();
+    cache.validate();
+    drop(tagged);
+    assert!(cache.invalidate_tag("x"));
+    assert_eq!(["n", "k", "bare"].map(|key| cache.contains(key)), [false, false, true]);
+    assert!(!cache.delete("n") && !cache.delete("k"));
+    assert_eq!(groups(&cache), 0);
 }
 
 #[test]

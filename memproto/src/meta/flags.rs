@@ -104,6 +104,15 @@ impl FlagSet {
         self.0 & Self::bit(letter) != 0
     }
 
+    /// Adds a letter that memcached does not know.
+    pub(super) fn insert_own(&mut self, letter: u8) -> Result<(), FlagError> {
+        if self.has(letter) {
+            return Err(FlagError::Duplicate);
+        }
+        self.0 |= Self::bit(letter);
+        Ok(())
+    }
+
     /// Adds a letter.
     #[inline]
     pub(super) fn insert(&mut self, letter: u8) -> Result<(), FlagError> {

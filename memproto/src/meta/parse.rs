@@ -128,6 +128,11 @@ fn read_flags(request: &mut MetaRequest<'_>) -> Result<(), ParseError> {
         if !looks_at(request.command, flag.letter) {
             continue;
         }
+        // Ours, which other commands do not know any more than memcached does.
+        if request.command == MetaCommand::Delete && flag.letter == GROUP {
+            request.set.insert_own(flag.letter).map_err(parse_error)?;
+            continue;
+        }
         request.set.insert(flag.letter).map_err(parse_error)?;
         read_argument(request, flag)?;
     }
@@ -159,6 +164,9 @@ const fn max_flags(command: MetaCommand) -> usize {
 
 /// What every command may have.
 const FEWEST_FLAGS: usize = max_flags(MetaCommand::Set);
+
+/// The flag of md that removes a group of keys. memcached has none like it.
+const GROUP: u8 = b'G';
 
 /// The flags that are more than present or absent.
 const ACTING: FlagSet = FlagSet::of(b"CDEFJMNORTb");

@@ -195,6 +195,8 @@ pub(crate) struct Config {
     pub(crate) chunk_size: usize,
     pub(crate) stat_key_prefix: char,
     pub(crate) detail_enabled: bool,
+    /// Whether to delete a key that ends in `stat_key_prefix` removes all keys that begin with it.
+    pub(crate) group_flush: bool,
     pub(crate) max_reqs_per_event: usize,
     pub(crate) cas_enabled: bool,
     pub(crate) tcp_backlog: u32,
@@ -270,6 +272,7 @@ impl Default for Config {
             chunk_size: 48,
             stat_key_prefix: ':',
             detail_enabled: false,
+            group_flush: false,
             max_reqs_per_event: 20,
             cas_enabled: true,
             tcp_backlog: 1024,
@@ -318,6 +321,11 @@ impl Config {
             shutdown_command: false,
             ..Self::default()
         }
+    }
+
+    /// What ends the name of a group of keys, if groups can be removed.
+    pub(crate) fn group_delimiter(&self) -> Option<u8> {
+        u8::try_from(self.stat_key_prefix).ok().filter(|_| self.group_flush)
     }
 
     /// How the clients at `place` are spoken to.

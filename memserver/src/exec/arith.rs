@@ -40,7 +40,7 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_search(key);
         }
-        let counted = self.shared.core.cache.count(key, how);
+        let counted = self.count_value(key, how);
         self.count_arith(how.down, &counted);
         if self.is_observed()
             && let Ok(counted) = &counted

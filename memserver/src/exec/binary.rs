@@ -6,6 +6,7 @@ use memproto::binary::{Command, MECHANISMS, Request, Status};
 use memproto::{ArithVerb, MEMCACHED_VERSION, StoreVerb};
 
 use super::get::Delivered;
+use super::groups::GroupRemoval;
 use super::terms::Outcome;
 use super::{Exec, INLINE_MAX, gate};
 use crate::report::stats::{self, Answer};
@@ -82,6 +83,15 @@ impl Exec<'_> {
     }
 
     fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
+        // A version is that of one item.
+        if self.is_group(key.bytes()) && request.cas == 0 {
+            return match self.remove_group(key.bytes()) {
+                GroupRemoval::Done if request.quiet => {}
+                GroupRemoval::Done => write::done(out.bytes(), request.to, 0),
+                GroupRemoval::NotFound => refuse(request.to, Status::NotFound, out),
+                GroupRemoval::Refused => refuse(request.to, Status::InvalidArguments, out),
+            };
+        }
         let how = Remove::new().expected(self.expected(expected(request)));
         if self.is_observed() {
             self.observe_search(key);

@@ -74,7 +74,12 @@ impl Exec<'_> {
         out: &mut Output,
         mut head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Delivered {
-        match self.shared.core.cache.fetch(key, how, out.bytes(), &mut head) {
+        let fetched = if how.create.is_some() && self.delimiter.is_some() {
+            self.fetch_or_create(key, how, out.bytes(), &mut head)
+        } else {
+            self.shared.core.cache.fetch(key, how, out.bytes(), &mut head)
+        };
+        match fetched {
             Fetched::Copied(hit) | Fetched::Skipped(hit) => Delivered::Value(hit),
             Fetched::Miss(miss) => Delivered::Miss(miss),
             Fetched::Pinned(hit, value) => {

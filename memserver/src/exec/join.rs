@@ -57,7 +57,7 @@ impl Exec<'_> {
             Fetched::Busy(_) => return self.starve(),
             _ => return None,
         };
-        let place = match cache.reserve(key, len, attrs) {
+        let place = match self.reserve_value(key, len, attrs) {
             Ok(place) => place,
             Err(StoreError::Crowded) => return self.starve(),
             Err(_) => return None,

@@ -10,11 +10,12 @@ use memproto::limits::MAX_KEY;
 use memproto::meta::write::{self, EN, EX, HD, NF, NS};
 use memproto::meta::{ArithMode, MetaCommand, MetaRequest, SetMode};
 use memproto::number::{Decimal, push_i64, push_u64};
-use memproto::{key, text};
+use memproto::{ParseError, key, text};
 
 use super::arith::OUT_OF_MEMORY;
 use super::expiries::Expiries;
 use super::get::{Delivered, NO_ROOM};
+use super::groups::{GroupRemoval, NO_GROUP};
 use super::store::error_line;
 use super::terms::{Outcome, Terms};
 use super::{Exec, INLINE_MAX};
@@ -222,7 +223,29 @@ impl Exec<'_> {
         }
     }
 
+    /// md with flag G.
+    #[cold]
+    #[inline(never)]
+    fn meta_delete_group(&self, key: &[u8], request: &MetaRequest<'_>, out: &mut Output) {
+        // A server without groups does not know the flag.
+        if self.delimiter.is_none() || { request.flags }
+            .any(|flag| !b"GObkq".contains(&flag.letter))
+        {
+            return out.put(ParseError::InvalidFlag.reply());
+        }
+        let code = match self.remove_group(key) {
+            GroupRemoval::Done if request.quiet() => return,
+            GroupRemoval::Done => HD,
+            GroupRemoval::NotFound => NF,
+            GroupRemoval::Refused => return out.put(NO_GROUP),
+        };
+        self.answer(code, request, key, out);
+    }
+
     fn meta_delete(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) {
+        if request.has(b'G') {
+            return self.meta_delete_group(key.bytes(), request, out);
+        }
         let clear = request.has(b'x');
         let ttl = request.ttl().map(|ttl| self.expiry(ttl));
         let how = Remove::new()

@@ -8,6 +8,7 @@ mod error_lines;
 mod expiries;
 pub(crate) mod gate;
 mod get;
+mod groups;
 mod join;
 mod login;
 mod meta;
@@ -53,6 +54,8 @@ pub(crate) struct Exec<'w> {
     /// What is remembered about the client, if the server has users.
     guard: Option<Box<Guard>>,
     observer: Observer,
+    /// What ends the name of a group, if groups can be removed.
+    delimiter: Option<u8>,
     /// Whether a client can wait for memory that others hold.
     can_wait: bool,
     /// Whether other clients wait for it already.
@@ -106,6 +109,7 @@ impl<'w> Exec<'w> {
             rights,
             guard: None,
             observer,
+            delimiter: shared.core.config.group_delimiter(),
             can_wait: false,
             others_wait: false,
             may_pin: true,

@@ -47,7 +47,7 @@ impl Exec<'_> {
         {
             self.observe_search(key);
         }
-        let outcome = self.shared.core.cache.store(key, value, terms.attrs, &terms.write);
+        let outcome = self.store_value(key, value, &terms);
         self.finish(request, key, &terms, outcome, out);
     }
 
@@ -62,7 +62,7 @@ impl Exec<'_> {
         let mut scratch = [0; MAX_KEY];
         let key = self.shared.core.cache.key(name(request, &mut scratch));
         let attrs = self.terms(request).attrs;
-        let mut place = self.shared.core.cache.reserve(key, request.value_len(), attrs);
+        let mut place = self.reserve_value(key, request.value_len(), attrs);
         match &mut place {
             Ok(reservation) => _ = reservation.write(value),
             // It waits with the little that has come.

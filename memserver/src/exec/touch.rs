@@ -4,6 +4,7 @@ use memcore::{Key, Meta, Remove, Removed, StoreError};
 use memproto::text::write;
 
 use super::arith::OUT_OF_MEMORY;
+use super::groups::{GroupRemoval, NO_GROUP};
 use super::{Exec, say};
 use crate::session::output::Output;
 
@@ -32,6 +33,16 @@ impl Exec<'_> {
 
     /// delete.
     pub(super) fn delete(&self, key: Key<'_>, out: Option<&mut Output>) {
+        if self.is_group(key.bytes()) {
+            return say(
+                out,
+                match self.remove_group(key.bytes()) {
+                    GroupRemoval::Done => write::DELETED,
+                    GroupRemoval::NotFound => write::NOT_FOUND,
+                    GroupRemoval::Refused => NO_GROUP,
+                },
+            );
+        }
         if self.is_observed() {
             self.observe_search(key);
         }
