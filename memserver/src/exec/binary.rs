@@ -61,7 +61,7 @@ impl Exec<'_> {
     ) -> Flow {
         let touch = touch.map(|exptime| self.expiry(i64::from(exptime)));
         let how = Fetch::new().inline_max(INLINE_MAX).pins(self.may_pin).touch(touch);
-        let delivered = self.deliver(key, &how, out, |hit, out| {
+        let delivered = self.deliver::<false>(key, &how, out, |hit, out| {
             let version = self.version(hit.meta.version);
             let len = hit.meta.value_len as u32;
             write::value(out, request.to, shown, hit.meta.flags, len, version);
@@ -85,12 +85,7 @@ impl Exec<'_> {
     fn binary_delete(&self, request: &Request<'_>, key: Key<'_>, out: &mut Output) {
         // A version is that of one item.
         if self.is_group(key.bytes()) && request.cas == 0 {
-            return match self.remove_group(key.bytes()) {
-                GroupRemoval::Done if request.quiet => {}
-                GroupRemoval::Done => write::done(out.bytes(), request.to, 0),
-                GroupRemoval::NotFound => refuse(request.to, Status::NotFound, out),
-                GroupRemoval::Refused => refuse(request.to, Status::InvalidArguments, out),
-            };
+            return self.binary_delete_group(request, key.bytes(), out);
         }
         let how = Remove::new().expected(self.expected(expected(request)));
         if self.is_observed() {
@@ -107,6 +102,17 @@ impl Exec<'_> {
             Ok(Removed::NotFound) => refuse(request.to, Status::NotFound, out),
             Ok(_) => refuse(request.to, Status::Exists, out),
             Err(error) => refuse(request.to, status(error), out),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn binary_delete_group(&self, request: &Request<'_>, name: &[u8], out: &mut Output) {
+        match self.remove_group(name) {
+            GroupRemoval::Done if request.quiet => {}
+            GroupRemoval::Done => write::done(out.bytes(), request.to, 0),
+            GroupRemoval::NotFound => refuse(request.to, Status::NotFound, out),
+            GroupRemoval::Refused => refuse(request.to, Status::InvalidArguments, out),
         }
     }
 

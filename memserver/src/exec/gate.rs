@@ -118,8 +118,8 @@ fn of_meta(meta: &MetaRequest<'_>) -> Right {
 fn of_stats<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> Right {
     match words.next() {
         Some(b"detail" | b"cachedump") => Right::Dump,
-        // These change counters or settings, or tell about other clients.
-        Some(b"conns" | b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
+        // These change counters or settings, or tell what other clients do.
+        Some(b"conns" | b"hotkeys" | b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
         _ => Right::Stats,
     }
 }
@@ -359,7 +359,10 @@ mod tests {
             (Some(Right::Delete), &["delete a", "md a", "md a I"]),
             (Some(Right::Flush), &["flush_all", "flush_all 10 noreply"]),
             (Some(Right::Stats), &["stats", "stats items", "stats settings"]),
-            (Some(Right::Admin), &["stats conns", "stats reset", "cache_memlimit 64", "slabs"]),
+            (
+                Some(Right::Admin),
+                &["stats conns", "stats hotkeys", "stats reset", "cache_memlimit 64", "slabs"],
+            ),
             (Some(Right::Verbosity), &["verbosity 1", "verbosity 1 noreply"]),
             (Some(Right::Admin), &["lru_crawler enable", "lru_crawler metadump"]),
             (Some(Right::Dump), &["stats cachedump 1 1", "stats detail on"]),

@@ -40,12 +40,12 @@ impl Exec<'_> {
             }
             let key = batch.keys[index as usize];
             let delivered = if verb.with_cas() {
-                self.deliver(key, &how, out, |hit, out| {
+                self.deliver::<false>(key, &how, out, |hit, out| {
                     let Meta { flags, value_len, version, .. } = hit.meta;
                     write::value_cas(out, key.bytes(), flags, value_len, self.version(version));
                 })
             } else {
-                self.deliver(key, &how, out, |hit, out| {
+                self.deliver::<false>(key, &how, out, |hit, out| {
                     write::value(out, key.bytes(), hit.meta.flags, hit.meta.value_len);
                 })
             };
@@ -65,16 +65,17 @@ impl Exec<'_> {
         Flow::Done
     }
 
-    /// Appends the head of `key` to `out`, and its value, copied or pinned, if it is wanted.
+    /// Appends the head of `key` to `out`, and its value, copied or pinned, if it is wanted. With
+    /// `GROUPS` an item that is created on the way is put in the groups of its key.
     #[inline]
-    pub(super) fn deliver(
+    pub(super) fn deliver<const GROUPS: bool>(
         &self,
         key: Key<'_>,
         how: &Fetch,
         out: &mut Output,
         mut head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Delivered {
-        let fetched = if how.create.is_some() && self.delimiter.is_some() {
+        let fetched = if GROUPS {
             self.fetch_or_create(key, how, out.bytes(), &mut head)
         } else {
             self.shared.core.cache.fetch(key, how, out.bytes(), &mut head)
@@ -116,6 +117,16 @@ impl Exec<'_> {
         }
     }
 
+    /// Counts a lookup among those of the keys that are asked for most.
+    #[cold]
+    #[inline(never)]
+    fn sample(&self, key: &[u8], gets: u64) {
+        let now = self.shared.core.cache.now().as_secs();
+        let Some(worker) = self.shared.gauges.hot_keys.get(self.index) else { return };
+        let others = worker.sample(key, now);
+        self.counters.sample_after.set(gets + others);
+    }
+
     /// What becomes of a value that can neither be pinned nor copied now.
     fn no_room(&self) -> Delivered {
         self.shared.note_shortage();
@@ -142,7 +153,10 @@ impl Exec<'_> {
                 Delivered::Miss(_) => self.count_touch(None),
             };
         }
-        self.counters.cmd_get.add(1);
+        let gets = self.counters.cmd_get.next();
+        if gets > self.counters.sample_after.load() {
+            self.sample(key.bytes(), gets);
+        }
         match delivered {
             Delivered::Value(_) | Delivered::NoRoom | Delivered::Later => {
                 self.counters.get_hits.add(1)

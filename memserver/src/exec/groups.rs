@@ -64,18 +64,26 @@ impl Exec<'_> {
         len: usize,
         attrs: Attrs,
     ) -> Result<Reservation, StoreError> {
-        match self.tagged(key.bytes())? {
+        let tagged = if self.delimiter.is_some() { self.tagged(key.bytes())? } else { None };
+        match tagged {
             Some(tagged) => tagged.reserve(key, len, attrs),
             None => self.shared.core.cache.reserve(key, len, attrs),
         }
     }
 
     /// Changes a number.
+    #[inline(always)]
     pub(super) fn count_value(&self, key: Key<'_>, how: &Count) -> Result<Counted, CountError> {
         // One that is there keeps the groups that it is in.
-        if how.initial.is_none() {
-            return self.shared.core.cache.count(key, how);
+        if how.initial.is_some() && self.delimiter.is_some() {
+            return self.count_in_groups(key, how);
         }
+        self.shared.core.cache.count(key, how)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_in_groups(&self, key: Key<'_>, how: &Count) -> Result<Counted, CountError> {
         match self.tagged(key.bytes()).map_err(CountError::Store)? {
             Some(tagged) => tagged.count(key, how),
             None => self.shared.core.cache.count(key, how),
@@ -84,7 +92,6 @@ impl Exec<'_> {
 
     /// Looks a key up that is created if it is not there.
     #[cold]
-    #[inline(never)]
     pub(super) fn fetch_or_create(
         &self,
         key: Key<'_>,
@@ -101,6 +108,8 @@ impl Exec<'_> {
     }
 
     /// The cache as a place for items in the groups of `key`, if it is in any.
+    #[cold]
+    #[inline(never)]
     fn tagged(&self, key: &[u8]) -> Result<Option<Tagged>, StoreError> {
         let Some(delimiter) = self.delimiter else { return Ok(None) };
         let (tags, count) = groups(key, delimiter);

@@ -77,6 +77,31 @@ impl Exec<'_> {
     }
 
     fn meta_get(&self, key: Key<'_>, request: &MetaRequest<'_>, out: &mut Output) -> Flow {
+        // Apart, so that the usual lookup does not pay for it.
+        if self.delimiter.is_some() && request.has(b'N') {
+            return self.meta_get_or_create(key, request, out);
+        }
+        self.meta_lookup::<false>(key, request, out)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn meta_get_or_create(
+        &self,
+        key: Key<'_>,
+        request: &MetaRequest<'_>,
+        out: &mut Output,
+    ) -> Flow {
+        self.meta_lookup::<true>(key, request, out)
+    }
+
+    #[inline(always)]
+    fn meta_lookup<const GROUPS: bool>(
+        &self,
+        key: Key<'_>,
+        request: &MetaRequest<'_>,
+        out: &mut Output,
+    ) -> Flow {
         let expiries = self.expiries(request, key);
         // A client that shows that it has this version already gets no value.
         let known = self.expected(request.compare());
@@ -105,7 +130,7 @@ impl Exec<'_> {
             }
             self.meta_head(request, key.bytes(), hit, &expiries, out);
         };
-        let delivered = self.deliver(key, &how, out, head);
+        let delivered = self.deliver::<GROUPS>(key, &how, out, head);
         if let Delivered::Later = delivered {
             return Flow::Starved(None);
         }
@@ -142,6 +167,7 @@ impl Exec<'_> {
     }
 
     /// The flags of a hit, in request order, and the lease marks.
+    #[inline(always)]
     fn meta_head(
         &self,
         request: &MetaRequest<'_>,

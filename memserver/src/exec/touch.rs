@@ -34,14 +34,7 @@ impl Exec<'_> {
     /// delete.
     pub(super) fn delete(&self, key: Key<'_>, out: Option<&mut Output>) {
         if self.is_group(key.bytes()) {
-            return say(
-                out,
-                match self.remove_group(key.bytes()) {
-                    GroupRemoval::Done => write::DELETED,
-                    GroupRemoval::NotFound => write::NOT_FOUND,
-                    GroupRemoval::Refused => NO_GROUP,
-                },
-            );
+            return self.delete_group(key.bytes(), out);
         }
         if self.is_observed() {
             self.observe_search(key);
@@ -54,6 +47,17 @@ impl Exec<'_> {
         // Without a condition there is no third outcome.
         let found = matches!(removed, Ok(Removed::Done(_)));
         say(out, if found { write::DELETED } else { write::NOT_FOUND });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn delete_group(&self, name: &[u8], out: Option<&mut Output>) {
+        let line = match self.remove_group(name) {
+            GroupRemoval::Done => write::DELETED,
+            GroupRemoval::NotFound => write::NOT_FOUND,
+            GroupRemoval::Refused => NO_GROUP,
+        };
+        say(out, line);
     }
 
     /// Counts a touch of an item of this class, if there is one.

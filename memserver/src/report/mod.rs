@@ -2,5 +2,6 @@
 
 pub(crate) mod exposition;
 pub(crate) mod metrics;
+mod names;
 pub(crate) mod stats;
 pub(crate) mod stream;

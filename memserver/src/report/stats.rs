@@ -8,9 +8,13 @@ use std::sync::atomic::Ordering;
 use memproto::number::parse_u32;
 
 use crate::report::metrics::{self, Metric, Section};
+use crate::report::names::word;
 use crate::report::stream::{CLASS_MAX, Dump, Format, Sizes, Stream};
 use crate::state::shared::Shared;
 use crate::watch::attention;
+
+/// Keys that are listed, and beginnings of keys.
+const HOTTEST: usize = 20;
 
 /// How a request for statistics ends.
 #[derive(Debug)]
@@ -82,6 +86,10 @@ pub(crate) fn report<'w>(
             let query = shared.query_connections(asker, permit);
             return Ok(Answer::Streamed(Stream::Conns(query, format)));
         }
+        b"hotkeys" => {
+            hot_keys(shared, sink);
+            return Ok(Answer::Listed);
+        }
         b"detail" => return detail(shared, words.next(), format),
         // memcached knows this one in text only.
         b"cachedump" if matches!(format, Format::Text) => {
@@ -122,6 +130,25 @@ fn push_name(out: &mut Vec<u8>, metric: &Metric<'_>) {
         let _ = write!(out, "{prefix}{number}:");
     }
     out.extend_from_slice(metric.name.as_bytes());
+}
+
+/// `stats hotkeys`, which memcached does not have.
+fn hot_keys(shared: &Shared, sink: &mut Sink<'_>) {
+    let hottest = shared.hottest(HOTTEST);
+    sink(b"sampled", hottest.sampled.to_string().as_bytes());
+    let has_names = shared.core.config.dump_enabled;
+    for (kind, list) in [("hotkeys", &hottest.keys), ("hotprefixes", &hottest.prefixes)] {
+        for (rank, hot) in (1..).zip(list) {
+            let rank: u32 = rank;
+            if has_names {
+                sink(format!("{kind}:{rank}:name").as_bytes(), word(&hot.name).as_bytes());
+            }
+            for (what, share) in [("percent", hot.share), ("error_percent", hot.error)] {
+                let value = format!("{:.2}", 100.0 * share);
+                sink(format!("{kind}:{rank}:{what}").as_bytes(), value.as_bytes());
+            }
+        }
+    }
 }
 
 fn sizes_status(status: &[u8], sink: &mut Sink<'_>) -> Answer {

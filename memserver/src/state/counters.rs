@@ -10,7 +10,20 @@ impl Counter {
     /// Adds `count`. Only the worker that owns the counter may call this.
     #[inline(always)]
     pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        self.set(self.load().wrapping_add(count));
+    }
+
+    /// Adds 1 under the same condition; what is counted then.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> u64 {
+        self.add(1);
+        self.load()
+    }
+
+    /// Makes it `count` under the same condition.
+    #[inline(always)]
+    pub(crate) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
     }
 
     /// What was counted.
@@ -69,6 +82,8 @@ macro_rules! counters {
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*
             $($(#[$class_doc])* pub(crate) $by_class: ByClass,)*
+            /// When so many keys were asked for, the next one is sampled.
+            pub(crate) sample_after: Counter,
         }
 
         /// Counters at one moment.

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::state::budgets::Budgets;
 use crate::state::core::Core;
 use crate::state::counters::{Counters, Counts};
+use crate::state::hot::HotKeys;
 use crate::state::latency::{ByFamily, Distribution, Latencies};
 use crate::state::prefixes::Prefixes;
 
@@ -20,6 +21,8 @@ pub(crate) struct Gauges {
     pub(crate) udp: Counters,
     /// How long requests take, one set per worker; empty if nobody can ask.
     pub(crate) latencies: Box<[Latencies]>,
+    /// Which keys are asked for most, for each worker and for datagrams behind them.
+    pub(crate) hot_keys: Box<[HotKeys]>,
     /// Client connections.
     pub(crate) connections: Connections,
     /// What happens below requests on encrypted connections.
@@ -72,6 +75,9 @@ impl Gauges {
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             udp: Counters::default(),
             latencies: (0..measured).map(|_| Latencies::default()).collect(),
+            hot_keys: (0..=config.threads.max(1))
+                .map(|_| HotKeys::new(config.stat_key_prefix))
+                .collect(),
             connections: Connections { total: opened, ..Connections::default() },
             tls: Encryption::default(),
             prefixes: Arc::new(Prefixes::new(
@@ -98,6 +104,7 @@ impl Gauges {
         *baseline = self.counts_since_start();
         drop(baseline);
         self.prefixes.clear();
+        self.hot_keys.iter().for_each(HotKeys::clear);
         self.connections.total.store(0, Ordering::Relaxed);
         self.connections.rejected.store(0, Ordering::Relaxed);
         let Encryption { new_sessions, handshake_errors, protocol_errors } = &self.tls;

@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod core;
 pub(crate) mod counters;
 pub(crate) mod gauges;
+pub(crate) mod hot;
 pub(crate) mod latency;
 pub(crate) mod phase;
 pub(crate) mod prefixes;

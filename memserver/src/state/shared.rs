@@ -8,6 +8,7 @@ use crate::state::budgets::{Budgets, Permit};
 use crate::state::control::{ConnQuery, Control};
 use crate::state::core::Core;
 use crate::state::gauges::Gauges;
+use crate::state::hot::{self, Hottest};
 use crate::state::phase::Phase;
 use crate::watch::{Evictions, Hub};
 
@@ -70,6 +71,16 @@ impl Shared {
     pub(crate) fn reset_counts(&self) {
         self.core.cache.reset_stats();
         self.gauges.reset();
+    }
+
+    /// At most `most` of the keys that are asked for most, and of their beginnings.
+    pub(crate) fn hottest(&self, most: usize) -> Hottest {
+        hot::hottest(self.gauges.hot_keys.iter(), self.core.cache.now().as_secs(), most)
+    }
+
+    /// Whether whoever reaches the admin address may see names of keys: nobody logs in there.
+    pub(crate) fn shows_names(&self) -> bool {
+        self.core.config.dump_enabled && self.core.accounts.is_none()
     }
 
     /// Notes that a client had to be refused because of memory that other clients hold.

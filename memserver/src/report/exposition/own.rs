@@ -7,9 +7,13 @@ use memcore::Stats;
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Labels, Page};
+use crate::report::names::word;
 use crate::state::latency::{BOUNDS_US, BUCKETS, Family};
 use crate::state::shared::Shared;
 use crate::watch::IDLE_BOUNDS;
+
+/// Keys that are listed, and beginnings of keys.
+const HOTTEST: usize = 10;
 
 /// Reports them.
 pub(super) fn report(shared: &Shared, page: &mut Page) {
@@ -24,6 +28,34 @@ pub(super) fn report(shared: &Shared, page: &mut Page) {
     removals(shared, &stats, page);
     memory(&stats, page);
     client_memory(shared, &stats, page);
+    hot_keys(shared, page);
+}
+
+/// By rank, so that there are few series; what the key is changes.
+fn hot_keys(shared: &Shared, page: &mut Page) {
+    let hottest = shared.hottest(HOTTEST);
+    for (name, list, label, help) in [
+        (
+            "memserver_hot_key_ratio",
+            &hottest.keys,
+            "key",
+            "Share of the keys that are asked for most in all lookups.",
+        ),
+        (
+            "memserver_hot_prefix_ratio",
+            &hottest.prefixes,
+            "prefix",
+            "The same for the beginnings of keys.",
+        ),
+    ] {
+        page.family(name, Gauge, help);
+        for (rank, hot) in (1..).zip(list) {
+            let (rank, share): (u32, f64) = (rank, hot.share);
+            let word = word(&hot.name);
+            let labels: Labels<'_> = &[("rank", &rank), (label, &word)];
+            page.sample(name, if shared.shows_names() { labels } else { &labels[..1] }, share);
+        }
+    }
 }
 
 fn latencies(shared: &Shared, page: &mut Page) {

@@ -196,3 +196,22 @@ fn bounds_are_canonical() {
         assert_eq!(canonical(bound), text);
     }
 }
+
+#[test]
+fn keys_that_are_asked_for_most_have_ranks_and_names_if_names_may_be_known() {
+    let text = |shared: &Shared| {
+        for key in [&b"a:1"[..], b"a:1", b"a:\"2"] {
+            shared.gauges.hot_keys[0].sample(key, shared.core.cache.now().as_secs());
+        }
+        exposition(shared, Format::Prometheus)
+    };
+    let open = text(&server());
+    assert!(open.contains("\nmemserver_hot_key_ratio{rank=\"1\",key=\"a:1\"} 0.66666"), "{open}");
+    assert!(open.contains("\nmemserver_hot_key_ratio{rank=\"2\",key=\"a%3A%222\"} 0.33333"));
+    assert!(open.contains("\nmemserver_hot_prefix_ratio{rank=\"1\",prefix=\"a:\"} 1\n"));
+    let cache = memcore::Cache::new(64 << 20).unwrap();
+    let closed = Config { dump_enabled: false, ..Config::default() };
+    let closed = text(&Shared::without_threads(cache, closed));
+    assert!(closed.contains("\nmemserver_hot_key_ratio{rank=\"1\"} 0.66666"), "{closed}");
+    assert!(!closed.contains("a:1"));
+}
