@@ -151,11 +151,17 @@ impl Engine {
         self.index.position(key.hash)
     }
 
-    /// Where the index has the key of `key_len` bytes of the item at `loc`.
+    /// Where the index has the key of `key_len` bytes of the item at `loc`, which is copied to
+    /// `key`.
     #[inline]
-    pub(crate) fn position_of(&self, loc: Loc, shape: Shape, key_len: usize) -> Position {
-        let mut key = KeyBuffer::new();
-        self.index.position(self.hot.hash(self.space.key_of(loc, shape, key_len, &mut key)))
+    pub(crate) fn position_of(
+        &self,
+        loc: Loc,
+        shape: Shape,
+        key_len: usize,
+        key: &mut KeyBuffer,
+    ) -> Position {
+        self.index.position(self.hot.hash(self.space.key_of(loc, shape, key_len, key)))
     }
 
     /// Begins a lookup without a lock.

@@ -33,19 +33,33 @@ impl Engine {
     pub(crate) fn probe<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
         let now = self.now();
         let position = self.position(key);
-        let lock = self.index.lock(position);
-        let mut at = Probe { key: *key, position, now, lock, found: Err(Miss::Absent) };
-        if let Some(found) = self.find(key, &at.lock) {
-            at.found = match self.hidden(&found.item, now) {
+        let mut lock = self.index.lock(position);
+        let found = match self.find(key, &lock) {
+            None => Err(Miss::Absent),
+            Some(found) => match self.hidden(&found.item, now) {
                 None => Ok(found),
                 Some(miss) => {
-                    // The index first: an item whose memory is freed must not be found.
-                    self.index.remove(position, found.slot, &mut at.lock);
-                    self.retire(&found.item, Cause::of_hidden(miss), now);
+                    self.remove_hidden(position, &found, miss, now, &mut lock);
                     Err(miss)
                 }
-            };
-        }
-        at
+            },
+        };
+        Probe { key: *key, position, now, lock, found }
+    }
+
+    /// Removes an item that may not be seen.
+    #[cold]
+    #[inline(never)]
+    fn remove_hidden(
+        &self,
+        position: Position,
+        found: &Found,
+        miss: Miss,
+        now: u32,
+        lock: &mut Guard<'_>,
+    ) {
+        // The index first: an item whose memory is freed must not be found.
+        self.index.remove(position, found.slot, lock);
+        self.retire(&found.item, Cause::of_hidden(miss), now);
     }
 }

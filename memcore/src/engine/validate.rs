@@ -7,6 +7,7 @@ use super::Engine;
 use super::build::overhead;
 use crate::index::Position;
 use crate::memory::sync::Ordering;
+use crate::space::item::KeyBuffer;
 use crate::space::layout::State;
 use crate::space::segments::{CLASSES, Load, Loc, Phase, SegmentId};
 use crate::tags::Group;
@@ -96,7 +97,7 @@ impl Engine {
         if group != Group::NONE {
             *recount.refs.entry(group.0).or_default() += 1;
         }
-        let position = self.position_of(loc, item.shape, item.key_len());
+        let position = self.position_of(loc, item.shape, item.key_len(), &mut KeyBuffer::new());
         let slot = self.index.find_loc(position, loc, &self.index.lock(position));
         assert!(slot.is_some(), "no slot leads to the item at {loc}");
         self.validate_due(loc, item.expiry);

@@ -1,6 +1,6 @@
 //! Writing values: store in all its modes, the publication of items, and rewriting what exists.
 
-use crate::counters::Event;
+use crate::counters::{Counts, Event};
 use crate::engine::probe::Probe;
 use crate::engine::{Engine, Found};
 use crate::index::{Guard, Position};
@@ -258,7 +258,8 @@ impl Engine {
         room: &Room,
         version: u64,
     ) -> Result<Loc, PutError> {
-        let loc = self.go_live(room, version)?;
+        let counts = self.go_live(room, version)?;
+        let loc = room.slot().loc;
         // Before the old item goes, which may be the one that has the group.
         if room.slot().has_ext() {
             self.hold_group(room.slot().header.group);
@@ -270,7 +271,7 @@ impl Engine {
             }
             Err(_) => self.enter(at, loc)?,
         }
-        self.counters.add(room.slot().class(), Event::Stored, 1);
+        counts.add(Event::Stored, 1);
         Ok(loc)
     }
 
@@ -311,8 +312,9 @@ impl Engine {
         self.retire_copy(&item);
     }
 
-    /// Turns a pending item into a live one, to which the index does not lead yet; its address.
-    fn go_live(&self, room: &Room, version: u64) -> Result<Loc, PutError> {
+    /// Turns a pending item into a live one, to which the index does not lead yet; the counters of
+    /// its class, in which it is counted.
+    fn go_live(&self, room: &Room, version: u64) -> Result<Counts<'_>, PutError> {
         let slot = room.slot();
         let sequence = match slot.header.version {
             Some(_) => 0,
@@ -327,8 +329,7 @@ impl Engine {
         };
         self.space.go_live(room, sequence);
         let level = self.space.stamp_at(slot.loc).level();
-        self.count_live(level, slot.class(), slot.size(), true);
-        Ok(slot.loc)
+        Ok(self.count_in(level, slot.class(), slot.size()))
     }
 
     /// Writes a new value over an old one; false if that can't be done.
@@ -340,8 +341,7 @@ impl Engine {
             if old.shape.has_ext() {
                 self.hold_group(new.header.group);
             }
-            self.report(old, Cause::Replaced, now);
-            self.counters.add(old.class(), Event::Stored, 1);
+            self.report_overwritten(old, now);
         }
         changed
     }
@@ -389,7 +389,8 @@ impl Engine {
         lock: &mut Guard<'_>,
     ) -> Result<Loc, PutError> {
         self.fill(room, new, Some(&old.item))?;
-        let loc = self.go_live(room, new.version)?;
+        self.go_live(room, new.version)?;
+        let loc = room.slot().loc;
         self.index.redirect(old.slot, loc, lock);
         self.retire_copy(&old.item);
         Ok(loc)

@@ -8,7 +8,7 @@ use crate::index::{Guard, Position};
 use crate::memory::sync::Ordering;
 use crate::removal::Cause;
 use crate::space::append::Claim;
-use crate::space::item::{Item, KeyBuffer};
+use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::State;
 use crate::space::pool::{Freed, Sealed};
 use crate::space::segments::{
@@ -81,13 +81,15 @@ impl Engine {
         // Pairs with the release stores of `Space::append`: up to here there are headers.
         let used = row.used.load(Ordering::Acquire) as usize;
         let mut places = batch.iter_mut();
+        let mut key = KeyBuffer::new();
         if victim.done == 0 {
             victim.done = row.lead_words.load(Ordering::Relaxed) as usize;
             let lead = row.lead.load(Ordering::Relaxed);
             let outline = (lead != 0).then(|| self.space.outline(lead));
             if let Some(outline) = outline.filter(|outline| outline.state.is_live()) {
                 if let Some(place) = places.next() {
-                    *place = Some((lead, self.position_of(lead, outline.shape, outline.key_len)));
+                    let Outline { shape, key_len, .. } = outline;
+                    *place = Some((lead, self.position_of(lead, shape, key_len, &mut key)));
                 }
             }
         }
@@ -96,7 +98,7 @@ impl Engine {
             let outline = self.space.outline(loc);
             if outline.state.is_live() {
                 let Some(place) = places.next() else { return false };
-                let position = self.position_of(loc, outline.shape, outline.key_len);
+                let position = self.position_of(loc, outline.shape, outline.key_len, &mut key);
                 self.index.prefetch_for_write(position);
                 *place = Some((loc, position));
             }

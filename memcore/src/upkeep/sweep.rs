@@ -5,6 +5,7 @@ use crate::counters::Event;
 use crate::engine::Engine;
 use crate::memory::sync::Ordering;
 use crate::removal::Cause;
+use crate::space::item::{KeyBuffer, Outline};
 use crate::space::segments::{Loc, NEVER, Phase};
 use crate::upkeep::state::{Reclaim, Round, Sweep, Visit};
 
@@ -125,8 +126,8 @@ impl Engine {
 
     /// Removes an item if it is still there and still expired.
     fn expire(&self, loc: Loc, now: u32) {
-        let outline = self.space.outline(loc);
-        let position = self.position_of(loc, outline.shape, outline.key_len);
+        let Outline { shape, key_len, .. } = self.space.outline(loc);
+        let position = self.position_of(loc, shape, key_len, &mut KeyBuffer::new());
         let mut lock = self.index.lock(position);
         let Some(slot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.space.read_any(loc);
