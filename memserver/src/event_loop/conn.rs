@@ -378,9 +378,9 @@ impl Conn {
             Err(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
         let then = *then;
-        let unsent = replies.unsent();
-        let all = send(&mut self.transport, replies, counters)?;
-        self.moved = self.moved.wrapping_add(unsent - replies.unsent());
+        let mut sent = 0;
+        let all = send(&mut self.transport, replies, counters, &mut sent)?;
+        self.moved = self.moved.wrapping_add(sent);
         if !all {
             // More may be taken at once, which is reported again only when it is asked for.
             self.transport.rearm(registry, token, true)?;
@@ -502,32 +502,37 @@ impl Conn {
     }
 
     /// Takes back the input from `pos` on.
-    pub(crate) fn keep(&mut self, arena: &Arena, input: Input, pos: usize) {
+    #[inline]
+    pub(crate) fn keep(&mut self, arena: &Arena, input: &mut Input, pos: usize) {
         match input {
             Input::Arena { len, .. } => {
-                if pos < len {
-                    self.input = arena.get(&input)[pos..].to_vec();
+                if pos < *len {
+                    self.input = arena.get(input)[pos..].to_vec();
                 }
             }
-            Input::Own(mut bytes) => {
-                let left = bytes.len() - pos;
-                self.used = if left > MOVED_MAX.max(pos) { pos } else { 0 };
-                if left == 0 {
-                    return;
-                }
-                if self.used == 0 {
-                    bytes.drain(..pos);
-                }
-                if bytes.capacity() - bytes.len() > bytes.len().max(SLACK) {
-                    bytes.shrink_to_fit();
-                }
-                self.input = bytes;
-            }
+            Input::Own(bytes) => self.keep_own(std::mem::take(bytes), pos),
         }
+    }
+
+    /// The same for a buffer of its own.
+    fn keep_own(&mut self, mut bytes: Vec<u8>, pos: usize) {
+        let left = bytes.len() - pos;
+        self.used = if left > MOVED_MAX.max(pos) { pos } else { 0 };
+        if left == 0 {
+            return;
+        }
+        if self.used == 0 {
+            bytes.drain(..pos);
+        }
+        if bytes.capacity() - bytes.len() > bytes.len().max(SLACK) {
+            bytes.shrink_to_fit();
+        }
+        self.input = bytes;
     }
 }
 
-/// Sends as much of `out` as the transport takes and others can wait for; false if some is left.
+/// Sends as much of `out` as the transport takes and others can wait for, and adds to `sent`; false
+/// if some is left.
 ///
 /// # Errors
 /// The connection is broken.
@@ -536,10 +541,11 @@ pub(crate) fn send(
     transport: &mut Transport,
     out: &mut Output,
     counters: &Counters,
+    sent: &mut usize,
 ) -> io::Result<bool> {
-    let unsent = out.unsent();
+    let mut here = 0;
     while !out.is_empty() {
-        if unsent - out.unsent() >= SENT_MAX {
+        if here >= SENT_MAX {
             return Ok(false);
         }
         let count = match out.plain() {
@@ -550,9 +556,10 @@ pub(crate) fn send(
             return Ok(false);
         }
         counters.bytes_written.add(count as u64);
+        here += count;
+        *sent += count;
         out.advance(count);
     }
-    out.clear();
     transport.flush()
 }
 
@@ -569,13 +576,13 @@ mod tests {
         for len in [1, 100, READ_MIN - 1, READ_MIN, READ_MAX] {
             let mut read = Vec::with_capacity(READ_MAX + 200);
             read.resize(len + 100, b'x');
-            conn.keep(&arena, Input::Own(read), 100);
+            conn.keep(&arena, &mut Input::Own(read), 100);
             assert_eq!(conn.input.len() - conn.used, len);
             let held = conn.input.capacity();
             assert!(held <= len + len.max(SLACK), "{held} bytes for {len}");
         }
-        let input = arena.keep(1_000);
-        conn.keep(&arena, input, 900);
+        let mut input = arena.keep(1_000);
+        conn.keep(&arena, &mut input, 900);
         assert_eq!(conn.input.capacity(), 100);
     }
 
@@ -591,7 +598,7 @@ mod tests {
             let pos = conn.used + 1_000;
             let bytes = std::mem::take(&mut conn.input);
             moves += usize::from(bytes.len() - pos > MOVED_MAX);
-            conn.keep(&arena, Input::Own(bytes), pos);
+            conn.keep(&arena, &mut Input::Own(bytes), pos);
             moves -= usize::from(conn.used > 0);
             assert_eq!(conn.input.len() - conn.used, len - step * 1_000);
         }

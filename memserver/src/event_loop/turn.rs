@@ -50,7 +50,6 @@ pub(crate) struct Turn {
     participants: Vec<Participant>,
     outputs: Vec<Output>,
     spare: Spare,
-    left: Vec<Departure>,
     /// Requests answered since the beginning of the event loop's round, if that is measured.
     measured: Option<Measured>,
 }
@@ -107,7 +106,6 @@ impl Turn {
             participants: Vec::with_capacity(GROUP_MAX),
             outputs: std::iter::repeat_with(Output::default).take(GROUP_MAX).collect(),
             spare: Spare::default(),
-            left: Vec::with_capacity(GROUP_MAX),
         }
     }
 
@@ -172,8 +170,8 @@ impl Turn {
         if executor.checked {
             recognise(participants, conns, shared);
         }
+        let mut active = participants.len();
         for round in 1..=ROUNDS_MAX {
-            let active = participants.iter().filter(|part| part.state == State::More).count();
             if active == 0 {
                 break;
             }
@@ -182,6 +180,7 @@ impl Turn {
             batch.clear();
             cut_jobs(&inputs, participants, conns, quota, &mut batch);
             batch.prefetch();
+            active = 0;
             for (index, part) in participants.iter_mut().enumerate().filter(|(_, part)| part.active)
             {
                 let Some(conn) = conns[part.conn].as_mut() else { continue };
@@ -193,8 +192,9 @@ impl Turn {
                 if part.state == State::More && conn.dialogue.is_streaming() {
                     part.state = State::Later;
                 }
-                if part.state == State::More && !alone {
-                    counters.conn_yields.add(1);
+                if part.state == State::More {
+                    active += 1;
+                    counters.conn_yields.add(u64::from(!alone));
                 }
                 if part.state != State::More || round == ROUNDS_MAX {
                     executor.send_rest(conn, part, out);
@@ -207,26 +207,40 @@ impl Turn {
         }
     }
 
-    /// Gives each participant back what it did not use; how they leave.
-    pub(crate) fn finish(&mut self, conns: &mut [Option<Conn>], budgets: &Budgets) -> &[Departure] {
-        self.left.clear();
-        let parts = self.participants.drain(..).zip(self.inputs.drain(..));
-        for ((part, input), out) in parts.zip(&mut self.outputs) {
-            let Some(conn) = conns[part.conn].as_mut() else { continue };
-            if !conn.dialogue.is_closed() {
-                conn.keep(&self.arena, input, part.pos);
-            }
-            if part.state == State::Blocked {
-                out.settle(budgets);
-                conn.block(std::mem::take(out));
-            } else {
-                out.clear();
-            }
-            let Participant { conn, state, was_uploading, completed, .. } = part;
-            self.left.push(Departure { conn, state, was_uploading, completed });
+    /// How many connections take part.
+    pub(crate) fn participants(&self) -> usize {
+        self.participants.len()
+    }
+
+    /// Gives participant number `index` back what it did not use; how it leaves, if it is there.
+    #[inline]
+    pub(crate) fn depart(
+        &mut self,
+        index: usize,
+        conns: &mut [Option<Conn>],
+        budgets: &Budgets,
+    ) -> Option<Departure> {
+        let Participant { conn: number, pos, state, was_uploading, completed, .. } =
+            self.participants[index];
+        let (input, out) = (&mut self.inputs[index], &mut self.outputs[index]);
+        let conn = conns[number].as_mut()?;
+        if !conn.dialogue.is_closed() {
+            conn.keep(&self.arena, input, pos);
         }
+        if state == State::Blocked {
+            out.settle(budgets);
+            conn.block(std::mem::take(out));
+        } else {
+            out.clear();
+        }
+        Some(Departure { conn: number, state, was_uploading, completed })
+    }
+
+    /// Ends the turn, after all have left.
+    pub(crate) fn end(&mut self) {
+        self.participants.clear();
+        self.inputs.clear();
         self.arena.clear();
-        &self.left
     }
 }
 
@@ -453,10 +467,7 @@ fn flush(
     counters: &Counters,
     sent: &mut usize,
 ) -> Option<State> {
-    let unsent = out.unsent();
-    let result = send(transport, out, counters);
-    *sent += unsent - out.unsent();
-    match result {
+    match send(transport, out, counters, sent) {
         Ok(true) => None,
         Ok(false) => Some(State::Blocked),
         Err(_) => Some(State::Broken),
@@ -493,9 +504,10 @@ mod tests {
             let start = conn.begin_turn().unwrap();
             turn.admit(0, conn, start, counters).unwrap();
             turn.serve(&mut conns, shared, 0, false);
-            let left: Vec<_> = turn.finish(&mut conns, &shared.budgets).to_vec();
+            let departure = turn.depart(0, &mut conns, &shared.budgets);
+            turn.end();
             let conn = conns[0].as_mut().unwrap();
-            for Departure { state, .. } in left {
+            if let Some(Departure { state, .. }) = departure {
                 let mut next = conn.end_turn(state);
                 while next == Next::Block {
                     thread::yield_now();

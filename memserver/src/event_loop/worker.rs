@@ -254,9 +254,13 @@ impl Worker {
             let crowded = !self.ready.is_empty();
             turn.serve(&mut self.conns, &self.shared, self.index, crowded);
             let now = self.shared.core.cache.now().as_secs();
-            for departure in turn.finish(&mut self.conns, &self.shared.budgets) {
-                self.after_turn(*departure, now);
+            for index in 0..turn.participants() {
+                let departure = turn.depart(index, &mut self.conns, &self.shared.budgets);
+                if let Some(departure) = departure {
+                    self.after_turn(departure, now);
+                }
             }
+            turn.end();
             if self.shared.budgets.clients.is_exceeded() || heap::is_short() {
                 self.shed();
             }
@@ -633,8 +637,11 @@ impl Worker {
 
     /// Closes connections that have been idle for too long, or that hold what others need.
     fn close_idle(&mut self) {
+        if !self.has_deadlines() {
+            return;
+        }
         let now = self.shared.core.cache.now().as_secs();
-        if now == self.idle_checked || !self.has_deadlines() {
+        if now == self.idle_checked {
             return;
         }
         self.idle_checked = now;

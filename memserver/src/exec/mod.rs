@@ -76,11 +76,13 @@ struct Observer {
 
 impl<'w> Exec<'w> {
     /// Executes jobs for worker number `index`.
+    #[inline]
     pub(crate) fn new(shared: &'w Arc<Shared>, index: usize) -> Self {
-        let others_wait = shared.budgets.starved.load(Ordering::Relaxed) > 0;
-        let exec =
-            Self::with_counters(shared, &shared.gauges.workers[index], index, shared.core.rights);
-        Self { can_wait: true, others_wait, ..exec }
+        let counters = &shared.gauges.workers[index];
+        let mut exec = Self::with_counters(shared, counters, index, shared.core.rights);
+        exec.can_wait = true;
+        exec.others_wait = shared.budgets.starved.load(Ordering::Relaxed) > 0;
+        exec
     }
 
     /// The same for clients that can't wait for memory that others hold: they are refused.
@@ -95,6 +97,7 @@ impl<'w> Exec<'w> {
         Self::with_counters(shared, &shared.gauges.udp, shared.gauges.workers.len(), rights)
     }
 
+    #[inline]
     fn with_counters(
         shared: &'w Arc<Shared>,
         counters: &'w Counters,
