@@ -1,28 +1,42 @@
 #!/usr/bin/env bash
 # Instructions per operation, counted by callgrind: of the cache in process, of the parsers, and of
-# the server from its socket to its reply. Counts repeat on any machine to about one percent.
-# Needs valgrind.
+# the server from its socket to its reply. Needs valgrind.
 #
-#     bench/instructions.sh [--base DIR] [--limit PERCENT] [PATTERN...]
+#     bench/instructions.sh [--base DIR | --against FILE] [--limit PERCENT] [PATTERN...]
+#     bench/instructions.sh --record
 #
 # --base DIR       counts in the checkout DIR as well and prints the change in percent
-# --limit PERCENT  with --base: fails if a case needs more than so much more (default 2)
+# --against FILE   prints the change since the counts in FILE were recorded
+# --limit PERCENT  with either of them: fails if a case needs more than so much more (default 2)
+# --record         writes the counts to bench/instructions.txt
 # PATTERN          only cases whose name contains one of these texts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-base='' limit=2 patterns=()
+record=bench/instructions.txt
+base='' against='' limit=2 records='' patterns=()
 while [ $# -gt 0 ]; do
     case $1 in
         --base) base=$(cd "${2:?--base needs a folder}" && pwd) && shift 2 ;;
+        --against) against=${2:?--against needs a file} && shift 2 ;;
         --limit) limit=${2:?--limit needs a number} && shift 2 ;;
+        --record) records=yes && shift ;;
         -*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 64 ;;
         *) patterns+=("$1") && shift ;;
     esac
 done
+if [ -n "$records" ] && [ ${#patterns[@]} -gt 0 ]; then
+    echo 'all cases are recorded together' >&2
+    exit 64
+fi
 
 # A case is run twice; the difference of both counts leaves out what starting it costs.
-few=1000 many=21000
+export few=1000 many=21000
+
+# libc chooses its memcpy and the like by the processor. Without these features it takes the same
+# ones everywhere, as the counts are to be.
+features=-AVX,-AVX2,-AVX_Fast_Unaligned_Load,-BMI2,-ERMS,-FSRM,-MOVBE,-SSE4_1,-SSE4_2,-SSSE3
+export counted_with=glibc.cpu.hwcaps=$features
 
 # executable NAME: its path, from cargo's messages.
 executable() { sed -n "s/.*\"name\":\"$1\".*\"executable\":\"\([^\"]*\)\".*/\1/p"; }
@@ -46,21 +60,22 @@ program() {
 
 # count PROGRAM CASE OPERATIONS
 count() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$1" "$2" "$3" 2>&1 >/dev/null |
-        sed -n 's/.*Collected : //p'
+    GLIBC_TUNABLES=$counted_with valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+        "$1" "$2" "$3" 2>&1 >/dev/null | sed -n 's/.*Collected : //p'
 }
 
-# per_operation PROGRAM CASE
+# per_operation PROGRAM CASE: the case and its count.
 per_operation() {
     local all start
-    all=$(count "$1" "$2" $many)
-    start=$(count "$1" "$2" $few)
+    all=$(count "$1" "$2" "$many")
+    start=$(count "$1" "$2" "$few")
     if [ -z "$all" ] || [ -z "$start" ]; then
         echo "$1 $2 did not run" >&2
         return 1
     fi
-    echo $(((all - start) / (many - few)))
+    echo "$2 $(((all - start) / (many - few)))"
 }
+export -f count per_operation
 
 # is_wanted NAME
 is_wanted() {
@@ -72,50 +87,78 @@ is_wanted() {
     return 1
 }
 
-# has PROGRAM CASE
-has() {
-    local cases=''
-    # Not through a pipe: a match would end it before all names are written.
-    [ -z "$1" ] || cases=$("$1" --list)
-    grep -qxF "$2" <<<"$cases"
+# counts DIR: the wanted cases of a checkout, each with its count, sorted by name. One runs on each
+# processor.
+counts() {
+    local name path cases case
+    for name in operations parse; do
+        path=$(program "$1" "$name")
+        [ -n "$path" ] || continue
+        # Not through a pipe, which would hide that it failed.
+        cases=$("$path" --list)
+        for case in $cases; do
+            ! is_wanted "$case" || printf '%s %s\n' "$path" "$case"
+        done
+    done | xargs -r -P "$(nproc)" -L 1 bash -c 'per_operation "$@"' _ | LC_ALL=C sort
 }
 
-worse=0 seen=0
-if [ -n "$base" ]; then
-    printf '%-26s %9s %9s %9s\n' 'instructions' base here change
-else
-    printf '%-26s %9s\n' 'instructions' here
-fi
-for name in operations parse; do
-    here=$(program . "$name")
-    there=''
-    [ -z "$base" ] || there=$(program "$base" "$name")
-    for case in $("$here" --list); do
-        is_wanted "$case" || continue
-        seen=$((seen + 1))
-        now=$(per_operation "$here" "$case")
-        if [ -z "$base" ]; then
-            printf '%-26s %9d\n' "$case" "$now"
-        elif ! has "$there" "$case"; then
-            printf '%-26s %9s %9d\n' "$case" - "$now"
-        else
-            before=$(per_operation "$there" "$case")
-            # One instruction more is never a change for the worse: it may be rounding.
-            awk -v name="$case" -v before="$before" -v now="$now" -v limit="$limit" 'BEGIN {
-                change = (now / before - 1) * 100
-                bad = change > limit && now > before + 1
-                mark = bad ? "  WORSE" : ""
-                printf "%-26s %9d %9d %+8.1f %%%s\n", name, before, now, change, mark
-                exit bad
-            }' || worse=$((worse + 1))
-        fi
-    done
-done
-if [ $seen -eq 0 ]; then
+# tools: what the counts depend on.
+tools() { echo "$(rustc --version), $(getconf GNU_LIBC_VERSION)"; }
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+counts . >"$scratch/here"
+if [ ! -s "$scratch/here" ]; then
     echo 'no such case' >&2
     exit 64
 fi
-if [ $worse -gt 0 ]; then
-    echo "$worse of $seen cases need more than $limit % more instructions" >&2
-    exit 1
+if [ -n "$records" ]; then
+    {
+        echo '# Instructions per operation, as `bench/instructions.sh --record` counted them with'
+        echo "# $(tools)"
+        cat "$scratch/here"
+    } >"$record"
+    echo "$(wc -l <"$scratch/here") cases recorded in $record"
+    exit
 fi
+if [ -n "$base" ]; then
+    counts "$base" >"$scratch/before"
+elif [ -n "$against" ]; then
+    grep -v '^#' "$against" >"$scratch/before"
+else
+    printf '%-26s %9s\n' instructions here
+    awk '{ printf "%-26s %9d\n", $1, $2 }' "$scratch/here"
+    exit
+fi
+
+# Recorded cases have to be those that there are; a checkout may have others. One instruction more
+# is never a change for the worse: it may be rounding.
+awk -v limit="$limit" -v recorded="${against:+1}" -v all="$((${#patterns[@]} == 0))" '
+    NR == FNR { before[$1] = $2; next }
+    FNR == 1 { printf "%-26s %9s %9s %9s\n", "instructions", "before", "here", "change" }
+    !($1 in before) {
+        printf "%-26s %9s %9d%s\n", $1, "-", $2, recorded ? "  NOT RECORDED" : ""
+        failed += recorded
+        next
+    }
+    {
+        change = ($2 / before[$1] - 1) * 100
+        bad = change > limit && $2 > before[$1] + 1
+        printf "%-26s %9d %9d %+8.1f %%%s\n", $1, before[$1], $2, change, bad ? "  WORSE" : ""
+        failed += bad
+        delete before[$1]
+    }
+    END {
+        if (recorded && all) for (name in before) {
+            printf "%-26s %9d %9s  NO SUCH CASE\n", name, before[name], "-"
+            failed++
+        }
+        exit failed > 0
+    }' "$scratch/before" "$scratch/here" && exit
+echo "a case needs more than $limit % more instructions, or differs from what is recorded" >&2
+if [ -n "$against" ]; then
+    echo "recorded with: $(sed -n '2s/^# //p' "$against")" >&2
+    echo "counted with:  $(tools)" >&2
+    echo 'if that is as it should be: bench/instructions.sh --record' >&2
+fi
+exit 1
