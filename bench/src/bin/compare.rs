@@ -18,7 +18,7 @@ struct Args {
     #[argh(option)]
     floor: Option<PathBuf>,
     /// only this scenario; may be repeated (get, get-pipelined, multiget, multiget-1g, set-evict,
-    /// mix)
+    /// mix, mix-64k, mix-1m)
     #[argh(option)]
     scenario: Vec<String>,
     /// rounds (default 5)

@@ -29,13 +29,16 @@ pub struct Scenario {
 }
 
 /// All kinds of load, in the order of the tables.
-pub const SCENARIOS: [Scenario; 6] = [
+pub const SCENARIOS: [Scenario; 8] = [
     Scenario { name: "get", ..SMALL },
     Scenario { name: "get-pipelined", depth: 32, ..SMALL },
     Scenario { name: "multiget", width: 50, ..SMALL },
     Scenario { name: "multiget-1g", width: 50, ..LARGE },
     Scenario { name: "set-evict", gets: 0.0, keys: 2_000_000, zipf: 0.0, depth: 32, ..SMALL },
     Scenario { name: "mix", gets: 0.95, ..SMALL },
+    Scenario { name: "mix-64k", value: 64 << 10, keys: 4_000, ..HEAVY },
+    // As large as memcached's default for the largest item allows.
+    Scenario { name: "mix-1m", value: (1 << 20) - 512, keys: 250, ..HEAVY },
 ];
 
 /// Items that fit into any server's 256 MiB.
@@ -49,6 +52,9 @@ const SMALL: Scenario = Scenario {
     width: 1,
     depth: 1,
 };
+
+/// Large values that fit into any server's GiB.
+const HEAVY: Scenario = Scenario { mib: 1024, gets: 0.9, ..SMALL };
 
 /// A GiB of items (7.5 million of 120 bytes and what a server adds to each), asked for evenly.
 const LARGE: Scenario = Scenario { mib: 2048, keys: 7_500_000, zipf: 0.0, ..SMALL };
