@@ -102,11 +102,28 @@ impl Server {
     /// # Errors
     /// If the system refuses the signal.
     pub fn terminate(&mut self, timeout: Duration) -> io::Result<Option<(Duration, ExitStatus)>> {
+        self.stop(Signal::TERM, timeout)
+    }
+
+    /// Asks the process with SIGUSR1 to end as it should, and waits until it has. Returns how long
+    /// that took, or `None` if it still runs after `timeout`.
+    ///
+    /// # Errors
+    /// If the system refuses the signal.
+    pub fn stop_gracefully(&mut self, timeout: Duration) -> io::Result<Option<Duration>> {
+        Ok(self.stop(Signal::USR1, timeout)?.map(|(time, _)| time))
+    }
+
+    fn stop(
+        &mut self,
+        signal: Signal,
+        timeout: Duration,
+    ) -> io::Result<Option<(Duration, ExitStatus)>> {
         if let Some(status) = self.child.try_wait()? {
             return Ok(Some((Duration::ZERO, status)));
         }
         let began = Instant::now();
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        kill_process(Pid::from_child(&self.child), signal)?;
         while began.elapsed() < timeout {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Some((began.elapsed(), status)));

@@ -10,13 +10,15 @@ use super::{Entry, Saved, SnapshotError};
 use crate::engine::Engine;
 use crate::ops::handle::Pin;
 use crate::space::item::Item;
-use crate::{Cursor, Handle, Key, Moment};
+use crate::{Cursor, Fetch, Fetched, Handle, Key, Moment};
 
 /// Keys that are collected before their items are written.
 const KEYS: usize = 64;
 /// Values of up to this many bytes are copied while their shard is locked; larger ones are pinned.
 const COPY_MAX: usize = 16 << 10;
 
+/// How often an item is looked at that changes in between.
+const ATTEMPTS: usize = 8;
 /// Items that are remembered so as not to be written twice.
 const WRITTEN_MAX: usize = 1 << 16;
 
@@ -97,8 +99,20 @@ impl<W: Write> Save<'_, W> {
         }
     }
 
-    /// Copies or pins an item as it is at this moment.
+    /// Copies or pins an item as it is at some moment.
     fn copy(&mut self, key: &Key<'_>) -> Option<Copied> {
+        for _ in 0..ATTEMPTS {
+            let (copied, has_value) = self.look(key)?;
+            if has_value || self.copy_value(key, copied.version) {
+                return Some(copied);
+            }
+        }
+        // It changes again and again; what changes need not be written.
+        None
+    }
+
+    /// An item as it is at this moment, and whether there is its value, too.
+    fn look(&mut self, key: &Key<'_>) -> Option<(Copied, bool)> {
         let engine = self.engine;
         let now = engine.now();
         let lock = engine.index.lock(engine.position(key));
@@ -107,21 +121,27 @@ impl<W: Write> Save<'_, W> {
         if engine.hidden(item, now).is_some() || is_placeholder(item) {
             return None;
         }
-        let handle = match item.value_len > COPY_MAX {
-            true => match engine.pin(&found, item.meta(now), Some(&lock)) {
-                Pin::Done(handle) => Some(handle),
-                // Handles hold all that they may: then it is copied, as a lookup would.
-                Pin::Full | Pin::Changed => None,
-            },
-            false => None,
-        };
         self.buffer.clear();
-        if handle.is_none() {
+        let (mut handle, is_small) = (None, item.value_len <= COPY_MAX);
+        if is_small {
             engine.space.append_value(item, &mut self.buffer);
+        } else if let Pin::Done(pinned) = engine.pin(&found, item.meta(now), Some(&lock)) {
+            handle = Some(pinned);
         }
+        let has_value = is_small || handle.is_some();
         let may_have_risen = self.order.may_have_risen(item.state, now);
         let entry = entry_of(engine, key, item);
-        Some(Copied { entry, version: item.version, may_have_risen, handle })
+        Some((Copied { entry, version: item.version, may_have_risen, handle }, has_value))
+    }
+
+    /// Copies a large value without a lock, as handles hold all that they may: whether that is the
+    /// value of this version.
+    fn copy_value(&mut self, key: &Key<'_>, version: u64) -> bool {
+        let peek = Fetch::new().peek(true);
+        match self.engine.fetch(key, &peek, &mut self.buffer, |_, _| {}) {
+            Fetched::Copied(hit) => hit.meta.version == version,
+            _ => false,
+        }
     }
 }
 

@@ -179,6 +179,17 @@ fn keys_that_are_there_are_left_alone() {
     other.validate();
 }
 
+/// Handles hold all that they may, so that large values can't be pinned.
+#[test]
+fn values_that_can_not_be_pinned_are_copied() {
+    let cache = Cache::builder(32 << 20).pin_limit(0).clock(ManualClock::new(START)).build();
+    let cache = cache.unwrap();
+    for n in 0..20 {
+        cache.set(format!("{n}"), &vec![b'a' + n; 50_000 * usize::from(n)], Attrs::new()).unwrap();
+    }
+    check_copy(&cache);
+}
+
 /// Items that were used come before those that were not, and nothing is evicted for others.
 #[test]
 fn a_smaller_cache_gets_the_most_valuable_items() {
