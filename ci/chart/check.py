@@ -245,7 +245,7 @@ def limit(memory):
 REFUSED = [
     ({"allocatedMemry": 1}, "additional properties 'allocatedMemry' not allowed"),
     ({"replicaCount": 2}, "set architecture to high-availability"),
-    ({"persistence": {"enabled": True}}, "does not keep items across restarts"),
+    ({"persistence": {"enabled": True}}, "can give a memory file"),
     ({"auth": {"enabled": True, "username": "a"}}, "give existingPasswordSecret, or username"),
     ({"tls": {"enabled": True}}, "give existingSecret"),
     ({"maxItemMemory": 33}, "at most half of allocatedMemory"),

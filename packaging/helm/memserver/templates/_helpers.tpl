@@ -160,7 +160,7 @@ metadata:
 {{- fail "replicaCount: caches behind one address would each hold other values of the same key; set architecture to high-availability" -}}
 {{- end -}}
 {{- if .Values.persistence.enabled -}}
-{{- fail "persistence.enabled: this version does not keep items across restarts" -}}
+{{- fail "persistence.enabled: not built; extraArgs and extraVolumes can give a memory file, see README.md" -}}
 {{- end -}}
 {{- if gt (mul 2 (int .Values.maxItemMemory)) (int .Values.allocatedMemory) -}}
 {{- fail (printf "maxItemMemory: at most half of allocatedMemory (%d)" (int .Values.allocatedMemory)) -}}
