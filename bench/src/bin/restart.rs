@@ -1,4 +1,4 @@
-//! How long servers take to stop and to start again with the same items, which lie in a file (`-e`).
+//! How long servers take to stop and to start again with the same items, which lie in a file.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
