@@ -289,6 +289,27 @@ fn a_smaller_server_is_filled_and_no_more() {
 }
 
 #[test]
+fn what_was_asked_for_comes_first() {
+    for from in [Some(ours()), memcached()].into_iter().flatten() {
+        let folder = Folder::new();
+        let path = folder.file("snapshot");
+        let file = path.to_str().unwrap();
+        let mut client = from.connect();
+        client.fill(1_000, 100);
+        for n in (0..1_000).step_by(10) {
+            client.ask(format!("mg key{n} s\r\n"), "HD s100\r\n");
+        }
+        assert_eq!(tool(&["snapshot", "save", file, "--addr", &from.address().to_string()]).0, 0);
+        let mut reader = Reader::new(fs::File::open(&path).unwrap()).unwrap();
+        let items = std::iter::from_fn(|| reader.item().unwrap());
+        let fetched: Vec<bool> = items.map(|item| item.fetched).collect();
+        assert_eq!(fetched.len(), 1_000);
+        assert!(fetched[..100].iter().all(|fetched| *fetched));
+        assert!(fetched[100..].iter().all(|fetched| !fetched));
+    }
+}
+
+#[test]
 fn a_damaged_file_ends_the_loading() {
     let (from, folder) = (ours(), Folder::new());
     from.connect().fill(1_000, 1_000);

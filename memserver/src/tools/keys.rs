@@ -39,21 +39,24 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Lists the keys of a server into an empty file.
+    /// Lists the keys of a server into an empty file, those of items that were asked for before the
+    /// others, so that they are the ones that a small target gets. `others` is empty as well.
     pub(super) fn list(
         client: &mut Client,
         file: File,
+        others: File,
         about: &str,
         is_kept: bool,
     ) -> io::Result<Self> {
-        let mut out = BufWriter::new(file);
+        let mut out = Lists { fetched: BufWriter::new(file), others: BufWriter::new(others) };
         // A file that says nothing of keys has not got all of them.
-        write!(out, "{}\n{about}\n", position(0, 0, 0))?;
+        let title = format!("{}\n{about}\n", position(0, 0, 0));
+        out.fetched.write_all(title.as_bytes())?;
         let total = list(client, &mut out)?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let start = (position(0, 0, 0).len() + about.len() + 2) as u64;
-        let mut keys = Self { file: BufReader::new(file), at: start, done: 0, total, is_kept };
-        keys.file.seek(SeekFrom::Start(start))?;
+        let at = title.len() as u64;
+        let file = BufReader::new(out.joined()?);
+        let mut keys = Self { file, at, done: 0, total, is_kept };
+        keys.file.seek(SeekFrom::Start(at))?;
         keys.note()?;
         Ok(keys)
     }
@@ -112,6 +115,25 @@ impl Keys {
     }
 }
 
+/// Where keys are written while they are listed.
+struct Lists<W> {
+    /// Keys of items that were asked for since they were stored.
+    fetched: W,
+    others: W,
+}
+
+impl Lists<BufWriter<File>> {
+    /// One list, in this order.
+    fn joined(self) -> io::Result<File> {
+        let files = [self.fetched, self.others].map(BufWriter::into_inner);
+        let [fetched, others] = files.map(|file| file.map_err(io::IntoInnerError::into_error));
+        let (mut fetched, mut others) = (fetched?, others?);
+        others.seek(SeekFrom::Start(0))?;
+        io::copy(&mut others, &mut fetched)?;
+        Ok(fetched)
+    }
+}
+
 /// A first line, which has always the same length.
 fn position(at: u64, done: u64, total: u64) -> String {
     format!("{TITLE} {at:020} {done:020} {total:020}")
@@ -130,7 +152,7 @@ fn parse(line: &[u8]) -> Option<Listed> {
 }
 
 /// Writes a line for each key of a server; how many there are.
-fn list(client: &mut Client, out: &mut impl Write) -> io::Result<u64> {
+fn list(client: &mut Client, out: &mut Lists<impl Write>) -> io::Result<u64> {
     // By the hash table: items that move from queue to queue meanwhile are not missed.
     let mut order = "hash";
     let mut retries = 0;
@@ -159,7 +181,7 @@ enum First {
     Unknown(Vec<u8>),
 }
 
-fn first_line(client: &mut Client, out: &mut impl Write) -> io::Result<First> {
+fn first_line(client: &mut Client, out: &mut Lists<impl Write>) -> io::Result<First> {
     let line = client.line()?;
     Ok(match line {
         b"OK" => First::Keys(0),
@@ -172,7 +194,7 @@ fn first_line(client: &mut Client, out: &mut impl Write) -> io::Result<First> {
     })
 }
 
-fn list_rest(client: &mut Client, out: &mut impl Write) -> io::Result<u64> {
+fn list_rest(client: &mut Client, out: &mut Lists<impl Write>) -> io::Result<u64> {
     let mut count = 0;
     loop {
         let line = client.line()?;
@@ -186,17 +208,20 @@ fn list_rest(client: &mut Client, out: &mut impl Write) -> io::Result<u64> {
     }
 }
 
-/// Writes the key of a line `key=KEY ... size=SIZE ...` to the file; false if it is none.
-fn keep(line: &[u8], out: &mut impl Write) -> io::Result<bool> {
+/// Writes the key of a line `key=KEY ... fetch=yes ... size=SIZE ...` to its list; false if it is
+/// none.
+fn keep(line: &[u8], out: &mut Lists<impl Write>) -> io::Result<bool> {
     let Some(rest) = line.strip_prefix(b"key=") else { return Ok(false) };
     let mut words = rest.split(|byte| *byte == b' ');
     let key = words.next().unwrap_or_default();
+    let is_fetched = words.clone().any(|word| word == b"fetch=yes");
     let size = words.find_map(|word| word.strip_prefix(b"size=")).unwrap_or(b"0");
     if key.is_empty() || key.len() > 3 * MAX_KEY || !size.iter().all(u8::is_ascii_digit) {
         return Ok(false);
     }
+    let list = if is_fetched { &mut out.fetched } else { &mut out.others };
     for part in [key, b" ", size, b"\n"] {
-        out.write_all(part)?;
+        list.write_all(part)?;
     }
     Ok(true)
 }
@@ -243,9 +268,10 @@ mod tests {
 
     #[test]
     fn keys_are_read_from_a_dump() {
-        let mut out = Vec::new();
+        let mut out = Lists { fetched: Vec::new(), others: Vec::new() };
         for (line, is_key) in [
             ("key=a exp=-1 la=1 cas=2 fetch=no cls=1 size=67", true),
+            ("key=c exp=-1 la=1 cas=2 fetch=yes cls=1 size=6", true),
             ("key=b%20%25 exp=-1 la=1 cas=2 fetch=no cls=1 size=16 flags=5 ", true),
             ("key=", false),
             ("ERROR key dump not allowed", false),
@@ -253,7 +279,10 @@ mod tests {
         ] {
             assert_eq!(keep(line.as_bytes(), &mut out).unwrap(), is_key, "{line}");
         }
-        assert_eq!(out, b"a 67\nb%20%25 16\n");
+        assert_eq!(
+            (&out.fetched[..], &out.others[..]),
+            (&b"c 6\n"[..], &b"a 67\nb%20%25 16\n"[..])
+        );
         let Listed { key, size } = parse(b"b%20%25%ff%2 16\n").unwrap();
         assert_eq!((&key[..], size), (&b"b %\xff%2"[..], 16));
     }

@@ -94,12 +94,12 @@ impl Save {
     fn run(&self) -> io::Result<Tally> {
         let connect = || Client::connect(&self.addr, Patience::Each(self.timeout));
         if self.file == STANDARD {
-            let keys = Keys::list(&mut connect()?, scratch(&std::env::temp_dir())?, "", false)?;
+            let keys = list(&mut connect()?, &std::env::temp_dir())?;
             return self.copy(Server::new(connect()?, keys), io::stdout().lock());
         }
         let place = Path::new(&self.file);
         let folder = folder_of(place);
-        let keys = Keys::list(&mut connect()?, scratch(folder)?, "", false)?;
+        let keys = list(&mut connect()?, folder)?;
         let part = Part::create(place)?;
         let tally = self.copy(Server::new(connect()?, keys), &part.file)?;
         part.complete(place, folder)?;
@@ -239,6 +239,11 @@ impl Drop for Part {
 /// The folder of a file that may not exist.
 fn folder_of(place: &Path) -> &Path {
     place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The keys of a server in files without names.
+pub(super) fn list(client: &mut Client, folder: &Path) -> io::Result<Keys> {
+    Keys::list(client, scratch(folder)?, scratch(folder)?, "", false)
 }
 
 /// A file without a name.

@@ -12,7 +12,7 @@ use argh::FromArgs;
 use super::client::{Client, Patience};
 use super::copy::{Tally, copy};
 use super::keys::Keys;
-use super::snapshot::scratch;
+use super::snapshot::{list, scratch};
 use super::source::Server;
 use super::target::Target;
 use super::{address, finish, seconds};
@@ -55,10 +55,7 @@ impl Warm {
         let mut to = Target::new(self.connect(&self.to)?, self.evict)?;
         let keys = match &self.state {
             Some(path) => self.resume(path)?,
-            None => {
-                let file = scratch(&std::env::temp_dir())?;
-                Keys::list(&mut self.connect(&self.from)?, file, "", false)?
-            }
+            None => list(&mut self.connect(&self.from)?, &std::env::temp_dir())?,
         };
         let mut from = Server::new(self.connect(&self.from)?, keys);
         let tally = copy(&mut from, &mut to, (self.rate > 0).then_some(self.rate))?;
@@ -84,6 +81,7 @@ impl Warm {
             return Ok(keys);
         }
         let file = open.truncate(true).open(path).map_err(in_words)?;
-        Keys::list(&mut self.connect(&self.from)?, file, &about, true)
+        let others = scratch(&std::env::temp_dir())?;
+        Keys::list(&mut self.connect(&self.from)?, file, others, &about, true)
     }
 }
