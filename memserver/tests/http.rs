@@ -72,6 +72,24 @@ fn probes_and_metrics_are_answered() {
 }
 
 #[test]
+fn the_status_page_is_answered() {
+    let server = start();
+    let mut client = Client::new(TcpStream::connect(server.local_addr().unwrap()).unwrap());
+    client
+        .ask("set a:<1> 0 0 1\r\nx\r\nget a:<1>\r\n", "STORED\r\nVALUE a:<1> 0 1\r\nx\r\nEND\r\n");
+    let (status, headers, body) = get(server.admin_addr().unwrap(), "/");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(headers.contains("Content-Type: text/html; charset=utf-8\r\n"), "{headers}");
+    assert!(headers.contains("Content-Security-Policy: default-src 'none';"), "{headers}");
+    let (_, style, _) = get(server.admin_addr().unwrap(), "/style.css");
+    assert!(style.contains("Content-Type: text/css; charset=utf-8\r\n"), "{style}");
+    let place = format!("tcp:{}", server.local_addr().unwrap());
+    for shown in [&place[..], ">ready</span>", "<td class=name>1, not shown</td>"] {
+        assert!(body.contains(shown), "no {shown} in {body}");
+    }
+}
+
+#[test]
 fn only_reading_requests_of_a_bounded_size_are_answered() {
     let server = start();
     let address = server.admin_addr().unwrap();

@@ -187,8 +187,8 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('o', "extended", List("LIST"), "", "options from the list below, separated by commas",
         Act, |_, _| Ok(())),
     own("admin-addr", Takes1("ADDR"), "",
-        "answer /livez, /readyz and /metrics over HTTP at HOST:PORT (port 9150 if there is none) \
-         or unix:PATH",
+        "answer /, /livez, /readyz and /metrics over HTTP at HOST:PORT (port 9150 if there is \
+         none) or unix:PATH",
         admin),
     own("drain-timeout", Takes1("TIME"), "500ms",
         "time for clients to finish when a signal ends the server, 500ms or 30s; 0 for none",

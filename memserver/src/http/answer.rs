@@ -5,12 +5,18 @@ use std::time::Duration;
 
 use super::conn::{Reply, is_too_large};
 use crate::report::exposition::{self, Format};
+use crate::report::page::{self, History};
 use crate::state::shared::Shared;
 
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
 /// How long a worker may leave a question unanswered before it counts as hanging.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// The page loads its style and nothing else, sends nothing, and stands in no other page.
+const PAGE_HEADERS: &str = "Content-Security-Policy: default-src 'none'; \
+    style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+    Referrer-Policy: no-referrer\r\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -52,14 +58,14 @@ impl Answer {
 }
 
 /// What `head`, the request as far as it has come, is answered.
-pub(super) fn to(head: &[u8], shared: &Shared) -> Reply {
+pub(super) fn to(head: &[u8], shared: &Shared, history: &History) -> Reply {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let answer = match request.parse(head) {
         Ok(status) if status.is_complete() => {
             let method = request.method.unwrap_or_default();
             let answer = match method {
-                "GET" | "HEAD" => get(&request, shared),
+                "GET" | "HEAD" => get(&request, shared, history),
                 _ => Answer {
                     headers: "Allow: GET, HEAD\r\n",
                     ..Answer::line("405 Method Not Allowed", "only GET and HEAD")
@@ -76,9 +82,14 @@ pub(super) fn to(head: &[u8], shared: &Shared) -> Reply {
     Reply::Bytes(answer.into_bytes(true))
 }
 
-fn get(request: &httparse::Request<'_, '_>, shared: &Shared) -> Answer {
+fn get(request: &httparse::Request<'_, '_>, shared: &Shared, history: &History) -> Answer {
     let target = request.path.unwrap_or_default();
     match target.split('?').next().unwrap_or_default() {
+        "/" => Answer {
+            headers: PAGE_HEADERS,
+            ..Answer::new("200 OK", "text/html; charset=utf-8", page::page(shared, history))
+        },
+        "/style.css" => Answer::new("200 OK", "text/css; charset=utf-8", page::STYLE),
         "/livez" => livez(shared),
         "/readyz" if shared.phase.is_ready() => Answer::line("200 OK", "ready"),
         "/readyz" => Answer::line("503 Service Unavailable", shared.phase.name()),
@@ -87,7 +98,7 @@ fn get(request: &httparse::Request<'_, '_>, shared: &Shared) -> Answer {
             let body = exposition::exposition(shared, format);
             Answer::new("200 OK", format.media_type(), body)
         }
-        _ => Answer::line("404 Not Found", "there are /livez, /readyz and /metrics"),
+        _ => Answer::line("404 Not Found", "there are /, /livez, /readyz and /metrics"),
     }
 }
 

@@ -1,6 +1,6 @@
-//! The admin address: health and metrics over HTTP, for probes and Prometheus. A thread of its own
-//! answers, with its own connections, so that it is there when clients have taken all of theirs.
-//! What is answered is made in [`answer`].
+//! The admin address: health, metrics and a status page over HTTP, for probes, Prometheus and
+//! people. A thread of its own answers, with its own connections, so that it is there when clients
+//! have taken all of theirs. What is answered is made in [`answer`].
 
 mod answer;
 mod conn;
@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use self::conn::Conn;
 use crate::config::ADMIN_CONNECTIONS;
 use crate::net::listener::Listener;
+use crate::report::page::History;
 use crate::state::shared::Shared;
 
 /// The token of [`Admin::drop`].
@@ -50,7 +51,8 @@ impl Admin {
         let run = move || {
             let _end = end;
             let conns = std::iter::repeat_with(|| None).take(ADMIN_CONNECTIONS).collect();
-            Loop { poll, listener, conns, shared }.run(&stopped);
+            let history = History::default();
+            Loop { poll, listener, conns, shared, history }.run(&stopped);
         };
         let thread = thread::Builder::new().name("admin".into()).spawn(run)?;
         Ok(Self { stop, waker, thread: Some(thread) })
@@ -76,13 +78,17 @@ struct Loop {
     listener: Listener,
     conns: Vec<Option<Conn>>,
     shared: Arc<Shared>,
+    /// For the status page.
+    history: History,
 }
 
 impl Loop {
     fn run(mut self, stop: &AtomicBool) {
         let mut events = Events::with_capacity(2 * ADMIN_CONNECTIONS);
         while !stop.load(Ordering::Acquire) {
-            let deadline = self.conns.iter().flatten().map(Conn::deadline).min();
+            self.history.record(&self.shared, Instant::now());
+            let deadlines = self.conns.iter().flatten().map(Conn::deadline);
+            let deadline = deadlines.chain(self.history.due()).min();
             let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             // Only interruptions by signals fail here; the events of the last call are gone then.
             if self.poll.poll(&mut events, patience).is_err() {
@@ -90,7 +96,7 @@ impl Loop {
             }
             for event in &events {
                 if let Some(place) = self.conns.get_mut(event.token().0) {
-                    proceed(place, &self.shared);
+                    proceed(place, &self.shared, &self.history);
                 }
             }
             let now = Instant::now();
@@ -119,16 +125,16 @@ impl Loop {
             let both = Interest::READABLE | Interest::WRITABLE;
             if socket.register(self.poll.registry(), Token(index), both).is_ok() {
                 *place = Some(Conn::new(socket, Instant::now()));
-                proceed(place, &self.shared);
+                proceed(place, &self.shared, &self.history);
             }
         }
     }
 }
 
 /// Goes on with a connection as far as possible.
-fn proceed(place: &mut Option<Conn>, shared: &Arc<Shared>) {
+fn proceed(place: &mut Option<Conn>, shared: &Shared, history: &History) {
     if let Some(conn) = place
-        && !conn.proceed(|request| answer::to(request, shared))
+        && !conn.proceed(|request| answer::to(request, shared, history))
     {
         *place = None;
     }

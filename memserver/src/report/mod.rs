@@ -3,5 +3,6 @@
 pub(crate) mod exposition;
 pub(crate) mod metrics;
 mod names;
+pub(crate) mod page;
 pub(crate) mod stats;
 pub(crate) mod stream;

@@ -131,9 +131,9 @@ impl Builder {
         self
     }
 
-    /// Answers `/livez`, `/readyz` and `/metrics` over HTTP, at `HOST`, `HOST:PORT`,
-    /// `[IPV6]:PORT` or `unix:PATH`; the port is 9150 if there is none. Only with it are latencies
-    /// measured. See [`Server::admin_addr`].
+    /// Answers `/` (a status page), `/livez`, `/readyz` and `/metrics` over HTTP, at `HOST`,
+    /// `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; the port is 9150 if there is none. Only with it
+    /// are latencies measured. See [`Server::admin_addr`].
     ///
     /// # Examples
     /// ```

@@ -120,7 +120,8 @@ impl Gauges {
         sums
     }
 
-    fn counts_since_start(&self) -> Counts {
+    /// What was counted since the start, whatever was reset.
+    pub(crate) fn counts_since_start(&self) -> Counts {
         let mut sum = Counts::default();
         self.workers.iter().chain([&self.udp]).for_each(|counters| sum.add(counters));
         sum

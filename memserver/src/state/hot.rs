@@ -7,6 +7,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
+use memproto::limits::MAX_KEY;
 use parking_lot::Mutex;
 
 /// Lookups for each one that is counted, on average.
@@ -55,10 +56,17 @@ struct Sketch {
 #[derive(Debug)]
 struct Row {
     hash: u64,
-    name: Vec<u8>,
+    name: Name,
     count: u32,
     /// So much of the count may be another's.
     error: u32,
+}
+
+/// A key, or its beginning, kept in place: requests allocate nothing.
+#[derive(Clone, Copy)]
+struct Name {
+    bytes: [u8; MAX_KEY],
+    len: u8,
 }
 
 /// A name that is asked for often.
@@ -78,6 +86,26 @@ pub(crate) struct Hottest {
     pub(crate) sampled: u64,
     pub(crate) keys: Vec<Hot>,
     pub(crate) prefixes: Vec<Hot>,
+}
+
+impl Name {
+    fn new(name: &[u8]) -> Self {
+        let mut bytes = [0; MAX_KEY];
+        // No key is longer.
+        let len = name.len().min(MAX_KEY);
+        bytes[..len].copy_from_slice(&name[..len]);
+        Self { bytes, len: len as u8 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.bytes().escape_ascii())
+    }
 }
 
 impl HotKeys {
@@ -185,14 +213,15 @@ impl Sketches {
 
 impl Sketch {
     fn new(most: usize) -> Self {
-        Self { most, rows: Vec::new(), places: HashTable::new(), cursor: 0, least: 0 }
+        let (rows, places) = (Vec::with_capacity(most), HashTable::with_capacity(most));
+        Self { most, rows, places, cursor: 0, least: 0 }
     }
 
     fn count(&mut self, name: &[u8], hash: u64) {
         let rows = &self.rows;
         let is_same = |place: &u8| {
             let row = &rows[usize::from(*place)];
-            row.hash == hash && row.name == name
+            row.hash == hash && row.name.bytes() == name
         };
         if let Some(place) = self.places.find(hash, is_same) {
             let row = &mut self.rows[usize::from(*place)];
@@ -205,10 +234,9 @@ impl Sketch {
         match self.rows.get_mut(place) {
             Some(row) => {
                 (row.hash, row.count, row.error) = (hash, count, error);
-                row.name.clear();
-                row.name.extend_from_slice(name);
+                row.name = Name::new(name);
             }
-            None => self.rows.push(Row { hash, name: name.into(), count, error }),
+            None => self.rows.push(Row { hash, name: Name::new(name), count, error }),
         }
         let rows = &self.rows;
         // A table has at most 128 rows.
@@ -250,7 +278,7 @@ impl Sketch {
     }
 
     fn add_to(&self, rows: &mut Vec<Counted>) {
-        let counted = |row: &Row| (row.name.as_slice().into(), row.count.into(), row.error.into());
+        let counted = |row: &Row| (row.name.bytes().into(), row.count.into(), row.error.into());
         rows.extend(self.rows.iter().filter(|row| row.count > 0).map(counted));
     }
 }
@@ -300,14 +328,14 @@ mod tests {
         assert_eq!(sketches.keys.rows.len(), KEYS);
         assert_eq!(sketches.keys.places.len(), KEYS);
         for row in &sketches.keys.rows {
-            let true_count = exact[str::from_utf8(&row.name).unwrap()];
+            let true_count = exact[str::from_utf8(row.name.bytes()).unwrap()];
             let (count, error) = (u64::from(row.count), u64::from(row.error));
             assert!(count >= true_count && count - error <= true_count, "{row:?} {true_count}");
             assert!(error <= 50_000 / KEYS as u64, "{row:?}");
         }
         // Every key beyond that bound is in the table.
         for (key, _) in exact.iter().filter(|(_, count)| **count > 50_000 / KEYS as u64) {
-            let is_there = |row: &Row| row.name == key.as_bytes();
+            let is_there = |row: &Row| row.name.bytes() == key.as_bytes();
             assert!(sketches.keys.rows.iter().any(is_there), "{key}");
         }
     }
