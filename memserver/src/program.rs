@@ -26,6 +26,7 @@ use crate::os::signals::Signals;
 use crate::os::user::{self, User};
 use crate::os::{daemon, heap, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
+use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
 use crate::tls::Context;
 use crate::tools;
@@ -46,7 +47,7 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 /// Runs the program with these arguments, its own name first.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let exit = run(args).unwrap_or_else(|error| {
-        log::line(format_args!("{error}"));
+        log::error(&error);
         ExitCode::from(error.exit as u8)
     });
     log::flush(LAST_LINES);
@@ -67,6 +68,9 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
             Ok(started.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS))
         }
         Command::Serve(options) => {
+            if let Some(format) = options.process.log_format {
+                log::set_format(format);
+            }
             serve(*options)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -144,6 +148,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
         log::warning(&warning);
     }
     announce(&sockets, &config)?;
+    let start = start_line(&config, &sockets, accounts.is_some());
     if let Some(sandbox) = &mut sandbox {
         sandbox.confine();
     }
@@ -165,12 +170,44 @@ fn serve(options: Options) -> Result<(), StartupError> {
     if process.daemon {
         daemon::ready(keep_stderr).map_err(|error| system("run in background", &error))?;
     }
-    if let Some(sandbox) = sandbox {
-        server.confine(|| finish(sandbox, process.sandbox))?;
+    let state = confine(&server, sandbox, process.sandbox)?;
+    if keep_stderr || log::has_format() {
+        log::line(format_args!("{start}, sandbox {state}"));
     }
     manager.notify(service::READY);
     server.join().map_err(|error| system("keep serving", &error))?;
     cache.close().map_err(|error| StartupError::system(format!("can't keep the cache: {error}")))
+}
+
+/// What is said when the server serves, but for the sandbox, which comes last.
+fn start_line(config: &Config, sockets: &Sockets, has_logins: bool) -> String {
+    let on = |is_on| if is_on { "on" } else { "off" };
+    let places: Vec<String> = sockets.listeners.iter().map(Listener::end).collect();
+    let (version, places) = (env!("CARGO_PKG_VERSION"), places.join(", "));
+    let mut line = format!("memserver {version} serves at {places}");
+    if let Some(admin) = &sockets.admin {
+        // Writing to a string can't fail.
+        let _ = write!(line, ", health and metrics over HTTP at {}", admin.end());
+    }
+    let clients = if config.client_memory > 0 { config.client_memory } else { CLIENT_MEMORY };
+    let (cache, clients) = (config.memory_limit >> 20, clients >> 20);
+    let (tls, logins) = (on(config.tls.is_some()), on(has_logins));
+    let threads = config.threads;
+    let _ = write!(line, "; {threads} workers, {cache}m for items, {clients}m for clients");
+    let _ = write!(line, "; TLS {tls}, logins {logins}");
+    line
+}
+
+/// Finishes the sandbox of a server whose threads all run, if it has one; what is in force.
+fn confine(server: &Server, sandbox: Option<Sandbox>, wish: Wish) -> Result<String, StartupError> {
+    let mut state = "off".to_owned();
+    if let Some(sandbox) = sandbox {
+        server.confine(|| {
+            state = finish(sandbox, wish)?;
+            Ok::<_, StartupError>(state.clone())
+        })?;
+    }
+    Ok(state)
 }
 
 /// Finishes the sandbox, now that all threads run; its state, to be shown.
@@ -390,10 +427,7 @@ fn sasl_file(given: Option<PathBuf>) -> Option<PathBuf> {
 fn announce(sockets: &Sockets, config: &Config) -> Result<(), StartupError> {
     for listener in sockets.listeners.iter().filter(|_| config.verbosity > 1) {
         let number = listener.number();
-        log::line(format_args!("<{number} server listening ({})", listener.binding.name()));
-    }
-    if let Some(admin) = sockets.admin.as_ref().filter(|_| config.verbosity > 0) {
-        log::line(format_args!("health and metrics over HTTP at {}", admin.end()));
+        log::debug(format_args!("<{number} server listening ({})", listener.binding.name()));
     }
     if let Some(path) = env::var_os(PORT_FILE).filter(|_| config.network) {
         let written = write_ports(Path::new(&path), sockets);

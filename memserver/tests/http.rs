@@ -139,9 +139,14 @@ fn clients_that_say_nothing_keep_nobody_out() {
 
 #[test]
 fn the_probe_needs_no_client_s_place() {
-    let server = Program::start(&["-c", "1", "--admin-addr", "127.0.0.1:0", "-v"]);
-    let line = server.line();
-    let port = line.rsplit(':').next().unwrap().parse().unwrap();
+    let server =
+        Program::start(&["-c", "1", "--admin-addr", "127.0.0.1:0", "-o", "log_format=text"]);
+    let lines = std::iter::repeat_with(|| server.line());
+    let port = lines.filter_map(|line| {
+        let (_, port) = line.split_once("over HTTP at tcp:127.0.0.1:")?;
+        port.split(';').next()?.parse().ok()
+    });
+    let port = { port }.next().unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut client = server.connect();
     client.ask("mn\r\n", "MN\r\n");

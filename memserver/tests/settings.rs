@@ -125,3 +125,57 @@ fn strict_memory_refuses_with_the_arithmetic() {
     let (status, out, _) = run(&["--check-config", "--strict-memory", "-m", "auto", "-u", "root"]);
     assert_eq!((status, out.as_str()), (0, "the settings are valid\n"));
 }
+
+#[test]
+fn lines_have_time_and_level_if_that_is_asked_for() {
+    let args =
+        ["-l", "127.0.0.1", "-f", "1.5", "-o", "log_format=json", "--admin-addr", "127.0.0.1:0"];
+    let program = start(Folder::new(), &args, &[]);
+    let object = |line: String| -> serde_json::Value { serde_json::from_str(&line).unwrap() };
+    let mut lines: Vec<_> = (0..2).map(|_| object(program.line())).collect();
+    lines.retain(|line| !line["message"].as_str().unwrap().starts_with("serving as root"));
+    while lines.len() < 2 {
+        lines.push(object(program.line()));
+    }
+    let [warning, started] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(warning["level"], "warning");
+    assert!(warning["message"].as_str().unwrap().starts_with("-f (--slab-growth-factor)"));
+    assert_eq!(started["level"], "info");
+    let message = started["message"].as_str().unwrap();
+    let place = format!("serves at tcp:{}", program.address());
+    for part in [&place[..], "over HTTP at tcp:127.0.0.1:", "64m for items", "sandbox ", "TLS off"]
+    {
+        assert!(message.contains(part), "no {part} in {message}");
+    }
+    let time = started["time"].as_str().unwrap();
+    assert!(time.len() == 24 && time.starts_with("20") && time.ends_with('Z'), "{time}");
+    let text = start(Folder::new(), &["-l", "127.0.0.1", "-o", "log_format=text"], &[]);
+    let line = std::iter::repeat_with(|| text.line()).find(|line| line.contains(" serves at "));
+    assert_eq!(line.unwrap().split(' ').nth(1), Some("info"));
+}
+
+#[test]
+fn with_v_one_line_says_what_serves_and_without_it_none_does() {
+    let said = |args: &[&str]| {
+        let folder = Folder::new();
+        let socket = folder.file("socket");
+        let mut command =
+            command(&[&["-u", "root", "-s", socket.to_str().unwrap()], args].concat());
+        let mut child = command.spawn().unwrap();
+        let start = std::time::Instant::now();
+        while !socket.exists() {
+            assert!(start.elapsed() < program::WAIT);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        std::io::Write::write_all(&mut client, b"mn\r\n").unwrap();
+        std::io::Read::read_exact(&mut client, &mut [0; 4]).unwrap();
+        let id = child.id().to_string();
+        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        let mut lines = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut lines).unwrap();
+        child.wait().unwrap();
+        lines.lines().filter(|line| line.starts_with("memserver ")).count()
+    };
+    assert_eq!([said(&[]), said(&["-v"]), said(&["-vv"])], [0, 1, 1]);
+}

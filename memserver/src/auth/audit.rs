@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::config::AuditFormat;
 use crate::net::socket::Peer;
-use crate::os::log;
+use crate::os::{json, log};
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,11 @@ pub(crate) enum What<'e> {
 /// Writes a line about `event`.
 pub(crate) fn write(format: AuditFormat, event: Event<'_>) {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    log::line(format_args!("{}", Line { format, event, secs: since.as_secs() }));
+    let line = Line { format, event, secs: since.as_secs() };
+    match format {
+        AuditFormat::Text => log::line(format_args!("{line}")),
+        AuditFormat::Json => log::object(format_args!("{line}")),
+    }
 }
 
 struct Line<'e> {
@@ -90,15 +94,7 @@ fn field(f: &mut fmt::Formatter<'_>, format: AuditFormat, name: &str, value: &st
     if format == AuditFormat::Text {
         return write!(f, " {name}={value}");
     }
-    write!(f, ",\"{name}\":\"")?;
-    for character in value.chars() {
-        match character {
-            '"' | '\\' => write!(f, "\\{character}")?,
-            _ if character.is_control() => write!(f, "\\u{:04x}", u32::from(character))?,
-            _ => f.write_char(character)?,
-        }
-    }
-    f.write_char('"')
+    write!(f, ",\"{name}\":\"{}\"", json::Escaped(value))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::config::tls::TlsSettings;
+use crate::os::log;
 
 /// Everything the arguments say about serving.
 #[derive(Debug, Default)]
@@ -77,6 +78,8 @@ pub(crate) struct Process {
     pub(crate) core_dumps: bool,
     /// Give up what is not needed.
     pub(crate) sandbox: Wish,
+    /// How log lines begin, if not as memcached's.
+    pub(crate) log_format: Option<log::Format>,
 }
 
 impl Options {

@@ -7,6 +7,7 @@ use super::row::{Policy, Set, Takes};
 use super::value::{Value, put};
 use crate::config::tls::{KeyFormat, MinVersion, VerifyMode};
 use crate::config::{AdminOnly, AuditFormat};
+use crate::os::log;
 
 use Policy::{Act, Ignore, Refuse};
 use Takes::{Maybe, Nothing, Value as Takes1};
@@ -152,6 +153,8 @@ pub(super) static WORDS: &[Word] = &[
         admin_only),
     word("audit", Takes1("FORM"), "", "log connections, logins and administration: text or json",
         Act, audit),
+    word("log_format", Takes1("FORM"), "", "time and level of log lines: text or json", Act,
+        log_format),
     word("auth_lockout", Takes1("N"), "20", "failed logins before a source waits, 0 for any",
         Act, |o, v| put(&mut o.config.auth_lockout, v.number(0..=u32::MAX))),
     word("sasl_pwdb", Takes1("FILE"), "", "with -S: the users, instead of MEMCACHED_SASL_PWDB",
@@ -280,6 +283,15 @@ fn audit(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
         "json" => Some(AuditFormat::Json),
         _ => return Err(value.unfit("text or json")),
     };
+    Ok(())
+}
+
+fn log_format(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    options.process.log_format = Some(match value.text {
+        "text" => log::Format::Text,
+        "json" => log::Format::Json,
+        _ => return Err(value.unfit("text or json")),
+    });
     Ok(())
 }
 

@@ -234,7 +234,7 @@ impl Acceptor {
                 binding @ (Binding::Ascii | Binding::Binary) => binding.name(),
             };
             let number = arrival.socket.number();
-            log::line(format_args!("<{number} new {speaks} client connection"));
+            log::debug(format_args!("<{number} new {speaks} client connection"));
         }
         if let Some(worker) = self.workers.get(self.next) {
             worker.assign(arrival);

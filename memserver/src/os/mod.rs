@@ -7,12 +7,14 @@ pub(crate) mod cpu;
 pub(crate) mod daemon;
 pub(crate) mod files;
 pub(crate) mod heap;
+pub(crate) mod json;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod random;
 pub(crate) mod sandbox;
 pub(crate) mod service;
 pub(crate) mod signals;
+pub(crate) mod time;
 pub(crate) mod user;
 
 /// The system's words for an error, without its number.

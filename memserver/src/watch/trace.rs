@@ -9,21 +9,21 @@ const SHOWN_MAX: usize = 256;
 /// A request that begins at the front of `bytes`, from connection number `from`.
 #[cold]
 pub(crate) fn request(from: i32, bytes: &[u8]) {
-    log::line(format_args!("<{from} {}", first_line(bytes).escape_ascii()));
+    log::debug(format_args!("<{from} {}", first_line(bytes).escape_ascii()));
 }
 
 /// The beginning of a reply.
 #[cold]
 pub(crate) fn reply(to: i32, bytes: &[u8]) {
     if !bytes.is_empty() {
-        log::line(format_args!(">{to} {}", first_line(bytes).escape_ascii()));
+        log::debug(format_args!(">{to} {}", first_line(bytes).escape_ascii()));
     }
 }
 
 /// A connection is gone.
 #[cold]
 pub(crate) fn closed(number: i32) {
-    log::line(format_args!("<{number} connection closed."));
+    log::debug(format_args!("<{number} connection closed."));
 }
 
 /// The handshake of a connection is done; its client's certificate names `subject`.
@@ -31,7 +31,7 @@ pub(crate) fn closed(number: i32) {
 pub(crate) fn encrypted(number: i32, subject: Option<String>) {
     if let Some(subject) = subject {
         let subject = subject.as_bytes().escape_ascii();
-        log::line(format_args!("<{number} client certificate {subject}"));
+        log::debug(format_args!("<{number} client certificate {subject}"));
     }
 }
 

@@ -64,6 +64,12 @@ pub(crate) fn command(args: &[&str]) -> Command {
 /// What tests that run as the superuser are warned of.
 const AS_ROOT: &str = "WARNING: serving as root (-u root) is not recommended";
 
+/// Whether tests about other lines pass over this one: the superuser is warned, and -v says when
+/// the program serves.
+fn is_usual(line: &str) -> bool {
+    line == AS_ROOT || line.starts_with("memserver ") && line.contains(" serves at ")
+}
+
 /// Runs the program to its end: exit status, standard output, standard error.
 pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     let output = command(args).output().unwrap();
@@ -123,7 +129,7 @@ impl Program {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok).filter(|line| line != AS_ROOT) {
+            for line in stderr.lines().map_while(Result::ok).filter(|line| !is_usual(line)) {
                 if sender.send(line).is_err() {
                     return;
                 }
