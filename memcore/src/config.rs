@@ -94,6 +94,9 @@ impl Builder {
 
     /// Whether items may be evicted to make room. Default yes. A limit that is lowered has them
     /// evicted all the same.
+    ///
+    /// Where they may not, what is deleted, replaced or expires is usable at once: a writer that
+    /// finds no room puts holes together. A store that is refused leaves the old value.
     #[must_use]
     pub fn evictions(mut self, on: bool) -> Self {
         self.evictions = on;

@@ -146,19 +146,45 @@ fn where_address_space_is_scarce_none_is_kept_for_later() {
     client.ask("cache_memlimit 64\r\n", "OK\r\n");
 }
 
-/// An item that never ends has no room for an expiry.
 #[test]
-fn a_touch_without_memory_is_refused() {
+fn a_touch_needs_no_memory_where_nothing_is_evicted() {
     let program = Program::start(&["-m", "8", "-M"]);
     let mut client = program.connect();
     client.ask("set ends 0 1000 1\r\nx\r\n", "STORED\r\n");
     client.fill(10_000, 1_000);
-    client.ask("touch key1 100\r\ntouch key1 0\r\n", "SERVER_ERROR out of memory\r\nTOUCHED\r\n");
-    client.ask("gat 100 key1\r\n", "SERVER_ERROR out of memory writing get response\r\n");
-    client.ask("touch ends 100\r\ntouch none 100\r\n", "TOUCHED\r\nNOT_FOUND\r\n");
+    client.ask("touch key1 100\r\ntouch key1 0\r\n", "TOUCHED\r\nTOUCHED\r\n");
     client.ask("mg key1 t\r\n", "HD t-1\r\n");
-    assert_eq!(number(&mut client, "cmd_touch"), 5);
+    client.ask("mg key1 T100\r\nmg key1 t\r\n", "HD\r\nHD t100\r\n");
+    client.ask("touch ends 100\r\ntouch none 100\r\n", "TOUCHED\r\nNOT_FOUND\r\n");
     assert_eq!(number(&mut client, "touch_misses"), 1);
+}
+
+/// Whichever worker frees it.
+#[test]
+fn where_nothing_is_evicted_what_was_freed_is_usable_at_once() {
+    const FULL: &str = "SERVER_ERROR out of memory storing object\r\n";
+    let program = Program::start(&["-m", "8", "-M", "-t", "4"]);
+    let mut clients: Vec<Client> = (0..4).map(|_| program.connect()).collect();
+    clients[0].fill(100_000, 100);
+    let value = |len: usize| format!("{len}\r\n{}\r\n", "y".repeat(len));
+    clients[1].ask(format!("set key100001 0 0 {}", value(100)), FULL);
+    for i in 0..500 {
+        clients[i % 3].ask(format!("delete key{}\r\n", i * 80), "DELETED\r\n");
+        clients[i % 4].ask(format!("set new{i} 0 0 {}", value(100)), "STORED\r\n");
+    }
+    assert_eq!(number(&mut clients[0], "evictions"), 0);
+
+    let program = Program::start(&["-m", "8", "-M", "-t", "4"]);
+    let mut clients: Vec<Client> = (0..4).map(|_| program.connect()).collect();
+    clients[0].fill(10_000, 1_000);
+    // What is refused leaves the old value.
+    for i in 0..50 {
+        clients[i % 4].ask(format!("set key{i} 0 0 {}", value(3_000)), FULL);
+        clients[i % 4].ask(format!("mg key{i} s\r\n"), "HD s1000\r\n");
+    }
+    for i in 0..500 {
+        clients[i % 4].ask(format!("set key{} 0 0 {}", i * 10, value(500)), "STORED\r\n");
+    }
 }
 
 /// What can't be had is noticed before there is a file that would stay behind.

@@ -325,7 +325,10 @@ fn what_finds_no_memory_is_told_what_for() {
     let program = Program::start(&["-M", "-m", "8", "-t", "1"]);
     let mut client = program.connect();
     client.fill(10_000, 900);
-    // The memory is full of items of another class.
+    // What is left at the ends of segments is taken as well.
+    client
+        .send((0..20_000).map(|i| format!("set s{i} 0 0 1 noreply\r\nx\r\n")).collect::<String>());
+    client.ask("mn\r\n", "MN\r\n");
     client.ask("set a 0 0 1\r\nx\r\n", "SERVER_ERROR out of memory storing object\r\n");
     client.ask("ma a N0\r\n", "SERVER_ERROR Out of memory allocating new item\r\n");
     let frame = |op: u8, extras: usize| {

@@ -90,13 +90,14 @@ impl Engine {
         let parts = sizes.reserve(source).map_err(|error| system("address space", &error))?;
         let (memory, table, index) = parts;
         let pool = Pool::new(memory, table, sizes.segments(), builder.limit, sizes.fixed());
-        let space = Space::new(pool, builder.pin_limit);
+        let space = Space::new(pool, builder.pin_limit, builder.evictions);
         let upkeep = Upkeep::new(seed, builder.evict_size_weight, builder.limit);
         let settings = Settings {
             hit_worth: Weights::new(builder.evict_size_weight).hits(),
             max_item_size: builder.max_item_size,
             max_key_len: builder.max_key_len,
             evictions: builder.evictions,
+            never: (!builder.evictions).then_some(0),
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };

@@ -57,6 +57,9 @@ pub(crate) struct Settings {
     pub(crate) max_item_size: usize,
     pub(crate) max_key_len: usize,
     pub(crate) evictions: bool,
+    /// What an item that never expires keeps as its expiry. Where nothing may be evicted it has
+    /// room for one, so that a touch needs no memory.
+    pub(crate) never: Option<u32>,
     /// What a hit of each class counts for the policy.
     pub(crate) hit_worth: [u32; CLASSES],
     /// The most that the limit can become, and the least.

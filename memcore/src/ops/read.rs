@@ -356,7 +356,7 @@ impl Engine {
             value_len: 0,
             flags: 0,
             group: how.group,
-            expiry: expiry_field(expiry, at.now),
+            expiry: expiry_field(expiry, at.now).or(self.settings.never),
             version: how.version,
         };
         let state = State::default()

@@ -257,13 +257,19 @@ impl Engine {
         // The time to live counts from now on, not from when the value is complete.
         let now = Moment::from_secs(self.now());
         let attrs = attrs.expiry(attrs.expiry.moment(now).into());
-        let header = header_of(key.bytes.len(), len, &attrs, group);
+        let mut header = header_of(key.bytes.len(), len, &attrs, group);
+        header.expiry = header.expiry.or(self.settings.never);
         let permit = Permit::begin(self).ok_or(StoreError::Crowded)?;
-        let uses = self.uses_of(key, &header);
+        let (uses, old_size) = self.known_of(key, &header);
+        let is_large = header.words() > self.space.table().segment_words();
         let room = loop {
-            match self.first_room(uses, header, key) {
+            match self.first_room(uses, old_size, header, key) {
                 Ok(room) => break room,
-                Err(NeedsRoom) => self.make_room_for(1).map_err(|_| self.refuse(&header))?,
+                // A large one takes memory only as it arrives.
+                Err(PutError::NeedsRoom) if self.settings.evictions || is_large => {
+                    self.make_room_for(1).map_err(|_| self.refuse(&header))?;
+                }
+                Err(error) => self.recover(error, &header)?,
             }
         };
         Ok(self.reservation(key, attrs, room, permit))
@@ -279,6 +285,7 @@ impl Engine {
         uses: u32,
     ) -> Result<Reservation, StoreError> {
         self.check_key(key)?;
+        let header = Header { expiry: header.expiry.or(self.settings.never), ..header };
         if header.words() * 4 > self.item_max() {
             return Err(StoreError::TooLarge);
         }
@@ -286,8 +293,9 @@ impl Engine {
         if !self.has_room(&header) {
             return Err(StoreError::OutOfMemory);
         }
-        let uses = uses.max(self.uses_of(key, &header));
-        let room = self.first_room(uses, header, key).map_err(|_| StoreError::OutOfMemory)?;
+        let (known, _) = self.known_of(key, &header);
+        let uses = uses.max(known);
+        let room = self.first_room(uses, 0, header, key).map_err(|_| StoreError::OutOfMemory)?;
         Ok(self.reservation(key, attrs, room, permit))
     }
 
@@ -323,24 +331,36 @@ impl Engine {
         }
     }
 
-    /// How often an item under this key was used, as far as that is known.
-    fn uses_of(&self, key: &Key<'_>, header: &Header) -> u32 {
+    /// How often an item under this key was used, as far as that is known, and the bytes that it
+    /// takes.
+    fn known_of(&self, key: &Key<'_>, header: &Header) -> (u32, usize) {
         let position = self.position(key);
         let mut lock = self.index.lock(position);
         if let Some(old) = self.find(key, &lock) {
-            return old.item.state.uses();
+            return (old.item.state.uses(), old.item.size());
         }
-        let Some(uses) = self.index.take_ghost(position, &mut lock) else { return 0 };
+        let Some(uses) = self.index.take_ghost(position, &mut lock) else { return (0, 0) };
         self.counters.add(header.class(), Event::Returned, 1);
-        uses + 1
+        (uses + 1, 0)
     }
 
     /// Memory for a whole item, or for the beginning of one that is larger than a segment.
-    fn first_room(&self, uses: u32, header: Header, key: &Key<'_>) -> Result<Room, NeedsRoom> {
+    fn first_room(
+        &self,
+        uses: u32,
+        old_size: usize,
+        header: Header,
+        key: &Key<'_>,
+    ) -> Result<Room, PutError> {
         let now = self.now();
         let state = State::default().with_access(now).with_uses(uses);
         let head = Head::new(header, key.bytes, state);
-        self.space.first_room_for(&self.claim(&head, now), &head)
+        let claim = self.claim(&head, now);
+        self.space.first_room_for(&claim, &head).or_else(|NeedsRoom| {
+            let replaces = old_size >= head.item_words() * 4;
+            let (claim, error) = self.last_claim(&claim, &head, replaces)?;
+            self.space.first_room_for(&claim, &head).map_err(|NeedsRoom| error)
+        })
     }
 
     /// Makes sure that the first `filled` bytes of the value have memory.

@@ -105,7 +105,7 @@ impl Engine {
             value_len: digits.len() + blanks,
             flags,
             group,
-            expiry,
+            expiry: expiry.or(self.settings.never),
             version: how.version,
         };
         let parts = [Part::Bytes(digits), Part::Blanks(blanks)];
@@ -192,7 +192,7 @@ impl Engine {
             new.header.expiry = Some(item.expiry);
         }
         if let Some(expiry) = how.touch {
-            new.header.expiry = expiry_field(expiry, now);
+            new.header.expiry = expiry_field(expiry, now).or(self.settings.never);
         }
         new.state = new.state.with_lease(how.invalidate, false);
         if how.clear {

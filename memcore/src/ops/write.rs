@@ -67,6 +67,8 @@ pub(crate) struct Effect {
 pub(crate) enum PutError {
     /// Memory has to be reclaimed first, without the lock.
     NeedsRoom,
+    /// The same for an item that takes the place of one of at least its size.
+    NeedsRoomToReplace,
     /// A flush came between the old value and the new one, or the version is too far from those of
     /// the moment: begin again.
     Outdated,
@@ -74,12 +76,6 @@ pub(crate) enum PutError {
     Full,
     /// A state that cannot be reached, if the engine is right.
     Internal,
-}
-
-impl From<NeedsRoom> for PutError {
-    fn from(_: NeedsRoom) -> Self {
-        Self::NeedsRoom
-    }
 }
 
 impl Engine {
@@ -191,7 +187,7 @@ impl Engine {
             value_len: parts.iter().map(Part::len).sum(),
             flags,
             group,
-            expiry,
+            expiry: expiry.or(self.settings.never),
             version: how.version,
         };
         let version = how.version.unwrap_or_else(|| self.hot.next_version());
@@ -213,14 +209,14 @@ impl Engine {
         if let Some(uses) = ghost {
             head.state = head.state.with_uses(uses + 1);
         }
-        let room = match self.space.room_for(&self.claim(&head, at.now), &head) {
+        let room = match self.room_for(&head, at.now, at.item()) {
             Ok(room) => room,
-            Err(NeedsRoom) => {
+            Err(error) => {
                 if let Some(uses) = ghost {
                     // The next attempt is to find it again.
                     self.index.insert_ghost(at.position, uses, &mut at.lock);
                 }
-                return Err(PutError::NeedsRoom);
+                return self.put_shorter(at, new).ok_or(error);
             }
         };
         if ghost.is_some() {
@@ -229,6 +225,17 @@ impl Engine {
         let source = at.item().filter(|_| new.joins());
         self.fill(&room, new, source)?;
         self.publish(at, &room, new.version)
+    }
+
+    /// Memory for a whole item that takes the place of `old`.
+    #[inline(always)]
+    fn room_for(&self, head: &Head<'_>, now: u32, old: Option<&Item>) -> Result<Room, PutError> {
+        let claim = self.claim(head, now);
+        self.space.room_for(&claim, head).or_else(|NeedsRoom| {
+            let replaces = old.is_some_and(|old| old.size() >= head.item_words() * 4);
+            let (claim, error) = self.last_claim(&claim, head, replaces)?;
+            self.space.room_for(&claim, head).map_err(|NeedsRoom| error)
+        })
     }
 
     /// What a writer asks for memory with.
@@ -346,6 +353,34 @@ impl Engine {
         changed
     }
 
+    /// Puts an item in the place of a longer one where there is no room for both; its address, or
+    /// `None` if that can't be done.
+    #[cold]
+    fn put_shorter(&self, at: &Probe<'_, '_>, new: &NewItem<'_>) -> Option<Loc> {
+        let Ok(Found { item: old, .. }) = &at.found else { return None };
+        let (shape, words) = (new.header.shape(), new.header.words());
+        let shows = self.listeners.as_ref().is_some_and(|listeners| listeners.wants_values());
+        if self.settings.evictions || new.joins() || shows || !shape.has_form_of(old.shape) {
+            return None;
+        }
+        let cut = self.space.cut_of(old, words).filter(|_| words * 4 <= old.size())?;
+        // Its lock comes before that of the shard, so it is not waited for.
+        let _walkers = self.upkeep.reclaim.try_lock()?;
+        let sequence = self.space.begin_change(old, new.version)?;
+        self.retire_in_victim(old, Cause::Replaced, at.now);
+        self.space.cut(old, &cut, shape);
+        let at_value = self.space.value_at(old);
+        let value = Pieces::new(self.space.table(), at_value, new.header.value_len);
+        self.space.copy(value, &new.parts);
+        self.space.set_flags_and_expiry(old, &new.header);
+        self.space.set_state(old.loc, new.state.with_live(true));
+        self.space.end_change(old, sequence);
+        self.space.free_behind(old, &cut);
+        let counts = self.count_in(old.stamp.level(), new.header.class(), words * 4);
+        counts.add(Event::Stored, 1);
+        Some(old.loc)
+    }
+
     /// Makes an item the new one where it lies; false if their forms differ or that can't be done.
     pub(crate) fn change_in_place(&self, old: &Item, new: &NewItem<'_>) -> bool {
         // The shape has only a part of a long value's length, and no group.
@@ -374,8 +409,7 @@ impl Engine {
         new: &NewItem<'_>,
     ) -> Result<Loc, PutError> {
         let head = new.head(at.key.bytes);
-        let claim = self.claim(&head, at.now);
-        let room = self.space.room_for(&claim, &head)?;
+        let room = self.room_for(&head, at.now, Some(&old.item))?;
         self.supersede(old, &room, new, &mut at.lock)
     }
 
@@ -409,7 +443,7 @@ impl Engine {
             value_len: old.value_len,
             flags: old.flags,
             group: self.space.group_of(old),
-            expiry: old.expiry().map(Moment::as_secs),
+            expiry: old.shape.has_expiry().then_some(old.expiry),
             version: (far || old.shape.has_version()).then_some(old.version),
         };
         let value = self.stored(old);

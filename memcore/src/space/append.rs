@@ -9,8 +9,10 @@ use crate::space::logs::Open;
 use crate::space::segments::{Loc, LogId, Opening, Phase, Pieces, SegmentId, class_of};
 
 /// An item may go on in the next segment if it is at least 1/SPAN_SHARE of a segment; the end of a
-/// segment is wasted for smaller ones.
+/// segment is wasted for smaller ones. Where nothing may be evicted it has to be larger, as items in
+/// two segments are in the way of compacting either.
 const SPAN_SHARE: usize = 128;
+const SPAN_SHARE_KEPT: usize = 8;
 /// Versions given out since a segment was opened, up to which it takes items.
 const VERSIONS_MAX: u64 = 1 << 30;
 
@@ -174,7 +176,7 @@ impl Space {
             slot
         } else {
             let next = self.open_segment(claim)?;
-            let spans = left > head.words() && words >= self.table().segment_words() / SPAN_SHARE;
+            let spans = left > head.words() && self.may_span(words);
             let slot = if spans {
                 let slot = self.append(*open, left, head, false);
                 self.link(*open, next, slot.loc, words - left);
@@ -212,6 +214,18 @@ impl Space {
         // Pairs with the acquire loads of those who walk a segment: up to here there are headers.
         row.used.store(used + words as u32, Ordering::Release);
         slot
+    }
+
+    /// Whether an item of so many words may go on in the next segment.
+    pub(crate) fn may_span(&self, words: usize) -> bool {
+        let share = if self.evictions { SPAN_SHARE } else { SPAN_SHARE_KEPT };
+        words >= self.table().segment_words() / share
+    }
+
+    /// Whether this thread's open segment of a log takes so many words.
+    pub(crate) fn has_room(&self, log: LogId, words: usize) -> bool {
+        let open = self.logs.open(log);
+        words <= self.words_left(*open)
     }
 
     /// Words that are left in an open segment.
@@ -264,6 +278,21 @@ impl Space {
         for mut open in self.logs.each() {
             self.seal(&mut open);
         }
+    }
+
+    /// Seals open segments in which at least so many words are wasted; whether there was any.
+    pub(crate) fn seal_wasted(&self, words: usize) -> bool {
+        let mut any = false;
+        for mut open in self.logs.each() {
+            let id = *open;
+            if id != 0
+                && self.table().segment_bytes() >= 4 * words + self.table().load(id).bytes as usize
+            {
+                self.seal(&mut open);
+                any = true;
+            }
+        }
+        any
     }
 
     /// Begins an item that is larger than a segment; it takes what is left of the log's open

@@ -3,7 +3,7 @@
 use crate::memory::sync::{AtomicU32, Ordering, fence};
 use crate::space::Space;
 use crate::space::layout::{
-    self, GROUP_AT, HEADER_MAX, Header, KEY_SHORT, Lengths, PENDING, Shape, State,
+    self, FIXED_WORDS, GROUP_AT, HEADER_MAX, Header, KEY_SHORT, Lengths, PENDING, Shape, State,
 };
 use crate::space::segments::{Loc, Pieces, SegmentId, Stamp, class_of};
 use crate::tags::Group;
@@ -98,6 +98,16 @@ impl Item {
             lease: Lease { stale: state.is_stale(), taken: state.is_taken() },
         }
     }
+}
+
+/// Where an item is cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    segment: SegmentId,
+    /// Bytes of the item in that segment behind the cut.
+    rest: usize,
+    /// Where they need a header.
+    filler: Option<Loc>,
 }
 
 /// How an item stands, and how long it is.
@@ -505,6 +515,49 @@ impl Space {
     pub(crate) fn lies_within(&self, item: &Item, segment: SegmentId) -> bool {
         let last = item.loc + item.size() as Loc / 4 - 1;
         self.table().segment_of(item.loc) == segment && self.table().segment_of(last) == segment
+    }
+
+    /// Where an item can be cut after its first `words` words; `None` if that is no place to cut.
+    /// Those who walk a segment go from header to header, so that what is left behind the cut needs
+    /// room for one, unless it lies at the segment's front.
+    pub(crate) fn cut_of(&self, item: &Item, words: usize) -> Option<Cut> {
+        let mut left = 4 * words;
+        for (index, (segment, len)) in self.pieces(item).by_segment().enumerate() {
+            if left <= len {
+                let rest = len - left;
+                let is_walked = index == 0 && rest > 0;
+                let fits = !is_walked || rest >= 4 * FIXED_WORDS;
+                let filler = item.loc + words as Loc;
+                return fits.then_some(Cut { segment, rest, filler: is_walked.then_some(filler) });
+            }
+            left -= len;
+        }
+        None
+    }
+
+    /// Shortens an item that is being changed to one of another `shape`. The reclaimer is locked,
+    /// and with it all who walk segments.
+    pub(crate) fn cut(&self, item: &Item, cut: &Cut, shape: Shape) {
+        if let Some(loc) = cut.filler {
+            let head = [PENDING, Shape::filler(cut.rest / 4).0, State::default().0];
+            for (at, word) in (loc..).zip(head) {
+                self.word(at).store(word, Ordering::Relaxed);
+            }
+        }
+        self.word(item.loc + 1).store(shape.0, Ordering::Relaxed);
+    }
+
+    /// Frees what was behind a cut.
+    pub(crate) fn free_behind(&self, item: &Item, cut: &Cut) {
+        let mut behind = false;
+        for (segment, len) in self.pieces(item).by_segment() {
+            if behind {
+                self.free_piece(segment, len, false);
+            } else if segment == cut.segment {
+                behind = true;
+                self.free_piece(segment, cut.rest, false);
+            }
+        }
     }
 
     /// Frees the memory of an item that was live and is not any more.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   word 0   sequence   changes with every change of the bytes below; PENDING while they change
-//!   word 1   shape      lengths, and which optional fields follow; never changes
+//!   word 1   shape      lengths, and which optional fields follow; see `Space::cut`
 //!   word 2   state      use counter, marks, second of last access
 //!   [word]   extension  upper bits of the lengths   values of 1 MiB, keys of 256 bytes and more,
 //!   [word]   group      of tags                     and items with tags have these two
@@ -65,6 +65,18 @@ const KEY_AT: u64 = {
 pub(crate) struct Shape(pub(crate) u32);
 
 impl Shape {
+    /// What nobody reads, of so many words.
+    pub(crate) fn filler(words: usize) -> Self {
+        debug_assert!((FIXED_WORDS..1 << (LEN_BITS - 2)).contains(&words), "{words} words");
+        Self(4 * (words - FIXED_WORDS) as u32)
+    }
+
+    /// Whether an item of this shape may become one of the shape `other` where it lies: only the
+    /// value's length differs, and all of that is in the shape.
+    pub(crate) fn has_form_of(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !LEN_MASK == 0 && !self.has_ext()
+    }
+
     /// Whether there is an extension word.
     pub(crate) fn has_ext(self) -> bool {
         self.0 & HAS_EXT != 0

@@ -27,15 +27,19 @@ pub(crate) struct Space {
     /// Those of them that are first segments of values which have no other.
     pub(crate) announced: AtomicUsize,
     logs: Logs,
+    /// Whether items may be evicted.
+    evictions: bool,
 }
 
 impl Space {
-    /// All memory of `pool`, of which handles may pin `pin_limit` bytes.
-    pub(crate) fn new(pool: Pool, pin_limit: Option<usize>) -> Self {
+    /// All memory of `pool`, of which handles may pin `pin_limit` bytes, and whose items may be
+    /// evicted or not.
+    pub(crate) fn new(pool: Pool, pin_limit: Option<usize>, evictions: bool) -> Self {
         let logs = Logs::new(pool.limit());
         Self {
             pool,
             logs,
+            evictions,
             pins: Pins::new(pin_limit),
             arriving: AtomicUsize::new(0),
             announced: AtomicUsize::new(0),

@@ -181,6 +181,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn where_nothing_is_evicted_what_is_refused_changes_nothing(
+        seed in any::<u64>(),
+        len in prop_oneof![Just(1_500_usize), Just(5_000), Just(30_000)],
+        ops in proptest::collection::vec(op(200, 30_000), 200..400),
+    ) {
+        let mut pair = Pair::filling(1 << 20, 200, seed);
+        pair.fill_up(len);
+        for (i, op) in ops.iter().enumerate() {
+            pair.run(op);
+            if i % 8 == 0 {
+                pair.check();
+            }
+        }
+        pair.finish();
+    }
+}
+
 #[test]
 fn the_oracle_refuses_what_no_cache_can_hold() {
     let model = Model::new(START, MAX_ITEM);

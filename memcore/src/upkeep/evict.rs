@@ -17,7 +17,8 @@ use crate::space::segments::{
 use crate::upkeep::activity::Demand;
 use crate::upkeep::levels::{Happened, worth_of_counted};
 use crate::upkeep::policy::{
-    Fate, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, Scores, Setting, View, Waiting,
+    Choice, Fate, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, Scores, Setting, View,
+    Waiting,
 };
 use crate::upkeep::state::{Reclaim, Victim};
 
@@ -190,7 +191,7 @@ impl Engine {
         let class = head.class();
         let level = if compacts { victim.log.level } else { level_of(uses) };
         let claim = Claim {
-            log: LogId { level, class, ..victim.log },
+            log: victim.target.unwrap_or(LogId { level, class, ..victim.log }),
             reserve: 0,
             opening: self.hot.opening(self.hot.clock_now()),
         };
@@ -264,16 +265,28 @@ impl Engine {
             self.space.seal_logs();
             choice = reclaim.policy.choose(&view, means);
         }
-        let choice = choice?;
+        self.victim_of(&mut reclaim.policy, &choice?, None)
+    }
+
+    /// The segment that was chosen, if it can be emptied; survivors go to the log `target`, or each
+    /// to the log that is right for it.
+    pub(crate) fn victim_of(
+        &self,
+        policy: &mut Policy,
+        choice: &Choice,
+        target: Option<LogId>,
+    ) -> Option<Victim> {
+        let view = EngineView(self);
         let occupancy = view.occupancy(choice.id)?;
         if !self.space.pool.select_victim(choice.id) {
             return None;
         }
-        let survivors = reclaim.policy.survivors(&view, &choice, occupancy);
+        let survivors = policy.survivors(&view, choice, occupancy);
         Some(Victim {
             id: choice.id,
             log: choice.log,
             done: 0,
+            target,
             survivors,
             kept: false,
             kept_level: choice.log.level,

@@ -1,6 +1,7 @@
 //! Work in the background of operations: eviction, compaction, expiry, a smaller limit.
 
 pub(crate) mod activity;
+pub(crate) mod compact;
 pub(crate) mod evict;
 pub(crate) mod levels;
 pub(crate) mod limit;

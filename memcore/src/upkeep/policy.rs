@@ -155,6 +155,13 @@ pub(crate) struct Choice {
     pub(crate) compacts: bool,
 }
 
+impl Choice {
+    /// A segment with holes, all of whose items survive.
+    pub(crate) fn compacting(id: SegmentId, log: LogId) -> Self {
+        Self { id, log, age: 0.0, compacts: true }
+    }
+}
+
 /// What becomes of an item of a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -255,7 +262,7 @@ impl Policy {
         if means.copies && self.rounds == 0 {
             let full = self.with_holes(view, holes);
             if let Some((id, waiting)) = full.and_then(|id| Some((id, view.waiting(id)?))) {
-                return Some(Choice { id, log: waiting.log, age: 0.0, compacts: true });
+                return Some(Choice::compacting(id, waiting.log));
             }
         }
         if !means.evicts {

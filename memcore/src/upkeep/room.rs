@@ -5,10 +5,15 @@ use crate::counters::Event;
 use crate::engine::Engine;
 use crate::ops::write::PutError;
 use crate::space::layout::Header;
+use crate::space::pool::RESERVE;
+use crate::upkeep::compact::RESERVE_REPLACED;
 use crate::upkeep::evict::{STEP, Step};
 
 /// Items' worth of a sweep when there is nothing else to reclaim.
 const SWEEP: usize = 256;
+/// Sweeps, and segments that are compacted, where nothing may be evicted.
+const SWEEPS_MAX: usize = 8;
+const COMPACTED_MAX: usize = 8;
 /// 1/FREE_SHARE of all segments is kept free ahead of the writers.
 const FREE_SHARE: usize = 256;
 
@@ -20,25 +25,50 @@ impl Engine {
     /// It can't be removed.
     pub(crate) fn recover(&self, error: PutError, header: &Header) -> Result<(), StoreError> {
         match error {
-            PutError::NeedsRoom => self.make_room(header),
+            PutError::NeedsRoom => self.make_room(header, RESERVE),
+            PutError::NeedsRoomToReplace => self.make_room(header, RESERVE_REPLACED),
             PutError::Outdated => Ok(()),
             PutError::Full => Err(self.refuse(header)),
             PutError::Internal => Err(StoreError::Internal),
         }
     }
 
-    /// Makes room for an item.
+    /// Makes room for an item, leaving `reserve` segments to others.
     ///
     /// # Errors
     /// Nothing can be reclaimed.
-    fn make_room(&self, header: &Header) -> Result<(), StoreError> {
+    pub(crate) fn make_room(&self, header: &Header, reserve: usize) -> Result<(), StoreError> {
         let segment = self.space.table().segment_words();
+        // A smaller limit counts for more than a setting.
+        let may_evict = self.settings.evictions || self.space.pool.is_over();
+        if !may_evict && header.words() <= segment {
+            return match self.make_last_room(header.words(), reserve) {
+                true => Ok(()),
+                false => Err(self.refuse(header)),
+            };
+        }
         self.make_room_for(header.words() / segment + 2)
             .or_else(|error| match self.space.pool.available() > 0 {
                 true if header.words() <= segment => Ok(()),
                 _ => Err(error),
             })
             .map_err(|_| self.refuse(header))
+    }
+
+    /// Makes room for an item of at most a segment where nothing may be evicted: of what was
+    /// removed, and of what has expired; false if that is not enough.
+    fn make_last_room(&self, words: usize, reserve: usize) -> bool {
+        if self.compact_for(words, reserve)
+            || self.seal_wasted(words) && self.compact_for(words, reserve)
+        {
+            return true;
+        }
+        for _ in 0..SWEEPS_MAX {
+            if !self.sweep(SWEEP) {
+                break;
+            }
+        }
+        self.compact_for(words, reserve)
     }
 
     /// Counts an item for which there is no memory.
@@ -53,7 +83,8 @@ impl Engine {
     /// Nothing can be reclaimed.
     pub(crate) fn make_room_for(&self, segments: usize) -> Result<(), StoreError> {
         let mut retries = self.reclaim_retries();
-        let mut swept = false;
+        let segment_words = self.space.table().segment_words();
+        let (mut swept, mut compacted) = (false, 0);
         while self.space.pool.available() < segments {
             let mut reclaim = self.upkeep.reclaim.lock();
             self.counters.add(0, Event::DirectReclaims, 1);
@@ -63,8 +94,16 @@ impl Engine {
                     Step::Finished if retries > 0 => retries -= 1,
                     // Another thread may have freed something itself.
                     Step::Stuck if self.space.pool.available() >= segments => {}
-                    // Where nothing may be evicted, what has expired is still removed.
+                    // Where nothing may be evicted, what has expired is still removed, and holes
+                    // are put together.
                     Step::Stuck if !swept => swept = !self.sweep_on(&mut reclaim, SWEEP),
+                    Step::Stuck
+                        if !self.settings.evictions
+                            && compacted < COMPACTED_MAX
+                            && self.compact_one(&mut reclaim, segment_words) =>
+                    {
+                        compacted += 1;
+                    }
                     Step::Finished | Step::Stuck => return Err(StoreError::OutOfMemory),
                 }
             }

@@ -19,9 +19,30 @@ pub(crate) struct Upkeep {
 pub(crate) struct Reclaim {
     pub(crate) policy: Policy,
     pub(crate) victim: Option<Victim>,
+    /// The next segment to look at for holes.
+    pub(crate) compacted: SegmentId,
+    /// When there was nothing to gain by a compaction.
+    pub(crate) barren: Option<Barren>,
     /// Victims so far.
     pub(crate) evictions: u32,
     pub(crate) sweep: Sweep,
+}
+
+/// A moment at which no compaction would have gained `least` bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Barren {
+    /// Items that had ended until then.
+    pub(crate) removed: u64,
+    pub(crate) second: u32,
+    pub(crate) least: usize,
+}
+
+impl Barren {
+    /// Whether the same is true at another moment. Where handles have gone it may be wrong for the
+    /// rest of a second.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        (self.removed, self.second) == (other.removed, other.second) && self.least <= other.least
+    }
 }
 
 /// A segment that is being emptied.
@@ -31,6 +52,8 @@ pub(crate) struct Victim {
     pub(crate) log: LogId,
     /// Words that have been dealt with.
     pub(crate) done: usize,
+    /// Where those go that survive, if not each to the log that is right for it.
+    pub(crate) target: Option<LogId>,
     /// Which of its items survive.
     pub(crate) survivors: Survivors,
     /// Items stayed where they are, and the level that the last of them has.
@@ -78,6 +101,8 @@ impl Upkeep {
         let reclaim = Reclaim {
             policy: Policy::new(seed, size_weight),
             victim: None,
+            compacted: 0,
+            barren: None,
             evictions: 0,
             sweep: Sweep::default(),
         };

@@ -175,9 +175,9 @@ impl Exec<'_> {
         if self.is_observed() {
             self.observe_store(request, key.bytes(), terms, &outcome);
         }
-        // As in memcached, a set that fails removes the old value: the client wanted it replaced,
-        // and must not read it any more.
-        if outcome.is_err() && terms.replaces {
+        // As in memcached, a set that can never succeed removes the old value: the client wanted it
+        // replaced, and must not read it any more. One that finds no memory may be repeated.
+        if outcome == Err(StoreError::TooLarge) && terms.replaces {
             if self.is_observed() {
                 self.observe_search(key);
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memcore::{
     Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Miss,
-    Moment, Remove, Removed, Reservation, Stats, Store, StoreError, UpgradeError, Value,
+    Mode, Moment, Remove, Removed, Reservation, Stats, Store, StoreError, UpgradeError, Value,
     WeakHandle,
 };
 
@@ -19,6 +19,9 @@ pub(crate) const MAX_ITEM: usize = 1 << 20;
 /// More than the engine needs for an item besides key and value. The oracle does not know how much,
 /// so that an item may be refused within so many bytes of the largest.
 const HEADER_MAX: usize = 42;
+
+/// Values up to this size lie in one segment.
+const SMALL: usize = 900;
 
 /// An operation. Expiries are seconds from now, and an expected version is the difference to the
 /// present one, plus [`CURRENT`]: what they come to is known when it is their turn.
@@ -107,6 +110,8 @@ pub(crate) struct Pair {
     keys: usize,
     /// Whether items may go at any time.
     evicts: bool,
+    /// Whether nothing may be evicted and there may be too little memory.
+    fills: bool,
     start_limit: usize,
     /// Whether pinned memory has kept the cache from getting below a lower limit so far.
     is_over: bool,
@@ -125,8 +130,19 @@ pub(crate) struct Pair {
 impl Pair {
     /// The seed decides where the keys are and what is evicted, so that a failure can be repeated.
     pub(crate) fn new(limit: usize, keys: usize, evicts: bool, seed: u64) -> Self {
+        Self::build(limit, keys, evicts, false, seed)
+    }
+
+    /// A cache that evicts nothing, and refuses what has no room.
+    #[cfg(test)]
+    pub(crate) fn filling(limit: usize, keys: usize, seed: u64) -> Self {
+        Self::build(limit, keys, false, true, seed)
+    }
+
+    fn build(limit: usize, keys: usize, evicts: bool, fills: bool, seed: u64) -> Self {
         let clock = ManualClock::new(START);
-        let builder = Cache::builder(limit).max_item_size(MAX_ITEM).max_key_len(250);
+        let builder = Cache::builder(limit).evictions(!fills).max_key_len(250);
+        let builder = builder.max_item_size(MAX_ITEM.min(limit / 2));
         let builder = builder.clock(clock.clone()).seed(seed);
         let cache = builder.build().expect("a cache of this size");
         cache.track_access_exactly();
@@ -138,6 +154,7 @@ impl Pair {
             model,
             keys,
             evicts,
+            fills,
             start_limit: limit,
             is_over: false,
             found: 0,
@@ -154,6 +171,21 @@ impl Pair {
     #[cfg(test)]
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// Stores values of `len` bytes under keys that no operation has, until there is no more room,
+    /// and removes every third of them.
+    #[cfg(test)]
+    pub(crate) fn fill_up(&mut self, len: usize) {
+        let value = Text::of(len, 0);
+        let mut key = self.keys;
+        while self.cache.stats().total.out_of_memory == 0 {
+            self.store(key, &value.0, Attrs::new(), Store::new());
+            key += 1;
+        }
+        for key in (self.keys..key).step_by(3) {
+            self.remove(key, Remove::new());
+        }
     }
 
     pub(crate) fn run(&mut self, op: &Op) {
@@ -293,7 +325,9 @@ impl Pair {
 
     fn fetch(&mut self, key: usize, how: &Fetch) {
         let moment = |expiry: Option<Expiry>| expiry.map(|expiry| self.moment(expiry));
-        let how = how.touch(moment(how.touch)).create(moment(how.create));
+        // That a miss finds no room to create an item can't be told from a miss.
+        let create = how.create.filter(|_| !self.fills);
+        let how = how.touch(moment(how.touch)).create(moment(create));
         let how = match how.value {
             Value::UnlessVersion(_) => how.unless_version(self.version(key)),
             _ => how,
@@ -304,7 +338,7 @@ impl Pair {
         };
         let mut fetched = self.cache.fetch(key_name(key), &how, &mut out, head);
         if let Fetched::Busy(hit) = fetched {
-            assert!(self.evicts, "the limit of pinned bytes was not reached");
+            assert!(self.evicts || self.fills, "the limit of pinned bytes was not reached");
             assert!(hit.meta.value_len > how.inline_max);
             assert_eq!(out, b"before");
             // Nothing has happened, so the lookup can be repeated.
@@ -414,8 +448,16 @@ impl Pair {
     fn store(&mut self, key: usize, value: &[u8], attrs: Attrs, how: Store) {
         let how = self.resolve(key, how);
         let attrs = attrs.expiry(self.moment(attrs.expiry));
+        let old = self.cache.peek(key_name(key));
         let got =
             Answer::Stored(self.cache.store(key_name(key), value, attrs, &how).map(Written::from));
+        if ran_out(&got) {
+            // What gets smaller is not refused, unless memory is pinned.
+            let replaces =
+                how.mode == Mode::Set && old.is_some_and(|old| old.value_len >= value.len() + 16);
+            let is_pinned = !self.handles.is_empty() || !self.open.is_empty();
+            assert!(!replaces || is_pinned || value.len() >= SMALL, "{old:?} by {}", value.len());
+        }
         self.compare(key, &got, |model, key| model.store(key, value, attrs, &how));
     }
 
@@ -464,7 +506,7 @@ impl Pair {
         let how = self.resolve(key, how);
         open.place.write(&open.value[open.filled..]);
         let failed = open.place.commit(&how).map(Written::from);
-        if failed == Err(StoreError::OutOfMemory) && self.evicts {
+        if failed == Err(StoreError::OutOfMemory) && (self.evicts || self.fills) {
             // It may have run out while other values were arriving.
             return;
         }
@@ -521,7 +563,7 @@ impl Pair {
     /// lowered so much that not every item has room.
     fn may_run_out(&self) -> bool {
         let is_pinned = !self.handles.is_empty() || !self.open.is_empty() || self.is_over;
-        self.evicts && (is_pinned || self.cache.stats().limit < 4 * MAX_ITEM)
+        self.fills || self.evicts && (is_pinned || self.cache.stats().limit < 4 * MAX_ITEM)
     }
 
     fn set_limit(&mut self, bytes: usize) {
