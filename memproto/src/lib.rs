@@ -44,6 +44,7 @@ macro_rules! memcached_version {
 
 pub mod binary;
 mod bytes;
+pub mod client;
 mod detect;
 mod error;
 #[cfg(feature = "fuzzing")]

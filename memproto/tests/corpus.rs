@@ -29,3 +29,8 @@ fn meta_flags() {
 fn binary_frame() {
     replay("binary_frame", 14, fuzzing::binary_frame);
 }
+
+#[test]
+fn client_replies() {
+    replay("client_replies", 10, fuzzing::client_replies);
+}

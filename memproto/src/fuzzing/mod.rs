@@ -6,12 +6,14 @@
 //! with the same plainest form.
 
 mod binary;
+mod client;
 mod meta;
 mod text;
 
 use crate::limits::Limits;
 
 pub use binary::binary_frame;
+pub use client::client_replies;
 pub use meta::meta_flags;
 pub use text::text_line;
 

@@ -175,7 +175,7 @@ pub struct Flags<'a> {
 }
 
 impl<'a> Flags<'a> {
-    pub(super) const fn new(rest: &'a [u8]) -> Self {
+    pub(crate) const fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
 
