@@ -3,11 +3,9 @@
 //! `cargo run --release -p examples --example serve_embedded`
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use memcore::{Attrs, Cache};
-use memserver::Server;
+use memserver::{Client, Server};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let cache = Cache::new(64 << 20)?;
@@ -16,11 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     cache.set("from-the-program", b"hello", Attrs::new())?;
 
-    let mut client = TcpStream::connect(address)?;
-    client.write_all(b"get from-the-program\r\nset from-the-wire 0 0 2\r\nhi\r\nquit\r\n")?;
-    let mut replies = String::new();
-    client.read_to_string(&mut replies)?;
-    print!("the wire says\n{replies}");
+    // Any client of memcached will do; this one comes with the library.
+    let mut client = Client::connect(address)?;
+    println!("the wire says {:?}", client.get("from-the-program")?.map(String::from_utf8));
+    client.set("from-the-wire", b"hi", None)?;
 
     println!("the program sees {:?}", cache.get("from-the-wire").map(String::from_utf8));
     server.stop()?;

@@ -31,7 +31,7 @@ fn embed() {
 
 #[test]
 fn serve_embedded() {
-    says("serve_embedded", &["VALUE from-the-program 0 5\r\nhello", "sees Some(Ok(\"hi\"))"]);
+    says("serve_embedded", &["the wire says Some(Ok(\"hello\"))", "sees Some(Ok(\"hi\"))"]);
 }
 
 #[test]

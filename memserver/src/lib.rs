@@ -44,6 +44,7 @@
 mod admin;
 mod auth;
 mod cli;
+mod client;
 mod config;
 mod event_loop;
 mod exec;
@@ -63,6 +64,7 @@ mod tools;
 mod udp;
 mod watch;
 
+pub use client::{Client, ClientError, Item, Swapped};
 pub use net::listener::ListenError;
 #[doc(hidden)]
 pub use os::heap::Heap;
