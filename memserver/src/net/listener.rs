@@ -16,7 +16,7 @@ use crate::config::endpoint::Endpoint;
 use crate::config::tls::Security;
 use crate::config::{Binding, Config, Listen, Port};
 use crate::net::interface;
-use crate::net::socket::{self, Socket};
+use crate::net::socket::{self, Socket, UNSENT_MAX, set_unsent_max};
 use crate::os::reason;
 
 /// How often another free port is tried if the first is taken in the other address family.
@@ -440,11 +440,6 @@ fn some_of(
     if open.is_empty() { Err(first.unwrap_or_else(nothing)) } else { Ok(open) }
 }
 
-/// Bytes of replies that the system takes before they can be sent. It would keep megabytes for a
-/// client that reads nothing; what is on its way to one that reads does not count.
-#[cfg(target_os = "linux")]
-const UNSENT_MAX: u32 = 32 << 10;
-
 /// Listens at one address. Accepted sockets inherit the options.
 fn tcp(address: SocketAddr, options: TcpOptions) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -470,9 +465,7 @@ pub(super) fn set_tcp_options(socket: &impl AsFd) -> io::Result<()> {
     socket.set_keepalive(true)?;
     // A turn's replies leave with one write: waiting for more would only delay them.
     socket.set_tcp_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
-    Ok(())
+    set_unsent_max(&socket, UNSENT_MAX)
 }
 
 /// Listens at a path. No client can connect before the permissions are set, as `listen` comes last.

@@ -1,13 +1,15 @@
 //! A socket whose bytes are taken as they are.
 
-use std::io::{self, ErrorKind, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
-use crate::net::socket::Socket;
+use crate::net::socket::{Socket, UNSENT_MAX, UNSENT_MAX_LARGE};
 
 /// Bytes that one read ignores at most.
 const IGNORED: usize = 4 << 10;
 /// Such reads in a row, after which a peer that goes on sending is closed.
 const IGNORED_READS: usize = 16;
+/// From so many bytes that are to be sent on the system takes more of them at once.
+const LARGE_MIN: usize = 128 << 10;
 
 /// A socket whose bytes are taken as they are.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Plain {
     pub(super) socket: Socket,
     /// The peer has said that it will send no more; what it sent before may still be unread.
     pub(super) half_closed: bool,
+    /// Whether the system takes more bytes at once than usual.
+    takes_more: bool,
 }
 
 /// What the next read will find.
@@ -38,6 +42,11 @@ pub(crate) struct Received {
 }
 
 impl Plain {
+    /// A socket with which nothing was done yet.
+    pub(super) fn new(socket: Socket) -> Self {
+        Self { socket, half_closed: false, takes_more: false }
+    }
+
     /// Reads once.
     #[inline]
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
@@ -53,6 +62,32 @@ impl Plain {
     pub(super) fn read_vectored(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
         let room = pieces.iter().map(|piece| piece.len()).sum();
         self.receive(room, |socket| socket.read_vectored(pieces))
+    }
+
+    /// Writes once; how many bytes were taken, 0 if none are taken for now.
+    #[inline(always)]
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.takes_more {
+            self.take_more(false)?;
+        }
+        taken(|| self.socket.write(bytes))
+    }
+
+    /// Writes several pieces with one call, like [`Plain::write`].
+    pub(super) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let is_large = || pieces.iter().map(|piece| piece.len()).sum::<usize>() >= LARGE_MIN;
+        // The rest of a large value is sent as its beginning was.
+        if !self.takes_more && is_large() {
+            self.take_more(true)?;
+        }
+        taken(|| self.socket.write_vectored(pieces))
+    }
+
+    /// Has the system take more bytes at once, or no more than usual again.
+    #[cold]
+    fn take_more(&mut self, more: bool) -> io::Result<()> {
+        self.takes_more = more;
+        self.socket.set_unsent_max(if more { UNSENT_MAX_LARGE } else { UNSENT_MAX })
     }
 
     /// Reads and ignores what the peer has sent. Closed with unread bytes, a connection is reset,

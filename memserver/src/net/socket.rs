@@ -1,7 +1,4 @@
 //! A connected stream of either family.
-//!
-//! Its two hot calls go to the kernel directly: the C library makes each of them a cancellation
-//! point, which costs more than parsing a request.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -17,6 +14,13 @@ use rustix::buffer::spare_capacity;
 use rustix::net::{
     RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg,
 };
+use socket2::SockRef;
+
+/// Bytes of replies that the system takes before they can be sent. It would keep megabytes for a
+/// client that reads nothing; what is on its way to one that reads does not count.
+pub(super) const UNSENT_MAX: u32 = 32 << 10;
+/// The same for large values. They are sent with fewer calls, each of which wakes the client.
+pub(super) const UNSENT_MAX_LARGE: u32 = 64 << 10;
 
 /// A non-blocking connection to one client.
 #[derive(Debug)]
@@ -112,6 +116,14 @@ impl Socket {
         Ok(send(self, bytes, SendFlags::NOSIGNAL)?)
     }
 
+    /// Sets how many bytes of replies the system takes before they can be sent.
+    pub(super) fn set_unsent_max(&self, bytes: u32) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => set_unsent_max(&SockRef::from(stream), bytes),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Sends no more.
     pub(crate) fn end(&self) {
         // A connection that the peer has reset is at its end already.
@@ -126,6 +138,15 @@ impl Socket {
         let mut nothing_else = SendAncillaryBuffer::default();
         Ok(sendmsg(self, pieces, &mut nothing_else, SendFlags::NOSIGNAL)?)
     }
+}
+
+/// The same for any TCP socket. Other systems have no such limit.
+pub(super) fn set_unsent_max(socket: &SockRef<'_>, bytes: u32) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(bytes)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, bytes);
+    Ok(())
 }
 
 /// `tcp:ADDRESS:PORT`, with `tcp6` and brackets for the other family.

@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 
-use crate::net::plain::{self, Plain};
+use crate::net::plain::Plain;
 use crate::net::secured::Secured;
 use crate::net::socket::{Peer, Socket};
 use crate::tls::Session;
@@ -27,7 +27,7 @@ pub(crate) enum Transport {
 impl Transport {
     /// A socket with TLS above it, of which `write_max` bytes of replies are encrypted at once.
     pub(crate) fn secured(socket: Socket, session: Session, write_max: usize) -> Self {
-        let plain = Plain { socket, half_closed: false };
+        let plain = Plain::new(socket);
         Self::Tls(Box::new(Secured::new(plain, session, write_max)))
     }
 
@@ -176,7 +176,7 @@ impl Transport {
     #[inline(always)]
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(plain) => plain::taken(|| plain.socket.write(bytes)),
+            Self::Plain(plain) => plain.write(bytes),
             Self::Tls(secured) => write_secured(secured, bytes),
         }
     }
@@ -187,7 +187,7 @@ impl Transport {
     /// The connection is broken.
     pub(crate) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Plain(plain) => plain::taken(|| plain.socket.write_vectored(pieces)),
+            Self::Plain(plain) => plain.write_vectored(pieces),
             Self::Tls(secured) => secured.write(pieces.iter().map(|piece| &**piece)),
         }
     }
@@ -265,7 +265,7 @@ impl Transport {
 
 impl From<Socket> for Transport {
     fn from(socket: Socket) -> Self {
-        Self::Plain(Plain { socket, half_closed: false })
+        Self::Plain(Plain::new(socket))
     }
 }
 
@@ -330,5 +330,29 @@ mod tests {
         let received = transport.read_vectored(&mut pieces).unwrap();
         assert_eq!(received, Received { bytes: 5, next: Readiness::Drained });
         assert_eq!((&first[..], &second[..3]), (&b"12"[..], &b"345"[..]));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_takes_more_of_a_large_value_at_once_and_of_nothing_else() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let stream = mio::net::TcpStream::from_std(client);
+        let mut transport = Transport::from(Socket::from(stream));
+        let lowat = |transport: &Transport| {
+            socket2::SockRef::from(transport.socket()).tcp_notsent_lowat().unwrap()
+        };
+        let usual = crate::net::socket::UNSENT_MAX;
+        let large = vec![0; 200 << 10];
+        transport.write_vectored(&[IoSlice::new(&large[..100 << 10])]).unwrap();
+        let before = lowat(&transport);
+        transport.write_vectored(&[IoSlice::new(b"head"), IoSlice::new(&large)]).unwrap();
+        assert!(before < 2 * usual && lowat(&transport) == 2 * usual, "{before}");
+        // What is left of it belongs to it.
+        transport.write_vectored(&[IoSlice::new(&large[..1000])]).unwrap();
+        assert_eq!(lowat(&transport), 2 * usual);
+        transport.write(b"a small reply").unwrap();
+        assert_eq!(lowat(&transport), usual);
     }
 }
