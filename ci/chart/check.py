@@ -44,6 +44,9 @@ def find(objects, kind):
 
 def schemas(name, objects):
     for o in objects:
+        # The operator of Prometheus defines it.
+        if o["kind"] == "ServiceMonitor":
+            continue
         for version in VERSIONS:
             # It has a hook that is newer.
             if (name, o["kind"], version) == ("everything", "Deployment", "1.25"):
@@ -105,6 +108,13 @@ def references(name, objects, workload):
     for service in services:
         for port in service["spec"]["ports"]:
             check(port["targetPort"] in ports, f"{name}: the Service's port {port['name']}")
+    if monitor := find(objects, "ServiceMonitor"):
+        labels = services[0]["metadata"]["labels"].items()
+        selected = monitor["spec"]["selector"]["matchLabels"]
+        check(selected.items() <= labels, f"{name}: the ServiceMonitor selects no Service")
+        asked = {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}
+        offered = {port["name"] for port in services[0]["spec"]["ports"]}
+        check(asked <= offered, f"{name}: the ServiceMonitor asks {asked - offered}")
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"]:
         for action in ["tcpSocket", "httpGet"]:
             port = container.get(probe, {}).get(action, {}).get("port", "memcached")
@@ -201,8 +211,12 @@ def flags(name, values, objects, container, memserver):
     for port in container["ports"]:
         given = values["containerPorts"][port["name"]]
         check(port["containerPort"] == given, f"{name}: port {port['name']}")
-        named = given == 11211 or ["-p", str(given)] in pairs(container["args"])
-        check(port["name"] != "memcached" or named, f"{name}: the server listens elsewhere")
+        flag = {"memcached": ["-p", str(given)], "metrics": ["--admin-addr", f"0.0.0.0:{given}"]}
+        named = given == 11211 or flag[port["name"]] in pairs(container["args"])
+        check(named, f"{name}: the server does not listen at {port['name']}")
+    drain = ["--drain-timeout", f"{values['drainTimeoutSeconds']}s"]
+    given = drain in pairs(container["args"])
+    check(given or values["args"], f"{name}: drainTimeoutSeconds is not in {container['args']}")
 
 
 def pairs(words):
@@ -249,6 +263,8 @@ REFUSED = [
     ({"auth": {"enabled": True, "username": "a"}}, "give existingPasswordSecret, or username"),
     ({"tls": {"enabled": True}}, "give existingSecret"),
     ({"maxItemMemory": 33}, "at most half of allocatedMemory"),
+    ({"drainTimeoutSeconds": 40}, "less than terminationGracePeriodSeconds (40)"),
+    ({"metrics": {"serviceMonitor": {"enabled": True}}}, "without metrics.enabled"),
     ({"pdb": {"minAvailable": 1, "maxUnavailable": 1}}, "exclude each other"),
     (limit("91Mi"), "64 + 24 for the program + at least 4 for clients = 92"),
     (limit("96000k"), "96000k is 91 MiB"),
@@ -343,6 +359,9 @@ def what_the_values_do():
         ("serviceAccount", "create", "ServiceAccount"),
     ]:
         equal(f"{kind} when off", find(render({key: {leaf: False}})[0], kind), None)
+    watched = server({"metrics": {"enabled": True}})
+    for probe, path in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]:
+        equal(probe, watched[probe]["httpGet"], {"port": "metrics", "path": path})
     bare = server({"containerSecurityContext": {"enabled": False}})
     check("securityContext" not in bare, f"securityContext: {bare}")
     closed = find(render({"networkPolicy": {"allowExternal": False}})[0], "NetworkPolicy")["spec"]

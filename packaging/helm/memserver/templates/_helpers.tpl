@@ -126,6 +126,12 @@ metadata:
 - "-p"
 - {{ $port | quote }}
 {{- end }}
+{{- if .Values.metrics.enabled }}
+- "--admin-addr"
+- {{ printf "0.0.0.0:%d" (int .Values.containerPorts.metrics) | quote }}
+{{- end }}
+- "--drain-timeout"
+- {{ printf "%ds" (int .Values.drainTimeoutSeconds) | quote }}
 {{- if .Values.tls.enabled }}
 - "-Z"
 {{- end }}
@@ -170,6 +176,12 @@ metadata:
 {{- end -}}
 {{- if and .Values.auth.enabled (not .Values.auth.existingPasswordSecret) (or (not .Values.auth.username) (not .Values.auth.password)) -}}
 {{- fail "auth: give existingPasswordSecret, or username and password" -}}
+{{- end -}}
+{{- if ge (int .Values.drainTimeoutSeconds) (int .Values.terminationGracePeriodSeconds) -}}
+{{- fail (printf "drainTimeoutSeconds: less than terminationGracePeriodSeconds (%d)" (int .Values.terminationGracePeriodSeconds)) -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "metrics.serviceMonitor: there is nothing to ask without metrics.enabled" -}}
 {{- end -}}
 {{- if and .Values.pdb.minAvailable .Values.pdb.maxUnavailable -}}
 {{- fail "pdb: minAvailable and maxUnavailable exclude each other" -}}

@@ -16,6 +16,10 @@
 {{- define "memserver.pod" -}}
 {{- $live := dict "tcpSocket" (dict "port" "memcached") -}}
 {{- $ready := $live -}}
+{{- if .Values.metrics.enabled -}}
+{{- $live = dict "httpGet" (dict "port" "metrics" "path" "/livez") -}}
+{{- $ready = dict "httpGet" (dict "port" "metrics" "path" "/readyz") -}}
+{{- end -}}
 {{- $volumes := .Values.extraVolumes -}}
 {{- $mounts := .Values.extraVolumeMounts -}}
 {{- if .Values.tls.enabled -}}
@@ -138,6 +142,11 @@ spec:
         - name: memcached
           containerPort: {{ .Values.containerPorts.memcached }}
           protocol: TCP
+        {{- if .Values.metrics.enabled }}
+        - name: metrics
+          containerPort: {{ .Values.containerPorts.metrics }}
+          protocol: TCP
+        {{- end }}
       {{- include "memserver.probe" (dict "root" . "name" "liveness" "action" $live) | nindent 6 }}
       {{- include "memserver.probe" (dict "root" . "name" "readiness" "action" $ready) | nindent 6 }}
       {{- include "memserver.probe" (dict "root" . "name" "startup" "action" $ready) | nindent 6 }}
