@@ -48,6 +48,7 @@ mod client;
 mod config;
 mod event_loop;
 mod exec;
+mod figures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

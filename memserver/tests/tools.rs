@@ -124,3 +124,29 @@ fn wrong_use_is_explained() {
     let (status, _, err) = run(&["healthcheck", "-c", "0"]);
     assert!(status == 1 && err.contains("-c must be"), "{err}");
 }
+
+#[test]
+fn statistics_are_printed_as_lines_and_as_json() {
+    let server = Program::start(&["-t", "2"]);
+    let address = server.address().to_string();
+    let (status, out, _) = tool(&["stats", "settings", "--addr", &address]);
+    assert!(status == 0 && out.contains("\nnum_threads 2\n"), "{out}");
+    let (status, out, _) = tool(&["stats", "--addr", &address, "--json"]);
+    let stats: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, &stats["threads"], &stats["version"]), (0, &2.into(), &"1.6.45".into()));
+    let (status, _, err) = tool(&["stats", "nosuch", "--addr", &address]);
+    assert!(status == 1 && err.contains("answered \"ERROR\""), "{err}");
+}
+
+#[test]
+fn top_shows_each_interval() {
+    let server = Program::start(&[]);
+    let mut client = server.connect();
+    client.ask("get a\r\n".repeat(500), "END\r\n".repeat(500));
+    let address = server.address().to_string();
+    let (status, out, err) = tool(&["top", &address, "--interval", "0.05", "--count", "2"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(out.matches(&format!("{address}  memcached 1.6.45  up ")).count(), 2, "{out}");
+    assert!(out.contains("hot keys, of all lookups\n  100.00 %  a\n"), "{out}");
+    assert!(!out.contains('\x1b'), "{out}");
+}

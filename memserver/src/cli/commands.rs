@@ -2,10 +2,12 @@
 //! known here.
 
 /// Name and meaning of every command.
-pub(crate) const COMMANDS: [(&str, &str); 4] = [
+pub(crate) const COMMANDS: [(&str, &str); 6] = [
     ("hash-password", "print the hash of a password, for a file of users"),
     ("healthcheck", "end with 0 if a server answers, else with 1"),
     ("snapshot", "copy the items of a server to a file, or back"),
+    ("stats", "print the statistics of a server, also as JSON"),
+    ("top", "show what a server does, second by second"),
     ("warm", "copy the items of a server to another one"),
 ];
 

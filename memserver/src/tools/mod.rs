@@ -9,7 +9,9 @@ mod healthcheck;
 mod keys;
 mod snapshot;
 mod source;
+mod stats;
 mod target;
+mod top;
 mod warm;
 
 use std::io::{self, Write as _};
@@ -22,6 +24,8 @@ use self::copy::Tally;
 use self::hash_password::HashPassword;
 use self::healthcheck::Healthcheck;
 use self::snapshot::Snapshot;
+use self::stats::Stats;
+use self::top::Top;
 use self::warm::Warm;
 use crate::os::reason;
 
@@ -40,6 +44,8 @@ enum Tool {
     HashPassword(HashPassword),
     Healthcheck(Healthcheck),
     Snapshot(Snapshot),
+    Stats(Stats),
+    Top(Top),
     Warm(Warm),
 }
 
@@ -53,6 +59,8 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Ok(Tools { tool: Tool::HashPassword(hash_password) }) => hash_password.run(),
         Ok(Tools { tool: Tool::Healthcheck(healthcheck) }) => healthcheck.run(),
         Ok(Tools { tool: Tool::Snapshot(snapshot) }) => snapshot.run(),
+        Ok(Tools { tool: Tool::Stats(stats) }) => stats.run(),
+        Ok(Tools { tool: Tool::Top(top) }) => top.run(),
         Ok(Tools { tool: Tool::Warm(warm) }) => warm.run(),
         Err(exit) if exit.status.is_ok() => {
             // A reader that wanted only the first lines may have closed the pipe.

@@ -14,7 +14,8 @@ use memcore::Stats;
 use self::chart::Chart;
 pub(crate) use self::history::History;
 use self::history::Sample;
-use self::text::{bytes, count, duration, escaped, percent, percent_of, rate, share_of};
+use self::text::escaped;
+use crate::figures::{bytes, count, duration, percent, percent_of, rate, share_of};
 use crate::state::counters::Counts;
 use crate::state::shared::Shared;
 
