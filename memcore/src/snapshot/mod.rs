@@ -160,8 +160,8 @@ impl Cache {
     ///
     /// An item that is there all the time is written, once or, if it moves or changes meanwhile,
     /// perhaps twice, each time as it was at one moment. No lock is held while `out` is written to.
-    /// A large value is pinned until it is written. Besides the cache's limit this takes up to
-    /// about 2 MiB, and 40 bytes for each segment of the cache.
+    /// A large value is pinned until it is written. Besides the cache's limit this takes 40 bytes
+    /// for each segment of the cache, and up to 10 MiB where many items are used meanwhile.
     ///
     /// `out` needs no buffer of its own. It should be a file that takes the place of an older one
     /// when this has succeeded, or a pipe.

@@ -20,7 +20,7 @@ const COPY_MAX: usize = 16 << 10;
 /// How often an item is looked at that changes in between.
 const ATTEMPTS: usize = 8;
 /// Items that are remembered so as not to be written twice.
-const WRITTEN_MAX: usize = 1 << 16;
+const WRITTEN_MAX: usize = 1 << 18;
 
 /// What is written, and to where.
 struct Save<'e, W> {
