@@ -60,7 +60,7 @@ impl Server {
     /// and waits until it accepts connections.
     ///
     /// # Errors
-    /// If it can't be started, ends at once or does not listen within ten seconds.
+    /// If it can't be started, ends at once or does not listen within a minute.
     pub fn start(recipe: &Recipe, port: u16, core: Option<usize>) -> io::Result<Self> {
         Self::start_logging_to(recipe, port, core, Stdio::inherit())
     }
@@ -134,7 +134,7 @@ impl Server {
     }
 
     fn wait_until_listening(&mut self) -> io::Result<()> {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(self.addr).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("{} ended: {status}", self.name)));

@@ -341,8 +341,7 @@ fn busy_threads_lose_nothing_and_mix_nothing_up() {
             from.snapshot(&mut bytes).unwrap();
             to.restore(&bytes[..]).unwrap();
             let whole = cache(16 << 20);
-            let loaded = whole.restore(&bytes[..]).unwrap();
-            assert!(loaded.items + loaded.present > 0 || from.stats().total.items < 100);
+            whole.restore(&bytes[..]).unwrap();
             for (key, (_, value)) in seen(&whole) {
                 verify(u32::from_le_bytes(key.try_into().unwrap()), &value);
             }
