@@ -102,7 +102,7 @@ fn restart(args: &Args, recipe: &Recipe, mib: u64) -> Result<Times, Box<dyn std:
     let keys = (mib << 20) * 3 / 4 / (u64::from(args.value) + KEY_SIZE as u64);
     fill(args, &server, keys, true)?;
     let items = Client::connect(server.addr)?.stat("curr_items")?;
-    // memcached does not take a file whose server has run for too short a time.
+    // memcached does not take a file if all of this happens within about a second.
     thread::sleep(Duration::from_secs(args.pause));
     let Some(stop) = server.stop_gracefully(STOP_MAX)? else {
         return Err(format!("{} does not stop", recipe.name).into());
