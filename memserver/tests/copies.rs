@@ -288,6 +288,23 @@ fn a_smaller_server_is_filled_and_no_more() {
     }
 }
 
+/// What a target refuses is counted, and does not keep the rest from it.
+#[test]
+fn values_that_are_too_large_are_refused() {
+    let from = Program::start(&["-m", "256", "-I", "8m"]);
+    let mut client = from.connect();
+    for n in 0..5 {
+        let len = if n % 2 == 0 { 3_000_000 } else { 3_000 };
+        client.send(format!("set key{n} 0 0 {len}\r\n{}\r\n", "x".repeat(len)));
+        client.expect("STORED\r\n");
+    }
+    for to in [Some(ours()), memcached()].into_iter().flatten() {
+        let (source, target) = (from.address().to_string(), to.address().to_string());
+        let (status, err) = tool(&["warm", "--from", &source, "--to", &target]);
+        assert_eq!((status, &err[..]), (0, "copied: 2 items, 6000 bytes of values; 3 refused\n"));
+    }
+}
+
 #[test]
 fn what_was_asked_for_comes_first() {
     for from in [Some(ours()), memcached()].into_iter().flatten() {
