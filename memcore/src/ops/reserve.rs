@@ -308,6 +308,8 @@ impl Engine {
         }
     }
 
+    // Made where it is wanted: it is large.
+    #[inline(always)]
     fn reservation(
         self: &Arc<Self>,
         key: &Key<'_>,
