@@ -30,7 +30,7 @@ fn exit_statuses_and_streams() {
         (&["-m", "128g", "-u", "nobody"], 64, "this cache can grow to"),
         (&["-p", "65536"], 64, "65535"),
         (&["-B", "foo"], 64, "auto, ascii or binary"),
-        (&["-N", "9"], 64, "-t 4"),
+        (&["-N", "9", "-t", "4"], 64, "-t 4"),
         (&["-Z"], 64, if cfg!(feature = "rustls") { "needs a certificate" } else { "no TLS" }),
         (&["-l", "203.0.113.7", "-p", "0"], 64, "nothing to listen on"),
         (&["-l", "203.0.113.7:9999", "-u", "root"], 71, "203.0.113.7:9999"),
