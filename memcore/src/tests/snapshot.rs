@@ -456,6 +456,26 @@ fn other_formats_are_refused_as_such() {
     );
 }
 
+/// A file that was written when there was no other format: versions to come read it as well.
+#[test]
+fn the_first_format_is_read() {
+    let file = include_bytes!("../../tests/files/snapshot-1");
+    let cache = cache(8 << 20);
+    assert_eq!(cache.restore(&file[..]).unwrap().items, 5);
+    let of = |key: &[u8]| {
+        let meta = cache.peek(key).unwrap();
+        (meta.flags, meta.version, meta.marked, meta.fetched, meta.lease.stale)
+    };
+    assert_eq!(of(b"plain"), (7, 1, false, true, false));
+    assert_eq!(of(b"ends"), (0, 2, true, false, false));
+    assert_eq!(of(b"chosen"), (0, 1 << 60, false, false, false));
+    assert!(of(b"stale").4);
+    assert_eq!(cache.peek("ends").unwrap().expiry, Some(START + secs(1_000_000_000)));
+    assert_eq!(cache.get("plain").unwrap(), b"value");
+    assert_eq!(cache.get("two words\n").unwrap(), b"tagged");
+    assert!(cache.invalidate_tag("b") && !cache.contains("two words\n"));
+}
+
 #[test]
 fn what_can_be_no_item_is_not_written() {
     let mut writer = Writer::new(Vec::new(), START).unwrap();
