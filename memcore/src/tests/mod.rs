@@ -14,6 +14,7 @@ mod long_keys;
 mod model;
 #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
 mod restart;
+mod races;
 mod snapshot;
 mod stress;
 mod tags;
