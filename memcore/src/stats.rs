@@ -87,6 +87,11 @@ macro_rules! class_stats {
                 })*
             }
 
+            /// Leaves of the counters what came after `earlier`.
+            fn subtract(&mut self, earlier: &Self) {
+                $(self.$field = self.$field.saturating_sub(earlier.$field);)*
+            }
+
             /// Adds what is known about a class to a total.
             fn add(&mut self, class: &Self) {
                 self.items += class.items;
@@ -102,6 +107,31 @@ macro_rules! class_stats {
     };
 }
 for_each_counter!(class_stats);
+
+impl Stats {
+    /// What was counted after `earlier`, and gauges as they are: for who wants to count from a
+    /// moment on without resetting what others count.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("a", b"v", Attrs::new())?;
+    /// let earlier = cache.stats();
+    /// cache.set("b", b"v", Attrs::new())?;
+    /// let total = cache.stats().since(&earlier).total;
+    /// assert_eq!((total.stored, total.items), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        self.total.subtract(&earlier.total);
+        for (class, earlier) in self.classes.iter_mut().zip(&earlier.classes) {
+            class.subtract(earlier);
+        }
+        self
+    }
+}
 
 impl Engine {
     /// All counters and gauges.

@@ -37,6 +37,28 @@ fn both_sides_see_the_same_items() {
     assert_eq!(cache.get("theirs").as_deref(), Some(b"2".as_slice()), "the cache goes on");
 }
 
+/// Each server counts from its own reset on, and the program from the beginning.
+#[test]
+fn a_reset_of_one_server_is_its_own() {
+    let cache = cache();
+    let start = || Server::builder(cache.clone()).listen("127.0.0.1:0").start().unwrap();
+    let servers = [start(), start()];
+    let mut clients =
+        servers.each_ref().map(|server| TcpStream::connect(server.local_addr().unwrap()).unwrap());
+    cache.set("a", b"1", Attrs::new()).unwrap();
+    cache.delete("a");
+    ask(&mut clients[0], "stats reset\r\n", "RESET\r\n");
+    cache.set("b", b"1", Attrs::new()).unwrap();
+    assert_eq!(cache.stats().total.stored, 2);
+    for (client, stored) in clients.iter_mut().zip([1, 2]) {
+        client.write_all(b"stats\r\n").unwrap();
+        let lines = BufReader::new(client).lines().map(Result::unwrap);
+        let lines: Vec<_> = lines.take_while(|line| line != "END").collect();
+        let expected = format!("STAT total_items {stored}");
+        assert!(lines.contains(&expected), "no {expected} in {lines:?}");
+    }
+}
+
 #[test]
 fn evictions_can_be_watched_at_every_server_of_a_cache() {
     let evictions = Evictions::new();

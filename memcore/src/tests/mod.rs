@@ -12,9 +12,9 @@ mod common {
 mod abuse;
 mod long_keys;
 mod model;
+mod races;
 #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
 mod restart;
-mod races;
 mod snapshot;
 mod stress;
 mod tags;

@@ -27,7 +27,7 @@ fn reassign(shared: &Shared, from: &[u8], to: &[u8]) -> Result<(), AdminError> {
     if from == to {
         return Err(AdminError::SameClass);
     }
-    let stats = shared.core.cache.stats();
+    let stats = shared.cache_stats();
     // Class 0 stands for memory that belongs to no class.
     let segments = |class: usize| match class.checked_sub(1) {
         None => Some(stats.free_segments as u64),

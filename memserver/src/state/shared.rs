@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memcore::Stats;
+use parking_lot::Mutex;
+
 use crate::net::conn_info::ConnInfo;
 use crate::state::budgets::{Budgets, Permit};
 use crate::state::control::{ConnQuery, Control};
@@ -18,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) core: Core,
     /// What is counted.
     pub(crate) gauges: Gauges,
+    /// What the cache had counted at the last reset.
+    cache_baseline: Mutex<Option<Box<Stats>>>,
     /// Memory that clients may take.
     pub(crate) budgets: Budgets,
     /// Where the server is between its start and its end.
@@ -40,6 +45,7 @@ impl Shared {
         Arc::new(Self {
             gauges: Gauges::new(&core, &budgets),
             budgets,
+            cache_baseline: Mutex::default(),
             phase: Phase::default(),
             control: Box::new(control),
             watch: Hub::new(&core.config, evictions),
@@ -67,10 +73,21 @@ impl Shared {
         Self::new(core, Evictions::new(), crate::state::control::Detached)
     }
 
-    /// Makes all counters start from zero.
+    /// Makes all counters start from zero. Those of the cache itself go on: it may be that of a
+    /// program which counts for itself.
     pub(crate) fn reset_counts(&self) {
-        self.core.cache.reset_stats();
+        *self.cache_baseline.lock() = Some(Box::new(self.core.cache.stats()));
         self.gauges.reset();
+    }
+
+    /// What the cache counts and has counted since the last reset.
+    pub(crate) fn cache_stats(&self) -> Stats {
+        let baseline = self.cache_baseline.lock();
+        let stats = self.core.cache.stats();
+        match &*baseline {
+            Some(baseline) => stats.since(baseline),
+            None => stats,
+        }
     }
 
     /// At most `most` of the keys that are asked for most, and of their beginnings.

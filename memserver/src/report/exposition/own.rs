@@ -17,7 +17,7 @@ const HOTTEST: usize = 10;
 
 /// Reports them.
 pub(super) fn report(shared: &Shared, page: &mut Page) {
-    let stats = shared.core.cache.stats();
+    let stats = shared.cache_stats();
     let own = env!("CARGO_PKG_VERSION");
     page.family("memserver_build_info", Gauge, "Version of this program.");
     page.sample("memserver_build_info", &[("version", &own)], 1);

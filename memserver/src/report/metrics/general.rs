@@ -110,7 +110,7 @@ fn traffic(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     let (kind, value) = counter(counts.bytes_written);
     list.plain("bytes_written", kind, Unit::Bytes, value, "Bytes sent.");
     // Asked of the cache, as clients can change the limit.
-    let limit = shared.core.cache.stats().limit as u64;
+    let limit = shared.cache_stats().limit as u64;
     list.bytes("limit_maxbytes", limit, "Memory limit of the cache.");
     let accepting = usize::from(connections.accepting.load(Ordering::Relaxed));
     list.gauge("accepting_conns", accepting, "Whether connections are accepted.");
@@ -125,7 +125,7 @@ fn traffic(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
 }
 
 fn upkeep(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
-    let stats = shared.core.cache.stats();
+    let stats = shared.cache_stats();
     let power = stats.index_slots.max(1).ilog2() as usize;
     list.gauge("hash_power_level", power, "Binary logarithm of the slots of the index.");
     list.bytes("hash_bytes", stats.index_bytes as u64, "Bytes of the index.");
@@ -183,7 +183,7 @@ fn encryption(shared: &Shared, tls: &Context, list: &mut List<'_>) {
 }
 
 fn items(shared: &Shared, list: &mut List<'_>) {
-    let stats = shared.core.cache.stats();
+    let stats = shared.cache_stats();
     let total = &stats.total;
     list.bytes("bytes", total.bytes, "Bytes of all items.");
     list.plain("curr_items", Kind::Gauge, Unit::None, Value::Number(total.items), "Items.");

@@ -144,9 +144,9 @@ pub(crate) fn each(shared: &Shared, section: Section, visit: &mut dyn FnMut(&Met
     let mut list = List { section, visit };
     match section {
         Section::General => general::report(shared, &mut list),
-        Section::Items => classes::items(&shared.core.cache.stats(), &mut list),
+        Section::Items => classes::items(&shared.cache_stats(), &mut list),
         Section::Slabs => {
-            classes::slabs(&shared.core.cache.stats(), &shared.gauges.counts(), &mut list);
+            classes::slabs(&shared.cache_stats(), &shared.gauges.counts(), &mut list);
         }
         Section::Settings => settings::report(shared, &mut list),
     }

@@ -37,7 +37,7 @@ impl Sample {
             at,
             counts: shared.gauges.counts_since_start(),
             latencies: shared.gauges.latencies(),
-            evicted: shared.core.cache.stats().total.evicted,
+            evicted: shared.cache_stats().total.evicted,
             connections: shared.gauges.connections.current.load(Ordering::Relaxed),
         }
     }

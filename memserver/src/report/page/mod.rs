@@ -38,7 +38,7 @@ struct View<'p> {
 pub(crate) fn page(shared: &Shared, history: &History) -> String {
     let now = Sample::of(shared, Instant::now());
     let before = history.minute_ago().cloned().unwrap_or_else(|| now.clone());
-    let view = View { shared, stats: shared.core.cache.stats(), now, before, history };
+    let view = View { shared, stats: shared.cache_stats(), now, before, history };
     let mut out = String::with_capacity(32 << 10);
     view.begin(&mut out);
     view.tiles(&mut out);
