@@ -1,5 +1,5 @@
-//! Races of a tiny cache: readers beside a writer whose memory is reused, moved and written over, with
-//! evictions and without.
+//! Races of a tiny cache: readers beside a writer whose memory is reused, moved and written over,
+//! with evictions and without.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
