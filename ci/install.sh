@@ -22,6 +22,7 @@ if have apt-get && [ "$(id -u)" = 0 ]; then
     want 'memcached and clients' debian memcached libmemcached-tools libsasl2-modules busybox netcat-openbsd \
         nutcracker
     want 'valgrind' debian valgrind
+    want 'chromium' debian chromium
     want 'podman, buildah, runc' debian podman buildah runc
     want 'aarch64, emulated' debian qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     want 'tools for packages' debian mandoc mmdebstrap strace systemd fish zsh
