@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::memory::sync::AtomicBool;
 use crate::removal::Wishes;
 use crate::space::layout::KEY_MAX;
 use crate::upkeep::score::SIZE_WEIGHT;
@@ -244,6 +245,41 @@ impl Builder {
         watcher: impl Fn(&Removal<'_>) + Send + Sync + 'static,
     ) -> Self {
         self.wishes.watcher = Some(Arc::new(watcher));
+        self.wishes.watching = None;
+        self
+    }
+
+    /// The same while `watching` is set: at other times a removal costs one load of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    /// use memcore::{Attrs, Cache};
+    ///
+    /// let (watching, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    /// let counter = Arc::clone(&count);
+    /// let cache = Cache::builder(8 << 20)
+    ///     .watch_removals_while(Arc::clone(&watching), move |_| {
+    ///         counter.fetch_add(1, Ordering::Relaxed);
+    ///     })
+    ///     .build()?;
+    /// for watched in [false, true] {
+    ///     watching.store(watched, Ordering::Relaxed);
+    ///     cache.set("k", b"v", Attrs::new())?;
+    ///     cache.delete("k");
+    /// }
+    /// assert_eq!(count.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn watch_removals_while(
+        mut self,
+        watching: Arc<AtomicBool>,
+        watcher: impl Fn(&Removal<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.wishes.watcher = Some(Arc::new(watcher));
+        self.wishes.watching = Some(watching);
         self
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::memory::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::memory::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::{Cache, Meta, Miss, Moment};
 
 /// Why an item was removed.
@@ -65,6 +65,8 @@ pub(crate) type Listener = Arc<dyn Fn(&Cache, &Removal<'_>) + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct Wishes {
     pub(crate) watcher: Option<Watcher>,
+    /// The watcher is told while this is set; without it always.
+    pub(crate) watching: Option<Arc<AtomicBool>>,
     pub(crate) listener: Option<Listener>,
     pub(crate) values: bool,
 }
@@ -122,6 +124,19 @@ impl Listeners {
         Some(Box::new(Self { wishes, queues: Default::default(), waiting, panics }))
     }
 
+    /// Whether anybody wants to know of removals at present.
+    #[inline]
+    pub(crate) fn are_attentive(&self) -> bool {
+        self.wishes.listener.is_some() || self.is_watched()
+    }
+
+    /// Whether the watcher is to be told, if there is one.
+    #[inline]
+    fn is_watched(&self) -> bool {
+        // Relaxed: which removals fall into the time of watching is up to chance.
+        self.wishes.watching.as_ref().is_none_or(|watching| watching.load(Ordering::Relaxed))
+    }
+
     /// Whether removals are to be noted with their values.
     pub(crate) fn wants_values(&self) -> bool {
         self.wishes.values && self.wishes.listener.is_some()
@@ -129,7 +144,7 @@ impl Listeners {
 
     /// Notes a removal. The shard of the key is locked, whose number is `shard`.
     pub(crate) fn note(&self, shard: usize, removal: &Removal<'_>, value: Option<Vec<u8>>) {
-        if let Some(watcher) = &self.wishes.watcher {
+        if let Some(watcher) = self.wishes.watcher.as_ref().filter(|_| self.is_watched()) {
             self.guard(|| watcher(removal));
         }
         if self.wishes.listener.is_some() {

@@ -379,7 +379,7 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
         .max_key_len(250)
         .evictions(config.evictions)
         .evict_size_weight(config.evict_size_weight as f32)
-        .watch_removals(move |removal| evictions.note(removal))
+        .watch_removals_while(evictions.wanted(), move |removal| evictions.note(removal))
         .clock(clock);
     if config.large_pages {
         builder = builder.huge_pages(true);

@@ -312,8 +312,14 @@ impl Engine {
         if self.index.is_unchanged(slot) && self.space.stamp_at(slot.loc()) == known.stamp {
             return self.mark_used(slot.loc(), now);
         }
-        // The same item may lie somewhere else now.
-        let moved = self.find(key, &lock).filter(|found| found.item.version == known.version);
+        self.mark_moved(key, known, now, &lock);
+    }
+
+    /// The same if the item lies somewhere else now.
+    #[cold]
+    #[inline(never)]
+    fn mark_moved(&self, key: &Key<'_>, known: Known, now: u32, lock: &Guard<'_>) {
+        let moved = self.find(key, lock).filter(|found| found.item.version == known.version);
         if let Some(Found { item, .. }) = moved {
             self.mark_used(item.loc, now);
         }

@@ -50,10 +50,17 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
+    fn tell(&self, listeners: &Listeners, item: &Item, cause: Cause, now: u32) {
+        if listeners.are_attentive() {
+            self.describe(listeners, item, cause, now);
+        }
+    }
+
     // Not inlined, as its buffer would make every operation that ends items look after a large
     // stack.
     #[inline(never)]
-    fn tell(&self, listeners: &Listeners, item: &Item, cause: Cause, now: u32) {
+    fn describe(&self, listeners: &Listeners, item: &Item, cause: Cause, now: u32) {
         let mut key = KeyBuffer::new();
         let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut key);
         let shard = self.index.position(self.hot.hash(key)).shard as usize;

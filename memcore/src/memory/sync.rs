@@ -42,3 +42,5 @@ mod real {
 }
 
 pub(crate) use real::*;
+/// A flag that callers set. No model has one.
+pub(crate) use std::sync::atomic::AtomicBool;

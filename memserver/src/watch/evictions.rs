@@ -20,7 +20,7 @@ use super::{Hub, attention};
 /// let evictions = Evictions::new();
 /// let told = evictions.clone();
 /// let cache = memcore::Cache::builder(64 << 20)
-///     .watch_removals(move |removal| told.note(removal))
+///     .watch_removals_while(evictions.wanted(), move |removal| told.note(removal))
 ///     .build()?;
 /// let server = Server::builder(cache).listen("127.0.0.1:0").watch_evictions(evictions).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -51,7 +51,9 @@ pub(crate) struct Idle {
 
 #[derive(Debug, Default)]
 struct Feed {
-    /// Whether a client watches. While none does, an eviction costs one load of this.
+    /// Whether any of this is needed. While it is not, an eviction costs one load of this.
+    wanted: Arc<AtomicBool>,
+    /// Whether a client watches.
     watched: AtomicBool,
     /// Whether a server reports how long evicted items were idle.
     measured: AtomicBool,
@@ -64,6 +66,12 @@ impl Evictions {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Set while [`note`](Self::note) has to be called.
+    #[must_use]
+    pub fn wanted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.wanted)
     }
 
     /// To be called by the cache for each removal. It does not wait for clients.
@@ -82,6 +90,7 @@ impl Evictions {
     /// Measures from now on how long evicted items were idle.
     pub(super) fn measure(&self) {
         self.0.measured.store(true, Ordering::Relaxed);
+        self.review();
     }
 
     /// How long they were.
@@ -103,12 +112,14 @@ impl Evictions {
         self.review();
     }
 
-    /// Finds out whether any client watches evictions.
+    /// Finds out whether any client watches evictions, and whether they are needed at all.
     pub(super) fn review(&self) {
         // Exclusively, so that of two reviews the later one decides.
         let hubs = self.0.hubs.write();
         let watched = hubs.iter().any(|hub| hub.attends(attention::EVICTIONS));
         self.0.watched.store(watched, Ordering::Relaxed);
+        let measured = self.0.measured.load(Ordering::Relaxed);
+        self.0.wanted.store(watched || measured, Ordering::Relaxed);
     }
 }
 
