@@ -132,3 +132,26 @@ impl IdleTimes {
         self.secs.fetch_add(secs.into(), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_cache_has_to_report_only_while_somebody_wants_to_know() {
+        let evictions = Evictions::new();
+        let wanted = evictions.wanted();
+        let is_wanted = || wanted.load(Ordering::Relaxed);
+        let hub = Hub::new(&Config::default(), evictions.clone());
+        evictions.connect(Arc::clone(&hub));
+        assert!(!is_wanted());
+        hub.attention.store(attention::EVICTIONS, Ordering::Relaxed);
+        evictions.review();
+        assert!(is_wanted());
+        evictions.disconnect(&hub);
+        assert!(!is_wanted());
+        evictions.measure();
+        assert!(is_wanted());
+    }
+}
