@@ -7,8 +7,9 @@ mod program;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -588,4 +589,88 @@ fn a_certificate_stands_in_for_a_password() {
     while server.program.line() != "read the users again" {}
     named.connect(address).ask("get a\r\n", "CLIENT_ERROR unauthenticated\r\n");
     known.ask("get a\r\n", "END\r\n");
+}
+
+/// Runs a command of the program: exit status, standard output, standard error.
+fn tool(words: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_memserver")).args(words).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn commands_speak_tls_and_log_in() {
+    let folder = Folder::new();
+    let users = folder.file("users");
+    let users = users.to_str().unwrap();
+    fs::write(users, "app:secret\nother:word\n").unwrap();
+    let server = Server::with("", &["-Y", users]);
+    let (authority, address) = (server.authority.path("ca", "pem"), server.program.address());
+    let (authority, address) = (authority.to_str().unwrap(), address.to_string());
+    let access = ["--tls-ca", authority, "--login", users, "--addr", &address];
+    let ask = |command: &[&str]| tool(&[command, &access[..]].concat());
+
+    let mut client = server.connect();
+    client.ask("set login 0 0 10\r\napp secret\r\n", "STORED\r\n");
+    let value = noise(300_000);
+    client.ask([b"set k 0 0 300000\r\n", &value[..], b"\r\n"].concat(), "STORED\r\n");
+
+    assert_eq!(ask(&["healthcheck", "--set-get"]), (0, String::new(), String::new()));
+    let (status, out, err) = ask(&["stats", "--json"]);
+    assert!(status == 0 && out.contains("\"curr_items\": 1,"), "{out}{err}");
+    let top = ["top", &address, "--count", "1", "--interval", "0.01"];
+    let (status, out, err) = tool(&[&top, &access[..4]].concat());
+    assert!(status == 0 && out.contains("hit ratio"), "{out}{err}");
+    let file = folder.file("items");
+    let file = file.to_str().unwrap();
+    let (status, _, err) = ask(&["snapshot", "save", file]);
+    assert!(status == 0 && err.contains("saved: 1 items"), "{err}");
+    client.ask("delete k\r\n", "DELETED\r\n");
+    let (status, _, err) = ask(&["snapshot", "load", file]);
+    assert!(status == 0 && err.contains("loaded: 1 items"), "{err}");
+    client.ask("get k\r\n", [b"VALUE k 0 300000\r\n", &value[..], b"\r\nEND\r\n"].concat());
+    let to = Server::with("", &["-Y", users]);
+    let both = folder.file("both.pem");
+    let read = |path: &str| fs::read_to_string(path).unwrap();
+    let second = to.authority.path("ca", "pem");
+    fs::write(&both, read(authority) + &read(second.to_str().unwrap())).unwrap();
+    let (status, _, err) = tool(&[
+        "warm",
+        "--from",
+        &address,
+        "--to",
+        &to.program.address().to_string(),
+        "--tls-ca",
+        both.to_str().unwrap(),
+        "--login",
+        users,
+    ]);
+    assert!(status == 0 && err.contains("copied: 1 items"), "{err}");
+
+    // What is missing, or wrong, is told.
+    let wrong = folder.file("wrong");
+    fs::write(&wrong, "app:wrong\n").unwrap();
+    let (wrong, none) = (wrong.to_str().unwrap(), folder.file("none"));
+    for (words, complaint) in [
+        (&["--tls-ca", authority][..], "answered \"CLIENT_ERROR unauthenticated"),
+        (
+            &["--tls-ca", authority, "--login", wrong],
+            "answered \"CLIENT_ERROR authentication failure",
+        ),
+        (&["--tls-ca", second.to_str().unwrap(), "--login", users], "invalid peer certificate"),
+        (&["--tls-ca", users], "holds no certificate"),
+        (&["--login", none.to_str().unwrap()], "none: No such file"),
+        (&["--login", authority], "has no colon"),
+    ] {
+        for command in [&["stats"][..], &["healthcheck", "--set-get"]] {
+            let (status, out, err) = tool(&[command, words, &["--addr", &address]].concat());
+            assert!(status == 1 && err.contains(complaint), "{command:?} {words:?}: {out}{err}");
+            assert!(!err.contains("secret") && !err.contains("wrong "), "{err}");
+        }
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let words = ["healthcheck", "--timeout", "0.2", "--tls-ca", authority, "--addr", &address];
+    let late = format!("healthcheck: {address}: no answer in time\n");
+    assert_eq!(tool(&words), (1, String::new(), late));
 }

@@ -41,8 +41,10 @@ fn what_a_server_speaks_is_asked() {
     let address = server.address().to_string();
     assert_eq!(healthcheck(&address, &["--binary"]), (0, String::new()));
     assert_eq!(healthcheck(&address, &[]).0, 1);
-    let (status, err) = healthcheck(&address, &["--binary", "--set-get"]);
-    assert!(status == 1 && err.contains("--set-get can't"), "{err}");
+    for words in [&["--set-get"][..], &["--login", "users"]] {
+        let (status, err) = healthcheck(&address, &[&["--binary"], words].concat());
+        assert!(status == 1 && err.contains("can't ask a server that speaks binary"), "{err}");
+    }
 }
 
 #[test]
@@ -149,4 +151,16 @@ fn top_shows_each_interval() {
     assert_eq!(out.matches(&format!("{address}  memcached 1.6.45  up ")).count(), 2, "{out}");
     assert!(out.contains("hot keys, of all lookups\n  100.00 %  a\n"), "{out}");
     assert!(!out.contains('\x1b'), "{out}");
+}
+
+#[test]
+fn a_login_stays_nowhere() {
+    let folder = Folder::new();
+    let users = folder.file("users");
+    std::fs::write(&users, "app:secret\n").unwrap();
+    let server = Program::start(&[]);
+    let address = server.address().to_string();
+    let words = ["stats", "--login", users.to_str().unwrap(), "--addr", &address];
+    assert_eq!(tool(&words).0, 0);
+    server.connect().ask("get memserver-login\r\n", "END\r\n");
 }

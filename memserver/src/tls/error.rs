@@ -40,6 +40,12 @@ pub(crate) enum TlsError {
     /// Clients' certificates are to be verified, but nothing says against what.
     #[error("clients' certificates can't be verified without -o ssl_ca_cert")]
     NoAuthorities,
+    /// A server that no certificate can be for.
+    #[error("no certificate can be for {host:?}")]
+    NoName {
+        /// Where it is.
+        host: String,
+    },
     /// A cipher suite that does not exist here.
     #[error("-o ssl_ciphers: unknown cipher suite {name:?}; known are {known}")]
     UnknownCipher {

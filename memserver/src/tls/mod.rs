@@ -1,5 +1,5 @@
-//! TLS: certificates and keys from files, what is made of them, and one client's session without
-//! I/O. Sockets are not known here.
+//! TLS: certificates and keys from files, what is made of them, one client's session without I/O,
+//! and the other end of it for commands. Sockets are not known here.
 //!
 //! A build without TLS has the same names; of their types there are no values.
 
@@ -19,10 +19,14 @@ mod files;
 mod provider;
 #[cfg(feature = "rustls")]
 mod session;
+#[cfg(feature = "rustls")]
+mod trust;
 
 #[cfg(not(feature = "rustls"))]
-pub(crate) use absent::{Context, Session};
+pub(crate) use absent::{Context, Session, Trust};
 #[cfg(feature = "rustls")]
 pub(crate) use context::Context;
 #[cfg(feature = "rustls")]
 pub(crate) use session::Session;
+#[cfg(feature = "rustls")]
+pub(crate) use trust::Trust;

@@ -1,12 +1,14 @@
 //! A connection to a server that has to answer in time.
 
-use std::io::{self, Read as _, Write as _};
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::config::endpoint::Endpoint;
 use crate::net::listener;
+use crate::tls::Trust;
 
 /// Longest line that is taken from a server.
 const LINE_MAX: usize = 64 << 10;
@@ -16,11 +18,22 @@ const READ_MAX: usize = 64 << 10;
 /// A connection whose server has to answer in time.
 #[derive(Debug)]
 pub(super) struct Client {
-    socket: Socket,
-    patience: Patience,
+    stream: Box<dyn Stream>,
     input: Vec<u8>,
     /// How much of the input was taken.
     taken: usize,
+}
+
+/// What carries requests and answers: a socket, or TLS over it.
+trait Stream: Read + Write + fmt::Debug {}
+
+impl<S: Read + Write + fmt::Debug> Stream for S {}
+
+/// A socket whose other end has to answer in time.
+#[derive(Debug)]
+struct Timed {
+    socket: Socket,
+    patience: Patience,
 }
 
 /// How long a server may take.
@@ -42,11 +55,16 @@ impl Patience {
 }
 
 impl Client {
-    /// Connects to the first address of `address` that can be reached.
+    /// Connects to the first address of `address` that can be reached, over TLS if there is
+    /// someone to trust.
     ///
     /// # Errors
     /// None can be reached in time.
-    pub(super) fn connect(address: &Endpoint, patience: Patience) -> io::Result<Self> {
+    pub(super) fn connect(
+        address: &Endpoint,
+        trust: Option<&Trust>,
+        patience: Patience,
+    ) -> io::Result<Self> {
         let places: Vec<SockAddr> = match address {
             Endpoint::Tcp(host, port) => {
                 listener::resolve(host, *port)?.into_iter().map(SockAddr::from).collect()
@@ -56,7 +74,10 @@ impl Client {
         let mut failure = io::Error::other("the name has no address");
         for place in places {
             match connect(&place, patience) {
-                Ok(socket) => return Ok(Self { socket, patience, input: Vec::new(), taken: 0 }),
+                Ok(socket) => {
+                    let stream = encrypted(Timed { socket, patience }, address, trust)?;
+                    return Ok(Self { stream, input: Vec::new(), taken: 0 });
+                }
                 Err(error) => failure = error,
             }
         }
@@ -64,13 +85,9 @@ impl Client {
     }
 
     /// Sends all of `bytes`.
-    pub(super) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            self.socket.set_write_timeout(Some(self.patience.left()?))?;
-            let count = self.socket.write(bytes).map_err(in_words)?;
-            bytes = &bytes[count..];
-        }
-        Ok(())
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// The next line, without its end.
@@ -136,13 +153,45 @@ impl Client {
     }
 
     fn read_to(&mut self, start: usize) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.patience.left()?))?;
         loop {
-            match self.socket.read(&mut self.input[start..]) {
+            match self.stream.read(&mut self.input[start..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result.map_err(in_words),
+                result => return result,
             }
         }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.patience.left()?))?;
+        self.socket.read(buffer).map_err(in_words)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.patience.left()?))?;
+        self.socket.write(bytes).map_err(in_words)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What requests to `address` go through.
+fn encrypted(
+    socket: Timed,
+    address: &Endpoint,
+    trust: Option<&Trust>,
+) -> io::Result<Box<dyn Stream>> {
+    match (trust, address) {
+        (None, _) => Ok(Box::new(socket)),
+        (Some(trust), Endpoint::Tcp(host, _)) => {
+            Ok(Box::new(trust.stream(host, socket).map_err(io::Error::other)?))
+        }
+        (Some(_), Endpoint::Unix(_)) => Err(io::Error::other("a Unix socket has no TLS")),
     }
 }
 

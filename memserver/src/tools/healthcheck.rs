@@ -1,11 +1,13 @@
 //! `memserver healthcheck`: does a server answer? For images without a shell.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use argh::FromArgs;
 
+use super::access::Access;
 use super::address::{self, Local};
 use super::client::{Client, Patience, unexpected};
 use super::{complain, seconds};
@@ -31,6 +33,12 @@ pub(super) struct Healthcheck {
     /// here, as in a container, or else 127.0.0.1:11211)
     #[argh(option, from_str_fn(address::parse))]
     addr: Option<Endpoint>,
+    /// speak TLS to a server whose certificate comes from an authority in this file
+    #[argh(option)]
+    tls_ca: Option<PathBuf>,
+    /// log in as the first user of this file, whose lines are NAME:PASSWORD
+    #[argh(option)]
+    login: Option<PathBuf>,
     /// also store an item, read it back and delete it
     #[argh(switch)]
     set_get: bool,
@@ -45,13 +53,12 @@ pub(super) struct Healthcheck {
 impl Healthcheck {
     /// Asks; the exit status says how it went.
     pub(super) fn run(self) -> ExitCode {
-        let server = match self.addr {
-            Some(address) => Local { address, is_binary: self.binary },
+        let mut server = match &self.addr {
+            Some(address) => Local { address: address.clone(), is_binary: false },
             None => Local::find(),
         };
-        let deadline = Instant::now() + self.timeout;
-        let is_binary = server.is_binary || self.binary;
-        match check(&server.address, is_binary, self.set_get, deadline) {
+        server.is_binary |= self.binary;
+        match self.check(&server) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&format!("healthcheck: {}: {}", server.address, reason(&error)));
@@ -59,28 +66,36 @@ impl Healthcheck {
             }
         }
     }
+
+    fn check(&self, server: &Local) -> io::Result<()> {
+        if server.is_binary && (self.set_get || self.login.is_some()) {
+            let why = "--set-get and --login can't ask a server that speaks binary only";
+            return Err(io::Error::other(why));
+        }
+        let patience = Patience::Until(Instant::now() + self.timeout);
+        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let mut client = Client::connect(&server.address, access.trust(), patience)?;
+        if server.is_binary {
+            return version_in_binary(&mut client);
+        }
+        first_answer(&mut client, access.login(), self.set_get)?;
+        if self.set_get { round_trip(&mut client) } else { Ok(()) }
+    }
 }
 
-fn check(address: &Endpoint, is_binary: bool, set_get: bool, deadline: Instant) -> io::Result<()> {
-    if is_binary && set_get {
-        return Err(io::Error::other("--set-get can't ask a server that speaks binary only"));
-    }
-    let mut client = Client::connect(address, Patience::Until(deadline))?;
-    if is_binary {
-        return version_in_binary(&mut client);
-    }
-    version(&mut client, set_get)?;
-    if set_get { round_trip(&mut client) } else { Ok(()) }
-}
-
-fn version(client: &mut Client, set_get: bool) -> io::Result<()> {
-    client.send(b"version\r\n")?;
+/// The answer to a login, or else to a request for the version.
+fn first_answer(client: &mut Client, login: Option<&[u8]>, set_get: bool) -> io::Result<()> {
+    client.send(login.unwrap_or(b"version\r\n"))?;
     let line = client.line()?;
     // Both are refusals of a server that lives and does what it was set up to do. To restart it
     // because it is full would make matters worse.
     let lives = line.starts_with(b"ERROR Too many open connections")
-        || line.starts_with(b"CLIENT_ERROR unauthenticated");
-    if line.starts_with(b"VERSION ") || lives && !set_get { Ok(()) } else { Err(unexpected(line)) }
+        || login.is_none() && line.starts_with(b"CLIENT_ERROR unauthenticated");
+    let serves = match login {
+        Some(_) => line == b"STORED",
+        None => line.starts_with(b"VERSION "),
+    };
+    if serves || lives && !set_get { Ok(()) } else { Err(unexpected(line)) }
 }
 
 fn version_in_binary(client: &mut Client) -> io::Result<()> {

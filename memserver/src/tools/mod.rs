@@ -1,6 +1,7 @@
 //! Commands of our own, as the first word, which end when they have done their work. How a server
 //! works inside is not known here.
 
+mod access;
 mod address;
 mod client;
 mod copy;

@@ -11,6 +11,7 @@ use argh::FromArgs;
 use memcore::Moment;
 use memcore::snapshot::{Entry, Reader, SnapshotError, Writer};
 
+use super::access::Access;
 use super::address;
 use super::client::{Client, Patience};
 use super::copy::{Sink, Source, Tally, copy};
@@ -50,6 +51,12 @@ struct Save {
     /// the server: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH (default: 127.0.0.1:11211)
     #[argh(option, from_str_fn(address::parse), default = "address::default()")]
     addr: Endpoint,
+    /// speak TLS to a server whose certificate comes from an authority in this file
+    #[argh(option)]
+    tls_ca: Option<PathBuf>,
+    /// log in as the first user of this file, whose lines are NAME:PASSWORD
+    #[argh(option)]
+    login: Option<PathBuf>,
     /// items per second, at most (default: as many as there are)
     #[argh(option, from_str_fn(rate))]
     rate: Option<u32>,
@@ -69,6 +76,12 @@ struct Load {
     /// the server: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH (default: 127.0.0.1:11211)
     #[argh(option, from_str_fn(address::parse), default = "address::default()")]
     addr: Endpoint,
+    /// speak TLS to a server whose certificate comes from an authority in this file
+    #[argh(option)]
+    tls_ca: Option<PathBuf>,
+    /// log in as the first user of this file, whose lines are NAME:PASSWORD
+    #[argh(option)]
+    login: Option<PathBuf>,
     /// items per second, at most (default: as many as there are)
     #[argh(option, from_str_fn(rate))]
     rate: Option<u32>,
@@ -92,7 +105,8 @@ impl Snapshot {
 
 impl Save {
     fn run(&self) -> io::Result<Tally> {
-        let connect = || Client::connect(&self.addr, Patience::Each(self.timeout));
+        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let connect = || access.connect(&self.addr, Patience::Each(self.timeout));
         if self.file == STANDARD {
             let keys = list(&mut connect()?, &std::env::temp_dir())?;
             return self.copy(Server::new(connect()?, keys), io::stdout().lock());
@@ -128,7 +142,8 @@ impl Load {
     fn copy(&self, from: impl Read, len: u64) -> io::Result<Tally> {
         let from = Counted { from, count: 0 };
         let reader = Reader::new(from).map_err(in_io)?;
-        let client = Client::connect(&self.addr, Patience::Each(self.timeout))?;
+        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let client = access.connect(&self.addr, Patience::Each(self.timeout))?;
         let mut to = Target::new(client, self.evict)?;
         copy(&mut FromFile { reader, len }, &mut to, self.rate)
     }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use argh::FromArgs;
 
+use super::access::Access;
 use super::client::{Client, Patience, unexpected};
 use super::{address, complain, seconds};
 use crate::config::endpoint::Endpoint;
@@ -22,6 +24,12 @@ pub(super) struct Stats {
     /// the server: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH (default: 127.0.0.1:11211)
     #[argh(option, from_str_fn(address::parse), default = "address::default()")]
     addr: Endpoint,
+    /// speak TLS to a server whose certificate comes from an authority in this file
+    #[argh(option)]
+    tls_ca: Option<PathBuf>,
+    /// log in as the first user of this file, whose lines are NAME:PASSWORD
+    #[argh(option)]
+    login: Option<PathBuf>,
     /// as an object of JSON
     #[argh(switch)]
     json: bool,
@@ -36,10 +44,7 @@ pub(super) type List = Vec<(String, String)>;
 impl Stats {
     /// Asks and prints.
     pub(super) fn run(self) -> ExitCode {
-        let patience = Patience::Until(Instant::now() + self.timeout);
-        let asked = Client::connect(&self.addr, patience)
-            .and_then(|mut client| ask(&mut client, &self.section.join(" ")));
-        match asked {
+        match self.ask() {
             Ok(list) => {
                 let text = if self.json { object(&list) } else { lines(&list) };
                 // A reader that wanted only the first lines may have closed the pipe.
@@ -51,6 +56,12 @@ impl Stats {
                 ExitCode::FAILURE
             }
         }
+    }
+
+    fn ask(&self) -> io::Result<List> {
+        let patience = Patience::Until(Instant::now() + self.timeout);
+        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        ask(&mut access.connect(&self.addr, patience)?, &self.section.join(" "))
     }
 }
 

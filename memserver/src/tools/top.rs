@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use argh::FromArgs;
 
+use super::access::Access;
 use super::client::{Client, Patience};
 use super::stats::{self, List};
 use super::{address, complain, seconds};
@@ -31,6 +33,12 @@ pub(super) struct Top {
     /// the server: HOST, HOST:PORT, [IPV6]:PORT or unix:PATH (default: 127.0.0.1:11211)
     #[argh(positional, from_str_fn(address::parse), default = "address::default()")]
     server: Endpoint,
+    /// speak TLS to a server whose certificate comes from an authority in this file
+    #[argh(option)]
+    tls_ca: Option<PathBuf>,
+    /// log in as the first user of this file, whose lines are NAME:PASSWORD
+    #[argh(option)]
+    login: Option<PathBuf>,
     /// seconds between two looks (default: 1)
     #[argh(option, default = "Duration::from_secs(1)", from_str_fn(seconds))]
     interval: Duration,
@@ -62,7 +70,8 @@ impl Top {
     }
 
     fn watch(&self) -> io::Result<()> {
-        let mut client = Client::connect(&self.server, Patience::Each(PATIENCE))?;
+        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let mut client = access.connect(&self.server, Patience::Each(PATIENCE))?;
         let is_terminal = io::stdout().is_terminal();
         let mut before = look(&mut client)?;
         let mut left = self.count.unwrap_or(u64::MAX);

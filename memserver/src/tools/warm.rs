@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
+use super::access::Access;
 use super::client::{Client, Patience};
 use super::copy::{Tally, copy};
 use super::keys::Keys;
@@ -30,6 +31,12 @@ pub(super) struct Warm {
     /// the server to copy to (default: 127.0.0.1:11211)
     #[argh(option, from_str_fn(address::parse), default = "address::default()")]
     to: Endpoint,
+    /// speak TLS to both servers, whose certificates come from an authority in this file
+    #[argh(option)]
+    tls_ca: Option<PathBuf>,
+    /// log in to both as the first user of this file, whose lines are NAME:PASSWORD
+    #[argh(option)]
+    login: Option<PathBuf>,
     /// items per second, at most (default: 100000); 0 for as many as there are
     #[argh(option, default = "100_000")]
     rate: u32,
@@ -51,13 +58,14 @@ impl Warm {
     }
 
     fn copy(&self) -> io::Result<Tally> {
+        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
         // Before the keys are listed, which may take a while.
-        let mut to = Target::new(self.connect(&self.to)?, self.evict)?;
+        let mut to = Target::new(self.connect(&access, &self.to)?, self.evict)?;
         let keys = match &self.state {
-            Some(path) => self.resume(path)?,
-            None => list(&mut self.connect(&self.from)?, &std::env::temp_dir())?,
+            Some(path) => self.resume(&access, path)?,
+            None => list(&mut self.connect(&access, &self.from)?, &std::env::temp_dir())?,
         };
-        let mut from = Server::new(self.connect(&self.from)?, keys);
+        let mut from = Server::new(self.connect(&access, &self.from)?, keys);
         let tally = copy(&mut from, &mut to, (self.rate > 0).then_some(self.rate))?;
         if let Some(path) = self.state.as_ref().filter(|_| !tally.full) {
             fs::remove_file(path)?;
@@ -65,13 +73,13 @@ impl Warm {
         Ok(tally)
     }
 
-    fn connect(&self, address: &Endpoint) -> io::Result<Client> {
+    fn connect(&self, access: &Access, address: &Endpoint) -> io::Result<Client> {
         let in_words = |error| io::Error::other(format!("{address}: {}", reason(&error)));
-        Client::connect(address, Patience::Each(self.timeout)).map_err(in_words)
+        access.connect(address, Patience::Each(self.timeout)).map_err(in_words)
     }
 
     /// The keys that a file says are left, or all keys.
-    fn resume(&self, path: &Path) -> io::Result<Keys> {
+    fn resume(&self, access: &Access, path: &Path) -> io::Result<Keys> {
         let about = format!("{} to {}", self.from, self.to);
         let in_words = |error| io::Error::other(format!("{}: {}", path.display(), reason(&error)));
         let mut open = OpenOptions::new();
@@ -82,6 +90,6 @@ impl Warm {
         }
         let file = open.truncate(true).open(path).map_err(in_words)?;
         let others = scratch(&std::env::temp_dir())?;
-        Keys::list(&mut self.connect(&self.from)?, file, others, &about, true)
+        Keys::list(&mut self.connect(access, &self.from)?, file, others, &about, true)
     }
 }
