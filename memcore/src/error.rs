@@ -1,6 +1,17 @@
 //! What can go wrong, by operation.
 
 /// A cache can't be built or resized as asked.
+///
+/// # Examples
+/// ```
+/// use memcore::{Cache, ConfigError};
+///
+/// let least = match Cache::new(1) {
+///     Err(ConfigError::LimitTooSmall { least, .. }) => least,
+///     other => panic!("{other:?}"),
+/// };
+/// assert!(Cache::new(least).is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -53,6 +64,18 @@ pub enum ConfigError {
 }
 
 /// Why a [`WeakHandle`](crate::WeakHandle) could not be upgraded.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, UpgradeError};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", &[b'x'; 10_000], Attrs::new())?;
+/// let weak = cache.get_handle("k").and_then(|handle| handle.downgrade()).ok_or("not pinned")?;
+/// cache.set("k", b"another value", Attrs::new())?;
+/// assert_eq!(weak.upgrade().err(), Some(UpgradeError::Gone));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
@@ -65,6 +88,21 @@ pub enum UpgradeError {
 }
 
 /// Why a memory file can't be used, or closed.
+///
+/// # Examples
+/// ```
+/// use memcore::{Cache, ConfigError, MemoryFileError};
+///
+/// # let path = std::env::temp_dir().join(format!("memcore-error-{}", std::process::id()));
+/// std::fs::write(&path, "something else")?;
+/// let strict = Cache::builder(8 << 20).memory_file(&path).memory_file_strict(true);
+/// let error = strict.build().err();
+/// # if cfg!(target_os = "linux") {
+/// assert_eq!(error, Some(ConfigError::MemoryFile(MemoryFileError::Foreign)));
+/// # }
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryFileError {
@@ -106,6 +144,18 @@ pub enum MemoryFileError {
 }
 
 /// A cache can't be closed.
+///
+/// # Examples
+/// ```
+/// use memcore::{Cache, CloseError};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let other = cache.clone();
+/// let Err(CloseError::Shared(cache)) = cache.close() else { panic!("the other handle uses it") };
+/// drop(other);
+/// cache.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseError {
@@ -118,6 +168,17 @@ pub enum CloseError {
 }
 
 /// A value can't be stored.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, StoreError};
+///
+/// let cache = Cache::builder(8 << 20).max_item_size(1 << 20).build()?;
+/// cache.set("k", b"old", Attrs::new())?;
+/// assert_eq!(cache.set("k", &[0; 2 << 20], Attrs::new()), Err(StoreError::TooLarge));
+/// assert_eq!(cache.get("k").as_deref(), Some(&b"old"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -143,6 +204,17 @@ pub enum StoreError {
 }
 
 /// Tags can't be used as asked.
+///
+/// # Examples
+/// ```
+/// use memcore::{Cache, TagError};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// assert_eq!(cache.tagged(&[""]).err(), Some(TagError::BadTag));
+/// let error = cache.tagged(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]).err();
+/// assert_eq!(error, Some(TagError::TooMany { count: 9, most: 8 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TagError {
@@ -163,6 +235,16 @@ pub enum TagError {
 }
 
 /// A number can't be changed.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Count, CountError};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"twelve", Attrs::new())?;
+/// assert_eq!(cache.count("k", &Count::increment(1)), Err(CountError::NotANumber));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CountError {

@@ -138,6 +138,25 @@ impl Attrs {
 }
 
 /// The state that lets many readers of one item agree on who renews it.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Fetch, Fetched, Remove};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"old", Attrs::new())?;
+/// cache.remove_with("k", &Remove::new().invalidate(true))?;
+/// assert!(cache.peek("k").is_some_and(|meta| meta.lease.stale && !meta.lease.taken));
+///
+/// // The first reader is asked to renew the value; others get the old one.
+/// let fetch = Fetch::new().lease(true);
+/// let mut value = Vec::new();
+/// let first = cache.fetch("k", &fetch, &mut value, |_, _| ());
+/// assert!(matches!(first, Fetched::Copied(hit) if hit.won));
+/// let second = cache.fetch("k", &fetch, &mut value, |_, _| ());
+/// assert!(matches!(second, Fetched::Copied(hit) if !hit.won && hit.meta.lease.taken));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {

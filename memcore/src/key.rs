@@ -36,6 +36,21 @@ impl<'k> Key<'k> {
 }
 
 /// What can be looked up: bytes, or a [`Key`] that was hashed before by the same cache.
+///
+/// # Examples
+/// ```
+/// use memcore::{AsKey, Attrs, Cache};
+///
+/// fn is_hot(cache: &Cache, key: impl AsKey) -> bool {
+///     cache.contains(key)
+/// }
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"v", Attrs::new())?;
+/// let hashed = cache.key(b"k");
+/// assert!(is_hot(&cache, "k") && is_hot(&cache, b"k") && is_hot(&cache, hashed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait AsKey {
     /// The key, hashed by `cache` unless it was hashed before.
     fn as_key(&self, cache: &Cache) -> Key<'_>;

@@ -9,6 +9,19 @@ use crate::tags::Group;
 use crate::{Attrs, Expiry, Meta};
 
 /// How a write treats what is already there.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Mode, Store, Stored};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"middle", Attrs::new())?;
+/// cache.store("k", b", end", Attrs::new(), &Store::mode(Mode::Append))?;
+/// assert_eq!(cache.get("k").as_deref(), Some(&b"middle, end"[..]));
+/// let added = cache.store("k", b"new", Attrs::new(), &Store::mode(Mode::Add))?;
+/// assert_eq!(added, Stored::NotStored);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
@@ -147,6 +160,20 @@ impl Store {
 }
 
 /// What became of a write that was not refused for lack of space.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Store, Stored};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let version = cache.set("k", b"old", Attrs::new())?;
+/// let swap = Store::new().expected(version);
+/// let first = cache.store("k", b"new", Attrs::new(), &swap)?;
+/// assert!(matches!(first, Stored::Done { value_len: 3, .. }));
+/// let second = cache.store("k", b"late", Attrs::new(), &swap)?;
+/// assert_eq!(second, Stored::VersionMismatch);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stored {
@@ -167,6 +194,19 @@ pub enum Stored {
 }
 
 /// Why a lookup found nothing.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Fetch, Fetched, Miss};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"v", Attrs::new())?;
+/// cache.flush();
+/// let mut value = Vec::new();
+/// let found = cache.fetch("k", &Fetch::new(), &mut value, |_, _| ());
+/// assert!(matches!(found, Fetched::Miss(Miss::Flushed)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Miss {
@@ -388,6 +428,22 @@ impl Default for Fetch {
 }
 
 /// What a lookup found.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Fetch, Fetched};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", &[b'x'; 20_000], Attrs::new())?;
+/// let mut value = Vec::new();
+/// let fetch = Fetch::new().inline_max(8 << 10);
+/// match cache.fetch("k", &fetch, &mut value, |_, _| ()) {
+///     Fetched::Copied(_) => assert!(value.len() <= 8 << 10),
+///     Fetched::Pinned(_, handle) => assert_eq!(handle.len(), 20_000),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fetched {
@@ -409,6 +465,18 @@ pub enum Fetched {
 }
 
 /// A found item.
+///
+/// # Examples
+/// ```
+/// use memcore::{Cache, Expiry, Fetch, Fetched};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let fetch = Fetch::new().lease(true).create(Expiry::Never);
+/// let found = cache.fetch("k", &fetch, &mut Vec::new(), |_, _| ());
+/// // This reader is to store the value; until then the item is empty.
+/// assert!(matches!(found, Fetched::Copied(hit) if hit.created && hit.won));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hit {
@@ -525,6 +593,18 @@ impl Default for Count {
 }
 
 /// What became of a [`Count`].
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Count, Counted};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// assert_eq!(cache.count("visits", &Count::increment(1))?, Counted::NotFound);
+/// let visit = Count::increment(1).initial(100, Attrs::new());
+/// let counted = cache.count("visits", &visit)?;
+/// assert!(matches!(counted, Counted::Done { value: 100, created: true, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Counted {
@@ -644,6 +724,19 @@ impl Remove {
 }
 
 /// What became of a removal.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Remove, Removed};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let version = cache.set("k", b"v", Attrs::new())?;
+/// let other = Remove::new().expected(version + 1);
+/// assert_eq!(cache.remove_with("k", &other)?, Removed::VersionMismatch);
+/// assert!(matches!(cache.remove_with("k", &Remove::new())?, Removed::Done(_)));
+/// assert_eq!(cache.remove_with("k", &Remove::new())?, Removed::NotFound);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removed {
@@ -656,6 +749,14 @@ pub enum Removed {
 }
 
 /// What became of a new limit.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let resized = cache.set_limit(16 << 20)?;
+/// assert_eq!(resized.pending, 0, "no handle holds memory");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resized {
@@ -665,6 +766,22 @@ pub struct Resized {
 }
 
 /// What became of the contents of a memory file.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Restored};
+///
+/// # if cfg!(not(target_os = "linux")) { return Ok(()); }
+/// # let path = std::env::temp_dir().join(format!("memcore-restored-{}", std::process::id()));
+/// let cache = Cache::builder(8 << 20).memory_file(&path).build()?;
+/// assert_eq!(cache.restored(), Some(&Restored::Nothing));
+/// cache.set("k", b"v", Attrs::new())?;
+/// cache.close()?;
+/// let cache = Cache::builder(8 << 20).memory_file(&path).build()?;
+/// assert_eq!(cache.restored(), Some(&Restored::Items(1)));
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Restored {

@@ -10,6 +10,28 @@ use crate::memory::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::{Cache, Meta, Miss, Moment};
 
 /// Why an item was removed.
+///
+/// # Examples
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::sync::Arc;
+///
+/// use memcore::{Attrs, Cache, Cause};
+///
+/// let replaced = Arc::new(AtomicU64::new(0));
+/// let counter = Arc::clone(&replaced);
+/// let cache = Cache::builder(8 << 20)
+///     .on_removal(move |_, removal| {
+///         if removal.cause == Cause::Replaced {
+///             counter.fetch_add(1, Ordering::Relaxed);
+///         }
+///     })
+///     .build()?;
+/// cache.set("k", b"old", Attrs::new())?;
+/// cache.set("k", b"new", Attrs::new())?;
+/// assert_eq!(replaced.load(Ordering::Relaxed), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -39,6 +61,25 @@ impl Cause {
 }
 
 /// The end of an item.
+///
+/// # Examples
+/// ```
+/// use std::sync::mpsc::channel;
+///
+/// use memcore::{Attrs, Cache};
+///
+/// let (sender, removals) = channel();
+/// let cache = Cache::builder(8 << 20)
+///     .removed_values(true)
+///     .on_removal(move |_, removal| {
+///         let _ = sender.send((removal.key.to_vec(), removal.value.map(<[u8]>::to_vec)));
+///     })
+///     .build()?;
+/// cache.set("k", b"value", Attrs::new())?;
+/// cache.delete("k");
+/// assert_eq!(removals.recv()?, (b"k".to_vec(), Some(b"value".to_vec())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Removal<'a> {

@@ -8,6 +8,18 @@ use crate::space::segments::{CLASS_MAX, CLASSES, Phase};
 /// Counters and gauges, at one moment. Counters start at zero and at [`Cache::reset_stats`].
 ///
 /// [`Cache::reset_stats`]: crate::Cache::reset_stats
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"value", Attrs::new())?;
+/// let stats = cache.stats();
+/// assert_eq!(stats.total.items, 1);
+/// assert!(stats.used <= stats.limit);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -37,6 +49,21 @@ pub struct Stats {
 }
 
 /// What the proactive search for expired items has done since the cache was built.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use memcore::{Attrs, Cache, ManualClock, Moment};
+///
+/// let clock = ManualClock::new(Moment::from_secs(1_000));
+/// let cache = Cache::builder(8 << 20).clock(clock.clone()).build()?;
+/// cache.set("k", b"value", Attrs::new().ttl(Duration::from_secs(60)))?;
+/// clock.advance(Duration::from_secs(120));
+/// while cache.maintain(1 << 10) {}
+/// let sweeps = cache.sweeps();
+/// assert!(sweeps.expired <= sweeps.examined);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sweeps {

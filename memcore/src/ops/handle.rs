@@ -18,6 +18,19 @@ use crate::{Meta, UpgradeError};
 /// Handles may be kept as long as one likes and sent to other threads. The memory that they pin
 /// counts towards the limit; beyond [`Builder::pin_limit`](crate::Builder::pin_limit) a handle holds
 /// a copy instead.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"value", Attrs::new())?;
+/// let handle = cache.get_handle("k").ok_or("just stored")?;
+/// cache.delete("k");
+/// assert_eq!(handle.to_vec(), b"value");
+/// assert_eq!(handle.parts().map(<[u8]>::len).sum::<usize>(), handle.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Handle {
     meta: Meta,
     bytes: Bytes,

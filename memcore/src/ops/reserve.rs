@@ -26,6 +26,21 @@ const BEGUN_SHARE: usize = 4;
 /// [`commit`](Reservation::commit); dropping it gives the memory back.
 ///
 /// A large value takes memory only as it arrives, so an announcement costs nothing.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Store};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let mut reservation = cache.reserve("k", 10, Attrs::new())?;
+/// for part in [&b"first"[..], b"other"] {
+///     assert_eq!(reservation.write(part), part.len());
+/// }
+/// assert!(!cache.contains("k"));
+/// reservation.commit(&Store::new())?;
+/// assert_eq!(cache.get("k").as_deref(), Some(&b"firstother"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Reservation {
     engine: Arc<Engine>,
     key: Box<[u8]>,

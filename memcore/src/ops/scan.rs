@@ -9,6 +9,21 @@ use crate::space::segments::Loc;
 const GROUP_COST: usize = 32;
 
 /// A place in a [`Cache::scan`](crate::Cache::scan). It stays valid whatever happens to the cache.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache, Cursor};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("a", b"1", Attrs::new())?;
+/// cache.set("b", b"2", Attrs::new())?;
+/// let mut keys = Vec::new();
+/// let mut cursor = Cursor::default();
+/// while cache.scan(&mut cursor, 100, |key, _| keys.push(key.to_vec())) {}
+/// keys.sort();
+/// assert_eq!(keys, [b"a", b"b"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
     shard: u32,

@@ -78,6 +78,17 @@ impl Entry {
 }
 
 /// What was written.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"value", Attrs::new())?;
+/// let saved = cache.snapshot(&mut Vec::new())?;
+/// assert_eq!((saved.items, saved.value_bytes), (1, 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Saved {
@@ -88,6 +99,23 @@ pub struct Saved {
 }
 
 /// What became of the items of a snapshot.
+///
+/// # Examples
+/// ```
+/// use memcore::{Attrs, Cache};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("a", b"1", Attrs::new())?;
+/// cache.set("b", b"2", Attrs::new())?;
+/// let mut file = Vec::new();
+/// cache.snapshot(&mut file)?;
+///
+/// let other = Cache::new(8 << 20)?;
+/// other.set("a", b"newer", Attrs::new())?;
+/// let loaded = other.restore(&file[..])?;
+/// assert_eq!((loaded.items, loaded.present), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loaded {
@@ -106,6 +134,17 @@ pub struct Loaded {
 }
 
 /// A snapshot can't be written or read.
+///
+/// # Examples
+/// ```
+/// use memcore::Cache;
+/// use memcore::snapshot::SnapshotError;
+///
+/// let cache = Cache::new(8 << 20)?;
+/// let error = cache.restore(&[b'x'; 100][..]).unwrap_err();
+/// assert!(matches!(error.error, SnapshotError::Foreign));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -143,6 +182,23 @@ pub enum SnapshotError {
 }
 
 /// A snapshot could not be loaded to its end. What was loaded stays.
+///
+/// # Examples
+/// ```
+/// use memcore::snapshot::SnapshotError;
+/// use memcore::{Attrs, Cache};
+///
+/// let cache = Cache::new(8 << 20)?;
+/// cache.set("k", b"value", Attrs::new())?;
+/// let mut file = Vec::new();
+/// cache.snapshot(&mut file)?;
+/// file.pop();
+///
+/// let error = Cache::new(8 << 20)?.restore(&file[..]).unwrap_err();
+/// assert!(matches!(error.error, SnapshotError::Truncated));
+/// assert_eq!(error.loaded.items, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{error}; {} items were loaded before", loaded.items)]
 #[non_exhaustive]

@@ -3,6 +3,20 @@
 use std::fmt;
 
 /// A value can't be written as bytes, or bytes are no value.
+///
+/// # Examples
+/// ```
+/// use memcore::typed::CodecError;
+///
+/// fn parse(bytes: &[u8]) -> Result<u16, CodecError> {
+///     std::str::from_utf8(bytes)
+///         .map_err(CodecError::new)?
+///         .parse()
+///         .map_err(CodecError::new)
+/// }
+/// assert_eq!(parse(b"12"), Ok(12));
+/// assert!(parse(b"twelve").is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError(String);
 

@@ -196,6 +196,20 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
 }
 
 /// All keys and values, from [`TypedCache::iter`]. Keys that are none of `K` are left out.
+///
+/// # Examples
+/// ```
+/// use memcore::Cache;
+/// use memcore::typed::TypedCache;
+///
+/// let names: TypedCache<u64, String> = TypedCache::new(Cache::new(8 << 20)?);
+/// names.insert(&1, &"Ann".to_owned())?;
+/// names.insert(&2, &"Bob".to_owned())?;
+/// let mut all: Vec<(u64, String)> = names.iter().collect();
+/// all.sort();
+/// assert_eq!(all, [(1, "Ann".to_owned()), (2, "Bob".to_owned())]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Iter<'t, K: ?Sized, V, C> {
     typed: &'t TypedCache<K, V, C>,
     /// `None` once all keys were seen.

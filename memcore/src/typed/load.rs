@@ -14,6 +14,17 @@ use super::{ABSENT, Codec, CodecError, KeyBytes, Shared, TypedCache};
 use crate::{Attrs, Cache, Fetch, Fetched, Moment, Remove, Store};
 
 /// A value can't be had.
+///
+/// # Examples
+/// ```
+/// use memcore::Cache;
+/// use memcore::typed::{LoadError, TypedCache};
+///
+/// let names: TypedCache<u64, String> = TypedCache::new(Cache::new(8 << 20)?);
+/// let result = names.get_or_load(&7, || Err("the database is down"));
+/// assert!(matches!(result, Err(LoadError::Failed(error)) if *error == "the database is down"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError<E> {

@@ -69,6 +69,18 @@ fn with_scratch<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 }
 
 /// A value can't be stored.
+///
+/// # Examples
+/// ```
+/// use memcore::typed::{InsertError, TypedCache};
+/// use memcore::{Cache, StoreError};
+///
+/// let cache = Cache::builder(8 << 20).max_item_size(1 << 20).build()?;
+/// let texts: TypedCache<u64, String> = TypedCache::new(cache);
+/// let error = texts.insert(&7, &"x".repeat(2 << 20)).unwrap_err();
+/// assert_eq!(error, InsertError::Store(StoreError::TooLarge));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InsertError {

@@ -55,6 +55,19 @@ pub struct Client<S = TcpStream> {
 }
 
 /// A value with what belongs to it, from [`Client::fetch`].
+///
+/// # Examples
+/// ```
+/// use memserver::Client;
+///
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let mut client = Client::connect(server.local_addr().unwrap())?;
+/// client.set("k", b"value", None)?;
+/// let item = client.fetch("k")?.ok_or("just stored")?;
+/// assert_eq!((&item.value[..], item.flags, item.ttl), (&b"value"[..], 0, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Item {
@@ -69,6 +82,20 @@ pub struct Item {
 }
 
 /// What became of a value that was to replace a certain version.
+///
+/// # Examples
+/// ```
+/// use memserver::{Client, Swapped};
+///
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let mut client = Client::connect(server.local_addr().unwrap())?;
+/// client.set("k", b"old", None)?;
+/// let version = client.fetch("k")?.ok_or("just stored")?.version;
+/// assert_eq!(client.compare_and_set("k", b"new", None, version)?, Swapped::Stored);
+/// assert_eq!(client.compare_and_set("k", b"late", None, version)?, Swapped::Changed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Swapped {

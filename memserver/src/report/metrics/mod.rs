@@ -12,6 +12,20 @@ use std::time::Duration;
 use crate::state::shared::Shared;
 
 /// A part of the statistics, which memcached prints as one list.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let mut settings = Vec::new();
+/// server.metrics(|metric| {
+///     if metric.section == memserver::Section::Settings {
+///         settings.push(metric.name.to_owned());
+///     }
+/// });
+/// assert!(settings.iter().any(|name| name == "num_threads"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Section {
@@ -31,6 +45,20 @@ impl Section {
 }
 
 /// What a metric does as time passes.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let mut counters = Vec::new();
+/// server.metrics(|metric| {
+///     if metric.kind == memserver::Kind::Counter {
+///         counters.push(metric.name.to_owned());
+///     }
+/// });
+/// assert!(counters.iter().any(|name| name == "cmd_get"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -43,6 +71,20 @@ pub enum Kind {
 }
 
 /// What a metric is measured in.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let mut sizes = Vec::new();
+/// server.metrics(|metric| {
+///     if metric.unit == memserver::Unit::Bytes {
+///         sizes.push(metric.name.to_owned());
+///     }
+/// });
+/// assert!(sizes.iter().any(|name| name == "limit_maxbytes"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unit {
@@ -57,6 +99,15 @@ pub enum Unit {
 }
 
 /// The value of a metric. Displayed, it is what `stats` prints.
+///
+/// # Examples
+/// ```
+/// use memserver::Value;
+///
+/// assert_eq!(Value::Number(11).to_string(), "11");
+/// assert_eq!(Value::Ratio(1.25).to_string(), "1.25");
+/// assert_eq!(Value::Flag(true).to_string(), "yes");
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Value<'a> {
@@ -120,6 +171,20 @@ impl fmt::Debug for Value<'_> {
 }
 
 /// One number or text about a server, as [`Server::metrics`](crate::Server::metrics) reports it.
+///
+/// # Examples
+/// ```
+/// let cache = memcore::Cache::new(64 << 20)?;
+/// let server = memserver::Server::builder(cache).listen("127.0.0.1:0").start()?;
+/// let mut limit = None;
+/// server.metrics(|metric| {
+///     if metric.name == "limit_maxbytes" {
+///         limit = Some(metric.value.to_string());
+///     }
+/// });
+/// assert_eq!(limit.as_deref(), Some("67108864"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Metric<'a> {
