@@ -15,7 +15,7 @@ use crate::{
     Sweeps,
 };
 
-/// Keys of a batch that are brought near together.
+/// Keys of a batch that are prefetched together.
 const BATCH: usize = 16;
 /// A lookup without options. As a constant, what depends on it is decided by the compiler.
 const PLAIN_FETCH: &Fetch = &Fetch::new();

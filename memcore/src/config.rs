@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::memory::sync::AtomicBool;
-use crate::removal::Wishes;
+use crate::removal::ListenerConfig;
 use crate::space::layout::KEY_MAX;
 use crate::upkeep::score::SIZE_WEIGHT;
 use crate::{Cache, Clock, ConfigError, Removal, SystemClock};
@@ -30,7 +30,7 @@ pub struct Builder {
     pub(crate) huge_pages: Option<bool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Option<u64>,
-    pub(crate) wishes: Wishes,
+    pub(crate) listeners: ListenerConfig,
     pub(crate) memory_file: Option<PathBuf>,
     pub(crate) memory_file_strict: bool,
 }
@@ -48,7 +48,7 @@ impl Builder {
             huge_pages: None,
             clock: Arc::new(SystemClock::new()),
             seed: None,
-            wishes: Wishes::default(),
+            listeners: ListenerConfig::default(),
             memory_file: None,
             memory_file_strict: false,
         }
@@ -116,7 +116,7 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn evict_size_weight(mut self, weight: f32) -> Self {
-        // Not a number is no weight either.
+        // NaN is not a weight.
         self.evict_size_weight = if weight > 0.0 { weight.min(1.0) } else { 0.0 };
         self
     }
@@ -187,7 +187,7 @@ impl Builder {
         mut self,
         listener: impl Fn(&Cache, &Removal<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.wishes.listener = Some(Arc::new(listener));
+        self.listeners.listener = Some(Arc::new(listener));
         self
     }
 
@@ -213,7 +213,7 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn removed_values(mut self, on: bool) -> Self {
-        self.wishes.values = on;
+        self.listeners.values = on;
         self
     }
 
@@ -244,8 +244,8 @@ impl Builder {
         mut self,
         watcher: impl Fn(&Removal<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.wishes.watcher = Some(Arc::new(watcher));
-        self.wishes.watching = None;
+        self.listeners.watcher = Some(Arc::new(watcher));
+        self.listeners.watching = None;
         self
     }
 
@@ -278,8 +278,8 @@ impl Builder {
         watching: Arc<AtomicBool>,
         watcher: impl Fn(&Removal<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.wishes.watcher = Some(Arc::new(watcher));
-        self.wishes.watching = Some(watching);
+        self.listeners.watcher = Some(Arc::new(watcher));
+        self.listeners.watching = Some(watching);
         self
     }
 

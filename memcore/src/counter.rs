@@ -46,7 +46,7 @@ impl Counter {
     /// Adds `delta` to the key's number, which begins at 0; the new number, modulo 2^64.
     ///
     /// # Errors
-    /// [`CountError`], if the key has a value that is no number, or a number can't be stored.
+    /// [`CountError`], if the key has a value that is not a number, or a number can't be stored.
     pub fn add(&self, key: impl AsKey, delta: u64) -> Result<u64, CountError> {
         self.count(key, &Count::increment(delta).initial(delta, self.attrs))
     }

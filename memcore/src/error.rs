@@ -112,8 +112,8 @@ pub enum MemoryFileError {
     /// Another process has it open.
     #[error("another process uses it")]
     InUse,
-    /// It is no memory file.
-    #[error("it is no memory file")]
+    /// It is not a memory file.
+    #[error("it is not a memory file")]
     Foreign,
     /// Another version, or another kind of machine, has written it.
     #[error("it was written in another format")]

@@ -21,8 +21,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`snapshot`] copies a cache to a file and back. [`typed`] has keys and values of any type, and loaders; [`guide`] has a section for each
-//! question and says where you find what other caches have.
+//! [`snapshot`] copies a cache to a file and back. [`typed`] has keys and values of any
+//! type, and loaders. [`guide`] has a section for each question, and a table of what other caches
+//! call these things.
 
 // Tests in here are written like a caller's code.
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why items go, and who wants to know.
+//! Why items are removed, and the callbacks that are told of it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -102,9 +102,9 @@ pub(crate) type Watcher = Arc<dyn Fn(&Removal<'_>) + Send + Sync>;
 /// What is called for each removal later.
 pub(crate) type Listener = Arc<dyn Fn(&Cache, &Removal<'_>) + Send + Sync>;
 
-/// Who wants to know of removals, as a builder is told.
+/// Callbacks for removals, as set in a builder.
 #[derive(Clone, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct ListenerConfig {
     pub(crate) watcher: Option<Watcher>,
     /// The watcher is told while this is set; without it always.
     pub(crate) watching: Option<Arc<AtomicBool>>,
@@ -117,9 +117,9 @@ const QUEUES: usize = 16;
 /// Removals that wait in a queue before those who remove more have to wait as well.
 const QUEUE_MAX: usize = 1024;
 
-/// Who is told of each removal.
+/// Calls the callbacks for each removal.
 pub(crate) struct Listeners {
-    wishes: Wishes,
+    config: ListenerConfig,
     queues: [Queue; QUEUES],
     /// Removals in all queues.
     waiting: AtomicUsize,
@@ -156,39 +156,39 @@ thread_local! {
 }
 
 impl Listeners {
-    /// None, if nobody wants to know.
-    pub(crate) fn new(wishes: Wishes) -> Option<Box<Self>> {
-        if wishes.watcher.is_none() && wishes.listener.is_none() {
+    /// `None` without callbacks.
+    pub(crate) fn new(config: ListenerConfig) -> Option<Box<Self>> {
+        if config.watcher.is_none() && config.listener.is_none() {
             return None;
         }
         let (waiting, panics) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Some(Box::new(Self { wishes, queues: Default::default(), waiting, panics }))
+        Some(Box::new(Self { config, queues: Default::default(), waiting, panics }))
     }
 
-    /// Whether anybody wants to know of removals at present.
+    /// Whether a callback is to be called at present.
     #[inline]
     pub(crate) fn are_attentive(&self) -> bool {
-        self.wishes.listener.is_some() || self.is_watched()
+        self.config.listener.is_some() || self.is_watched()
     }
 
     /// Whether the watcher is to be told, if there is one.
     #[inline]
     fn is_watched(&self) -> bool {
         // Relaxed: which removals fall into the time of watching is up to chance.
-        self.wishes.watching.as_ref().is_none_or(|watching| watching.load(Ordering::Relaxed))
+        self.config.watching.as_ref().is_none_or(|watching| watching.load(Ordering::Relaxed))
     }
 
     /// Whether removals are to be noted with their values.
     pub(crate) fn wants_values(&self) -> bool {
-        self.wishes.values && self.wishes.listener.is_some()
+        self.config.values && self.config.listener.is_some()
     }
 
     /// Notes a removal. The shard of the key is locked, whose number is `shard`.
     pub(crate) fn note(&self, shard: usize, removal: &Removal<'_>, value: Option<Vec<u8>>) {
-        if let Some(watcher) = self.wishes.watcher.as_ref().filter(|_| self.is_watched()) {
+        if let Some(watcher) = self.config.watcher.as_ref().filter(|_| self.is_watched()) {
             self.guard(|| watcher(removal));
         }
-        if self.wishes.listener.is_some() {
+        if self.config.listener.is_some() {
             let &Removal { cause, key, meta, at, .. } = removal;
             let owned = Owned { cause, key: key.into(), value, meta, at };
             // Before it can be taken out, so that the sum is never negative.
@@ -205,7 +205,7 @@ impl Listeners {
 
     /// Tells the listener of removals that wait. Nothing is locked.
     pub(crate) fn deliver(&self, cache: &Cache) {
-        let Some(listener) = &self.wishes.listener else { return };
+        let Some(listener) = &self.config.listener else { return };
         let address = std::ptr::from_ref(self) as usize;
         // What a listener removes is told when it has returned.
         if TELLING.with_borrow(|telling| telling.contains(&address)) {

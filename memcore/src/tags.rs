@@ -2,7 +2,7 @@
 //!
 //! A tag is a number, and an item has one number of a group: a single tag, or a set of up to eight.
 //! To invalidate a tag is to declare its number dead. Items that have it are not seen from then on;
-//! whoever uses the same word later gets another number. A number is used anew only after the last
+//! whoever uses the same word later gets another number. A number is reused only after the last
 //! item that has it is gone, so that nothing comes back.
 //!
 //! Lookups read the tables without a lock. What they read counts only if the item is certified
@@ -218,7 +218,7 @@ impl Tags {
         words.resize(words.len().max(number as usize + 1), None);
         words[number as usize] = Some(Word { word: Arc::clone(&word), dead: false });
         names.tags.insert(word, number);
-        // Pairs with the acquire load of `is_dead`: who sees that the number is used anew sees that
+        // Pairs with the acquire load of `is_dead`: who sees that the number is reused sees that
         // the items which had it have left the index.
         self.tags.get(number as usize)?.dead.store(0, Ordering::Release);
         Some(number)
@@ -268,11 +268,11 @@ impl Tags {
         }
     }
 
-    /// Gives a reference back. What the last one kept is freed: so many bytes.
+    /// Gives a reference back. The last one frees what it kept; returns the bytes of that.
     pub(crate) fn release(&self, group: Group) -> usize {
         let Some(refs) = self.refs(group).filter(|_| group != Group::NONE) else { return 0 };
         // Pairs with itself: whoever gives the last reference back has seen what was done with the
-        // others, so the number is used anew after all of that.
+        // others, so the number is reused after all of that.
         if refs.fetch_sub(1, Ordering::AcqRel) > 1 {
             return 0;
         }

@@ -49,8 +49,8 @@ parse_errors! {
     BadDataChunk: "CLIENT_ERROR bad data chunk",
     /// A meta key with flag `b` is not base64 or too long.
     BadKeyEncoding: "CLIENT_ERROR error decoding key",
-    /// Too few words, a word that is not the number it should be, a meta flag that is no letter, or
-    /// a key over 250 bytes.
+    /// Too few words, a word that is not the number it should be, a meta flag that is not a letter,
+    /// or a key over 250 bytes.
     BadLineFormat: "CLIENT_ERROR bad command line format",
     /// A meta flag whose number is missing or malformed.
     BadToken: "CLIENT_ERROR bad token in command line format",
@@ -99,7 +99,7 @@ pub enum CloseReason {
     /// speaking to a cache.
     #[error("an HTTP request was sent to a memcached port")]
     Http,
-    /// No line feed within the limit, and the line is no retrieval.
+    /// No line feed within the limit, and the line is not a retrieval.
     #[error("the command line is too long")]
     LineTooLong,
 }

@@ -243,7 +243,7 @@ fn lines_say_what_they_say() {
         (text::write::VERSION, Version(b"1.6.45")),
         (b"STAT version 1.6.45\r\n", stat),
         (b"STAT empty \r\n", Stat { name: b"empty", value: b"" }),
-        (b"ME apple exp=-1 la=2\r\n", Debug { key: b"apple", facts: b"exp=-1 la=2" }),
+        (b"ME apple exp=-1 la=2\r\n", Debug { key: b"apple", fields: b"exp=-1 la=2" }),
         (b"ERROR\r\n", error(ErrorKind::Unknown, "")),
         (b"CLIENT_ERROR bad data chunk\r\n", error(ErrorKind::Client, "bad data chunk")),
         (text::write::SHUTDOWN_DISABLED, error(ErrorKind::Server, "shutdown not enabled")),

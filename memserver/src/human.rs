@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Formats numbers, sizes and times for people.
 
 use std::fmt::Write as _;
 
@@ -57,7 +57,7 @@ pub(crate) fn share_of(part: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| part as f64 / all as f64)
 }
 
-/// The same in words.
+/// The same as text; a dash for a share of nothing.
 pub(crate) fn percent_of(part: u64, all: u64) -> String {
     share_of(part, all).map_or_else(|| "\u{2013}".to_owned(), percent)
 }
@@ -76,7 +76,7 @@ pub(crate) fn duration(secs: u64) -> String {
     text
 }
 
-/// A time of so many microseconds.
+/// A time in microseconds, with a unit.
 pub(crate) fn micros(micros: u64) -> String {
     match micros {
         0..1000 => format!("{micros} \u{b5}s"),

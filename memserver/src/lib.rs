@@ -37,9 +37,9 @@
 //!                                        memcore::Cache  <--  maintenance: clock, expiry
 //! ```
 //!
-//! A worker's turn reads every connection that is ready, cuts the bytes into requests, has the
-//! cache bring all their keys near at once, executes them in order, and answers each connection
-//! with one write. Nothing but the cache and a few counters is shared between workers.
+//! A worker's turn reads every connection that is ready, cuts the bytes into requests, prefetches
+//! all their keys together, executes them in order, and answers each connection with one write.
+//! Nothing but the cache and a few counters is shared between workers.
 
 mod admin;
 mod auth;
@@ -48,11 +48,11 @@ mod client;
 mod config;
 mod event_loop;
 mod exec;
-mod figures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod human;
 mod net;
 mod os;
 mod program;

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use memcore::{Cache, ConfigError, ManualClock, MemoryFileError, Restored};
 
 use crate::auth::accounts::Accounts;
-use crate::cli::{self, Command, Exit, Options, Process, StartupError, Surroundings, Wish};
+use crate::cli::{self, Command, Exit, Options, ParseContext, Process, SandboxMode, StartupError};
 use crate::config::tls::TlsSettings;
 use crate::config::{Config, Users};
 use crate::net::inherited;
@@ -62,7 +62,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
     if let Some(words) = cli::command(&args) {
         return Ok(tools::run(words));
     }
-    match cli::parse(&args, &Surroundings::of_process()?)? {
+    match cli::parse(&args, &ParseContext::of_process()?)? {
         Command::Serve(options) if options.process.daemon && !daemon::is_child() => {
             let started = daemon::start().map_err(|error| system("start in background", &error))?;
             Ok(started.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS))
@@ -133,7 +133,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
         warnings.push("serving as root (-u root) is not recommended".to_owned());
     }
     warnings.iter().for_each(|warning| log::warning(warning));
-    let has_sandbox = process.sandbox != Wish::Off;
+    let has_sandbox = process.sandbox != SandboxMode::Off;
     config.users.sasl_file = sasl_file(config.users.sasl_file);
     let mut sandbox = has_sandbox.then(|| Sandbox::begin(needs(&config, &process)));
     // Later the sandbox has no new sockets.
@@ -199,7 +199,11 @@ fn start_line(config: &Config, sockets: &Sockets, has_logins: bool) -> String {
 }
 
 /// Finishes the sandbox of a server whose threads all run, if it has one; what is in force.
-fn confine(server: &Server, sandbox: Option<Sandbox>, wish: Wish) -> Result<String, StartupError> {
+fn confine(
+    server: &Server,
+    sandbox: Option<Sandbox>,
+    wish: SandboxMode,
+) -> Result<String, StartupError> {
     let mut state = "off".to_owned();
     if let Some(sandbox) = sandbox {
         server.confine(|| {
@@ -211,15 +215,15 @@ fn confine(server: &Server, sandbox: Option<Sandbox>, wish: Wish) -> Result<Stri
 }
 
 /// Finishes the sandbox, now that all threads run; its state, to be shown.
-fn finish(mut sandbox: Sandbox, wish: Wish) -> Result<String, StartupError> {
+fn finish(mut sandbox: Sandbox, wish: SandboxMode) -> Result<String, StartupError> {
     sandbox.filter();
     judge(&sandbox, wish)
 }
 
 /// What becomes of a sandbox that lacks something.
-fn judge(sandbox: &Sandbox, wish: Wish) -> Result<String, StartupError> {
+fn judge(sandbox: &Sandbox, wish: SandboxMode) -> Result<String, StartupError> {
     for lack in sandbox.lacks() {
-        if wish == Wish::Required {
+        if wish == SandboxMode::Required {
             return Err(StartupError::system(format!("-o drop_privileges: no {lack}")));
         }
         log::warning(&format!("the sandbox has no {lack}"));
@@ -487,11 +491,11 @@ mod tests {
     #[test]
     fn a_sandbox_that_lacks_something_is_shown_or_refused() {
         let whole = Sandbox::default();
-        assert_eq!(judge(&whole, Wish::Required).as_deref(), Ok("on"));
+        assert_eq!(judge(&whole, SandboxMode::Required).as_deref(), Ok("on"));
         let part = Sandbox::lacking("landlock: the kernel has none");
         let shown = "without landlock: the kernel has none";
-        assert_eq!(judge(&part, Wish::Possible).as_deref(), Ok(shown));
-        let refusal = judge(&part, Wish::Required).unwrap_err();
+        assert_eq!(judge(&part, SandboxMode::Possible).as_deref(), Ok(shown));
+        let refusal = judge(&part, SandboxMode::Required).unwrap_err();
         assert!(refusal.exit == Exit::System && refusal.message.contains("no landlock"));
     }
 

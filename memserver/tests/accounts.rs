@@ -315,7 +315,7 @@ fn a_hash_that_takes_too_much_is_refused() {
     let file = folder.file("users");
     for (hash, words) in [
         (HASH.replace("m=19456", "m=4000000"), "takes too much"),
-        ("$argon2id$broken".to_owned(), "is no hash"),
+        ("$argon2id$broken".to_owned(), "is not a hash"),
     ] {
         fs::write(&file, format!("name:{hash}\n")).unwrap();
         let args = ["-Y", file.to_str().unwrap(), "-l", "127.0.0.1", "-p", "-1", "-u", "root"];

@@ -256,7 +256,7 @@ fn a_copy_that_was_interrupted_goes_on() {
     assert!(before < COUNT / 2, "{before} at 500 a second");
     // The file is of these two servers.
     let (status, err) = tool(&["warm", "--from", &target, "--to", &source, "--state", state]);
-    assert!(status == 1 && err.contains(&format!("it is of {source} to {target}")), "{err}");
+    assert!(status == 1 && err.contains(&format!("it was made for {source} to {target}")), "{err}");
     let (status, err) = tool(&[&words[..], &["100000"]].concat());
     assert_eq!(status, 0, "{err}");
     let copied = err.strip_prefix("copied: ").and_then(|text| text.split_once(' ')).unwrap().0;
@@ -266,7 +266,7 @@ fn a_copy_that_was_interrupted_goes_on() {
     assert!(!path.exists(), "it is done");
     fs::write(&path, "anything else").unwrap();
     let (status, err) = tool(&[&words[..], &["100000"]].concat());
-    assert!(status == 1 && err.contains("state: it is no list of keys"), "{err}");
+    assert!(status == 1 && err.contains("state: it is not a list of keys"), "{err}");
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_damaged_file_ends_the_loading() {
     let items: u32 = to.connect().stat("stats", "curr_items").parse().unwrap();
     assert!((64..200).contains(&items), "{items}");
     let (status, err) = tool(&["snapshot", "load", "/dev/null", "--addr", &target]);
-    assert_eq!((status, &err[..]), (1, "snapshot load: it is no snapshot\n"));
+    assert_eq!((status, &err[..]), (1, "snapshot load: it is not a snapshot\n"));
 }
 
 /// A file that is there stays until another one is complete.

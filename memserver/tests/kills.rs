@@ -138,8 +138,8 @@ fn a_killed_server_never_leaves_a_wrong_value() {
                 kill(id, SIGTERM);
                 let start = Instant::now();
                 // Half of those that are asked to close are given the time for it.
-                let patience = if closing < 30 { closing } else { 10_000 };
-                while start.elapsed() < Duration::from_millis(patience) && alive(id) {
+                let wait_millis = if closing < 30 { closing } else { 10_000 };
+                while start.elapsed() < Duration::from_millis(wait_millis) && alive(id) {
                     thread::sleep(Duration::from_millis(1));
                 }
             }

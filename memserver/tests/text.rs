@@ -226,7 +226,7 @@ fn a_key_that_is_too_long_is_refused_before_its_line_has_ended() {
             server.ask(&format!("{begin}{}", "k".repeat(first)), "");
             server.ask(&"k".repeat(251 - first), REFUSED);
             assert_eq!(server.pending(), 0, "what was refused is kept");
-            // The rest of the line is no request.
+            // The rest of the line is not a request.
             server.ask("k more get a", "");
             server.ask(" flush_all\r\nget a\r\n", value);
         }
@@ -239,7 +239,7 @@ fn a_key_that_is_too_long_is_refused_before_its_line_has_ended() {
     server.ask(&format!("get a {}", "k".repeat(250)), "");
     server.ask(" a", "");
     server.ask("\r\n", "VALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
-    // A time that is no number is answered as that.
+    // A time that is not a number is answered as that.
     server.ask(&format!("gat x {}", "k".repeat(251)), "");
     server.ask("\r\n", "CLIENT_ERROR invalid exptime argument\r\n");
 }

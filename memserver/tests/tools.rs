@@ -122,7 +122,7 @@ fn wrong_use_is_explained() {
     }
     let (status, out, err) = tool(&["memcached", "healthcheck", "--help"]);
     assert!(status == 0 && out.contains("--set-get") && err.is_empty(), "{out}{err}");
-    // A word anywhere else is no command.
+    // A word anywhere else is not a command.
     let (status, _, err) = run(&["healthcheck", "-c", "0"]);
     assert!(status == 1 && err.contains("-c must be"), "{err}");
 }

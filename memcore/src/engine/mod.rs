@@ -114,7 +114,7 @@ impl Engine {
             hot: Hot::new(builder.clock, seed),
             item_max: AtomicUsize::new(settings.max_item_size),
             settings,
-            listeners: Listeners::new(builder.wishes),
+            listeners: Listeners::new(builder.listeners),
             tags: Tags::new(),
         }
     }

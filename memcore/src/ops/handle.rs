@@ -93,7 +93,7 @@ impl WeakHandle {
     }
 
     /// Pins the value again. One that has been flushed or has expired can be had until its memory
-    /// is used anew.
+    /// is reused.
     ///
     /// # Errors
     /// [`UpgradeError`]: it is gone, or no more may be pinned now.
@@ -170,7 +170,7 @@ impl Handle {
     #[must_use]
     pub fn downgrade(&self) -> Option<WeakHandle> {
         let Bytes::Pinned { engine, identity, .. } = &self.bytes else { return None };
-        // Pinned memory is not used anew, so the key is there even if the item has ended.
+        // Pinned memory is not reused, so the key is there even if the item has ended.
         let Outline { shape, key_len, .. } = engine.space.outline(identity.loc);
         let mut key = KeyBuffer::new();
         let key = engine.space.key_of(identity.loc, shape, key_len, &mut key);

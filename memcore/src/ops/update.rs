@@ -9,7 +9,7 @@ use crate::space::layout::{Header, State};
 use crate::space::segments::Loc;
 use crate::{Count, CountError, Counted, Expiry, Key, Meta, Remove, Removed, StoreError};
 
-/// Longer values are no numbers, whatever they begin with: a change writes all of a value, under a
+/// Longer values are not numbers, whatever they begin with: a change writes all of a value, under a
 /// lock.
 const NUMBER_MAX: usize = 512 << 10;
 /// Bytes of a value that are read at once to see a number.

@@ -152,7 +152,7 @@ pub enum SnapshotError {
     #[error(transparent)]
     Io(#[from] Error),
     /// It is something else.
-    #[error("it is no snapshot")]
+    #[error("it is not a snapshot")]
     Foreign,
     /// It was written by another version, in a way that this one does not know.
     #[error("its format is {format} with options {options}, which this version does not know")]

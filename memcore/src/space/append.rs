@@ -216,13 +216,13 @@ impl Space {
         slot
     }
 
-    /// Whether an item of so many words may go on in the next segment.
+    /// Whether an item of `words` words may continue in the next segment.
     pub(crate) fn may_span(&self, words: usize) -> bool {
         let share = if self.evictions { SPAN_SHARE } else { SPAN_SHARE_KEPT };
         words >= self.table().segment_words() / share
     }
 
-    /// Whether this thread's open segment of a log takes so many words.
+    /// Whether this thread's open segment of a log has room for `words` words.
     pub(crate) fn has_room(&self, log: LogId, words: usize) -> bool {
         let open = self.logs.open(log);
         words <= self.words_left(*open)

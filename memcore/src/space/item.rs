@@ -517,9 +517,9 @@ impl Space {
         self.table().segment_of(item.loc) == segment && self.table().segment_of(last) == segment
     }
 
-    /// Where an item can be cut after its first `words` words; `None` if that is no place to cut.
-    /// Those who walk a segment go from header to header, so that what is left behind the cut needs
-    /// room for one, unless it lies at the segment's front.
+    /// Where an item can be cut after its first `words` words; `None` if it can't be
+    /// cut there. Those who walk a segment go from header to header, so that what is left behind
+    /// the cut needs room for one, unless it lies at the segment's front.
     pub(crate) fn cut_of(&self, item: &Item, words: usize) -> Option<Cut> {
         let mut left = 4 * words;
         for (index, (segment, len)) in self.pieces(item).by_segment().enumerate() {

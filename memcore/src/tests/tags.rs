@@ -411,7 +411,7 @@ fn nothing_comes_back() {
             });
         }
         scope.spawn(|| {
-            // Numbers of tags and sets are used anew all the time.
+            // Numbers of tags and sets are reused all the time.
             let mut round = 0_u32;
             while !is_done() {
                 round = round.wrapping_add(1);

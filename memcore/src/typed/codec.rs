@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A value can't be written as bytes, or bytes are no value.
+/// A value can't be written as bytes, or bytes are not one.
 ///
 /// # Examples
 /// ```

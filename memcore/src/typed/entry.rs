@@ -50,7 +50,7 @@ where
         let attrs = typed.shared.settings.attrs(&made);
         loop {
             let stored = key.key_bytes(|key| {
-                // What stands for a load that is under way is no value.
+                // What stands for a load that is under way is not a value.
                 let how = match typed.cache.peek(key) {
                     Some(meta) if meta.marked => Store::new().expected(meta.version),
                     _ => Store::add(),

@@ -119,7 +119,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// those who ask; the others get it as it is, and so does that one if the load fails.
     ///
     /// # Errors
-    /// [`LoadError`]. That the cache has no room for a value is no error.
+    /// [`LoadError`]. That the cache has no room for a value is not an error.
     ///
     /// # Examples
     /// ```

@@ -143,7 +143,7 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     /// were stored together are not all loaded again at once. Default 0.
     #[must_use]
     pub fn jitter(mut self, share: f64) -> Self {
-        // Not a number is no share either.
+        // NaN is not a share.
         self.settings.jitter = if share > 0.0 { share.min(1.0) } else { 0.0 };
         self
     }

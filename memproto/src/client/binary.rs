@@ -193,7 +193,7 @@ impl<'k> Frame<'k> {
     fn extra(mut self, bytes: &[u8]) -> Self {
         let start = usize::from(self.extras_len);
         let room = self.extras.get_mut(start..start + bytes.len());
-        debug_assert!(room.is_some(), "no request has so many extras");
+        debug_assert!(room.is_some(), "no request has extras of this length");
         if let Some(room) = room {
             room.copy_from_slice(bytes);
             self.extras_len += bytes.len() as u8;
@@ -305,7 +305,7 @@ pub enum Step<'a> {
         /// What it says.
         reply: Reply<'a>,
     },
-    /// No reply begins so: this is no server, or the two have lost each other.
+    /// No reply begins so: the peer is not a server, or the stream is out of step.
     Invalid,
 }
 

@@ -106,7 +106,7 @@ impl<'o> Line<'o> {
 
     /// A flag without an argument, such as `v` or `q`.
     pub fn flag(self, letter: u8) -> Self {
-        debug_assert!(letter.is_ascii_alphabetic(), "{letter} is no letter");
+        debug_assert!(letter.is_ascii_alphabetic(), "{letter} is not a letter");
         self.out.extend_from_slice(&[b' ', letter]);
         self
     }
@@ -128,7 +128,7 @@ impl<'o> Line<'o> {
     /// A mode: `MI`, `MD` for `ma`; `ME`, `MA`, `MP`, `MR`, `MS` for `ms`.
     pub fn mode(self, mode: u8) -> Self {
         let line = self.flag(b'M');
-        debug_assert!(mode.is_ascii_alphabetic(), "{mode} is no letter");
+        debug_assert!(mode.is_ascii_alphabetic(), "{mode} is not a letter");
         line.out.push(mode);
         line
     }

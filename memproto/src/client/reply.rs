@@ -67,7 +67,7 @@ pub enum Reply<'a> {
         /// The key as it was sent.
         key: &'a [u8],
         /// The rest of the line.
-        facts: &'a [u8],
+        fields: &'a [u8],
     },
     /// `ERROR`, `CLIENT_ERROR` or `SERVER_ERROR`.
     Error {
@@ -147,7 +147,7 @@ impl<'a> MetaReply<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetaStatus {
-    /// `VA`: so many bytes of value and CRLF follow, see [`data`].
+    /// `VA`: a value of this length and CRLF follow, see [`data`].
     Value(usize),
     /// `HD`: done, or found.
     Done,
@@ -185,7 +185,7 @@ pub enum Step<'a> {
         /// What it says.
         reply: Reply<'a>,
     },
-    /// No line has so many bytes: this is no server, or the two have lost each other.
+    /// No line is this long: the peer is not a server, or the stream is out of step.
     TooLong,
 }
 
@@ -264,7 +264,7 @@ fn read(line: &[u8]) -> Reply<'_> {
         b"VALUE" => value(rest),
         b"STAT" => split_word(rest).map(|(name, value)| Reply::Stat { name, value }),
         b"VERSION" => Some(Reply::Version(trim_start(rest))),
-        b"ME" => split_word(rest).map(|(key, facts)| Reply::Debug { key, facts }),
+        b"ME" => split_word(rest).map(|(key, fields)| Reply::Debug { key, fields }),
         b"VA" => split_word(rest).and_then(|(len, flags)| {
             let len = usize::try_from(parse_u64(len)?).ok()?;
             Some(meta(MetaStatus::Value(len), flags))

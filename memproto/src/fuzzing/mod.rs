@@ -1,5 +1,5 @@
 //! Bodies of the fuzz targets, each with its oracle. They live here to be replayed on the
-//! committed corpus by an ordinary test; they are no part of the API.
+//! committed corpus by an ordinary test; they are not part of the API.
 //!
 //! The oracles: a stream gives the same steps however it is cut; nothing is consumed beyond the
 //! buffer; what a request borrows, written out in its plainest form, is read back as a request

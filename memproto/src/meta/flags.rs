@@ -17,7 +17,7 @@ use crate::bytes::{cut_word, trim_start};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlagSet(u64);
 
-/// Stands for every byte that is no known letter. Letters have the bits 0 to 57.
+/// Stands for every byte that is not a known letter. Letters have the bits 0 to 57.
 const UNKNOWN: u64 = 1 << 63;
 
 /// Every letter that some command knows; P and L are reserved for proxies and ignored.
@@ -119,7 +119,7 @@ impl FlagSet {
         if self.has(letter) {
             return Err(FlagError::Duplicate);
         }
-        // Bytes that are no letters have no bit and end here as well.
+        // Bytes that are not letters have no bit and end here as well.
         if !KNOWN.has(letter) {
             return Err(FlagError::Unknown);
         }

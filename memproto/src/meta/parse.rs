@@ -249,7 +249,7 @@ enum Worst {
     Flag(ParseError),
 }
 
-/// Flags that are no letters come first, then too many of them, too long a key, and letters that
+/// Flags that are not letters come first, then too many of them, too long a key, and letters that
 /// can't be; of bad numbers the last one counts; client flags, opaque and mode are looked at when
 /// all else is right.
 fn worst(request: &MetaRequest<'_>, first: ParseError) -> Worst {

@@ -78,7 +78,7 @@ pub fn has_long_key(buf: &[u8], before: &Scan) -> bool {
         return true;
     }
     let touching = buf.strip_prefix(b"gat ").or_else(|| buf.strip_prefix(b"gats "));
-    // A time that is no number has an error of its own.
+    // A time that is not a number has an error of its own.
     touching.and_then(split_word).is_some_and(|(exptime, keys)| {
         parse_i32(exptime).is_some() && has_long_word(keys.strip_suffix(b"\r").unwrap_or(keys))
     })

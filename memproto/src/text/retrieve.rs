@@ -25,7 +25,7 @@ pub(super) fn gat(line: Line<'_>, verb: GetVerb) -> Step<'_> {
     let Some((exptime, rest)) = split_word(line.args) else {
         return line.reject(ParseError::BadLineFormat);
     };
-    // A missing key is reported before a time that is no number.
+    // A missing key is reported before a time that is not a number.
     if rest.is_empty() {
         return line.reject(ParseError::BadLineFormat);
     }

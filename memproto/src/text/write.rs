@@ -22,7 +22,7 @@ pub const END: &[u8] = b"END\r\n";
 pub const RESET: &[u8] = b"RESET\r\n";
 /// `version`: clients parse three bare numbers and switch features by them.
 pub const VERSION: &[u8] = concat!("VERSION ", memcached_version!(), "\r\n").as_bytes();
-/// incr, decr: the value is no number.
+/// incr, decr: the value is not a number.
 pub const NON_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
 /// The value exceeds the item limit.
 pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";

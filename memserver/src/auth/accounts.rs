@@ -13,7 +13,7 @@ use crate::auth::account::Account;
 use crate::auth::file::{self, FileError};
 use crate::auth::table::{Lookup, Question, Table};
 use crate::auth::users::{self, User};
-use crate::auth::verifier::{Ticket, Verifier};
+use crate::auth::verifier::{PendingLogin, Verifier};
 use crate::config::{Login, Users};
 use crate::os::{files, reason};
 
@@ -161,10 +161,10 @@ impl Accounts {
         &self,
         question: Question,
         wake: impl FnOnce() + Send + 'static,
-    ) -> Option<Arc<Ticket>> {
+    ) -> Option<Arc<PendingLogin>> {
         match self.verifier.get() {
             Some(verifier) => verifier.ask(question, wake),
-            None => Some(Arc::new(Ticket::of(question.answer()))),
+            None => Some(Arc::new(PendingLogin::of(question.answer()))),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Target `authfile`: whatever a file of users contains is understood or refused, and nobody gets
-//! in who is not in it. It is no part of the API.
+//! in who is not in it. It is not part of the API.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn look_up(entries: &[Entry<'_>]) {
     let entries: Vec<_> = entries.iter().filter(is_plain).take(TRIED_MAX).collect();
     for Entry { user, password } in &entries {
         let added = table.add(user, password, Arc::new(Account::full(user)));
-        added.expect("a password is no hash");
+        added.expect("a password is not a hash");
     }
     let table = Arc::new(table);
     let find = |user: &[u8], password: &[u8]| match table.find(user, password) {

@@ -16,7 +16,7 @@ const LANES_MAX: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum HashError {
     /// It has not the form of one.
-    #[error("a password begins with $argon2 and is no hash")]
+    #[error("a password begins with $argon2 and is not a hash")]
     Malformed,
     /// It takes too much.
     #[error(

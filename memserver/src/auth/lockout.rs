@@ -34,7 +34,7 @@ struct Failures {
 }
 
 impl Lockout {
-    /// Locks a source out after so many failures.
+    /// Failures after which a source is locked out.
     pub(crate) fn new(failures_max: u32) -> Self {
         Self { failures_max, sources: Mutex::default() }
     }

@@ -17,13 +17,13 @@ const QUEUE_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Verifier(SyncSender<Job>);
 
-/// The way to an answer that takes a while.
+/// A login whose answer is computed by the thread.
 #[derive(Debug, Default)]
-pub(crate) struct Ticket(OnceLock<Option<Arc<Account>>>);
+pub(crate) struct PendingLogin(OnceLock<Option<Arc<Account>>>);
 
 struct Job {
     question: Question,
-    ticket: Arc<Ticket>,
+    pending: Arc<PendingLogin>,
     wake: Box<dyn FnOnce() + Send>,
 }
 
@@ -43,29 +43,29 @@ impl Verifier {
         &self,
         question: Question,
         wake: impl FnOnce() + Send + 'static,
-    ) -> Option<Arc<Ticket>> {
-        let ticket = Arc::new(Ticket::default());
-        let job = Job { question, ticket: Arc::clone(&ticket), wake: Box::new(wake) };
+    ) -> Option<Arc<PendingLogin>> {
+        let pending = Arc::new(PendingLogin::default());
+        let job = Job { question, pending: Arc::clone(&pending), wake: Box::new(wake) };
         match self.0.try_send(job) {
-            Ok(()) => Some(ticket),
+            Ok(()) => Some(pending),
             Err(TrySendError::Full(_)) => None,
             // The thread ended by a panic: nobody can log in by a hash any more.
             Err(TrySendError::Disconnected(job)) => {
-                job.ticket.settle(None);
-                Some(ticket)
+                job.pending.settle(None);
+                Some(pending)
             }
         }
     }
 }
 
 fn run(jobs: &Receiver<Job>) {
-    for Job { question, ticket, wake } in jobs {
-        ticket.settle(question.answer());
+    for Job { question, pending, wake } in jobs {
+        pending.settle(question.answer());
         wake();
     }
 }
 
-impl Ticket {
+impl PendingLogin {
     /// One that is settled.
     pub(crate) fn of(account: Option<Arc<Account>>) -> Self {
         Self(OnceLock::from(account))

@@ -1,4 +1,5 @@
-//! What counts beside the arguments: the environment, files, and what the machine has.
+//! What the settings depend on besides the arguments: environment variables, files, and the
+//! memory and processors of the machine.
 
 use std::env;
 use std::io;
@@ -12,9 +13,9 @@ const FILE_MAX: u64 = 1 << 20;
 /// Variables that may concern a server begin so.
 const PREFIXES: [&str; 2] = ["MEMSERVER_", "MEMCACHED_"];
 
-/// What counts beside the arguments. By default that is nothing.
+/// What the settings depend on besides the arguments. By default that is nothing.
 #[derive(Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct ParseContext {
     /// The variables that may concern a server.
     pub(super) variables: Vec<(String, String)>,
     /// Bytes of memory that there are, if that is known.
@@ -25,18 +26,18 @@ pub(crate) struct Surroundings {
     pub(super) read: fn(&Path) -> io::Result<Vec<u8>>,
 }
 
-impl Default for Surroundings {
+impl Default for ParseContext {
     fn default() -> Self {
         let read = |_: &Path| Err(io::ErrorKind::NotFound.into());
         Self { variables: Vec::new(), memory: None, quota: None, read }
     }
 }
 
-impl Surroundings {
+impl ParseContext {
     /// Those of this process.
     ///
     /// # Errors
-    /// A variable is no text.
+    /// A variable is not UTF-8.
     pub(crate) fn of_process() -> Result<Self, StartupError> {
         let mut variables = Vec::new();
         for (name, value) in env::vars_os() {

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
+use super::context::ParseContext;
 use super::error::StartupError;
 use super::getopt;
 use super::options::Options;
 use super::row::{Policy, Takes};
 use super::setting::{Assignment, Given, PREFIX, Setting};
-use super::surroundings::Surroundings;
 use super::{assignments, expand};
 use crate::config::Login;
 use crate::os::reason;
@@ -54,12 +54,12 @@ pub(super) fn layers(
 ///
 /// # Errors
 /// A user without a password, or a file that can't be read.
-pub(super) fn login(surroundings: &Surroundings) -> Result<Option<Login>, StartupError> {
-    let variables = &surroundings.variables;
+pub(super) fn login(context: &ParseContext) -> Result<Option<Login>, StartupError> {
+    let variables = &context.variables;
     let user = value(variables, USERNAME);
     let in_file = || {
         let path = value(variables, PASSWORD_FILE)?;
-        Some(first_line(path, surroundings))
+        Some(first_line(path, context))
     };
     let password = match value(variables, PASSWORD) {
         Some(password) => Some(password.to_owned()),
@@ -78,9 +78,9 @@ pub(super) fn login(surroundings: &Surroundings) -> Result<Option<Login>, Startu
 }
 
 /// The first line of a file with a password.
-fn first_line(path: &str, surroundings: &Surroundings) -> Result<String, StartupError> {
+fn first_line(path: &str, context: &ParseContext) -> Result<String, StartupError> {
     let wrong = |why: &str| StartupError::usage(format!("{PASSWORD_FILE}: {path}: {why}"));
-    let bytes = (surroundings.read)(Path::new(path)).map_err(|error| wrong(&reason(&error)))?;
+    let bytes = (context.read)(Path::new(path)).map_err(|error| wrong(&reason(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8"))?;
     let line = text.lines().next().filter(|line| !line.is_empty());
     line.map(str::to_owned).ok_or_else(|| wrong("it has no password"))
@@ -100,7 +100,9 @@ fn extra_flags(
     let within =
         |error: StartupError| StartupError { message: format!("{EXTRA_FLAGS}: {error}"), ..error };
     let given = getopt::split(&args).map_err(within)?;
-    if let Some(ask) = given.flags.iter().find(|given| matches!(given.flag.policy, Policy::Ask)) {
+    if let Some(ask) =
+        given.flags.iter().find(|given| matches!(given.flag.policy, Policy::ConfigAction))
+    {
         let message = format!("{EXTRA_FLAGS}: {} is for the command line only", ask.spelled);
         return Err(StartupError::usage(message));
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::error::StartupError;
-use super::options::{Ask, Options, Wish};
+use super::options::{ConfigAction, Options, SandboxMode};
 use super::row::{Policy, Set, Takes};
 use super::value::{Value, put};
 use super::{CONFIG, listen, memory, words};
@@ -80,7 +80,7 @@ const fn own(
 
 /// One that asks for something else than a server.
 const fn asks(long: &'static str, about: &'static str, set: Set) -> Flag {
-    Flag { policy: Policy::Ask, ..own(long, Nothing, "", about, set) }
+    Flag { policy: Policy::ConfigAction, ..own(long, Nothing, "", about, set) }
 }
 
 /// Every flag, in the order of the help.
@@ -127,9 +127,9 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, |o, _| { o.process.lock_memory = true; Ok(()) }),
     flag('v', "verbose", Count, "", "log more to standard error; -vv and -vvv log still more",
         Act, verbose),
-    flag('h', "help", Nothing, "", "print this help", Policy::Ask, |_, _| Ok(())),
-    flag('i', "license", Nothing, "", "print the licence", Policy::Ask, |_, _| Ok(())),
-    flag('V', "version", Nothing, "", "print the version", Policy::Ask, |_, _| Ok(())),
+    flag('h', "help", Nothing, "", "print this help", Policy::ConfigAction, |_, _| Ok(())),
+    flag('i', "license", Nothing, "", "print the licence", Policy::ConfigAction, |_, _| Ok(())),
+    flag('V', "version", Nothing, "", "print the version", Policy::ConfigAction, |_, _| Ok(())),
     flag('P', "pidfile", Takes1("FILE"), "", "write the process ID to this file",
         Act, pid_file),
     flag('f', "slab-growth-factor", Takes1("NUM"), "1.25", "growth factor of the size classes",
@@ -183,7 +183,7 @@ pub(super) static FLAGS: &[Flag] = &[
         |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),
     own("no-sandbox", Nothing, "",
         "keep privileges, and do not have the system refuse what is not needed",
-        |o, _| { o.process.sandbox = Wish::Off; Ok(()) }),
+        |o, _| { o.process.sandbox = SandboxMode::Off; Ok(()) }),
     flag('o', "extended", List("LIST"), "", "options from the list below, separated by commas",
         Act, |_, _| Ok(())),
     own("admin-addr", Takes1("ADDR"), "",
@@ -202,9 +202,9 @@ pub(super) static FLAGS: &[Flag] = &[
          both",
         |_, v| v.path().map(drop)),
     asks("check-config", "check all settings and the files that they name, and end",
-        |o, _| { o.ask = Some(Ask::Check); Ok(()) }),
+        |o, _| { o.ask = Some(ConfigAction::Check); Ok(()) }),
     asks("print-config", "print the settings in force as a file for --config, and end",
-        |o, _| { o.ask = Some(Ask::Print); Ok(()) }),
+        |o, _| { o.ask = Some(ConfigAction::Print); Ok(()) }),
 ];
 
 /// As often as it is given, or as often as a number says.

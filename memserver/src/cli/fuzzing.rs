@@ -1,9 +1,9 @@
 //! Target `argv`: whatever is given as arguments is understood or refused, and means the same in
-//! every spelling. It is no part of the API.
+//! every spelling. It is not part of the API.
 
 use super::getopt::{self, Given};
 use super::help::Name;
-use super::{Command, Exit, Options, Surroundings, parse};
+use super::{Command, Exit, Options, ParseContext, parse};
 
 /// The lines of `data` are the arguments.
 ///
@@ -35,7 +35,7 @@ pub fn argv(data: &[u8]) {
 
 /// What the arguments come to, apart from lines that quote them.
 fn outcome(args: &[String]) -> String {
-    match parse(args, &Surroundings::default()) {
+    match parse(args, &ParseContext::default()) {
         Ok(Command::Serve(options) | Command::Check(options)) => {
             check(&options);
             let Options { config, process, napi_ids, port_given, protocol_given, warnings, .. } =

@@ -39,7 +39,7 @@ pub(super) fn split(args: &[String]) -> Result<Split, StartupError> {
             found.strays.extend(args.by_ref().map(str::to_owned));
         } else if let Some(long) = arg.strip_prefix("--") {
             found.flags.push(long_flag(long, &mut args)?);
-        // A lone `-` is no flag.
+        // A lone `-` is not a flag.
         } else if let Some(letters) = arg.strip_prefix('-').filter(|rest| !rest.is_empty()) {
             bundle(letters, &mut args, &mut found.flags)?;
         } else {

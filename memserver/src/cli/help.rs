@@ -107,7 +107,7 @@ fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Poli
         let _ = write!(words, " (default: {default})");
     }
     match policy {
-        Policy::Act | Policy::Ask | Policy::Refuse(_) => {}
+        Policy::Act | Policy::ConfigAction | Policy::Refuse(_) => {}
         Policy::Ignore(_) => words.push_str(" (accepted, without effect)"),
     }
     let mut line = format!("{name:COLUMN$}");

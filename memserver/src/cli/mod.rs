@@ -14,6 +14,7 @@
 
 mod check;
 mod commands;
+mod context;
 mod environment;
 mod error;
 mod expand;
@@ -30,7 +31,6 @@ mod print;
 mod row;
 mod setting;
 mod suggest;
-mod surroundings;
 mod value;
 mod words;
 
@@ -42,13 +42,13 @@ use setting::{Assignment, Given, Setting};
 #[cfg(test)]
 pub(crate) use commands::COMMANDS;
 pub(crate) use commands::command;
+pub(crate) use context::ParseContext;
 pub(crate) use error::{Exit, StartupError};
 pub(crate) use help::Name;
-pub(crate) use options::{Options, Process, Wish};
-pub(crate) use surroundings::Surroundings;
+pub(crate) use options::{Options, Process, SandboxMode};
 
 use crate::os::reason;
-use options::Ask;
+use options::ConfigAction;
 
 /// The flag that names a file of settings.
 const CONFIG: &str = "config";
@@ -68,7 +68,7 @@ pub(crate) enum Command {
 ///
 /// # Errors
 /// [`StartupError`], with memcached's exit status.
-pub(crate) fn parse(args: &[String], surroundings: &Surroundings) -> Result<Command, StartupError> {
+pub(crate) fn parse(args: &[String], context: &ParseContext) -> Result<Command, StartupError> {
     let (name, rest) = Name::take(args);
     let given = getopt::split(rest)?;
     // These three win over whatever is wrong elsewhere (`--enable-ssl --version`).
@@ -82,47 +82,46 @@ pub(crate) fn parse(args: &[String], surroundings: &Surroundings) -> Result<Comm
         return Ok(Command::Print(text));
     }
     let mut options = Options::default();
-    options.memory.available = surroundings.memory;
-    if let Some(quota) = surroundings.quota {
+    options.memory.available = context.memory;
+    if let Some(quota) = context.quota {
         options.config.threads = flags::threads_for(quota);
     }
-    let assignments = collect(given, surroundings, &mut options)?;
+    let assignments = collect(given, context, &mut options)?;
     for assignment in &assignments {
         assignment.apply(&mut options)?;
     }
-    options.config.users.login = environment::login(surroundings)?;
+    options.config.users.login = environment::login(context)?;
     check::together(&mut options)?;
     Ok(match options.ask {
         None => Command::Serve(Box::new(options)),
-        Some(Ask::Check) => Command::Check(Box::new(options)),
-        Some(Ask::Print) => Command::Print(print::settings(&assignments, &options)),
+        Some(ConfigAction::Check) => Command::Check(Box::new(options)),
+        Some(ConfigAction::Print) => Command::Print(print::settings(&assignments, &options)),
     })
 }
 
 /// All that is set: by a file, by variables, by arguments.
 fn collect(
     given: Split,
-    surroundings: &Surroundings,
+    context: &ParseContext,
     options: &mut Options,
 ) -> Result<Vec<Assignment>, StartupError> {
-    let [older, extra, own] = environment::layers(&surroundings.variables, options)?;
+    let [older, extra, own] = environment::layers(&context.variables, options)?;
     let args = assignments(given, options)?;
     let path = own.iter().chain(&args).rev().find_map(|assignment| match &assignment.given {
         Given::Value(path) if assignment.setting.name() == CONFIG => Some(path),
         _ => None,
     });
-    let file = path.map(|path| read(path, surroundings, options)).transpose()?;
+    let file = path.map(|path| read(path, context, options)).transpose()?;
     Ok(setting::merge([file.unwrap_or_default(), older, extra, own, args]))
 }
 
 fn read(
     path: &str,
-    surroundings: &Surroundings,
+    context: &ParseContext,
     options: &mut Options,
 ) -> Result<Vec<Assignment>, StartupError> {
     let unreadable = |why: &str| StartupError::usage(format!("--config: can't read {path}: {why}"));
-    let bytes =
-        (surroundings.read)(Path::new(path)).map_err(|error| unreadable(&reason(&error)))?;
+    let bytes = (context.read)(Path::new(path)).map_err(|error| unreadable(&reason(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?;
     file::parse(&text, path, options)
 }

@@ -25,8 +25,8 @@ pub(crate) struct Options {
     pub(crate) tls_enabled: bool,
     /// How memory is to be shared.
     pub(crate) memory: Memory,
-    /// What is asked for instead of a server.
-    pub(super) ask: Option<Ask>,
+    /// What is done with the settings instead of starting a server.
+    pub(super) ask: Option<ConfigAction>,
     /// What the user has to know about the arguments, a line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -42,24 +42,24 @@ pub(crate) struct Memory {
     pub(super) strict: bool,
 }
 
-/// What is asked for instead of a server.
+/// What is done with the settings instead of starting a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// Whether one could start.
+pub(super) enum ConfigAction {
+    /// They are checked.
     Check,
-    /// Its settings.
+    /// They are printed.
     Print,
 }
 
-/// Whether something is wanted.
+/// How much of the sandbox is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// It is not.
+pub(crate) enum SandboxMode {
+    /// None of it.
     Off,
-    /// As far as the system can.
+    /// As much as the system supports.
     #[default]
     Possible,
-    /// The server does not start without it.
+    /// All of it; otherwise the server does not start.
     Required,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Process {
     /// Let the system write core files.
     pub(crate) core_dumps: bool,
     /// Give up what is not needed.
-    pub(crate) sandbox: Wish,
+    pub(crate) sandbox: SandboxMode,
     /// How log lines begin, if not as memcached's.
     pub(crate) log_format: Option<log::Format>,
 }

@@ -10,7 +10,7 @@ pub(super) enum Policy {
     /// It has its effect.
     Act,
     /// It asks for something else than a server, and only arguments can.
-    Ask,
+    ConfigAction,
     /// Its value is checked, and one warning says why nothing changes.
     Ignore(&'static str),
     /// The server does not start, and one line says why.
@@ -74,6 +74,6 @@ pub(super) fn apply(
             options.warn(format!("{label} has no effect: {why}"));
             Ok(())
         }
-        Policy::Act | Policy::Ask => set(options, value),
+        Policy::Act | Policy::ConfigAction => set(options, value),
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Assignment {
 impl Setting {
     /// All that a variable or a file can set.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let flags = FLAGS.iter().filter(|flag| !matches!(flag.policy, Policy::Ask));
+        let flags = FLAGS.iter().filter(|flag| !matches!(flag.policy, Policy::ConfigAction));
         flags.map(Self::Flag).chain(WORDS.iter().map(Self::Word))
     }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::setting::Setting;
-use super::{Command, Exit, Options, StartupError, Surroundings};
+use super::{Command, Exit, Options, ParseContext, StartupError};
 use crate::config::{Binding, Listen, Port};
 
 fn parse(args: &[String]) -> Result<Command, StartupError> {
-    super::parse(args, &Surroundings::default())
+    super::parse(args, &ParseContext::default())
 }
 
 /// Splits at `|`, so that arguments may hold blanks.
@@ -451,17 +451,17 @@ fn empty_words_come_from_variables_that_are_not_set() {
     assert!(parse(&args(&["-l", ""])).is_err());
 }
 
-/// Surroundings with these variables, `A=b|C=d`, where all files have this content.
-fn surroundings(variables: &str, read: fn(&Path) -> std::io::Result<Vec<u8>>) -> Surroundings {
+/// ParseContext with these variables, `A=b|C=d`, where all files have this content.
+fn context(variables: &str, read: fn(&Path) -> std::io::Result<Vec<u8>>) -> ParseContext {
     let variables = variables.split('|').filter_map(|text| text.split_once('='));
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Surroundings { variables, read, ..Surroundings::default() }
+    ParseContext { variables, read, ..ParseContext::default() }
 }
 
 const NO_FILE: fn(&Path) -> std::io::Result<Vec<u8>> = |_| Err(std::io::ErrorKind::NotFound.into());
 
 fn with(variables: &str, args: &str) -> Result<Options, StartupError> {
-    match super::parse(&arguments(args), &surroundings(variables, NO_FILE))? {
+    match super::parse(&arguments(args), &context(variables, NO_FILE))? {
         Command::Serve(options) => Ok(*options),
         other => panic!("{variables} {args}: {other:?}"),
     }
@@ -538,7 +538,7 @@ fn variables_that_are_wrong_are_named() {
         assert!(refusal.message.contains(words), "{variables}: {refusal}");
         assert_eq!(refusal.exit, exit, "{variables}: {refusal}");
         // What is asked for without a server is answered all the same.
-        let printed = super::parse(&arguments("-V"), &surroundings(variables, NO_FILE));
+        let printed = super::parse(&arguments("-V"), &context(variables, NO_FILE));
         assert!(matches!(printed, Ok(Command::Print(_))), "{variables}");
     }
     let warned = with("MEMSERVER_NAPI_IDS=2", "").unwrap().warnings;
@@ -555,8 +555,8 @@ fn a_user_of_the_environment_logs_in_either_way_unless_a_flag_names_one() {
     let sasl = users("MEMCACHED_USERNAME=me|MEMCACHED_PASSWORD=secret", "-S");
     assert!(sasl.login.as_ref().unwrap().user == "me" && sasl.by_sasl() && !sasl.by_text());
     let read = |_: &Path| Ok(b"from a file\nmore\n".to_vec());
-    let surroundings = surroundings("MEMCACHED_PASSWORD_FILE=/run/secrets/x", read);
-    let Ok(Command::Serve(options)) = super::parse(&arguments(""), &surroundings) else { panic!() };
+    let context = context("MEMCACHED_PASSWORD_FILE=/run/secrets/x", read);
+    let Ok(Command::Serve(options)) = super::parse(&arguments(""), &context) else { panic!() };
     assert_eq!(options.config.users.login.unwrap().password, "from a file");
     let refusal = with("MEMCACHED_PASSWORD=secret", "-U 5").unwrap_err();
     assert!(refusal.message.contains("MEMCACHED_PASSWORD: nobody could log in over UDP"));
@@ -565,8 +565,8 @@ fn a_user_of_the_environment_logs_in_either_way_unless_a_flag_names_one() {
 fn in_file(text: &'static str, variables: &str, args: &str) -> Result<Options, StartupError> {
     thread_local!(static TEXT: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
     TEXT.set(text);
-    let surroundings = surroundings(variables, |_| Ok(TEXT.get().as_bytes().to_vec()));
-    match super::parse(&arguments(&format!("--config|/x.toml|{args}")), &surroundings)? {
+    let context = context(variables, |_| Ok(TEXT.get().as_bytes().to_vec()));
+    match super::parse(&arguments(&format!("--config|/x.toml|{args}")), &context)? {
         Command::Serve(options) => Ok(*options),
         other => panic!("{text}: {other:?}"),
     }
@@ -582,7 +582,7 @@ fn a_file_sets_what_flags_set() {
     assert_eq!((config.memory_limit, config.threads, config.listen.len()), (512 << 20, 3, 2));
     assert!(!config.evictions && config.verbosity == 2 && config.idle_timeout == 7);
     assert!(config.runtime.track_sizes && config.evict_size_weight == 0.5);
-    assert_eq!(options.process.sandbox, super::Wish::Possible);
+    assert_eq!(options.process.sandbox, super::SandboxMode::Possible);
     assert_eq!(options.warnings, Vec::<String>::new());
     // A variable counts before the file, and a flag before both.
     let strength = |variables, args| in_file(text, variables, args).unwrap().config.threads;
@@ -622,7 +622,7 @@ fn what_is_printed_is_a_file_with_the_same_settings() {
                 -M|-P|/x\"\\y|-D|/|--admin-addr|unix:/a|-o|evict_size_weight=0.25|-t|2|-t|3";
     let variables = "MEMSERVER_BACKLOG=|MEMSERVER_LISTEN_BACKLOG=9|MEMCACHED_PASSWORD=se:cret";
     let asked = format!("{args}|--print-config");
-    let printed = super::parse(&arguments(&asked), &surroundings(variables, NO_FILE));
+    let printed = super::parse(&arguments(&asked), &context(variables, NO_FILE));
     let Ok(Command::Print(text)) = printed else { panic!("{printed:?}") };
     assert!(text.contains("\nmemory-limit = \"1Gi\" # -m\n"), "{text}");
     assert!(text.contains("\nlisten-backlog = 9 # MEMSERVER_LISTEN_BACKLOG\n"), "{text}");
@@ -650,7 +650,7 @@ fn checks_are_asked_for_by_arguments_only() {
 fn memory_and_processors_of_a_container_count() {
     let within = |args: &str| {
         let there =
-            Surroundings { memory: Some(1 << 30), quota: Some(2), ..Surroundings::default() };
+            ParseContext { memory: Some(1 << 30), quota: Some(2), ..ParseContext::default() };
         match super::parse(&arguments(args), &there) {
             Ok(Command::Serve(options)) => Ok(options.config),
             Err(error) => Err(error.message),

@@ -70,7 +70,7 @@ impl<'a> Value<'a> {
     /// `512k`, `512KB`, `512Ki` or `512KiB`, which all mean the same.
     ///
     /// # Errors
-    /// It is no size, too large for any machine, or out of range.
+    /// It is not a size, too large for any machine, or out of range.
     pub(super) fn size(
         self,
         unit: usize,

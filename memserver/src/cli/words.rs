@@ -2,7 +2,7 @@
 //! here.
 
 use super::error::StartupError;
-use super::options::{Options, Wish};
+use super::options::{Options, SandboxMode};
 use super::row::{Policy, Set, Takes};
 use super::value::{Value, put};
 use crate::config::tls::{KeyFormat, MinVersion, VerifyMode};
@@ -181,9 +181,9 @@ pub(super) static WORDS: &[Word] = &[
     word("no_modern", Nothing, "", "the defaults of old versions",
         Ignore("the current defaults always apply"), nothing),
     word("drop_privileges", Nothing, "", "do not start if a part of the sandbox is not to be had",
-        Act, |o, _| put(&mut o.process.sandbox, Ok(Wish::Required))),
+        Act, |o, _| put(&mut o.process.sandbox, Ok(SandboxMode::Required))),
     word("no_drop_privileges", Nothing, "", "the same as --no-sandbox",
-        Act, |o, _| put(&mut o.process.sandbox, Ok(Wish::Off))),
+        Act, |o, _| put(&mut o.process.sandbox, Ok(SandboxMode::Off))),
     word("relaxed_privileges", Nothing, "", "filter fewer system calls", RELAXED, nothing),
     word("sock_cookie_id", Takes1("N"), "0", "mark of the sockets",
         Ignore("sockets are not marked"), |_, v| v.number(0..=u32::MAX).map(drop)),

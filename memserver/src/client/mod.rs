@@ -274,7 +274,7 @@ impl<S: Read + Write> Client<S> {
     /// Adds to a number, which begins at 0; the new number, modulo 2^64.
     ///
     /// # Errors
-    /// [`ClientError`]; it is [refused](ClientError::Refused) if the value is no number.
+    /// [`ClientError`]; it is [refused](ClientError::Refused) if the value is not a number.
     pub fn add_to(&mut self, key: impl AsRef<[u8]>, delta: u64) -> Result<u64, ClientError> {
         self.begin()?;
         let line = Line::count(&mut self.out, key.as_ref())?;

@@ -43,7 +43,7 @@ impl Exec<'_> {
         let now = cache.now().as_secs();
         let moment = match delay {
             1..=RELATIVE_MAX => i64::from(now) + delay - 1,
-            // Zero and below come out negative, which is no moment: at once.
+            // Zero and below come out negative, which is not a moment: at once.
             _ => delay.saturating_sub(1),
         };
         match u32::try_from(moment) {

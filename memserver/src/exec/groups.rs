@@ -9,7 +9,7 @@ use super::Exec;
 use super::terms::{Outcome, Terms};
 
 /// Groups within each other that a key may be in, which is as many tags as an item may have. What
-/// is nested more deeply is no group.
+/// is nested more deeply is not a group.
 const LEVELS_MAX: usize = 8;
 
 /// The answer to a name that no group can have.

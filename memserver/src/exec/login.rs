@@ -88,10 +88,10 @@ impl Exec<'_> {
                         let (shared, worker) = (Arc::clone(self.shared), self.index);
                         let wake = move || shared.control.wake(worker);
                         // If too many wait already, it is tried again a little later.
-                        let Some(ticket) = accounts.ask(question, wake) else {
+                        let Some(login) = accounts.ask(question, wake) else {
                             return Flow::Starved(None);
                         };
-                        let verifying = Verifying { ticket, user: user.into(), reply };
+                        let verifying = Verifying { login, user: user.into(), reply };
                         pending.put(Pending::Verifying(Box::new(verifying)));
                         return Flow::Done;
                     }
@@ -106,12 +106,13 @@ impl Exec<'_> {
     /// Ends a login whose password was compared with a hash.
     #[cold]
     pub(super) fn finish_login(&mut self, pending: &mut Pending, out: &mut Output) {
-        let Pending::Verifying(login) = std::mem::take(pending) else { return };
-        let account = login.ticket.account();
+        let Pending::Verifying(verifying) = std::mem::take(pending) else { return };
+        let Verifying { login, user, reply } = *verifying;
+        let account = login.account();
         let Core { lockout, cache, .. } = &self.shared.core;
         lockout.note(self.peer(), account.is_some(), cache.now().as_secs());
         let account = account.ok_or("failed");
-        self.conclude(&login.user, account, login.reply, pending, out);
+        self.conclude(&user, account, reply, pending, out);
     }
 
     /// Gives the connection the rights of `account`, if it is not said why there is none, and

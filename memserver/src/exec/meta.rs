@@ -177,14 +177,14 @@ impl Exec<'_> {
         out: &mut Vec<u8>,
     ) {
         let meta = &hit.meta;
-        let facts = Facts {
+        let fields = ReplyFields {
             version: Some(meta.version),
             len: Some(meta.value_len),
             item: Some(meta),
             lifetime: Some(Lifetime { expiries, found: meta.expiry, created: hit.created }),
-            ..Facts::of(name, KeyForm::AsStored { marked: meta.marked })
+            ..ReplyFields::of(name, KeyForm::AsStored { marked: meta.marked })
         };
-        self.push_flags(request, &facts, out);
+        self.push_flags(request, &fields, out);
         if meta.lease.taken {
             write::flag(out, b'Z');
         }
@@ -197,37 +197,37 @@ impl Exec<'_> {
         write::end(out);
     }
 
-    /// The flags of a request that its reply returns, in their order, as far as `facts` tell them.
+    /// The flags of a request that its reply returns, in their order, as far as `fields` tell them.
     #[inline(always)]
-    fn push_flags(&self, request: &MetaRequest<'_>, facts: &Facts<'_>, out: &mut Vec<u8>) {
-        let mut expiry = facts.lifetime.map(|lifetime| lifetime.start());
+    fn push_flags(&self, request: &MetaRequest<'_>, fields: &ReplyFields<'_>, out: &mut Vec<u8>) {
+        let mut expiry = fields.lifetime.map(|lifetime| lifetime.start());
         // Few requests have flags that need the clock.
         let now = || self.shared.core.cache.now();
         for flag in request.flags {
             match flag.letter {
                 b'c' => {
-                    if let Some(version) = facts.version {
+                    if let Some(version) = fields.version {
                         write::flag_u64(out, b'c', self.version(version));
                     }
                 }
                 b'f' => {
-                    if let Some(item) = facts.item {
+                    if let Some(item) = fields.item {
                         write::flag_u64(out, b'f', u64::from(item.flags));
                     }
                 }
                 b'h' => {
-                    if let Some(item) = facts.item {
+                    if let Some(item) = fields.item {
                         write::flag_u64(out, b'h', u64::from(item.fetched));
                     }
                 }
                 b'l' => {
-                    if let Some(item) = facts.item {
+                    if let Some(item) = fields.item {
                         let idle = now().saturating_since(item.last_access);
                         write::flag_u64(out, b'l', idle.as_secs());
                     }
                 }
                 b's' => {
-                    if let Some(len) = facts.len {
+                    if let Some(len) = fields.len {
                         write::flag_u64(out, b's', len as u64);
                     }
                 }
@@ -238,11 +238,11 @@ impl Exec<'_> {
                 }
                 // Flags act in their order: those behind see what these have set.
                 b'T' | b'N' => {
-                    if let Some(lifetime) = &facts.lifetime {
+                    if let Some(lifetime) = &fields.lifetime {
                         expiry = expiry.map(|expiry| lifetime.pass(flag.letter, expiry));
                     }
                 }
-                b'k' => echo_key(facts.name, facts.form.is_encoded(facts.name), out),
+                b'k' => echo_key(fields.name, fields.form.is_encoded(fields.name), out),
                 b'O' => write::flag_bytes(out, b'O', flag.arg),
                 _ => {}
             }
@@ -326,12 +326,12 @@ impl Exec<'_> {
         let code = match counted {
             Ok(Counted::Done { .. }) if request.quiet() => return,
             Ok(Counted::Done { value, meta, created, .. }) => {
-                let facts = Facts {
+                let fields = ReplyFields {
                     version: Some(meta.version),
                     lifetime: Some(Lifetime { expiries: &expiries, found: meta.expiry, created }),
-                    ..Facts::of(key.bytes(), KeyForm::AsSent { base64: request.key.base64 })
+                    ..ReplyFields::of(key.bytes(), KeyForm::AsSent { base64: request.key.base64 })
                 };
-                return self.number(request, value, &facts, out.bytes());
+                return self.number(request, value, &fields, out.bytes());
             }
             Ok(Counted::NotFound) => NF,
             Ok(Counted::VersionMismatch) => EX,
@@ -346,14 +346,20 @@ impl Exec<'_> {
     }
 
     /// Answers `ma`.
-    fn number(&self, request: &MetaRequest<'_>, value: u64, facts: &Facts<'_>, out: &mut Vec<u8>) {
+    fn number(
+        &self,
+        request: &MetaRequest<'_>,
+        value: u64,
+        fields: &ReplyFields<'_>,
+        out: &mut Vec<u8>,
+    ) {
         let digits = Decimal::new(value);
         if request.has(b'v') {
             write::va(out, digits.as_bytes().len());
         } else {
             out.extend_from_slice(HD);
         }
-        self.push_flags(request, facts, out);
+        self.push_flags(request, fields, out);
         write::end(out);
         if request.has(b'v') {
             out.extend_from_slice(digits.as_bytes());
@@ -401,8 +407,8 @@ impl Exec<'_> {
             .flags(request.client_flags)
             .expiry(request.ttl().map_or(Expiry::Never, |ttl| self.expiry(ttl)))
             .marked(request.key.base64);
-        // What is added to a value is never late, and version 0, which no item has, is no condition
-        // for it.
+        // What is added to a value is never late, and version 0, which no item has, is not a
+        // condition for it.
         let extends = matches!(mode, Mode::Append | Mode::Prepend);
         let compare = request.compare();
         let write = Store::mode(mode)
@@ -437,14 +443,14 @@ impl Exec<'_> {
             Ok(_) => (NS, 0, request.len as usize),
             Err(error) => return out.put(error_line(*error)),
         };
-        let facts = Facts {
+        let fields = ReplyFields {
             version: Some(version),
             len: Some(len),
-            ..Facts::of(name, KeyForm::AsSent { base64: request.key.base64 })
+            ..ReplyFields::of(name, KeyForm::AsSent { base64: request.key.base64 })
         };
         let out = out.bytes();
         out.extend_from_slice(code);
-        self.push_flags(request, &facts, out);
+        self.push_flags(request, &fields, out);
         write::end(out);
     }
 
@@ -454,7 +460,7 @@ impl Exec<'_> {
         out.extend_from_slice(code);
         self.push_flags(
             request,
-            &Facts::of(name, KeyForm::AsSent { base64: request.key.base64 }),
+            &ReplyFields::of(name, KeyForm::AsSent { base64: request.key.base64 }),
             out,
         );
         write::end(out);
@@ -463,7 +469,7 @@ impl Exec<'_> {
 
 /// What the flags of a reply can tell; none of what the command does not tell.
 #[derive(Clone, Copy, Debug)]
-struct Facts<'a> {
+struct ReplyFields<'a> {
     /// The key.
     name: &'a [u8],
     /// How it is shown.
@@ -507,7 +513,7 @@ struct Lifetime<'a> {
     created: bool,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> ReplyFields<'a> {
     /// No fact but the key.
     #[inline(always)]
     fn of(name: &'a [u8], form: KeyForm) -> Self {

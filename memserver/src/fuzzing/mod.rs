@@ -15,7 +15,7 @@ use memcore::{Cache, ManualClock, Moment};
 
 use crate::auth::accounts::Accounts;
 use crate::auth::guard::Guard;
-use crate::cli::{self, Command, Surroundings};
+use crate::cli::{self, Command, ParseContext};
 use crate::config::Config;
 use crate::exec::Exec;
 use crate::net::socket::Peer;
@@ -62,7 +62,7 @@ impl Stage {
     pub fn new(flags: &[&str]) -> Self {
         let args = ["memserver"].iter().chain(flags).map(|arg| (*arg).to_owned());
         let args: Vec<String> = args.collect();
-        let Ok(Command::Serve(options)) = cli::parse(&args, &Surroundings::default()) else {
+        let Ok(Command::Serve(options)) = cli::parse(&args, &ParseContext::default()) else {
             panic!("a server can't be started with {flags:?}")
         };
         // Clients raise the limit as far as the cache allows.

@@ -89,9 +89,9 @@ impl Loop {
             self.history.record(&self.shared, Instant::now());
             let deadlines = self.conns.iter().flatten().map(Conn::deadline);
             let deadline = deadlines.chain(self.history.due()).min();
-            let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let poll_timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             // Only interruptions by signals fail here; the events of the last call are gone then.
-            if self.poll.poll(&mut events, patience).is_err() {
+            if self.poll.poll(&mut events, poll_timeout).is_err() {
                 events.clear();
             }
             for event in &events {

@@ -8,7 +8,7 @@ use crate::net::socket::{Socket, UNSENT_MAX, UNSENT_MAX_LARGE};
 const IGNORED: usize = 4 << 10;
 /// Such reads in a row, after which a peer that goes on sending is closed.
 const IGNORED_READS: usize = 16;
-/// From so many bytes that are to be sent on the system takes more of them at once.
+/// With at least this many bytes to send, more of them are given to the system at once.
 const LARGE_MIN: usize = 128 << 10;
 
 /// A socket whose bytes are taken as they are.

@@ -28,7 +28,7 @@ fn memory_under(root: &Path) -> Option<u64> {
     let unified = groups.iter().map(|group| format!("sys/fs/cgroup{group}/memory.max"));
     let legacy =
         groups.iter().map(|group| format!("sys/fs/cgroup/memory{group}/memory.limit_in_bytes"));
-    // `max` is no number: such a group has no limit. A legacy group without one names a number
+    // `max` is not a number: such a group has no limit. A legacy group without one names a number
     // beyond any machine, which the machine's memory then undercuts.
     let limits = unified.chain(legacy).filter_map(|file| read(root, &file)?.trim().parse().ok());
     limits.chain(machine_memory_under(root)).min()

@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// Set for the child, so that it does not start a child of its own. It is no setting, and is not
+/// Set for the child, so that it does not start a child of its own. It is not a setting, and is not
 /// named like one.
 const CHILD: &str = "_MEMSERVER_DAEMON_CHILD";
 /// What the child says once it serves.

@@ -22,7 +22,7 @@ const QUEUE_MAX: usize = 1 << 20;
 /// Lines per second, and at once after a pause.
 const RATE: u32 = 20_000;
 /// How long a line waits for a full standard error before there is a thread that does.
-const PATIENCE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 static LOG: Log =
     Log { queue: Mutex::new(Queue::new()), filled: Condvar::new(), emptied: Condvar::new() };
@@ -183,9 +183,9 @@ fn write_queued() {
 /// Writes a line with one system call, unless standard error stays full.
 fn write_directly(line: &str) {
     let stderr = io::stderr();
-    let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+    let timeout = Timespec { tv_sec: 0, tv_nsec: TIMEOUT.subsec_nanos().into() };
     let mut waiting = [PollFd::new(&stderr, PollFlags::OUT)];
-    if poll(&mut waiting, Some(&patience)).is_ok_and(|ready| ready > 0) {
+    if poll(&mut waiting, Some(&timeout)).is_ok_and(|ready| ready > 0) {
         let _ = stderr.lock().write_all(line.as_bytes());
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Answer {
 pub(crate) enum StatsError {
     /// There is no such section.
     Unknown,
-    /// A class is no number.
+    /// A class is not a number.
     NotANumber,
     /// There is no such class.
     NoSuchClass,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use memproto::binary::write::ReplyTo;
 
-use crate::auth::verifier::Ticket;
+use crate::auth::verifier::PendingLogin;
 
 /// Whether a client has to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) enum Login<'a> {
 #[derive(Debug)]
 pub(crate) struct Verifying {
     /// The way to the answer.
-    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) login: Arc<PendingLogin>,
     /// The name, for log lines.
     pub(crate) user: Box<[u8]>,
     /// How it is answered.

@@ -45,7 +45,7 @@ impl Pending {
     pub(crate) fn is_waiting(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.is_waiting(),
-            Self::Verifying(login) => !login.ticket.is_settled(),
+            Self::Verifying(verifying) => !verifying.login.is_settled(),
             _ => false,
         }
     }

@@ -82,7 +82,7 @@ macro_rules! counters {
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*
             $($(#[$class_doc])* pub(crate) $by_class: ByClass,)*
-            /// When so many keys were asked for, the next one is sampled.
+            /// Lookups after which the next key is sampled.
             pub(crate) sample_after: Counter,
         }
 

@@ -17,7 +17,7 @@ const KEYS: usize = 128;
 const PREFIXES: usize = 64;
 /// Seconds after which a lookup counts half.
 const HALF_LIFE_SECS: u32 = 30;
-/// Of what is seldom, nothing is shown.
+/// Names with a smaller share are not shown.
 const SHOWN_MIN: f64 = 0.001;
 
 /// What one worker has sampled.
@@ -36,7 +36,7 @@ struct Sketches {
     total: u64,
     keys: Sketch,
     prefixes: Sketch,
-    /// Clients choose the keys.
+    /// A secret seed, since clients choose the keys.
     secret: RandomState,
     random: u32,
 }
@@ -58,7 +58,7 @@ struct Row {
     hash: u64,
     name: Name,
     count: u32,
-    /// So much of the count may be another's.
+    /// How much of the count may belong to other names.
     error: u32,
 }
 
@@ -109,7 +109,7 @@ impl std::fmt::Debug for Name {
 }
 
 impl HotKeys {
-    /// Nothing was asked for yet.
+    /// An empty sample.
     pub(crate) fn new(delimiter: char) -> Self {
         let sketches = Sketches {
             halved_at: 0,
@@ -124,7 +124,7 @@ impl HotKeys {
         Self { sketches: Mutex::new(sketches), delimiter }
     }
 
-    /// Counts a lookup at second `now`; how many others are then to be passed over.
+    /// Counts a lookup at second `now`; returns how many lookups to skip.
     #[cold]
     #[inline(never)]
     pub(crate) fn sample(&self, key: &[u8], now: u32) -> u64 {
@@ -137,7 +137,8 @@ impl HotKeys {
             let prefix = &key[..=end];
             sketches.prefixes.count(prefix, sketches.secret.hash_one(prefix));
         }
-        // Clients that ask in a fixed order would always be met at the same key otherwise.
+        // With a fixed interval, a client that repeats a fixed order of keys would always be
+        // sampled at the same ones.
         sketches.random ^= sketches.random << 13;
         sketches.random ^= sketches.random >> 17;
         sketches.random ^= sketches.random << 5;
@@ -188,7 +189,7 @@ fn ranked(mut rows: Vec<Counted>, sampled: u64, most: usize) -> Vec<Hot> {
     let mut hot: Vec<Hot> = rows
         .into_iter()
         .map(|(name, count, error)| Hot { name, share: share(count), error: share(error) })
-        // What was certainly asked for so often.
+        // The lower bound of the share, so that no name is listed by error.
         .filter(|hot| hot.share - hot.error >= SHOWN_MIN)
         .collect();
     hot.sort_by(|one, other| other.share.total_cmp(&one.share));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::client::{Client, Patience, unexpected};
+use super::client::{Client, Timeout, unexpected};
 use crate::auth::file::{self, Entry};
 use crate::config::endpoint::Endpoint;
 use crate::os::{files, reason};
@@ -48,8 +48,8 @@ impl Access {
     ///
     /// # Errors
     /// The server can't be reached in time, or refuses.
-    pub(super) fn connect(&self, address: &Endpoint, patience: Patience) -> io::Result<Client> {
-        let mut client = Client::connect(address, self.trust(), patience)?;
+    pub(super) fn connect(&self, address: &Endpoint, timeout: Timeout) -> io::Result<Client> {
+        let mut client = Client::connect(address, self.trust(), timeout)?;
         if let Some(login) = self.login() {
             client.send(login)?;
             let line = client.line()?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 
-use crate::cli::{self, Command, Surroundings};
+use crate::cli::{self, Command, ParseContext};
 use crate::config::endpoint::Endpoint;
 use crate::config::{Binding, Config, Listen, Port};
 
@@ -32,21 +32,21 @@ impl Local {
     /// The server that is the first process here, as in a container, or one with the defaults.
     pub(super) fn find() -> Self {
         // A container's processes all have its variables.
-        let surroundings = Surroundings::of_process().unwrap_or_default();
+        let context = ParseContext::of_process().unwrap_or_default();
         let line = fs::read("/proc/1/cmdline").ok();
-        let first = line.and_then(|line| Self::started_by(&line, &surroundings));
+        let first = line.and_then(|line| Self::started_by(&line, &context));
         first.unwrap_or_else(|| Self { address: default(), is_binary: false })
     }
 
     /// The server that this command line starts, if it starts one. Its arguments end with a zero.
-    fn started_by(line: &[u8], surroundings: &Surroundings) -> Option<Self> {
+    fn started_by(line: &[u8], context: &ParseContext) -> Option<Self> {
         let line = str::from_utf8(line).ok()?;
         let args: Vec<String> = line.split_terminator('\0').map(str::to_owned).collect();
         let program = args.first()?.rsplit('/').next()?;
         if !["memserver", "memcached"].contains(&program) {
             return None;
         }
-        match cli::parse(&args, surroundings).ok()? {
+        match cli::parse(&args, context).ok()? {
             Command::Serve(options) => Self::of(&options.config),
             Command::Check(_) | Command::Print(_) => None,
         }
@@ -104,11 +104,11 @@ mod tests {
             ("", None),
         ] {
             let line = line.replace(' ', "\0");
-            let local = Local::started_by(line.as_bytes(), &Surroundings::default());
+            let local = Local::started_by(line.as_bytes(), &ParseContext::default());
             let address = local.map(|local| local.address.to_string());
             assert_eq!(address.as_deref(), found, "{line:?}");
         }
         let line = b"memserver\0-lproto[binary]:127.0.0.1\0";
-        assert!(Local::started_by(line, &Surroundings::default()).unwrap().is_binary);
+        assert!(Local::started_by(line, &ParseContext::default()).unwrap().is_binary);
     }
 }

@@ -33,19 +33,19 @@ impl<S: Read + Write + fmt::Debug> Stream for S {}
 #[derive(Debug)]
 struct Timed {
     socket: Socket,
-    patience: Patience,
+    timeout: Timeout,
 }
 
 /// How long a server may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum Timeout {
     /// Everything has to be over then.
     Until(Instant),
     /// Something has to arrive, or to be taken, within this time.
     Each(Duration),
 }
 
-impl Patience {
+impl Timeout {
     fn left(self) -> io::Result<Duration> {
         match self {
             Self::Until(deadline) => left(deadline),
@@ -63,7 +63,7 @@ impl Client {
     pub(super) fn connect(
         address: &Endpoint,
         trust: Option<&Trust>,
-        patience: Patience,
+        timeout: Timeout,
     ) -> io::Result<Self> {
         let places: Vec<SockAddr> = match address {
             Endpoint::Tcp(host, port) => {
@@ -73,9 +73,9 @@ impl Client {
         };
         let mut failure = io::Error::other("the name has no address");
         for place in places {
-            match connect(&place, patience) {
+            match connect(&place, timeout) {
                 Ok(socket) => {
-                    let stream = encrypted(Timed { socket, patience }, address, trust)?;
+                    let stream = encrypted(Timed { socket, timeout }, address, trust)?;
                     return Ok(Self { stream, input: Vec::new(), taken: 0 });
                 }
                 Err(error) => failure = error,
@@ -164,14 +164,14 @@ impl Client {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.patience.left()?))?;
+        self.socket.set_read_timeout(Some(self.timeout.left()?))?;
         self.socket.read(buffer).map_err(in_words)
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(Some(self.patience.left()?))?;
+        self.socket.set_write_timeout(Some(self.timeout.left()?))?;
         self.socket.write(bytes).map_err(in_words)
     }
 
@@ -195,11 +195,11 @@ fn encrypted(
     }
 }
 
-fn connect(place: &SockAddr, patience: Patience) -> io::Result<Socket> {
+fn connect(place: &SockAddr, timeout: Timeout) -> io::Result<Socket> {
     let domain =
         if place.is_unix() { Domain::UNIX } else { Domain::from(i32::from(place.family())) };
     let socket = Socket::new(domain, Type::STREAM, None)?;
-    socket.connect_timeout(place, patience.left()?).map_err(in_words)?;
+    socket.connect_timeout(place, timeout.left()?).map_err(in_words)?;
     if !place.is_unix() {
         socket.set_tcp_nodelay(true)?;
     }

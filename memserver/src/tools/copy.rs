@@ -102,7 +102,7 @@ pub(super) fn copy(
     Ok(tally)
 }
 
-/// The time that a copy takes, and the line that tells of it.
+/// The time that a copy takes, and the line that shows its progress.
 struct Progress {
     start: Instant,
     shown: Option<Instant>,
@@ -114,7 +114,7 @@ impl Progress {
         Self { start: Instant::now(), shown: None, is_terminal: io::stderr().is_terminal() }
     }
 
-    /// Waits until so many items are due.
+    /// Waits until `rate` allows the items so far.
     fn pace(&self, tally: &Tally, rate: Option<u32>) {
         let Some(rate) = rate else { return };
         let due = Duration::from_secs_f64(tally.seen() as f64 / f64::from(rate));

@@ -9,7 +9,7 @@ use argh::FromArgs;
 
 use super::access::Access;
 use super::address::{self, Local};
-use super::client::{Client, Patience, unexpected};
+use super::client::{Client, Timeout, unexpected};
 use super::{complain, seconds};
 use crate::config::endpoint::Endpoint;
 use crate::os::reason;
@@ -72,9 +72,9 @@ impl Healthcheck {
             let why = "--set-get and --login can't ask a server that speaks binary only";
             return Err(io::Error::other(why));
         }
-        let patience = Patience::Until(Instant::now() + self.timeout);
+        let timeout = Timeout::Until(Instant::now() + self.timeout);
         let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
-        let mut client = Client::connect(&server.address, access.trust(), patience)?;
+        let mut client = Client::connect(&server.address, access.trust(), timeout)?;
         if server.is_binary {
             return version_in_binary(&mut client);
         }
@@ -104,7 +104,7 @@ fn version_in_binary(client: &mut Client) -> io::Result<()> {
     client.fill(&mut header)?;
     match header {
         [0x81, 0x0b, _, _, _, _, 0, 0, ..] => Ok(()),
-        _ => Err(io::Error::other("the answer is no version in the binary protocol")),
+        _ => Err(io::Error::other("the answer is not a version in the binary protocol")),
     }
 }
 

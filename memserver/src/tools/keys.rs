@@ -1,5 +1,5 @@
 //! The keys of a server in a file: a server that lists its keys must not wait for what is done with
-//! them, and there may be more than fit into memory. The file also says how far one has come.
+//! them, and there may be more than fit into memory. The file also holds the progress.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write};
@@ -34,13 +34,13 @@ pub(super) struct Keys {
     at: u64,
     done: u64,
     total: u64,
-    /// The file is to be gone on with later.
+    /// The file is kept, so that a later run can resume it.
     is_kept: bool,
 }
 
 impl Keys {
-    /// Lists the keys of a server into an empty file, those of items that were asked for before the
-    /// others, so that they are the ones that a small target gets. `others` is empty as well.
+    /// Lists the keys of a server into an empty file, those of items that were fetched before the
+    /// others, so that a small target gets those. `others` is empty as well.
     pub(super) fn list(
         client: &mut Client,
         file: File,
@@ -49,7 +49,7 @@ impl Keys {
         is_kept: bool,
     ) -> io::Result<Self> {
         let mut out = Lists { fetched: BufWriter::new(file), others: BufWriter::new(others) };
-        // A file that says nothing of keys has not got all of them.
+        // The position stays 0 until the list is complete.
         let title = format!("{}\n{about}\n", position(0, 0, 0));
         out.fetched.write_all(title.as_bytes())?;
         let total = list(client, &mut out)?;
@@ -61,7 +61,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Goes on with a file; `None` if its list was not completed.
+    /// Resumes from a file; `None` if its list was not completed.
     pub(super) fn resume(file: File, about: &str) -> io::Result<Option<Self>> {
         let mut file = BufReader::new(file);
         let [mut first, mut second] = [String::new(), String::new()];
@@ -71,9 +71,9 @@ impl Keys {
             return Ok(None);
         }
         let [at, done, total] =
-            numbers(&first).ok_or_else(|| io::Error::other("it is no list of keys"))?;
+            numbers(&first).ok_or_else(|| io::Error::other("it is not a list of keys"))?;
         if second.trim_end() != about {
-            return Err(io::Error::other(format!("it is of {}", second.trim_end())));
+            return Err(io::Error::other(format!("it was made for {}", second.trim_end())));
         }
         if at == 0 {
             return Ok(None);
@@ -117,7 +117,7 @@ impl Keys {
 
 /// Where keys are written while they are listed.
 struct Lists<W> {
-    /// Keys of items that were asked for since they were stored.
+    /// Keys of items that were fetched since they were stored.
     fetched: W,
     others: W,
 }

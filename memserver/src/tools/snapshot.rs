@@ -13,7 +13,7 @@ use memcore::snapshot::{Entry, Reader, SnapshotError, Writer};
 
 use super::access::Access;
 use super::address;
-use super::client::{Client, Patience};
+use super::client::{Client, Timeout};
 use super::copy::{Sink, Source, Tally, copy};
 use super::keys::Keys;
 use super::source::Server;
@@ -106,7 +106,7 @@ impl Snapshot {
 impl Save {
     fn run(&self) -> io::Result<Tally> {
         let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
-        let connect = || access.connect(&self.addr, Patience::Each(self.timeout));
+        let connect = || access.connect(&self.addr, Timeout::Each(self.timeout));
         if self.file == STANDARD {
             let keys = list(&mut connect()?, &std::env::temp_dir())?;
             return self.copy(Server::new(connect()?, keys), io::stdout().lock());
@@ -143,7 +143,7 @@ impl Load {
         let from = Counted { from, count: 0 };
         let reader = Reader::new(from).map_err(in_io)?;
         let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
-        let client = access.connect(&self.addr, Patience::Each(self.timeout))?;
+        let client = access.connect(&self.addr, Timeout::Each(self.timeout))?;
         let mut to = Target::new(client, self.evict)?;
         copy(&mut FromFile { reader, len }, &mut to, self.rate)
     }

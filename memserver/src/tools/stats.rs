@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use argh::FromArgs;
 
 use super::access::Access;
-use super::client::{Client, Patience, unexpected};
+use super::client::{Client, Timeout, unexpected};
 use super::{address, complain, seconds};
 use crate::config::endpoint::Endpoint;
 use crate::os::{json, reason};
@@ -59,9 +59,9 @@ impl Stats {
     }
 
     fn ask(&self) -> io::Result<List> {
-        let patience = Patience::Until(Instant::now() + self.timeout);
+        let timeout = Timeout::Until(Instant::now() + self.timeout);
         let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
-        ask(&mut access.connect(&self.addr, patience)?, &self.section.join(" "))
+        ask(&mut access.connect(&self.addr, timeout)?, &self.section.join(" "))
     }
 }
 

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use argh::FromArgs;
 
 use super::access::Access;
-use super::client::{Client, Patience};
+use super::client::{Client, Timeout};
 use super::stats::{self, List};
 use super::{address, complain, seconds};
 use crate::config::endpoint::Endpoint;
-use crate::figures::{bytes, count, duration, percent, percent_of, rate, share_of};
+use crate::human::{bytes, count, duration, percent, percent_of, rate, share_of};
 use crate::os::reason;
 
 /// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Hot keys that are shown.
 const HOTTEST: usize = 10;
 /// Goes to the corner of the terminal; clears what is below.
@@ -42,7 +42,7 @@ pub(super) struct Top {
     /// seconds between two looks (default: 1)
     #[argh(option, default = "Duration::from_secs(1)", from_str_fn(seconds))]
     interval: Duration,
-    /// end after so many looks (default: none ends it)
+    /// end after this number of refreshes (default: never)
     #[argh(option)]
     count: Option<u64>,
 }
@@ -71,7 +71,7 @@ impl Top {
 
     fn watch(&self) -> io::Result<()> {
         let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
-        let mut client = access.connect(&self.server, Patience::Each(PATIENCE))?;
+        let mut client = access.connect(&self.server, Timeout::Each(TIMEOUT))?;
         let is_terminal = io::stdout().is_terminal();
         let mut before = look(&mut client)?;
         let mut left = self.count.unwrap_or(u64::MAX);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use super::access::Access;
-use super::client::{Client, Patience};
+use super::client::{Client, Timeout};
 use super::copy::{Tally, copy};
 use super::keys::Keys;
 use super::snapshot::{list, scratch};
@@ -75,7 +75,7 @@ impl Warm {
 
     fn connect(&self, access: &Access, address: &Endpoint) -> io::Result<Client> {
         let in_words = |error| io::Error::other(format!("{address}: {}", reason(&error)));
-        access.connect(address, Patience::Each(self.timeout)).map_err(in_words)
+        access.connect(address, Timeout::Each(self.timeout)).map_err(in_words)
     }
 
     /// The keys that a file says are left, or all keys.

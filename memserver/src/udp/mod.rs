@@ -200,8 +200,8 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
     }
 }
 
-/// Whether this is no request as a client sends it, but maybe the reply of a server. That of `me`
-/// begins like its request, with more words behind the key.
+/// Whether this is not a request as a client sends it, but maybe the reply of a server. That of
+/// `me` begins like its request, with more words behind the key.
 fn is_malformed(work: &Work<'_>) -> bool {
     match work {
         Work::Reject(_) | Work::RejectFrame { .. } | Work::BadDataChunk(_) => true,

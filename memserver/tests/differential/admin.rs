@@ -1,4 +1,4 @@
-//! Lines that ask for no item: administration, statistics, and what is no command at all. Left out,
+//! Lines that ask for no item: administration, statistics, and unknown commands. Left out,
 //! and left to the transcripts of `conformance/`: what walks through all items, what turns the
 //! connection into a stream, and what would change the server for the streams that follow.
 

@@ -150,7 +150,7 @@ const EXCUSES: [Excuse; 40] = [
         applies: |seen| !seen.binary && seen.line().contains(&0),
     },
     Excuse {
-        reason: "in 1.6.18: a flag that is no letter is an unknown or repeated one",
+        reason: "in 1.6.18: a flag that is not a letter is an unknown or repeated one",
         diverges: true,
         applies: |seen| {
             let odd = |word: &[u8]| !matches!(word[0], b'0'..=b'9' | b'A'..=b'z');

@@ -157,8 +157,8 @@ fn staged(pieces: Option<u64>) -> Box<dyn Server> {
     Box::new(Staged { stage: Stage::new(&[]), pieces })
 }
 
-fn remote(address: SocketAddr, patience: Duration) -> Box<dyn Server> {
-    Box::new(Remote { address, patience })
+fn remote(address: SocketAddr, timeout: Duration) -> Box<dyn Server> {
+    Box::new(Remote { address, timeout })
 }
 
 #[test]
@@ -173,9 +173,9 @@ fn segmentation_makes_no_difference() {
 #[test]
 fn sockets_make_no_difference() {
     let server = TestServer::start().unwrap();
-    run("sockets", setting("DIFFERENTIAL_STREAMS", 400), true, |patience| Pair {
+    run("sockets", setting("DIFFERENTIAL_STREAMS", 400), true, |timeout| Pair {
         ours: staged(None),
-        theirs: remote(server.address(), patience),
+        theirs: remote(server.address(), timeout),
         foreign: false,
     });
 }
@@ -187,9 +187,9 @@ fn a_reference_server_makes_no_difference() {
     let flags = ["-m", "1024", "-o", "no_lru_maintainer"].map(String::from);
     let reference = Program::reference(&reference, &flags);
     let server = TestServer::start().unwrap();
-    run("reference", setting("DIFFERENTIAL_STREAMS", 2000), false, |patience| Pair {
-        ours: remote(server.address(), patience),
-        theirs: remote(reference.address(), patience),
+    run("reference", setting("DIFFERENTIAL_STREAMS", 2000), false, |timeout| Pair {
+        ours: remote(server.address(), timeout),
+        theirs: remote(reference.address(), timeout),
         foreign: true,
     });
 }

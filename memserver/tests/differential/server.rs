@@ -67,22 +67,22 @@ impl Line for StagedLine {
 pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     /// After so long nothing more is expected.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Server for Remote {
     fn connect(&mut self) -> Box<dyn Line> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_write_timeout(Some(self.patience)).unwrap();
-        stream.set_read_timeout(Some(self.patience / 4)).unwrap();
-        Box::new(RemoteLine { stream, patience: self.patience, closed: false })
+        stream.set_write_timeout(Some(self.timeout)).unwrap();
+        stream.set_read_timeout(Some(self.timeout / 4)).unwrap();
+        Box::new(RemoteLine { stream, timeout: self.timeout, closed: false })
     }
 }
 
 struct RemoteLine {
     stream: TcpStream,
-    patience: Duration,
+    timeout: Duration,
     closed: bool,
 }
 
@@ -90,7 +90,7 @@ impl RemoteLine {
     fn receive(&mut self, last: &[u8], found: &mut Vec<u8>) {
         let mut buffer = vec![0; 1 << 16];
         let mut since = Instant::now();
-        while !found.ends_with(last) && since.elapsed() < self.patience {
+        while !found.ends_with(last) && since.elapsed() < self.timeout {
             match self.stream.read(&mut buffer) {
                 Ok(0) => self.closed = true,
                 Ok(len) => {

@@ -345,7 +345,7 @@ fn has_ended(expiry: Option<Moment>, now: Moment) -> bool {
     expiry.is_some_and(|end| end <= now)
 }
 
-/// Longer values are no numbers, whatever they begin with.
+/// Longer values are not numbers, whatever they begin with.
 const NUMBER_MAX: usize = 512 << 10;
 
 /// A decimal number: blanks, perhaps a plus, digits, then the end or a blank.

@@ -81,7 +81,7 @@ fn sizes(stats: &Stats, page: &mut Page) {
     page.family(name, Counter, "Lookups that found an item, by size class.");
     each_class(stats, page, name, |class| class.hits_small + class.hits_main);
     let name = "memserver_class_returned_total";
-    let help = "Items that were stored anew soon after they had been evicted, by size class.";
+    let help = "Items that were stored again soon after they had been evicted, by size class.";
     page.family(name, Counter, help);
     each_class(stats, page, name, |class| class.returned);
 }

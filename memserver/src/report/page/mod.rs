@@ -15,7 +15,7 @@ use self::chart::Chart;
 pub(crate) use self::history::History;
 use self::history::Sample;
 use self::text::escaped;
-use crate::figures::{bytes, count, duration, percent, percent_of, rate, share_of};
+use crate::human::{bytes, count, duration, percent, percent_of, rate, share_of};
 use crate::state::counters::Counts;
 use crate::state::shared::Shared;
 

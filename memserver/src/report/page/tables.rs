@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::View;
 use super::chart::{bar, stacked};
 use super::text::escaped;
-use crate::figures::{bytes, count, duration, micros, percent, percent_of, rate, share_of};
+use crate::human::{bytes, count, duration, micros, percent, percent_of, rate, share_of};
 use crate::report::names::word;
 use crate::state::counters::Counts;
 use crate::state::hot::Hot;
