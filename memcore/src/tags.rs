@@ -312,6 +312,7 @@ impl Tags {
         names.free_sets.push(number);
         let mut bytes = SET_BYTES;
         for tag in members.into_iter().filter(|&tag| tag != 0).map(Group) {
+            // Pairs with itself, as in `release`.
             if self.refs(tag).is_some_and(|refs| refs.fetch_sub(1, Ordering::AcqRel) == 1) {
                 bytes += self.free(names, tag);
             }

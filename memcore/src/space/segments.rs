@@ -366,8 +366,8 @@ impl Segments {
         let identity = self.identities.at(id as usize);
         let stamp = self.stamp(id).next(log.level, opening.epoch);
         identity.stamp.store(stamp.0, Ordering::Relaxed);
-        // A reader that sees the new base, or a byte written from here on, must see the new stamp
-        // as well.
+        // Pairs with the acquire fence of `Engine::is_current`: a reader that sees the new base, or
+        // a byte written from here on, must see the new stamp as well.
         crate::memory::sync::fence(Ordering::Release);
         let cell = u64::from(log.level) * HIT_AGES as u64;
         debug_assert!(opening.version <= VERSION_MASK, "versions are counted up from 0");

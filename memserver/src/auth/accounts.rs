@@ -123,6 +123,7 @@ impl Accounts {
 
     /// How often the users were exchanged.
     pub(crate) fn generation(&self) -> u32 {
+        // Pairs with the addition in `reload`.
         self.generation.load(Ordering::Acquire)
     }
 

@@ -144,6 +144,7 @@ impl Acceptor {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         self.watch_all()?;
+        // Pairs with the store in `AcceptorHandle::stop`.
         while !self.handle.0.stop.load(Ordering::Acquire) && !self.is_drained() {
             // Only interruptions by signals fail here; the events of the last call are gone then.
             if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
@@ -226,6 +227,7 @@ impl Acceptor {
             }
             return;
         }
+        // Pairs with `Connections::closed`.
         current.fetch_add(1, Ordering::AcqRel);
         total.fetch_add(1, Ordering::Relaxed);
         if self.verbosity() > 1 {
@@ -243,6 +245,7 @@ impl Acceptor {
     }
 
     fn is_full(&self) -> bool {
+        // Pairs with `Connections::closed`.
         let current = self.shared.gauges.connections.current.load(Ordering::Acquire);
         current >= self.shared.core.config.max_connections
     }
@@ -366,6 +369,7 @@ impl Acceptor {
     /// Whether there is nobody left to wait for, or no time.
     fn is_drained(&self) -> bool {
         self.drain.is_some_and(|drain| {
+            // Pairs with `Connections::closed`.
             let current = self.shared.gauges.connections.current.load(Ordering::Acquire);
             current == 0 || drain.left(Instant::now()).is_zero()
         })
@@ -375,6 +379,7 @@ impl Acceptor {
 impl AcceptorHandle {
     /// Makes the accept loop return.
     pub(crate) fn stop(&self) {
+        // Pairs with the load in `run`.
         self.0.stop.store(true, Ordering::Release);
         self.wake();
     }
@@ -387,6 +392,7 @@ impl AcceptorHandle {
 
     /// Tells a paused accept loop that a connection is gone.
     pub(crate) fn connection_closed(&self) {
+        // Pairs with the fences of `pause` and `drain`.
         fence(Ordering::SeqCst);
         if self.0.paused.load(Ordering::Relaxed) {
             self.wake();

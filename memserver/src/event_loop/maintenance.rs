@@ -52,6 +52,7 @@ impl Maintenance {
 impl Drop for Maintenance {
     /// Stops the thread and waits for it.
     fn drop(&mut self) {
+        // Pairs with the loads in `run` and `work_off`.
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
@@ -66,6 +67,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
     let mut pause = PAUSE_MAX;
     let mut before = cache.sweeps();
     let mut slack = Slack::new();
+    // Pairs with the store in `drop`.
     while !stop.load(Ordering::Acquire) {
         pause = if work_off(cache, clock.as_deref(), stop) { PAUSE_MIN } else { next(pause) };
         let after = cache.sweeps();
@@ -88,6 +90,7 @@ fn work_off(cache: &Cache, clock: Option<&DrivenClock>, stop: &AtomicBool) -> bo
         if let Some(clock) = clock {
             clock.catch_up();
         }
+        // Pairs with the store in `drop`.
         if !cache.maintain(STEP) || stop.load(Ordering::Acquire) {
             return busy;
         }

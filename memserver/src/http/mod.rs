@@ -85,6 +85,7 @@ struct Loop {
 impl Loop {
     fn run(mut self, stop: &AtomicBool) {
         let mut events = Events::with_capacity(2 * ADMIN_CONNECTIONS);
+        // Pairs with the store in `Admin::drop`.
         while !stop.load(Ordering::Acquire) {
             self.history.record(&self.shared, Instant::now());
             let deadlines = self.conns.iter().flatten().map(Conn::deadline);

@@ -333,6 +333,7 @@ impl Server {
     /// ```
     #[must_use]
     pub fn connections(&self) -> usize {
+        // Pairs with `Connections::closed`.
         self.shared.gauges.connections.current.load(Ordering::Acquire)
     }
 

@@ -73,6 +73,7 @@ impl Udp {
 impl Drop for Udp {
     /// Stops the thread and waits for it.
     fn drop(&mut self) {
+        // Pairs with the load in `Service::run`.
         self.stop.store(true, Ordering::Release);
         // A wake-up that fails means that the event counter is full: it is awake anyway.
         let _ = self.waker.wake();
@@ -96,6 +97,7 @@ impl Service {
         let mut events = Events::with_capacity(64);
         let mut received = vec![0; RECEIVED_MAX];
         let mut busy = vec![false; self.sockets.len()];
+        // Pairs with the store in `Udp::drop`.
         while !stop.load(Ordering::Acquire) {
             // Events are reported once, when something arrives. While a socket has more than one
             // turn's worth, the poll must not wait.

@@ -46,6 +46,7 @@ impl Logger {
     /// Works until the hub is stopped.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(64);
+        // Pairs with the store in `Hub::stop`.
         while !self.hub.stop.load(Ordering::Acquire) {
             // Only interruptions by signals fail here; the events of the last call are gone then.
             if self.poll.poll(&mut events, None).is_err() {

@@ -179,6 +179,7 @@ impl Hub {
 
     /// Watchers now.
     pub(crate) fn watchers(&self) -> usize {
+        // Pairs with the release in `WatchPermit::drop`.
         self.watchers.load(Ordering::Acquire)
     }
 
@@ -195,6 +196,7 @@ impl Hub {
     /// A permit for a watcher of `kinds`, unless there are too many.
     pub(crate) fn admit(self: &Arc<Self>, kinds: u32) -> Option<WatchPermit> {
         let one_more = |taken: usize| (taken < WATCHERS_MAX).then_some(taken + 1);
+        // Pairs with the release in `WatchPermit::drop`.
         self.watchers.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         Some(WatchPermit { hub: Arc::clone(self), kinds })
     }
