@@ -164,3 +164,33 @@ fn a_login_stays_nowhere() {
     assert_eq!(tool(&words).0, 0);
     server.connect().ask("get memserver-login\r\n", "END\r\n");
 }
+
+#[test]
+fn keys_are_dumped_with_size_and_time_to_live() {
+    let server = Program::start(&[]);
+    let address = server.address().to_string();
+    let mut client = server.connect();
+    client.ask("set users:1 0 0 5\r\nhello\r\n", "STORED\r\n");
+    client.ask("set later 0 1000 1\r\nx\r\n", "STORED\r\n");
+    client.ask("ms /yA= 1 b\r\nx\r\n", "HD\r\n");
+    let lines = |more: &[&str]| {
+        let (status, out, err) = tool(&[&["dump", "--addr", &address], more].concat());
+        assert_eq!((status, err), (0, String::new()));
+        let mut lines: Vec<String> = out.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let [later, user, binary] = &lines(&["--json"])[..] else { panic!("not three keys") };
+    let ttl = later.strip_prefix("{\"key\":\"later\",\"size\":").unwrap();
+    let ttl: u64 = ttl.split_once("\"ttl\":").unwrap().1.trim_end_matches('}').parse().unwrap();
+    assert!((900..=1001).contains(&ttl), "{later}");
+    assert!(user.starts_with("{\"key\":\"users:1\",\"size\":"), "{user}");
+    assert!(user.ends_with(",\"ttl\":null}"), "{user}");
+    assert!(binary.starts_with("{\"key_base64\":\"/yA=\",\"size\":"), "{binary}");
+    let plain = lines(&[]);
+    assert!(plain[0].starts_with("%FF%20 ") && plain[2].ends_with(" -1"), "{plain:?}");
+
+    let server = Program::start(&["-X"]);
+    let (status, _, err) = tool(&["dump", "--addr", &server.address().to_string()]);
+    assert!(status == 1 && err.contains("answered \"ERROR metadump not allowed"), "{err}");
+}

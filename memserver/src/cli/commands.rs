@@ -2,7 +2,8 @@
 //! known here.
 
 /// Name and meaning of every command.
-pub(crate) const COMMANDS: [(&str, &str); 6] = [
+pub(crate) const COMMANDS: [(&str, &str); 7] = [
+    ("dump", "print the keys of a server, also as JSON"),
     ("hash-password", "print the hash of a password, for a file of users"),
     ("healthcheck", "end with 0 if a server answers, else with 1"),
     ("snapshot", "copy the items of a server to a file, or back"),

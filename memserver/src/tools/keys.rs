@@ -52,7 +52,7 @@ impl Keys {
         // The position stays 0 until the list is complete.
         let title = format!("{}\n{about}\n", position(0, 0, 0));
         out.fetched.write_all(title.as_bytes())?;
-        let total = list(client, &mut out)?;
+        let total = list(client, &mut |line| keep(line, &mut out))?;
         let at = title.len() as u64;
         let file = BufReader::new(out.joined()?);
         let mut keys = Self { file, at, done: 0, total, is_kept };
@@ -151,15 +151,19 @@ fn parse(line: &[u8]) -> Option<Listed> {
     Some(Listed { key: unescaped(key.as_bytes()), size: size.parse().ok()? })
 }
 
-/// Writes a line for each key of a server; how many there are.
-fn list(client: &mut Client, out: &mut Lists<impl Write>) -> io::Result<u64> {
+/// Calls `each` with the line of each key of a server; how many there are. It says whether the line
+/// is one.
+pub(super) fn list(
+    client: &mut Client,
+    each: &mut impl FnMut(&[u8]) -> io::Result<bool>,
+) -> io::Result<u64> {
     // By the hash table: items that move from queue to queue meanwhile are not missed.
     let mut order = "hash";
     let mut retries = 0;
     loop {
         client.send(format!("lru_crawler metadump {order}\r\n").as_bytes())?;
-        match first_line(client, out)? {
-            First::Keys(count) => return Ok(count + list_rest(client, out)?),
+        match first_line(client, each)? {
+            First::Keys(count) => return Ok(count + list_rest(client, each)?),
             First::End => return Ok(0),
             First::Busy if retries < RETRIES => {
                 retries += 1;
@@ -181,27 +185,33 @@ enum First {
     Unknown(Vec<u8>),
 }
 
-fn first_line(client: &mut Client, out: &mut Lists<impl Write>) -> io::Result<First> {
+fn first_line(
+    client: &mut Client,
+    each: &mut impl FnMut(&[u8]) -> io::Result<bool>,
+) -> io::Result<First> {
     let line = client.line()?;
     Ok(match line {
         b"OK" => First::Keys(0),
         b"END" => First::End,
         _ if line.starts_with(b"BUSY") || line.starts_with(b"locked") => First::Busy,
-        _ => match keep(line, out)? {
+        _ => match each(line)? {
             true => First::Keys(1),
             false => First::Unknown(line.to_vec()),
         },
     })
 }
 
-fn list_rest(client: &mut Client, out: &mut Lists<impl Write>) -> io::Result<u64> {
+fn list_rest(
+    client: &mut Client,
+    each: &mut impl FnMut(&[u8]) -> io::Result<bool>,
+) -> io::Result<u64> {
     let mut count = 0;
     loop {
         let line = client.line()?;
         if line == b"END" {
             return Ok(count);
         }
-        if !keep(line, out)? {
+        if !each(line)? {
             return Err(unexpected(line));
         }
         count += 1;
@@ -227,7 +237,7 @@ fn keep(line: &[u8], out: &mut Lists<impl Write>) -> io::Result<bool> {
 }
 
 /// A key with `%XX` for some of its bytes.
-fn unescaped(text: &[u8]) -> Vec<u8> {
+pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     let (mut key, mut at) = (Vec::with_capacity(text.len()), 0);
     while at < text.len() {

@@ -5,6 +5,7 @@ mod access;
 mod address;
 mod client;
 mod copy;
+mod dump;
 mod hash_password;
 mod healthcheck;
 mod keys;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use self::copy::Tally;
+use self::dump::Dump;
 use self::hash_password::HashPassword;
 use self::healthcheck::Healthcheck;
 use self::snapshot::Snapshot;
@@ -42,6 +44,7 @@ struct Tools {
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
 enum Tool {
+    Dump(Dump),
     HashPassword(HashPassword),
     Healthcheck(Healthcheck),
     Snapshot(Snapshot),
@@ -57,6 +60,7 @@ const TIMEOUT_MAX: f64 = 3600.0;
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Tools::from_args(&["memserver"], &words) {
+        Ok(Tools { tool: Tool::Dump(dump) }) => dump.run(),
         Ok(Tools { tool: Tool::HashPassword(hash_password) }) => hash_password.run(),
         Ok(Tools { tool: Tool::Healthcheck(healthcheck) }) => healthcheck.run(),
         Ok(Tools { tool: Tool::Snapshot(snapshot) }) => snapshot.run(),
