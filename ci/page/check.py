@@ -16,7 +16,7 @@ from pathlib import Path
 
 PICTURES = Path(__file__).resolve().parents[2] / "target/ci/page"
 DESK, TELEPHONE = (1200, 900), (360, 740)
-PATIENCE = 20
+TIMEOUT = 20
 # Methods that tell about something wrong.
 WRONG = {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.loadingFailed"}
 # What is wider than the window, and tables that are cut or have to be moved sideways.
@@ -62,7 +62,7 @@ class Browser:
 
     def message(self):
         while b"\0" not in self.rest:
-            if not select.select([self.messages], [], [], PATIENCE)[0]:
+            if not select.select([self.messages], [], [], TIMEOUT)[0]:
                 sys.exit("the browser does not answer")
             piece = os.read(self.messages, 1 << 20)
             if not piece:
