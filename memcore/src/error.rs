@@ -16,7 +16,7 @@
 #[non_exhaustive]
 pub enum ConfigError {
     /// The limit leaves no room for the cache's own tables.
-    #[error("a limit of {limit} bytes is too small, the least is {least}")]
+    #[error("a limit of {limit} bytes is too small, the minimum is {least}")]
     LimitTooSmall {
         /// What was asked for.
         limit: usize,
@@ -24,7 +24,7 @@ pub enum ConfigError {
         least: usize,
     },
     /// The largest item must fit into half of the limit, and be at most 1 GiB.
-    #[error("items of {max} bytes don't fit, the most is {most}")]
+    #[error("items of {max} bytes don't fit, the maximum is {most}")]
     ItemTooLarge {
         /// What was asked for.
         max: usize,
@@ -32,7 +32,7 @@ pub enum ConfigError {
         most: usize,
     },
     /// Keys may be limited to 65,536 bytes at most.
-    #[error("keys of {max} bytes are too long, the most is {most}")]
+    #[error("keys of {max} bytes are too long, the maximum is {most}")]
     KeyTooLong {
         /// What was asked for.
         max: usize,
@@ -219,7 +219,7 @@ pub enum StoreError {
 #[non_exhaustive]
 pub enum TagError {
     /// An item has eight tags at most.
-    #[error("{count} tags are too many, the most is {most}")]
+    #[error("{count} tags are too many, the maximum is {most}")]
     TooMany {
         /// What was asked for.
         count: usize,

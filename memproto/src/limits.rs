@@ -25,6 +25,9 @@ pub const MAX_META_TOKENS: usize = 20;
 /// Longest opaque token of a meta request, its letter `O` included.
 pub const MAX_OPAQUE: usize = 32;
 
+/// Longest time to live in seconds. A larger number is a moment in Unix time.
+pub const MAX_RELATIVE_EXPIRY: u32 = 60 * 60 * 24 * 30;
+
 /// Longest data block of a text or meta storage command: the length plus its terminator has to
 /// fit a signed 32-bit number.
 pub const MAX_TEXT_VALUE: u32 = (i32::MAX - 2) as u32;

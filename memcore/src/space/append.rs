@@ -280,7 +280,7 @@ impl Space {
         }
     }
 
-    /// Seals open segments in which at least so many words are wasted; whether there was any.
+    /// Seals open segments in which at least `words` words are wasted; whether there was any.
     pub(crate) fn seal_wasted(&self, words: usize) -> bool {
         let mut any = false;
         for mut open in self.logs.each() {

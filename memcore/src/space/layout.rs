@@ -65,7 +65,7 @@ const KEY_AT: u64 = {
 pub(crate) struct Shape(pub(crate) u32);
 
 impl Shape {
-    /// What nobody reads, of so many words.
+    /// A filler of `words` words, which nobody reads.
     pub(crate) fn filler(words: usize) -> Self {
         debug_assert!((FIXED_WORDS..1 << (LEN_BITS - 2)).contains(&words), "{words} words");
         Self(4 * (words - FIXED_WORDS) as u32)

@@ -138,7 +138,7 @@ impl Pool {
         self.available.load(Ordering::Relaxed)
     }
 
-    /// Whether so many segments could be taken now so that `reserve` are left.
+    /// Whether `segments` could be taken now so that `reserve` are left.
     pub(crate) fn has(&self, segments: usize, reserve: usize) -> bool {
         self.spare(&self.state.lock()) >= segments + reserve
     }

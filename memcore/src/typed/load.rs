@@ -108,8 +108,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// However many threads and tasks ask for a key that is missing, one of them loads it, and the
     /// others wait. If the loader panics, or its task is cancelled, one of those who wait takes
     /// over. If it takes longer than [`load_timeout`](super::TypedBuilder::load_timeout), one of
-    /// the threads that wait takes over as well. If it fails, all get the error, and the next one
-    /// who asks tries again, at once or after
+    /// the threads that wait takes over as well. If it fails, all get the error, and the next
+    /// caller tries again, at once or after
     /// [`error_ttl`](super::TypedBuilder::error_ttl).
     ///
     /// If the key is written or removed while it is loaded, what was loaded is returned, but not

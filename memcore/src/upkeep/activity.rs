@@ -11,7 +11,7 @@ use crate::space::segments::CLASSES;
 /// where items are stored without having been missed.
 const IDLE: u32 = 24;
 const BLIND: u32 = 16;
-/// Others are asked for if at least so many were hit or came back for each four that were stored.
+/// Others are in use if at least this many were hit or came back for each four that were stored.
 const ASKED: u64 = 3;
 /// Where at least 1/DEMAND_SHARE of the items are stored after a miss, the misses say what is
 /// wanted.
@@ -82,7 +82,7 @@ impl ClassActivity {
 mod tests {
     use super::*;
 
-    /// After so many steps: whether class 1 is idle, which is not hit, and class 2.
+    /// After this many steps: whether class 1 is idle, which is not hit, and class 2.
     fn idle(steps: u64, each: impl Fn(&mut Demand)) -> [bool; 2] {
         let (mut activity, mut demand) = (ClassActivity::default(), Demand::default());
         for _ in 0..steps {

@@ -65,8 +65,8 @@ impl Engine {
         has_room()
     }
 
-    /// Seals open segments in which so many words are wasted, so that they can be compacted;
-    /// whether there were any.
+    /// Seals open segments in which at least `words` words are wasted, so that they can be
+    /// compacted; whether there were any.
     pub(crate) fn seal_wasted(&self, words: usize) -> bool {
         let any = self.space.seal_wasted(words);
         if any {

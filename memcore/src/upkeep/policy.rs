@@ -466,7 +466,7 @@ impl Policy {
         Scores { weights: self.weights.clone(), factors }
     }
 
-    /// What so many bytes are worth that nobody asks for: as much as those of the largest item.
+    /// The worth of bytes that are never hit: that of as many bytes of the largest item.
     fn least_worth(&self, bytes: usize) -> f32 {
         self.weights.of_item(0, usize::MAX) * bytes as f32
     }
@@ -565,7 +565,7 @@ impl Scores {
 
 /// Ranks of scores above the threshold.
 const RANKS: usize = 32;
-/// Ranks are so many to a power of two, as a power of two.
+/// Ranks per power of two, as a power of two.
 const RANK_STEPS: u32 = 2;
 
 impl Survivors {
@@ -605,7 +605,7 @@ impl Survivors {
         (rank(score) - rank(self.threshold).min(rank(score))).min(RANKS as u32 - 1)
     }
 
-    /// Leaves out the lowest ranks, of which there are so many bytes, if not all have room.
+    /// Leaves out the lowest ranks if the `bytes` of all ranks exceed the budget.
     fn limit(&mut self, bytes: &[usize; RANKS], budget: usize) {
         let mut above = 0;
         for rank in (0..RANKS).rev() {

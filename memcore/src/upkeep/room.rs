@@ -131,7 +131,7 @@ impl Engine {
         if self.is_short() {
             self.reclaim_step(&mut reclaim);
         } else {
-            // Nothing has to go yet, but what is hit at which age is worth knowing then.
+            // Nothing needs to be evicted yet, but the hits by age are collected already.
             self.take_census(&mut reclaim);
         }
         self.space.pool.watch_from(self.kept_free());

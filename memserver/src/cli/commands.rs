@@ -5,7 +5,7 @@
 pub(crate) const COMMANDS: [(&str, &str); 7] = [
     ("dump", "print the keys of a server, also as JSON"),
     ("hash-password", "print the hash of a password, for a file of users"),
-    ("healthcheck", "end with 0 if a server answers, else with 1"),
+    ("healthcheck", "exit with 0 if a server answers, otherwise with 1"),
     ("snapshot", "copy the items of a server to a file, or back"),
     ("stats", "print the statistics of a server, also as JSON"),
     ("top", "show what a server does, second by second"),

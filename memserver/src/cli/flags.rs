@@ -182,7 +182,7 @@ pub(super) static FLAGS: &[Flag] = &[
         Ignore("connections go to the workers in turn"),
         |o, v| put(&mut o.napi_ids, v.number(0..=THREADS_MAX))),
     own("no-sandbox", Nothing, "",
-        "keep privileges, and do not have the system refuse what is not needed",
+        "keep all privileges and system calls",
         |o, _| { o.process.sandbox = SandboxMode::Off; Ok(()) }),
     flag('o', "extended", List("LIST"), "", "options from the list below, separated by commas",
         Act, |_, _| Ok(())),
@@ -194,12 +194,12 @@ pub(super) static FLAGS: &[Flag] = &[
         "time for clients to finish when a signal ends the server, 500ms or 30s; 0 for none",
         |o, v| put(&mut o.config.drain_timeout, v.duration(DRAIN_MAX))),
     own("strict-memory", Nothing, "",
-        "do not start if -m and the most that clients and the program may need do not fit the \
-         memory of the machine or container",
+        "do not start if -m and the limits of clients and program exceed the memory of the \
+         machine or container",
         |o, _| { o.memory.strict = true; Ok(()) }),
     own(CONFIG, Takes1("FILE"), "",
-        "settings in TOML; a variable such as MEMSERVER_THREADS counts before it, a flag before \
-         both",
+        "settings in TOML; variables such as MEMSERVER_THREADS take precedence over it, and \
+         flags over both",
         |_, v| v.path().map(drop)),
     asks("check-config", "check all settings and the files that they name, and end",
         |o, _| { o.ask = Some(ConfigAction::Check); Ok(()) }),
@@ -292,7 +292,7 @@ fn threads(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> 
     put(&mut options.config.threads, Ok(threads))
 }
 
-/// Workers where a quota pays for so many processors.
+/// Workers for a quota of processors.
 pub(super) fn threads_for(quota: usize) -> usize {
     quota.clamp(1, THREADS_USUAL)
 }

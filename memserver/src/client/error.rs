@@ -39,6 +39,6 @@ pub enum ClientError {
     #[error("not a reply to this request: {0}")]
     Unexpected(String),
     /// An error before this one has made the connection useless.
-    #[error("an error before this one has broken the connection")]
+    #[error("the connection is unusable after an earlier error")]
     Broken,
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use memproto::client::meta::{self, Line};
 use memproto::client::reply::{self, Data, MetaReply, MetaStatus, Reply, Step};
 use memproto::client::text;
-use memproto::limits::MAX_TEXT_VALUE;
+use memproto::limits::{MAX_RELATIVE_EXPIRY, MAX_TEXT_VALUE};
 use memproto::{Scan, number};
 
 pub use error::ClientError;
@@ -21,8 +21,8 @@ pub use error::ClientError;
 const BATCH: usize = 50;
 /// Bytes that a read asks for.
 const READ: usize = 16 << 10;
-/// More seconds than these are a date, to a server.
-const RELATIVE_MAX: u64 = 60 * 60 * 24 * 30;
+/// Longer times to live, in seconds, are sent as moments in Unix time.
+pub(crate) const RELATIVE_MAX: u64 = MAX_RELATIVE_EXPIRY as u64;
 
 /// A connection to a server, or to memcached from version 1.6 on, over which requests are made one
 /// after the other. It speaks the meta protocol, so that keys may be any bytes.

@@ -1,5 +1,5 @@
 //! Connections of one worker that have to agree on their encryption first. Each goes on by one read
-//! at a time, between the turns of others, and only so many at once.
+//! at a time, between the turns of others, and only a limited number at once.
 
 use std::collections::VecDeque;
 use std::io;

@@ -38,7 +38,7 @@ use crate::state::shared::Shared;
 /// Values up to this size are copied into the reply; it costs less than to pin them.
 const INLINE_MAX: usize = 8 << 10;
 /// A longer time to live is a moment in Unix time.
-const RELATIVE_MAX: i64 = 60 * 60 * 24 * 30;
+const RELATIVE_MAX: i64 = memproto::limits::MAX_RELATIVE_EXPIRY as i64;
 /// A request that no part of the server executes, although it was taken for valid.
 const NOT_EXECUTED: &[u8] = b"SERVER_ERROR request not executed\r\n";
 

@@ -18,7 +18,7 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
-/// Year, month and day, so many days after the first of January 1970.
+/// Year, month and day of a number of days after the first of January 1970.
 ///
 /// Years are counted from the first of March, so that the day that only some have is the last one.
 /// In 400 of them there are 146,097 days.

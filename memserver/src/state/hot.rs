@@ -17,6 +17,8 @@ const KEYS: usize = 128;
 const PREFIXES: usize = 64;
 /// Seconds after which a lookup counts half.
 const HALF_LIFE_SECS: u32 = 30;
+/// Keys, and prefixes, that overviews of all metrics list.
+pub(crate) const OVERVIEW: usize = 10;
 /// Names with a smaller share are not shown.
 const SHOWN_MIN: f64 = 0.001;
 

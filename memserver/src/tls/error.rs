@@ -55,7 +55,7 @@ pub(crate) enum TlsError {
         known: String,
     },
     /// No protocol version is left.
-    #[error("-o ssl_ciphers and ssl_min_version leave nothing to speak")]
+    #[error("-o ssl_ciphers and ssl_min_version leave no usable cipher suite")]
     NothingLeft,
     /// The system has no random numbers.
     #[error("the system has no random numbers")]

@@ -106,7 +106,7 @@ impl Client {
             }
             seen = rest.len();
             if seen > LINE_MAX {
-                return Err(io::Error::other("the server sends no lines"));
+                return Err(io::Error::other("the server sent a line that is too long"));
             }
             self.receive()?;
         }

@@ -25,7 +25,7 @@ const BINARY_VERSION: [u8; 24] = {
 };
 const BINARY_HEADER: usize = BINARY_VERSION.len();
 
-/// End with 0 if a server answers, else with 1.
+/// Exit with status 0 if a server answers, otherwise with 1.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "healthcheck")]
 pub(super) struct Healthcheck {

@@ -169,7 +169,11 @@ pub(super) fn list(
                 retries += 1;
                 thread::sleep(Duration::from_secs(1));
             }
-            First::Busy => return Err(io::Error::other("it is busy listing its keys to others")),
+            First::Busy => {
+                return Err(io::Error::other(
+                    "the server is already listing its keys to another client",
+                ));
+            }
             First::Unknown(_) if order == "hash" => order = "all",
             First::Unknown(line) => return Err(unexpected(&line)),
         }
@@ -178,7 +182,7 @@ pub(super) fn list(
 
 /// How a list begins.
 enum First {
-    /// With so many keys: one, or none yet.
+    /// With a number of keys: one, or none yet.
     Keys(u64),
     End,
     Busy,

@@ -91,7 +91,7 @@ fn finish(command: &str, done: &str, result: io::Result<Tally>) -> ExitCode {
         Ok(tally) => {
             complain(&format!("{done}: {tally}"));
             if tally.full {
-                complain("the server has begun to evict: the rest was left out (--evict goes on)");
+                complain("the server began to evict, so the rest was left out (--evict continues)");
             }
             ExitCode::SUCCESS
         }

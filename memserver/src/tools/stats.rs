@@ -71,7 +71,7 @@ impl Stats {
 /// There is no such section, or no answer in time.
 pub(super) fn ask(client: &mut Client, section: &str) -> io::Result<List> {
     if section.contains(['\r', '\n']) {
-        return Err(io::Error::other("a section is one line"));
+        return Err(io::Error::other("the name of a section has no line breaks"));
     }
     client.send(format!("stats {section}").trim_end().as_bytes())?;
     client.send(b"\r\n")?;

@@ -9,6 +9,8 @@ use memcore::snapshot::Entry;
 use super::client::{Client, unexpected};
 use super::copy::{Sink, Tally};
 use super::keys::push_key;
+use super::stats;
+use crate::client::RELATIVE_MAX;
 
 /// Bytes that are collected before they are sent.
 const BUFFER: usize = 64 << 10;
@@ -16,8 +18,8 @@ const BUFFER: usize = 64 << 10;
 const WAITING_MAX: usize = 256;
 /// Items after which the server is asked whether it evicts.
 const ASKED_EVERY: u64 = 4096;
-/// Longer times to live are taken for moments by servers.
-const TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Longer times to live are sent as moments in Unix time.
+const TTL_MAX: Duration = Duration::from_secs(RELATIVE_MAX);
 
 /// A server that items are stored on.
 #[derive(Debug)]
@@ -118,20 +120,9 @@ impl Sink for Target {
 
 /// Items that the server has evicted.
 fn evictions(client: &mut Client) -> io::Result<u64> {
-    client.send(b"stats\r\n")?;
-    let mut evictions = None;
-    loop {
-        let line = client.line()?;
-        if line == b"END" {
-            return evictions.ok_or_else(|| io::Error::other("it does not count evictions"));
-        }
-        let text = str::from_utf8(line).ok().and_then(|line| line.strip_prefix("STAT "));
-        let (name, value) =
-            text.and_then(|text| text.split_once(' ')).ok_or_else(|| unexpected(line))?;
-        if name == "evictions" {
-            evictions = value.parse().ok();
-        }
-    }
+    let mut list = stats::ask(client, "")?.into_iter();
+    let number = list.find_map(|(name, value)| (name == "evictions").then(|| value.parse().ok()));
+    number.flatten().ok_or_else(|| io::Error::other("the server does not report evictions"))
 }
 
 /// A time to live as servers take it; `None` if it is over.

@@ -8,14 +8,12 @@ use memcore::Stats;
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Labels, Page};
 use crate::report::names::word;
+use crate::state::hot::OVERVIEW;
 use crate::state::latency::{BOUNDS_US, BUCKETS, Family};
 use crate::state::shared::Shared;
 use crate::watch::IDLE_BOUNDS;
 
-/// Keys that are listed, and beginnings of keys.
-const HOTTEST: usize = 10;
-
-/// Reports them.
+/// Reports all of them.
 pub(super) fn report(shared: &Shared, page: &mut Page) {
     let stats = shared.cache_stats();
     let own = env!("CARGO_PKG_VERSION");
@@ -33,7 +31,7 @@ pub(super) fn report(shared: &Shared, page: &mut Page) {
 
 /// By rank, so that there are few series; what the key is changes.
 fn hot_keys(shared: &Shared, page: &mut Page) {
-    let hottest = shared.hottest(HOTTEST);
+    let hottest = shared.hottest(OVERVIEW);
     for (name, list, label, help) in [
         (
             "memserver_hot_key_ratio",

@@ -9,11 +9,8 @@ use super::text::escaped;
 use crate::human::{bytes, count, duration, micros, percent, percent_of, rate, share_of};
 use crate::report::names::word;
 use crate::state::counters::Counts;
-use crate::state::hot::Hot;
+use crate::state::hot::{Hot, OVERVIEW};
 use crate::state::latency::{BOUNDS_US, Distribution, Family};
-
-/// Keys that are listed, and beginnings of keys.
-const HOTTEST: usize = 10;
 
 /// A command, and how often it was given.
 type Command = (&'static str, fn(&Counts) -> u64);
@@ -150,7 +147,7 @@ impl View<'_> {
     }
 
     fn hot_keys(&self, out: &mut String) {
-        let hottest = self.shared.hottest(HOTTEST);
+        let hottest = self.shared.hottest(OVERVIEW);
         for (title, list) in [("Hot keys", &hottest.keys), ("Hot prefixes", &hottest.prefixes)] {
             begin_card(out, title);
             if list.is_empty() {
