@@ -191,7 +191,9 @@ fn a_smaller_limit_makes_the_index_smaller() {
     assert!(index > 12 * MIB, "an index of {index} bytes");
     cache.set_limit(8 * MIB).unwrap();
     assert_within_limit(&cache);
-    assert!(cache.stats().total.items > 50_000);
+    // A quarter of them, but for what the index of the smaller number has to spare.
+    let items = cache.stats().total.items;
+    assert!(items > 200_000, "{items} items");
     cache.set("k", &[1; 1000], Attrs::new()).unwrap();
 }
 

@@ -25,6 +25,7 @@ mod resize;
 mod rows;
 mod stash;
 
+use std::iter;
 use std::ops::ControlFlow;
 
 use self::marks::{MARK, is_marked, stash_mark, stray_mark};
@@ -473,6 +474,11 @@ impl Index {
             }
         }
         false
+    }
+
+    /// Whether a key would find a place in its group.
+    fn has_free_slot(&self, home: Home) -> bool {
+        iter::once(home.line).chain(home.other_lines()).any(|line| self.free_cell(line).is_some())
     }
 
     fn free_cell(&self, line: usize) -> Option<&AtomicU64> {

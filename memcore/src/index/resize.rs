@@ -21,8 +21,14 @@ const FULL: u64 = 78;
 const UNEVEN: u64 = 60;
 /// Per cent of its slots below which a shard shrinks.
 const SPARSE: u64 = 35;
+/// The same while the limit is lowered: otherwise items would have to make room for slots that
+/// nobody needs any more.
+const SPARSE_WHEN_LOWERED: u64 = 55;
 /// Per cent of its slots that a shard fills after it has shrunk.
 const SHRUNK: u64 = 65;
+
+/// Keys of a stash that are looked at to tell whether it is still needed.
+const STASH_SAMPLE: usize = 64;
 
 /// A shard grows by 1/STEPS of its pages: small enough that shards of different sizes don't waste
 /// much, large enough that an item is moved only now and then.
@@ -64,20 +70,35 @@ impl Index {
         grows
     }
 
-    /// Begins to shrink a sparse shard.
-    pub(crate) fn shrink(&self, shard: u32, lock: &mut Guard<'_>) {
+    /// Begins to shrink a sparse shard; `lowered` says that the limit is being lowered.
+    pub(crate) fn shrink(&self, shard: u32, lowered: bool, lock: &mut Guard<'_>) {
         let groups = self.groups(shard);
         let items = u64::from(lock.items);
-        if items * 100 >= slots(groups) * SPARSE {
+        let sparse = if lowered { SPARSE_WHEN_LOWERED } else { SPARSE };
+        if items * 100 >= slots(groups) * sparse {
             return;
         }
         // Well below FULL, so that the next insertions don't make it grow again.
         let wanted = items * 100 / SHRUNK / (LINE * LINES) as u64;
         let wanted = groups_of_pages(pages_of_groups(wanted as usize).max(pages_min()));
         // A stash that colliding keys have filled may be too large for fewer groups.
-        if wanted < groups && lock.stash.len() <= stash_of_groups(wanted as usize) / 2 {
+        let fits = || lock.stash.len() <= stash_of_groups(wanted as usize) / 2;
+        if wanted < groups && (fits() || self.has_room_for_stash(shard, lock)) {
             self.begin(shard, wanted, lock);
         }
+    }
+
+    /// Whether most keys in the stash would find a slot in their group by now, as they do when they
+    /// are moved. Keys that were made to collide would not. A sample is enough.
+    fn has_room_for_stash(&self, shard: u32, lock: &Guard<'_>) -> bool {
+        let stash = lock.stash.all();
+        let sample = stash.iter().step_by(stash.len().div_ceil(STASH_SAMPLE).max(1));
+        let (mut looked_at, mut fit) = (0, 0);
+        for &(at, _) in sample {
+            looked_at += 1;
+            fit += usize::from(self.has_free_slot(self.home(Position { shard, at })));
+        }
+        fit * 4 >= looked_at * 3
     }
 
     #[cfg(test)]

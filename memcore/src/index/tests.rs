@@ -155,7 +155,7 @@ fn removal_leaves_the_others_and_shrinking_keeps_them() {
             freed += index.advance(0, &mut lock, lost).unwrap_or(0);
         }
         if !index.is_moving(0, &lock) {
-            index.shrink(0, &mut lock);
+            index.shrink(0, false, &mut lock);
         }
     }
     drop(lock);

@@ -116,7 +116,7 @@ impl Engine {
     pub(crate) fn tend_shard(&self, shard: u32, left: &mut usize) -> bool {
         let mut lock = self.index.lock(Position { shard, at: 0 });
         if !self.index.is_moving(shard, &lock) {
-            self.index.shrink(shard, &mut lock);
+            self.index.shrink(shard, self.is_limit_lowered(), &mut lock);
         }
         let now = self.hot.clock_now();
         while *left > 0 && self.advance_index(shard, &mut lock, now) {

@@ -56,6 +56,11 @@ impl Engine {
         self.upkeep.limit_goal.load(Ordering::Relaxed)
     }
 
+    /// Whether more is in use than there may be in the end.
+    pub(crate) fn is_limit_lowered(&self) -> bool {
+        self.space.pool.is_over() || self.space.pool.limit() > self.limit_goal()
+    }
+
     /// Lowers the limit in force by a segment; false if it is as low as it is to be.
     pub(crate) fn lower_limit(&self) -> bool {
         let segment = self.space.table().segment_bytes();
