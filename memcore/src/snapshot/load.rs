@@ -91,7 +91,8 @@ fn begin_in(cache: &Cache, entry: &Entry, group: Group, now: u32) -> Result<Arri
     let version = entry.version.unwrap_or_else(|| engine.hot.next_version());
     let is_far = engine.is_far(version);
     if !is_far {
-        // Given out while the snapshot was written. Those far away were chosen by a writer.
+        // Given out while the snapshot was written. Versions far from the counter were chosen by a
+        // writer.
         engine.hot.raise_version(version);
     }
     let attrs = Attrs::new().flags(entry.flags).expiry(entry.expiry.into());

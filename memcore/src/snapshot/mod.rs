@@ -2,8 +2,8 @@
 //! version can load.
 //!
 //! [`Cache::snapshot`] writes one while the cache is in use, and [`Cache::restore`] loads what
-//! fits, the most valuable items first. [`Writer`] and [`Reader`] are for programs that make or
-//! look into snapshots without a cache.
+//! fits, the most valuable items first. [`Writer`] and [`Reader`] are for programs that
+//! write or read snapshots without a cache.
 //!
 //! ```
 //! use memcore::{Attrs, Cache};

@@ -17,9 +17,9 @@ const KEYS: usize = 64;
 /// Values of up to this many bytes are copied while their shard is locked; larger ones are pinned.
 const COPY_MAX: usize = 16 << 10;
 
-/// How often an item is looked at that changes in between.
+/// Attempts to read an item that changes meanwhile.
 const ATTEMPTS: usize = 8;
-/// Items that are remembered so as not to be written twice.
+/// Items that are remembered, so that they are not written twice.
 const WRITTEN_MAX: usize = 1 << 18;
 
 /// What is written, and to where.
@@ -107,7 +107,7 @@ impl<W: Write> Save<'_, W> {
                 return Some(copied);
             }
         }
-        // It changes again and again; what changes need not be written.
+        // It is changed all the time; an item that changes meanwhile may be left out.
         None
     }
 

@@ -68,8 +68,8 @@ pub(super) fn apply(
     match policy {
         Policy::Refuse(why) => Err(StartupError::usage(format!("{label}: {why}"))),
         Policy::Ignore(why) => {
-            // Checked and kept all the same: errors of typing are found, and `stats settings` shows
-            // it.
+            // Checked and kept all the same, so that typing errors are found and `stats settings`
+            // shows it.
             set(options, value)?;
             options.warn(format!("{label} has no effect: {why}"));
             Ok(())

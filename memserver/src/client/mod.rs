@@ -489,7 +489,7 @@ fn seconds(ttl: Option<Duration>) -> i64 {
         return seconds as i64;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // What ends later than a server's clock never ends.
+    // A moment beyond 31 bits is sent as 0: it never expires.
     i32::try_from(now.saturating_add(seconds)).map_or(0, i64::from)
 }
 

@@ -1,5 +1,4 @@
-//! Copying items from somewhere to somewhere: at which speed, how far it is, and what became of
-//! them.
+//! Copying items from a source to a sink: rate, progress, and counts of what happened to them.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -1,5 +1,5 @@
-//! Commands of our own, as the first word, which end when they have done their work. How a server
-//! works inside is not known here.
+//! The commands of the program, which the first argument names. They know a server only through its
+//! protocols.
 
 mod access;
 mod address;
@@ -81,7 +81,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
 
 /// Says on standard error why a command fails.
 fn complain(text: &str) {
-    // Without a standard error the exit status has to do.
+    // Without a standard error only the exit status tells.
     let _ = writeln!(io::stderr(), "{text}");
 }
 

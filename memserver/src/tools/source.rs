@@ -1,4 +1,4 @@
-//! Reading the items of a running server, without its noticing more than it has to.
+//! Reading the items of a running server, with little effect on its other clients.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -14,9 +14,9 @@ use super::keys::{Keys, Listed, push_key};
 /// between.
 const KEYS: usize = 64;
 const BYTES: usize = 1 << 20;
-/// What is asked for. `u`: it does not count as a use.
+/// The flags of each request. `u`: it does not count as a use.
 const ASKED: &[u8] = b" v f t c s h u\r\n";
-/// Longest value that is believed.
+/// Longest value that is accepted.
 const VALUE_MAX: usize = 1 << 30;
 
 /// A server whose items are read.
@@ -88,8 +88,8 @@ impl Server {
         if end.is_empty() { Ok(()) } else { Err(unexpected(end)) }
     }
 
-    /// Who reads an item that is out of date is asked to renew it; this client won't, so the next
-    /// one has to be asked again.
+    /// Gives a lease back. The first reader of an item that is out of date gets the lease to renew
+    /// it; this client won't, so the next reader has to get it.
     fn give_back(&mut self, key: &[u8], answer: &Answer) {
         let Self { requests, .. } = self;
         requests.extend_from_slice(b"md ");

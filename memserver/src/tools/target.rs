@@ -1,4 +1,4 @@
-//! Storing items on a running server, which keeps what it has, and need not evict for them.
+//! Storing items on a running server, which keeps its own items and by default evicts nothing.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -57,7 +57,7 @@ impl Target {
 
 impl Sink for Target {
     fn item(&mut self, entry: &Entry, tally: &mut Tally) -> io::Result<bool> {
-        // It can't be stored as what it is in one step, and must not be seen as anything else.
+        // No single request stores a stale item, and it must never be seen as a fresh one.
         if entry.stale {
             tally.outdated += 1;
             return Ok(false);
@@ -78,7 +78,7 @@ impl Sink for Target {
             tally.refused += 1;
             return Ok(false);
         };
-        // Only if the key has nothing: what is there is newer.
+        // `ME`: add. An item that is there is newer.
         let binary = if is_binary { " b" } else { "" };
         let rest = format!(" {}{binary} ME F{} T{ttl}\r\n", entry.value_len, entry.flags);
         self.out.extend_from_slice(rest.as_bytes());

@@ -1,4 +1,4 @@
-//! `memserver warm`: a server gets the items of another one.
+//! `memserver warm`: copies the items of one server to another.
 
 use std::fs::{self, OpenOptions};
 use std::io;
