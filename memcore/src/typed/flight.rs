@@ -166,16 +166,16 @@ impl Flight {
     }
 
     /// The outcome, once it is there.
-    pub(super) fn landing(self: &Arc<Self>) -> Landing {
-        Landing(Arc::clone(self))
+    pub(super) fn outcome(self: &Arc<Self>) -> FlightOutcome {
+        FlightOutcome(Arc::clone(self))
     }
 }
 
 /// Waits for an outcome without blocking the thread.
 #[derive(Debug)]
-pub(super) struct Landing(Arc<Flight>);
+pub(super) struct FlightOutcome(Arc<Flight>);
 
-impl Future for Landing {
+impl Future for FlightOutcome {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {

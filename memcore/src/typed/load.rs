@@ -272,7 +272,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 }
                 Step::Wait(flight) => flight,
             };
-            if let Some(answer) = self.answer(flight.landing().await) {
+            if let Some(answer) = self.answer(flight.outcome().await) {
                 return answer;
             }
             self.shared.flights.give_up(&flight);

@@ -11,7 +11,7 @@ use crate::space::layout::Head;
 use crate::space::pool::RESERVE;
 use crate::space::segments::{Loc, LogId, Phase, SegmentId};
 use crate::upkeep::policy::Choice;
-use crate::upkeep::state::{Barren, Reclaim};
+use crate::upkeep::state::{NoGain, Reclaim};
 
 /// Where survivors of a compaction go, and items that find no room in the log of their own: so the
 /// room that one has made is room for the other, whatever their sizes are.
@@ -70,7 +70,7 @@ impl Engine {
     pub(crate) fn seal_wasted(&self, words: usize) -> bool {
         let any = self.space.seal_wasted(words);
         if any {
-            self.upkeep.reclaim.lock().barren = None;
+            self.upkeep.reclaim.lock().no_gain = None;
         }
         any
     }
@@ -99,8 +99,8 @@ impl Engine {
         }
         let bound = self.space.pool.bound();
         // Where nothing was removed since it was last in vain, it need not be tried again.
-        let now = Barren { removed: self.removed(), second: self.hot.clock_now(), least };
-        if reclaim.barren.is_some_and(|barren| barren.covers(&now)) {
+        let now = NoGain { removed: self.removed(), second: self.hot.clock_now(), least };
+        if reclaim.no_gain.is_some_and(|no_gain| no_gain.covers(&now)) {
             return None;
         }
         let mut best = (least.saturating_sub(1), None);
@@ -112,7 +112,7 @@ impl Engine {
                 best = (gain, Some(id));
             }
         }
-        reclaim.barren = (best.1.is_none() && bound <= ROWS_MAX).then_some(now);
+        reclaim.no_gain = (best.1.is_none() && bound <= ROWS_MAX).then_some(now);
         best.1
     }
 

@@ -15,10 +15,10 @@ use crate::space::segments::{
     HIT_AGES, LOGS, Loc, LogId, Phase, Place, SegmentId, Segments, level_of,
 };
 use crate::upkeep::activity::Demand;
-use crate::upkeep::levels::{Happened, worth_of_counted};
+use crate::upkeep::levels::{StepEvents, worth_of_counted};
 use crate::upkeep::policy::{
-    Choice, Fate, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, Scores, Setting, View,
-    Waiting,
+    Choice, Decision, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, Scores, Setting,
+    View, Waiting,
 };
 use crate::upkeep::state::{Reclaim, Victim};
 
@@ -127,17 +127,17 @@ impl Engine {
             return;
         }
         let hidden = self.hidden(&item, now);
-        let fate = match hidden {
-            None => policy.fate(&mut victim.survivors, &sample(item.state, item.size())),
-            Some(_) => Fate::Evict,
+        let decision = match hidden {
+            None => policy.decide(&mut victim.survivors, &sample(item.state, item.size())),
+            Some(_) => Decision::Evict,
         };
-        let stays = match fate {
-            Fate::Evict => false,
-            Fate::Stay(uses) => {
+        let stays = match decision {
+            Decision::Evict => false,
+            Decision::Stay(uses) => {
                 self.keep(victim, &item, uses);
                 true
             }
-            Fate::Copy(uses) => {
+            Decision::Copy(uses) => {
                 let found = Found { item, slot };
                 self.relocate(victim, &found, uses, &mut lock) || victim.survivors.all
             }
@@ -440,10 +440,10 @@ impl View for EngineView<'_> {
         }
     }
 
-    fn happened(&self, demand: &Demand) -> Happened {
+    fn happened(&self, demand: &Demand) -> StepEvents {
         let counted = self.0.counters.hits();
         let all = |of: &[u64]| of.iter().sum::<u64>() as f64;
-        Happened {
+        StepEvents {
             hits: std::array::from_fn(|level| {
                 std::array::from_fn(|age| worth_of_counted(counted[level * HIT_AGES + age]))
             }),

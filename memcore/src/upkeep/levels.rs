@@ -38,7 +38,7 @@ pub(crate) type ByAge = [[f64; AGES]; LEVELS];
 
 /// What has happened since the last step.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Happened {
+pub(crate) struct StepEvents {
     /// Hits by level and age, each with the worth of its class.
     pub(crate) hits: ByAge,
     /// Hits, however large.
@@ -48,7 +48,7 @@ pub(crate) struct Happened {
     pub(crate) inserted: f64,
 }
 
-impl Happened {
+impl StepEvents {
     /// What has happened since `before`, where both were counted from the beginning.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let hits = std::array::from_fn(|level| {
@@ -113,7 +113,7 @@ impl Levels {
 
     /// Ends a step. `residency` is the worth of all bytes of a level and age, as if they had never
     /// been used and not grown old, by the part of a turnover that they were there.
-    pub(crate) fn step(&mut self, weights: &Weights, residency: &ByAge, happened: &Happened) {
+    pub(crate) fn step(&mut self, weights: &Weights, residency: &ByAge, happened: &StepEvents) {
         let mut hits = happened.hits;
         let mut expected = *residency;
         for (level, row) in expected.iter_mut().enumerate() {
@@ -161,7 +161,7 @@ impl Levels {
 }
 
 impl Cycle {
-    fn step(&mut self, hits: &ByAge, happened: &Happened, hit_worth: f64) {
+    fn step(&mut self, hits: &ByAge, happened: &StepEvents, hit_worth: f64) {
         let kept = 1.0 - 1.0 / STEPS;
         let young = hits.iter().flat_map(|row| &row[..OLD]).sum::<f64>();
         let old = hits.iter().flat_map(|row| &row[OLD..]).sum::<f64>();
@@ -231,7 +231,7 @@ mod tests {
     fn steps(levels: &mut Levels, count: u32, hits: [f64; LEVELS]) {
         let weights = Weights::new(SIZE_WEIGHT);
         let mut residency = ByAge::default();
-        let mut happened = Happened::default();
+        let mut happened = StepEvents::default();
         for level in 0..LEVELS {
             residency[level][5] = 100.0;
             happened.hits[level][5] = hits[level];
@@ -269,11 +269,11 @@ mod tests {
         let weights = Weights::new(SIZE_WEIGHT);
         let mut levels = Levels::new();
         let step = |levels: &mut Levels, returned: f64, old: f64, young: f64| {
-            let mut happened = Happened {
+            let mut happened = StepEvents {
                 returned,
                 inserted: 100.0,
                 hit_count: old + young,
-                ..Happened::default()
+                ..StepEvents::default()
             };
             (happened.hits[0][OLD], happened.hits[0][0]) = (old, young);
             levels.step(&weights, &ByAge::default(), &happened);

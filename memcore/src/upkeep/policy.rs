@@ -14,7 +14,7 @@
 use crate::space::pool::Sealed;
 use crate::space::segments::{CLASS_MAX, LEVELS, LOGS, LogId, SegmentId, level_of};
 use crate::upkeep::activity::{ClassActivity, Demand};
-use crate::upkeep::levels::{ByAge, Happened, Levels, bucket};
+use crate::upkeep::levels::{ByAge, Levels, StepEvents, bucket};
 use crate::upkeep::score::{Weights, fading};
 
 /// A segment is not evicted before 1/PROBATION of all sealed segments have been opened after it, so
@@ -82,7 +82,7 @@ pub(crate) trait View {
     fn age(&self, id: SegmentId) -> usize;
     fn set_age(&self, id: SegmentId, age: usize);
     /// What was counted since the beginning.
-    fn happened(&self, demand: &Demand) -> Happened;
+    fn happened(&self, demand: &Demand) -> StepEvents;
     fn demand(&self) -> Demand;
 }
 
@@ -162,9 +162,9 @@ impl Choice {
     }
 }
 
-/// What becomes of an item of a victim.
+/// What is done with an item of a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Decision {
     Evict,
     /// It goes to a new place, with this use counter.
     Copy(u32),
@@ -235,7 +235,7 @@ struct Census {
     found: ByAge,
     /// Segments opened when it began, and what had been counted then.
     began: u32,
-    happened: Happened,
+    happened: StepEvents,
 }
 
 impl Policy {
@@ -329,8 +329,8 @@ impl Policy {
     }
 
     /// What becomes of an item.
-    pub(crate) fn fate(&self, survivors: &mut Survivors, item: &Sample) -> Fate {
-        survivors.fate(&self.weights, item)
+    pub(crate) fn decide(&self, survivors: &mut Survivors, item: &Sample) -> Decision {
+        survivors.decide(&self.weights, item)
     }
 
     /// How a victim ended of which `used` bytes had been handed out and `copied` bytes were copied.
@@ -569,25 +569,25 @@ const RANKS: usize = 32;
 const RANK_STEPS: u32 = 2;
 
 impl Survivors {
-    fn fate(&mut self, weights: &Weights, item: &Sample) -> Fate {
+    fn decide(&mut self, weights: &Weights, item: &Sample) -> Decision {
         if self.all {
-            return Fate::Copy(item.uses);
+            return Decision::Copy(item.uses);
         }
         let score = self.score(weights, item);
         if score < self.threshold {
-            return Fate::Evict;
+            return Decision::Evict;
         }
         if !self.is_rising(item) {
             let rank = self.rank_of(score);
             if rank < self.rank || (rank == self.rank && item.bytes > self.spare) {
-                return Fate::Evict;
+                return Decision::Evict;
             }
             if rank == self.rank {
                 self.spare -= item.bytes;
             }
         }
         let uses = if item.hit { item.uses } else { self.halved(item.uses) };
-        if item.bytes > COPY_MAX { Fate::Stay(uses) } else { Fate::Copy(uses) }
+        if item.bytes > COPY_MAX { Decision::Stay(uses) } else { Decision::Copy(uses) }
     }
 
     fn score(&self, weights: &Weights, item: &Sample) -> f32 {
@@ -732,8 +732,8 @@ mod tests {
             0
         }
         fn set_age(&self, _id: SegmentId, _age: usize) {}
-        fn happened(&self, _demand: &Demand) -> Happened {
-            Happened::default()
+        fn happened(&self, _demand: &Demand) -> StepEvents {
+            StepEvents::default()
         }
         fn demand(&self) -> Demand {
             Demand::default()
@@ -804,14 +804,14 @@ mod tests {
     }
 
     /// What becomes of the items of a victim of this level that has them all.
-    fn fates(policy: &mut Policy, level: u8, items: &[Sample]) -> Vec<Fate> {
+    fn decisions(policy: &mut Policy, level: u8, items: &[Sample]) -> Vec<Decision> {
         let mut table = Table::full().with(1, log(level, 1), 100, items[0]);
         table.segments.get_mut(&1).unwrap().1 = items.to_vec();
         let choice = Choice { id: 1, log: log(level, 1), age: 1.0, compacts: false };
         let used = items.iter().map(|item| item.bytes).sum();
         let occupancy = Occupancy { class: 1, used, live: used };
         let mut survivors = policy.survivors(&table, &choice, occupancy);
-        items.iter().map(|item| policy.fate(&mut survivors, item)).collect()
+        items.iter().map(|item| policy.decide(&mut survivors, item)).collect()
     }
 
     /// A policy after victims whose bytes were worth as much as those of items that were never used
@@ -826,44 +826,53 @@ mod tests {
     fn used_items_survive_and_unused_ones_if_they_are_worth_much() {
         let items =
             [item(0, false, 256), item(1, true, 256), item(1, false, 256), item(15, false, 256)];
-        let fates = fates(&mut settled(), 1, &[&items[..], &[item(0, false, 256); 20]].concat());
-        assert_eq!(fates[..4], [Fate::Evict, Fate::Copy(1), Fate::Evict, Fate::Copy(7)]);
+        let decisions =
+            decisions(&mut settled(), 1, &[&items[..], &[item(0, false, 256); 20]].concat());
+        assert_eq!(
+            decisions[..4],
+            [Decision::Evict, Decision::Copy(1), Decision::Evict, Decision::Copy(7)]
+        );
     }
 
     #[test]
     fn new_items_that_were_all_used_all_survive_others_but_a_tenth() {
         let all = [item(2, true, 256); 100];
-        let kept = |fates: Vec<Fate>| fates.iter().filter(|fate| **fate != Fate::Evict).count();
-        assert_eq!(kept(fates(&mut settled(), 0, &all)), 100);
-        assert_eq!(kept(fates(&mut settled(), 2, &all)), 90);
+        let kept = |decisions: Vec<Decision>| {
+            decisions.iter().filter(|decision| **decision != Decision::Evict).count()
+        };
+        assert_eq!(kept(decisions(&mut settled(), 0, &all)), 100);
+        assert_eq!(kept(decisions(&mut settled(), 2, &all)), 90);
         let mut poor = settled();
         (0..ROUNDS_MAX).for_each(|_| poor.note(Outcome::Poor));
-        assert_eq!(kept(fates(&mut poor, 0, &all)), 90);
+        assert_eq!(kept(decisions(&mut poor, 0, &all)), 90);
         (0..ROUNDS_LAST).for_each(|_| poor.note(Outcome::Poor));
-        assert_eq!(kept(fates(&mut poor, 0, &all)), 0);
+        assert_eq!(kept(decisions(&mut poor, 0, &all)), 0);
         poor.note(Outcome::Freed);
-        assert_eq!(kept(fates(&mut poor, 0, &all)), 100);
+        assert_eq!(kept(decisions(&mut poor, 0, &all)), 100);
     }
 
     #[test]
     fn the_less_worthy_go_where_not_all_have_room() {
         let items = [[item(8, true, 256); 80], [item(2, true, 256); 80]].concat();
-        let fates = fates(&mut settled(), 2, &items);
-        assert!(fates[..80].iter().all(|fate| *fate == Fate::Copy(8)));
-        assert_eq!(fates[80..].iter().filter(|fate| **fate == Fate::Evict).count(), 16);
+        let decisions = decisions(&mut settled(), 2, &items);
+        assert!(decisions[..80].iter().all(|decision| *decision == Decision::Copy(8)));
+        assert_eq!(
+            decisions[80..].iter().filter(|decision| **decision == Decision::Evict).count(),
+            16
+        );
     }
 
     #[test]
     fn very_large_items_stay_where_they_are() {
-        let fates =
-            fates(&mut settled(), 0, &[item(15, true, COPY_MAX), item(15, true, COPY_MAX + 4)]);
-        assert_eq!(fates[0], Fate::Evict, "it is worth too little by the byte");
+        let decisions =
+            decisions(&mut settled(), 0, &[item(15, true, COPY_MAX), item(15, true, COPY_MAX + 4)]);
+        assert_eq!(decisions[0], Decision::Evict, "it is worth too little by the byte");
         let mut anything = Policy::new(1, 0.0);
-        let fates = super::tests::fates(
+        let decisions = super::tests::decisions(
             &mut anything,
             0,
             &[item(9, true, COPY_MAX), item(9, true, COPY_MAX + 4)],
         );
-        assert_eq!(fates, [Fate::Copy(9), Fate::Stay(9)]);
+        assert_eq!(decisions, [Decision::Copy(9), Decision::Stay(9)]);
     }
 }

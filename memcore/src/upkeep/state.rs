@@ -22,7 +22,7 @@ pub(crate) struct Reclaim {
     /// The next segment to look at for holes.
     pub(crate) compacted: SegmentId,
     /// When there was nothing to gain by a compaction.
-    pub(crate) barren: Option<Barren>,
+    pub(crate) no_gain: Option<NoGain>,
     /// Victims so far.
     pub(crate) evictions: u32,
     pub(crate) sweep: Sweep,
@@ -30,14 +30,14 @@ pub(crate) struct Reclaim {
 
 /// A moment at which no compaction would have gained `least` bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Barren {
+pub(crate) struct NoGain {
     /// Items that had ended until then.
     pub(crate) removed: u64,
     pub(crate) second: u32,
     pub(crate) least: usize,
 }
 
-impl Barren {
+impl NoGain {
     /// Whether the same is true at another moment. Where handles have gone it may be wrong for the
     /// rest of a second.
     pub(crate) fn covers(&self, other: &Self) -> bool {
@@ -102,7 +102,7 @@ impl Upkeep {
             policy: Policy::new(seed, size_weight),
             victim: None,
             compacted: 0,
-            barren: None,
+            no_gain: None,
             evictions: 0,
             sweep: Sweep::default(),
         };

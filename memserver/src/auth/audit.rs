@@ -12,16 +12,16 @@ use crate::os::{json, log};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event<'e> {
     /// What it was.
-    pub(crate) what: What<'e>,
+    pub(crate) what: EventKind<'e>,
     /// Where its connection comes from.
     pub(crate) peer: Peer,
     /// Whose connection it is, if that is known.
     pub(crate) user: Option<&'e str>,
 }
 
-/// What may happen.
+/// An event that is logged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum What<'e> {
+pub(crate) enum EventKind<'e> {
     /// A client has connected.
     Connect,
     /// A client was turned away because there are too many.
@@ -65,10 +65,10 @@ impl Display for Line<'_> {
             field(f, *format, "user", user)?;
         }
         match what {
-            What::Connect | What::Reject => {}
-            What::Login(result) => field(f, *format, "result", result)?,
-            What::Disconnect(reason) => field(f, *format, "reason", reason)?,
-            What::Command(text, allowed) => {
+            EventKind::Connect | EventKind::Reject => {}
+            EventKind::Login(result) => field(f, *format, "result", result)?,
+            EventKind::Disconnect(reason) => field(f, *format, "reason", reason)?,
+            EventKind::Command(text, allowed) => {
                 field(f, *format, "result", if *allowed { "allowed" } else { "refused" })?;
                 // The last one, as it may have spaces.
                 field(f, *format, "command", text)?;
@@ -78,7 +78,7 @@ impl Display for Line<'_> {
     }
 }
 
-impl What<'_> {
+impl EventKind<'_> {
     fn name(&self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -101,7 +101,7 @@ fn field(f: &mut fmt::Formatter<'_>, format: AuditFormat, name: &str, value: &st
 mod tests {
     use super::*;
 
-    fn line(format: AuditFormat, what: What<'_>, user: Option<&str>) -> String {
+    fn line(format: AuditFormat, what: EventKind<'_>, user: Option<&str>) -> String {
         let peer = Peer::Tcp("127.0.0.1:7".parse().unwrap());
         Line { format, event: Event { what, peer, user }, secs: 17 }.to_string()
     }
@@ -109,9 +109,12 @@ mod tests {
     #[test]
     fn lines_in_text() {
         let text = |what, user| line(AuditFormat::Text, what, user);
-        assert_eq!(text(What::Connect, None), "audit time=17 event=connect peer=tcp:127.0.0.1:7");
         assert_eq!(
-            text(What::Command("flush_all 10", true), Some("ops")),
+            text(EventKind::Connect, None),
+            "audit time=17 event=connect peer=tcp:127.0.0.1:7"
+        );
+        assert_eq!(
+            text(EventKind::Command("flush_all 10", true), Some("ops")),
             "audit time=17 event=command peer=tcp:127.0.0.1:7 user=ops result=allowed \
              command=flush_all 10"
         );
@@ -120,10 +123,10 @@ mod tests {
     #[test]
     fn lines_in_json_are_json() {
         for (what, user) in [
-            (What::Reject, None),
-            (What::Login("failed"), Some("a\"b\\c\u{1}")),
-            (What::Disconnect("idle"), Some("x")),
-            (What::Command("stats \\x00\"", false), None),
+            (EventKind::Reject, None),
+            (EventKind::Login("failed"), Some("a\"b\\c\u{1}")),
+            (EventKind::Disconnect("idle"), Some("x")),
+            (EventKind::Command("stats \\x00\"", false), None),
         ] {
             let text = line(AuditFormat::Json, what, user);
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::account::Account;
 use crate::auth::accounts::Accounts;
-use crate::auth::audit::{self, Event, What};
+use crate::auth::audit::{self, Event, EventKind};
 use crate::auth::rights::Rights;
 use crate::config::{AdminOnly, AuditFormat};
 use crate::net::socket::Peer;
@@ -52,7 +52,7 @@ impl Guard {
     }
 
     /// Writes a line about `what` happened on it.
-    pub(crate) fn audit(&self, format: AuditFormat, what: What<'_>) {
+    pub(crate) fn audit(&self, format: AuditFormat, what: EventKind<'_>) {
         let user = self.account.as_ref().map(|account| account.name.as_str());
         audit::write(format, Event { what, peer: self.peer, user });
     }

@@ -218,7 +218,7 @@ impl Acceptor {
             rejected.fetch_add(1, Ordering::Relaxed);
             if let Some(format) = self.shared.core.config.audit {
                 let (peer, user) = (arrival.socket.peer(), None);
-                audit::write(format, audit::Event { what: audit::What::Reject, peer, user });
+                audit::write(format, audit::Event { what: audit::EventKind::Reject, peer, user });
             }
             // A fresh socket has room for a line; and if not, closing says enough. A client that
             // expects TLS would not understand it.

@@ -11,7 +11,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
 
-use crate::auth::audit::What;
+use crate::auth::audit::EventKind;
 use crate::config::tls::Security;
 use crate::event_loop::conn::{Conn, Next, State};
 use crate::event_loop::drain::{self, Drain};
@@ -389,7 +389,7 @@ impl Worker {
                 let Core { accounts, config, .. } = &self.shared.core;
                 let guard = conn.guard(accounts.as_ref(), config.admin_only);
                 if let Some(format) = config.audit {
-                    guard.audit(format, What::Connect);
+                    guard.audit(format, EventKind::Connect);
                 }
             }
             if conn.transport.register(self.poll.registry(), Token(index), false).is_ok() {
@@ -599,7 +599,7 @@ impl Worker {
         if let Some(mut conn) = self.conns[index].take() {
             self.end_encryption(&mut conn, end);
             if let (Some(format), Some(guard)) = (self.shared.core.config.audit, &conn.guard) {
-                guard.audit(format, What::Disconnect(end.name()));
+                guard.audit(format, EventKind::Disconnect(end.name()));
             }
             if self.shared.watch.attends(attention::CONNEVENTS) {
                 let peer = conn.peer.as_ref().map_or_else(|| conn.transport.peer(), |peer| **peer);

@@ -8,7 +8,7 @@ use memproto::{Admin, Args, Request};
 
 use super::{Exec, error_lines, reply, say};
 use crate::admin;
-use crate::auth::audit::What;
+use crate::auth::audit::EventKind;
 use crate::auth::guard::Guard;
 use crate::auth::rights::{Right, Rights};
 use crate::session::batch::Batch;
@@ -202,7 +202,7 @@ impl Exec<'_> {
             let Some(right) = right(&job.work) else { continue };
             if Rights::administrative().has(right) {
                 let text = shown(job, round.input);
-                guard.audit(format, What::Command(&text, self.rights.has(right)));
+                guard.audit(format, EventKind::Command(&text, self.rights.has(right)));
             }
         }
     }

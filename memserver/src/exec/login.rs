@@ -9,7 +9,7 @@ use memproto::text::{AuthError, parse_credentials};
 use super::{Exec, binary};
 use crate::auth::account::Account;
 use crate::auth::accounts::Scheme;
-use crate::auth::audit::{self, Event, What};
+use crate::auth::audit::{self, Event, EventKind};
 use crate::auth::table::Lookup;
 use crate::net::socket::Peer;
 use crate::os::log;
@@ -140,7 +140,7 @@ impl Exec<'_> {
         if let Some(format) = self.shared.core.config.audit {
             let result = account.as_ref().err().copied().unwrap_or("ok");
             let name = user.escape_ascii().to_string();
-            let (what, peer) = (What::Login(result), self.peer());
+            let (what, peer) = (EventKind::Login(result), self.peer());
             audit::write(format, Event { what, peer, user: Some(&name) });
         }
         if let Some(guard) = &mut self.guard {

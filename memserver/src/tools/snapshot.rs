@@ -31,12 +31,12 @@ const STANDARD: &str = "-";
 #[argh(subcommand, name = "snapshot")]
 pub(super) struct Snapshot {
     #[argh(subcommand)]
-    way: Way,
+    direction: Direction,
 }
 
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
-enum Way {
+enum Direction {
     Save(Save),
     Load(Load),
 }
@@ -96,9 +96,9 @@ struct Load {
 impl Snapshot {
     /// Copies; the exit status says how it went.
     pub(super) fn run(self) -> ExitCode {
-        match self.way {
-            Way::Save(save) => finish("snapshot save", "saved", save.run()),
-            Way::Load(load) => finish("snapshot load", "loaded", load.run()),
+        match self.direction {
+            Direction::Save(save) => finish("snapshot save", "saved", save.run()),
+            Direction::Load(load) => finish("snapshot load", "loaded", load.run()),
         }
     }
 }

@@ -24,11 +24,11 @@ pub(super) struct Logger {
 
 /// What wakes the collector.
 #[derive(Debug)]
-pub(super) struct Alarm(Waker);
+pub(super) struct LoggerWaker(Waker);
 
-impl Alarm {
+impl LoggerWaker {
     /// Wakes it.
-    pub(super) fn ring(&self) {
+    pub(super) fn wake(&self) {
         // A wake-up that fails means that the event counter is full: it is awake anyway.
         let _ = self.0.wake();
     }
@@ -36,11 +36,11 @@ impl Alarm {
 
 impl Logger {
     /// A collector, and what wakes it.
-    pub(super) fn new(hub: Arc<Hub>) -> io::Result<(Self, Alarm)> {
+    pub(super) fn new(hub: Arc<Hub>) -> io::Result<(Self, LoggerWaker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let pages = hub.pages.iter().map(|_| Page::default()).collect();
-        Ok((Self { hub, poll, watchers: Vec::new(), pages }, Alarm(waker)))
+        Ok((Self { hub, poll, watchers: Vec::new(), pages }, LoggerWaker(waker)))
     }
 
     /// Works until the hub is stopped.

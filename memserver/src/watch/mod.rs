@@ -30,7 +30,7 @@ use crate::net::conn_info::ConnInfo;
 use crate::net::socket::Peer;
 use crate::net::transport::Transport;
 
-use logger::{Alarm, Logger};
+use logger::{Logger, LoggerWaker};
 
 pub use evictions::Evictions;
 pub(crate) use evictions::{IDLE_BOUNDS, Idle};
@@ -79,7 +79,7 @@ pub(crate) struct Hub {
     arrivals: Mutex<Vec<Arrival>>,
     evictions: Evictions,
     logger: Mutex<Option<JoinHandle<()>>>,
-    alarm: OnceLock<Alarm>,
+    waker: OnceLock<LoggerWaker>,
     stop: AtomicBool,
 }
 
@@ -156,7 +156,7 @@ impl Hub {
             arrivals: Mutex::default(),
             evictions,
             logger: Mutex::default(),
-            alarm: OnceLock::new(),
+            waker: OnceLock::new(),
             stop: AtomicBool::new(false),
         })
     }
@@ -246,10 +246,10 @@ impl Hub {
     }
 
     fn start(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
-        let (logger, alarm) = Logger::new(Arc::clone(self))?;
+        let (logger, waker) = Logger::new(Arc::clone(self))?;
         let thread = thread::Builder::new().name("logger".into()).spawn(move || logger.run())?;
         // There is one logger per hub that runs.
-        let _ = self.alarm.set(alarm);
+        let _ = self.waker.set(waker);
         Ok(thread)
     }
 
@@ -267,8 +267,8 @@ impl Hub {
     }
 
     fn wake(&self) {
-        if let Some(alarm) = self.alarm.get() {
-            alarm.ring();
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
         }
     }
 
