@@ -189,6 +189,23 @@ fn requests_are_measured_by_kind() {
 }
 
 #[test]
+fn what_workers_are_busy_with_at_a_time_is_measured() {
+    let server = start();
+    let address = server.admin_addr().unwrap();
+    let mut client = Client::new(TcpStream::connect(server.local_addr().unwrap()).unwrap());
+    for _ in 0..100 {
+        client.ask("mn\r\n", "MN\r\n");
+    }
+    let start = Instant::now();
+    while series(address, "memserver_worker_slice_seconds_count") < 100.0 {
+        assert!(start.elapsed() < WAIT);
+    }
+    let sum = series(address, "memserver_worker_slice_seconds_sum");
+    let longest = series(address, "memserver_worker_longest_slice_seconds");
+    assert!(0.0 < longest && longest <= sum && sum < WAIT.as_secs_f64(), "{longest}, {sum}");
+}
+
+#[test]
 fn evicted_items_are_measured_by_their_idle_time() {
     let evictions = Evictions::new();
     let told = evictions.clone();

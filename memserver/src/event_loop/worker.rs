@@ -181,6 +181,7 @@ impl Worker {
             if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
                 events.clear();
             }
+            let woken = self.shared.gauges.slices.get(self.index).map(|_| Instant::now());
             self.shared.core.catch_up();
             turn.begin();
             for event in &events {
@@ -204,6 +205,9 @@ impl Worker {
             }
             self.close_idle();
             self.close_resting();
+            if let Some(woken) = woken {
+                self.shared.gauges.slices[self.index].add(woken.elapsed());
+            }
         }
         // Connections that were assigned during the shutdown have been counted as well.
         self.accept_pending();

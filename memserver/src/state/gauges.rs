@@ -9,7 +9,7 @@ use crate::state::budgets::Budgets;
 use crate::state::core::Core;
 use crate::state::counters::{Counters, Counts};
 use crate::state::hot::HotKeys;
-use crate::state::latency::{ByFamily, Distribution, Latencies};
+use crate::state::latency::{ByFamily, Distribution, Latencies, Slices};
 use crate::state::prefixes::Prefixes;
 
 /// All counts of one server.
@@ -21,6 +21,8 @@ pub(crate) struct Gauges {
     pub(crate) udp: Counters,
     /// How long requests take, one set per worker; empty if nobody can ask.
     pub(crate) latencies: Box<[Latencies]>,
+    /// For how long each worker is busy at a time; empty as well.
+    pub(crate) slices: Box<[Slices]>,
     /// Which keys are asked for most, for each worker and for datagrams behind them.
     pub(crate) hot_keys: Box<[HotKeys]>,
     /// Client connections.
@@ -75,6 +77,7 @@ impl Gauges {
             workers: (0..config.threads.max(1)).map(|_| Counters::default()).collect(),
             udp: Counters::default(),
             latencies: (0..measured).map(|_| Latencies::default()).collect(),
+            slices: (0..measured).map(|_| Slices::default()).collect(),
             hot_keys: (0..=config.threads.max(1))
                 .map(|_| HotKeys::new(config.stat_key_prefix))
                 .collect(),

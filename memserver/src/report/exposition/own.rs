@@ -2,6 +2,7 @@
 //! where the memory is.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use memcore::Stats;
 
@@ -9,7 +10,7 @@ use super::Kind::{Counter, Gauge, Histogram};
 use super::{Labels, Page};
 use crate::report::names::word;
 use crate::state::hot::OVERVIEW;
-use crate::state::latency::{BOUNDS_US, BUCKETS, Family};
+use crate::state::latency::{BOUNDS_US, BUCKETS, Distribution, Family};
 use crate::state::shared::Shared;
 use crate::watch::IDLE_BOUNDS;
 
@@ -22,6 +23,7 @@ pub(super) fn report(shared: &Shared, page: &mut Page) {
     let ready = u8::from(shared.phase.is_ready());
     page.single("memserver_ready", Gauge, "Whether new clients are welcome.", ready);
     latencies(shared, page);
+    slices(shared, page);
     sizes(&stats, page);
     removals(shared, &stats, page);
     memory(&stats, page);
@@ -61,12 +63,28 @@ fn latencies(shared: &Shared, page: &mut Page) {
     let help = "Time from when the event loop heard of a request until its replies were sent.";
     page.family(name, Histogram, help);
     for (family, of) in Family::ALL.iter().zip(shared.gauges.latencies()) {
-        let bounds = BOUNDS_US.iter().map(|micros| *micros as f64 / 1e6);
-        let labels: Labels<'_> = &[("family", &family.name())];
-        let beyond = of.buckets[BUCKETS - 1];
-        let sum = of.nanos as f64 / 1e9;
-        page.histogram(name, labels, bounds.zip(of.buckets), beyond, Some(sum));
+        times(page, name, &[("family", &family.name())], &of);
     }
+}
+
+fn slices(shared: &Shared, page: &mut Page) {
+    let (mut all, mut longest) = (Distribution::default(), Duration::ZERO);
+    for worker in &shared.gauges.slices {
+        worker.add_to(&mut all);
+        longest = longest.max(worker.longest());
+    }
+    let name = "memserver_worker_slice_seconds";
+    let help = "Time that a worker was busy before it looked at its other clients.";
+    page.family(name, Histogram, help);
+    times(page, name, &[], &all);
+    let help = "The longest such time since the start.";
+    page.single("memserver_worker_longest_slice_seconds", Gauge, help, longest.as_secs_f64());
+}
+
+fn times(page: &mut Page, name: &str, labels: Labels<'_>, of: &Distribution) {
+    let bounds = BOUNDS_US.iter().map(|micros| *micros as f64 / 1e6);
+    let beyond = of.buckets[BUCKETS - 1];
+    page.histogram(name, labels, bounds.zip(of.buckets), beyond, Some(of.nanos as f64 / 1e9));
 }
 
 /// Items are counted by size class, whose largest item is the bound.
