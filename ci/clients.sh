@@ -63,6 +63,29 @@ else
     lacks 'clients that log in'
 fi
 
+# Clients over TLS that have certificates, and one whose certificate nobody has signed.
+certificate() {
+    local name=$1 extra=("${@:2}")
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name" \
+        -keyout "$scratch/$name.key" -out "$scratch/$name.pem" "${extra[@]}" 2>"$scratch/log" ||
+        { cat "$scratch/log" && fail "no certificate for $name"; }
+}
+if [ -x "$python" ] && have openssl && "$memserver" -h | grep -q '^-Z'; then
+    certificate ca
+    certificate server -CA "$scratch/ca.pem" -CAkey "$scratch/ca.key" \
+        -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1
+    certificate client -CA "$scratch/ca.pem" -CAkey "$scratch/ca.key" \
+        -addext basicConstraints=critical,CA:FALSE
+    certificate stranger
+    chmod 644 "$scratch"/*.key
+    words=ssl_chain_cert=$scratch/server.pem,ssl_key=$scratch/server.key
+    flags=(-Z -o "$words,ssl_ca_cert=$scratch/ca.pem,ssl_verify_mode=2")
+    round tls env PYTHONDONTWRITEBYTECODE=1 TLS_FOLDER="$scratch" "$python" ci/clients/python/tls_round.py
+    flags=()
+else
+    lacks 'clients over TLS'
+fi
+
 # Metrics, which only memserver has.
 if [ -x "$python" ] && "$memserver" -h | grep -q '^--admin-addr'; then
     start_server metrics "$memserver" -u root -m 64 -t 2 --admin-addr "unix:$scratch/admin"
