@@ -58,8 +58,8 @@ impl View<'_> {
             let _ = write!(out, "<span><i class=l{index}></i>{name} <b>{used}</b></span>");
         }
         out.push_str("</p>");
-        let head = ["items up to", "items", "bytes", "read", "hits", "evicted", "idle"];
-        begin_pictured(out, &head, "never read | read");
+        let head = ["items up to", "items", "bytes", "kept", "hits", "evicted", "idle"];
+        begin_pictured(out, &head, "new | kept for their use");
         for class in stats.classes.iter().filter(|class| class.items > 0 || class.evicted > 0) {
             let small = share_of(class.items_small, class.items).unwrap_or_default();
             let queues = stacked(&[small, 1.0 - small]);
