@@ -7,6 +7,7 @@ cd "$root"
 
 find_memserver
 rounds=0 bad=0 missing=0
+help=$("$memserver" -h)
 
 # What the server is started with besides.
 flags=()
@@ -70,7 +71,7 @@ certificate() {
         -keyout "$scratch/$name.key" -out "$scratch/$name.pem" "${extra[@]}" 2>"$scratch/log" ||
         { cat "$scratch/log" && fail "no certificate for $name"; }
 }
-if [ -x "$python" ] && have openssl && "$memserver" -h | grep -q '^-Z'; then
+if [ -x "$python" ] && have openssl && grep -q '^-Z' <<<"$help"; then
     certificate ca
     certificate server -CA "$scratch/ca.pem" -CAkey "$scratch/ca.key" \
         -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1
@@ -87,7 +88,7 @@ else
 fi
 
 # Metrics, which only memserver has.
-if [ -x "$python" ] && "$memserver" -h | grep -q '^--admin-addr'; then
+if [ -x "$python" ] && grep -q '^--admin-addr' <<<"$help"; then
     start_server metrics "$memserver" -u root -m 64 -t 2 --admin-addr "unix:$scratch/admin"
     rounds=$((rounds + 1))
     if ! MEMSERVER_PORT=$port MEMSERVER_ADMIN=$scratch/admin PYTHONDONTWRITEBYTECODE=1 \

@@ -160,10 +160,9 @@ END'
 
 session_store() {
     start few --with --ulimit nofile=1024:1024 -- -m 512 -c 4096 -I 10m
-    podman logs "$name" 2>&1 | grep -q 'WARNING: -c 4096 lowered to' || {
-        podman logs "$name"
-        return 1
-    }
+    # Not piped: grep ends at the first match, and what podman still writes would fail.
+    podman logs "$name" >"$scratch/log" 2>&1
+    grep -q 'WARNING: -c 4096 lowered to' "$scratch/log" || { cat "$scratch/log" && return 1; }
     podman rm --force --time 2 "$name" >/dev/null
     start sessions -m 512 -c 4096 -I 10m
     local most=$((10 * 1024 * 1024))
@@ -244,7 +243,8 @@ nothing_but_the_server() {
     local mounted files
     mounted=$(podman image mount "$image")
     files=$(cd "$mounted" && find . ! -type d | sort | xargs)
-    readelf --program-headers "$mounted/usr/local/bin/memserver" | grep -q INTERP && {
+    readelf --program-headers "$mounted/usr/local/bin/memserver" >"$scratch/log"
+    grep -q INTERP "$scratch/log" && {
         echo 'the binary needs a loader' && return 1
     }
     podman image unmount "$image" >/dev/null
