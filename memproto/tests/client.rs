@@ -336,6 +336,13 @@ fn keys_that_can_not_be_sent_leave_nothing_behind() {
 }
 
 #[test]
+fn a_key_named_noreply_is_answered() {
+    let mut out = Vec::new();
+    client_text::delete(&mut out, b"noreply").unwrap();
+    assert_eq!(parsed(&out), Request::Delete { key: b"noreply", noreply: false });
+}
+
+#[test]
 fn a_group_of_statistics_can_not_end_its_line() {
     let mut out = Vec::new();
     client_text::stats(&mut out, Some("items\r\nflush_all"));

@@ -116,6 +116,10 @@ pub fn store(out: &mut Vec<u8>, store: &Store<'_>) -> Result<(), InvalidKey> {
 /// ```
 pub fn delete(out: &mut Vec<u8>, key: &[u8]) -> Result<(), InvalidKey> {
     with_key(out, b"delete", key)?;
+    if key == b"noreply" {
+        // As the last word it would ask for no reply. A zero here is an old argument.
+        out.extend_from_slice(b" 0");
+    }
     end(out);
     Ok(())
 }

@@ -93,6 +93,10 @@ fn plain_line(request: &Request<'_>) -> Option<Vec<u8>> {
         Request::Delete { key, noreply } => {
             push_word(&mut line, b"delete");
             push_key(&mut line, key);
+            if key == b"noreply" && !noreply {
+                // As the last word it would ask for no reply.
+                push_number(&mut line, 0);
+            }
             noreply
         }
         Request::FlushAll { delay: Ok(delay), noreply } => {
