@@ -3,9 +3,12 @@
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::limits::MAX_KEY;
 
+/// What is escaped: all but the unreserved characters of a URI.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Padding is required, but unused bits of the last digit need not be zero, as in memcached.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -60,14 +63,8 @@ pub fn push_word(out: &mut Vec<u8>, key: &[u8]) {
 /// assert_eq!(out, b"aZ9-._~%20%25%0A%FF");
 /// ```
 pub fn push_escaped(out: &mut Vec<u8>, key: &[u8]) {
-    const HEX: [u8; 16] = *b"0123456789ABCDEF";
-    let digit = |value: u8| HEX.get(usize::from(value & 15)).copied().unwrap_or(b'0');
-    for &byte in key {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
-        }
+    for part in percent_encode(key, RESERVED) {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 

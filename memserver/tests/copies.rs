@@ -107,7 +107,8 @@ fn memcached() -> Option<Program> {
     };
     // An address is a server that others fill as well.
     let path = reference().filter(|name| !name.contains(':')).or_else(installed)?;
-    let flags = ["-m", "256", "-U", "0"].map(str::to_owned);
+    // A page that is moved to another size class may cost items that are in use.
+    let flags = ["-m", "256", "-U", "0", "-o", "slab_automove=0"].map(str::to_owned);
     Some(Program::reference(&path, &flags))
 }
 

@@ -58,7 +58,7 @@ const EVENTS: [&str; 12] = [
     "memserver/src/event_loop/worker_tests.rs",
 ];
 /// All that the protocols depend on.
-const PROTOCOL_DEPENDENCIES: [&str; 2] = ["base64", "thiserror"];
+const PROTOCOL_DEPENDENCIES: [&str; 3] = ["base64", "percent-encoding", "thiserror"];
 /// What belongs to the wire, not to the engine.
 const WIRE_WORDS: [&str; 12] = [
     "noreply",

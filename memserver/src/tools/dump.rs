@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use argh::FromArgs;
 use memproto::key::push_base64;
+use percent_encoding::percent_decode_str;
 
 use super::access::Access;
 use super::client::Timeout;
-use super::keys::{list, unescaped};
+use super::keys::list;
 use super::{address, complain, seconds};
 use crate::config::endpoint::Endpoint;
 use crate::os::{json, reason};
@@ -95,7 +96,7 @@ impl<'l> Item<'l> {
 
     fn object(&self, now: u64) -> String {
         let ttl = self.ttl(now).map_or("null".to_owned(), |ttl| ttl.to_string());
-        let (name, key) = match String::from_utf8(unescaped(self.key.as_bytes())) {
+        let (name, key) = match String::from_utf8(percent_decode_str(self.key).collect()) {
             Ok(key) => ("key", key),
             Err(error) => {
                 let mut base64 = Vec::new();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use memproto::key::{is_plain, push_base64};
 use memproto::limits::MAX_KEY;
+use percent_encoding::percent_decode_str;
 
 use super::client::{Client, unexpected};
 
@@ -148,7 +149,7 @@ fn numbers(line: &str) -> Option<[u64; 3]> {
 fn parse(line: &[u8]) -> Option<Listed> {
     let line = str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
     let (key, size) = line.split_once(' ')?;
-    Some(Listed { key: unescaped(key.as_bytes()), size: size.parse().ok()? })
+    Some(Listed { key: percent_decode_str(key).collect(), size: size.parse().ok()? })
 }
 
 /// Calls `each` with the line of each key of a server; how many there are. It says whether the line
@@ -238,25 +239,6 @@ fn keep(line: &[u8], out: &mut Lists<impl Write>) -> io::Result<bool> {
         list.write_all(part)?;
     }
     Ok(true)
-}
-
-/// A key with `%XX` for some of its bytes.
-pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
-    let (mut key, mut at) = (Vec::with_capacity(text.len()), 0);
-    while at < text.len() {
-        match (text[at], digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                key.push((high << 4 | low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                key.push(byte);
-                at += 1;
-            }
-        }
-    }
-    key
 }
 
 /// Appends a key as a request names it, and whether it has to be marked as base64; `None`, and
