@@ -151,9 +151,10 @@ fn histograms_add_up() {
     let shared = server();
     shared.gauges.latencies[1].add(&[2, 1, 0, 0, 0, 0], std::time::Duration::from_micros(30));
     shared.gauges.latencies[0].add(&[1, 0, 0, 0, 0, 0], std::time::Duration::from_secs(2));
+    shared.gauges.slices[0].add(std::time::Duration::from_micros(700));
     let families = read(&exposition(&shared, Format::OpenMetrics));
     let histograms: Vec<_> = families.values().filter(|f| f.kind == "histogram").collect();
-    assert_eq!(histograms.len(), 3);
+    assert_eq!(histograms.len(), 4);
     for family in histograms {
         let mut before = 0.0;
         for sample in family.samples.iter().filter(|sample| sample.name.ends_with("_bucket")) {
