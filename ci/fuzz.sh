@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs every fuzz target on its corpus for SECONDS_EACH seconds (default 15). Inputs that fail are
+# Runs every fuzz target on its corpus for SECONDS_EACH seconds (default 10). Inputs that fail are
 # kept in fuzz/artifacts; other new inputs go to target/ci, not into the committed corpus.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root/fuzz"
 have cargo-fuzz || skip 'cargo-fuzz is not installed'
 rustup toolchain list | grep -q '^nightly' || skip 'the nightly toolchain is not installed'
-seconds=${SECONDS_EACH:-15}
+seconds=${SECONDS_EACH:-10}
 total=0
 cargo +nightly fuzz build
 for target in $(cargo +nightly fuzz list); do
