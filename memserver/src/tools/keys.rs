@@ -7,7 +7,6 @@ use std::os::unix::fs::FileExt as _;
 use std::thread;
 use std::time::Duration;
 
-use memproto::key::{is_plain, push_base64};
 use memproto::limits::MAX_KEY;
 use percent_encoding::percent_decode_str;
 
@@ -241,23 +240,6 @@ fn keep(line: &[u8], out: &mut Lists<impl Write>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Appends a key as a request names it, and whether it has to be marked as base64; `None`, and
-/// nothing, if no request can name it.
-pub(super) fn push_key(out: &mut Vec<u8>, key: &[u8]) -> Option<bool> {
-    let start = out.len();
-    let is_binary = !is_plain(key);
-    if is_binary {
-        push_base64(out, key);
-    } else {
-        out.extend_from_slice(key);
-    }
-    if !(1..=MAX_KEY).contains(&(out.len() - start)) {
-        out.truncate(start);
-        return None;
-    }
-    Some(is_binary)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,21 +263,5 @@ mod tests {
         );
         let Listed { key, size } = parse(b"b%20%25%ff%2 16\n").unwrap();
         assert_eq!((&key[..], size), (&b"b %\xff%2"[..], 16));
-    }
-
-    #[test]
-    fn keys_are_written_as_requests_name_them() {
-        for (key, written) in [
-            (&b"plain\xff"[..], Some((&b"plain\xff"[..], false))),
-            (b"two words", Some((b"dHdvIHdvcmRz", true))),
-            (b"", None),
-            (&[b'x'; 251], None),
-            (&[b' '; 200], None),
-        ] {
-            let mut out = Vec::new();
-            let marked = push_key(&mut out, key);
-            assert_eq!(marked.map(|is_binary| (&out[..], is_binary)), written);
-            assert!(marked.is_some() || out.is_empty());
-        }
     }
 }

@@ -9,6 +9,7 @@ mod dump;
 mod hash_password;
 mod healthcheck;
 mod keys;
+mod requests;
 mod snapshot;
 mod source;
 mod stats;

@@ -8,14 +8,13 @@ use memcore::snapshot::Entry;
 
 use super::client::{Client, unexpected};
 use super::copy::{Sink, Source, Tally};
-use super::keys::{Keys, Listed, push_key};
+use super::keys::{Keys, Listed};
+use super::requests;
 
 /// Keys that are asked for at once, and about how many bytes of items: a server serves others in
 /// between.
 const KEYS: usize = 64;
 const BYTES: usize = 1 << 20;
-/// The flags of each request. `u`: it does not count as a use.
-const ASKED: &[u8] = b" v f t c s h u\r\n";
 /// Longest value that is accepted.
 const VALUE_MAX: usize = 1 << 30;
 
@@ -91,10 +90,8 @@ impl Server {
     /// Gives a lease back. The first reader of an item that is out of date gets the lease to renew
     /// it; this client won't, so the next reader has to get it.
     fn give_back(&mut self, key: &[u8], answer: &Answer) {
-        let Self { requests, .. } = self;
-        requests.extend_from_slice(b"md ");
-        let binary = if push_key(requests, key) == Some(true) { " b" } else { "" };
-        requests.extend_from_slice(format!("{binary} I C{}\r\n", answer.version).as_bytes());
+        // A key that was asked for can be named.
+        let _ = requests::give_back(&mut self.requests, key, answer.version);
     }
 
     /// Sends what is given back, and waits for the answers.
@@ -113,21 +110,15 @@ impl Source for Server {
     fn batch(&mut self, to: &mut impl Sink, tally: &mut Tally) -> io::Result<bool> {
         let mut keys = self.keys.next(KEYS, BYTES)?;
         let is_last = keys.is_empty();
-        let requests = &mut self.requests;
-        requests.clear();
+        let out = &mut self.requests;
+        out.clear();
         keys.retain(|listed| {
-            requests.extend_from_slice(b"mg ");
-            let Some(is_binary) = push_key(requests, &listed.key) else {
-                requests.truncate(requests.len() - 3);
-                tally.refused += 1;
-                return false;
-            };
-            requests.extend_from_slice(if is_binary { b" b" } else { b"" });
-            requests.extend_from_slice(ASKED);
-            true
+            let asked = requests::get(out, &listed.key);
+            tally.refused += u64::from(asked.is_err());
+            asked.is_ok()
         });
-        self.client.send(requests)?;
-        requests.clear();
+        self.client.send(out)?;
+        out.clear();
         for listed in keys {
             self.answer(listed, to, tally)?;
         }

@@ -8,8 +8,7 @@ use memcore::snapshot::Entry;
 
 use super::client::{Client, unexpected};
 use super::copy::{Sink, Tally};
-use super::keys::push_key;
-use super::stats;
+use super::{requests, stats};
 use crate::client::RELATIVE_MAX;
 
 /// Bytes that are collected before they are sent.
@@ -70,18 +69,12 @@ impl Sink for Target {
         if self.waiting.len() == WAITING_MAX {
             self.settle(tally)?;
         }
-        self.out.extend_from_slice(b"ms ");
-        let start = self.out.len() - 3;
-        let Some(is_binary) = push_key(&mut self.out, &entry.key).filter(|_| entry.tags.is_empty())
-        else {
-            self.out.truncate(start);
+        let Entry { key, value_len, flags, .. } = entry;
+        let has_tags = !entry.tags.is_empty();
+        if has_tags || requests::add(&mut self.out, key, *value_len, *flags, ttl).is_err() {
             tally.refused += 1;
             return Ok(false);
-        };
-        // `ME`: add. An item that is there is newer.
-        let binary = if is_binary { " b" } else { "" };
-        let rest = format!(" {}{binary} ME F{} T{ttl}\r\n", entry.value_len, entry.flags);
-        self.out.extend_from_slice(rest.as_bytes());
+        }
         self.waiting.push(entry.value_len);
         Ok(true)
     }
