@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use argh::FromArgs;
+use memproto::client::binary::Frame;
+use memproto::limits::BINARY_HEADER;
 
 use super::access::Access;
 use super::address::{self, Local};
@@ -16,14 +18,6 @@ use crate::os::reason;
 
 /// Seconds after which the server drops the item of a check that could not delete it.
 const ITEM_TTL: u32 = 10;
-/// A request for the version in the binary protocol, and how an answer without an error begins.
-const BINARY_VERSION: [u8; 24] = {
-    let mut header = [0; 24];
-    header[0] = 0x80;
-    header[1] = 0x0b;
-    header
-};
-const BINARY_HEADER: usize = BINARY_VERSION.len();
 
 /// Exit with status 0 if a server answers, otherwise with 1.
 #[derive(Debug, FromArgs)]
@@ -99,7 +93,9 @@ fn first_answer(client: &mut Client, login: Option<&[u8]>, set_get: bool) -> io:
 }
 
 fn version_in_binary(client: &mut Client) -> io::Result<()> {
-    client.send(&BINARY_VERSION)?;
+    let mut request = Vec::new();
+    Frame::version().write(&mut request).map_err(io::Error::other)?;
+    client.send(&request)?;
     let mut header = [0; BINARY_HEADER];
     client.fill(&mut header)?;
     match header {
