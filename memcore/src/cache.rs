@@ -659,11 +659,12 @@ impl Cache {
     pub fn maintain(&self, budget: usize) -> bool {
         // Carries out a flush that is due, also while no request comes.
         let _ = self.0.now();
+        let verifies = self.0.verify_more(budget);
         let sweeps = self.0.sweep(budget);
         let reclaims = self.0.reclaim_ahead(budget);
         let moves = self.0.tend_index(budget);
         self.0.report_removals();
-        sweeps || reclaims || moves
+        verifies || sweeps || reclaims || moves
     }
 
     /// Changes the hard limit. What is above a smaller one is evicted before this returns, but for

@@ -291,9 +291,12 @@ impl Builder {
     /// a time. It holds keys and values as they are, and can be read by its owner only.
     ///
     /// A file that is damaged, was not closed, is from another version, or is in use, is not used:
-    /// the cache begins empty, and [`Cache::restored`] says why. Its hash seed and the size of its
-    /// segments stay what they were; the limit may be another one, up to the
-    /// [`max_limit`](Self::max_limit) that it was created with.
+    /// the cache begins empty, and [`Cache::restored`] says why. Whether the bytes of items are
+    /// what was written is looked at when they are first used, and by [`Cache::maintain`]: items
+    /// whose bytes are not are misses, and [`Stats::lost`](crate::Stats::lost) counts them.
+    ///
+    /// The hash seed and the size of the segments stay what they were; the limit may be another
+    /// one, up to the [`max_limit`](Self::max_limit) that the file was created with.
     ///
     /// # Examples
     /// ```
@@ -320,7 +323,8 @@ impl Builder {
         self
     }
 
-    /// Whether a memory file that can't be used is an error. Default no: the cache begins empty.
+    /// Whether a memory file that can't be used is an error. Default no: the cache begins empty. If
+    /// so, all of the file is read before the cache can be used.
     #[must_use]
     pub fn memory_file_strict(mut self, on: bool) -> Self {
         self.memory_file_strict = on;

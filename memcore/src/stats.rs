@@ -32,6 +32,8 @@ pub struct Stats {
     pub over_limit: usize,
     /// Panics of the removal listener or watcher, which were caught.
     pub listener_panics: u64,
+    /// Items of the memory file that were lost, as their bytes were not those that were written.
+    pub lost: u64,
     /// Bytes of the limit that hold the index and ghosts.
     pub index_bytes: usize,
     /// Slots of the index.
@@ -178,6 +180,7 @@ impl Engine {
             used: gauge.used,
             over_limit: gauge.used.saturating_sub(limit),
             listener_panics: self.listeners.as_ref().map_or(0, |listeners| listeners.panics()),
+            lost: self.lost_items(),
             index_bytes,
             index_slots,
             segment_size: self.space.table().segment_bytes(),

@@ -237,13 +237,14 @@ fn a_cache_that_is_in_use_is_not_closed() {
     assert_eq!(scratch.open().restored(), Some(&Restored::Items(1)));
 }
 
-/// Wherever a byte is flipped that is in use, the file is refused; elsewhere nothing changes.
+/// Wherever a byte is flipped that is in use, the file is refused or the items in its segment are
+/// lost; elsewhere nothing changes.
 #[test]
 fn no_flipped_byte_leads_to_a_wrong_value() {
     let scratch = Scratch::new("flip");
     scratch.fill();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut refused = 0;
+    let (mut refused, mut lost) = (0, 0);
     let data = data_of(&scratch);
     for _ in 0..60 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -259,11 +260,19 @@ fn no_flipped_byte_leads_to_a_wrong_value() {
             let found = cache.get(number.to_le_bytes());
             assert!(found.is_none_or(|found| found == [number as u8; 300]), "{number} at {at}");
         }
+        while cache.maintain(1_000) {}
+        let missing = (0..2_000_u32).filter(|number| !cache.contains(number.to_le_bytes())).count();
+        let is_kept = before == Restored::Items(2_000);
+        if is_kept {
+            assert_eq!(cache.stats().lost, missing as u64);
+            assert_eq!(cache.stats().total.items, 2_000 - missing as u64);
+        }
         drop(cache);
-        refused += u32::from(before != Restored::Items(2_000));
+        lost += u32::from(missing > 0 && is_kept);
+        refused += u32::from(!is_kept);
         scratch.fill();
     }
-    assert!(refused > 30, "{refused}");
+    assert!(refused > 0 && lost > 30, "{refused} refused, {lost} lost");
 }
 
 /// Where pages of the file are that hold anything.

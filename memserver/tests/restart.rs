@@ -119,6 +119,30 @@ fn a_damaged_file_is_said_to_be_one_and_the_server_starts_empty() {
         let (_, lines) = server.end();
         assert!(lines.iter().any(|line| line.contains("starting empty")), "{lines:?}");
     }
+    // A value that is not what was written is lost when it is looked at, and the rest is not.
+    fs::write(&path, &whole).unwrap();
+    let server = start(file, &[]);
+    let mut client = server.connect();
+    client.ask("set k 0 0 16\r\nsixteen bytes, k\r\n", "STORED\r\n");
+    client.ask("set large 0 0 200000\r\n", "");
+    client.ask(&("l".repeat(200_000) + "\r\n"), "STORED\r\n");
+    server.signal(SIGTERM);
+    server.end();
+    let mut damaged = fs::read(&path).unwrap();
+    let at = damaged.windows(16).position(|bytes| bytes == b"sixteen bytes, k").unwrap();
+    damaged[at + 3] ^= 4;
+    fs::write(&path, &damaged).unwrap();
+    let server = start(file, &[]);
+    server.connect().ask("get k\r\n", "END\r\n");
+    let value = "l".repeat(200_000);
+    let reply = format!("VALUE large 0 200000\r\n{value}\r\nEND\r\n");
+    server.connect().ask("get large\r\n", &reply);
+    server.signal(SIGTERM);
+    let (_, lines) = server.end();
+    assert!(lines.iter().any(|line| line.contains("1 items are lost")), "{lines:?}");
+    fs::write(&path, &damaged).unwrap();
+    let (status, _, err) = run(&["-e", file, "-o", "memory_file_strict", "-l", "127.0.0.1"]);
+    assert!(status == 71 && err.contains("its memory is damaged"), "{status}: {err}");
     let output = command(&["-e", "/no/such/folder/memory"]).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(71) && err.contains("-e: "), "{err}");

@@ -6,7 +6,7 @@
 mod build;
 mod hot;
 pub(crate) mod probe;
-mod retire;
+pub(crate) mod retire;
 mod tagging;
 #[cfg(any(test, fuzzing))]
 mod validate;
@@ -22,6 +22,7 @@ use crate::index::{Approach, Certainty, Guard, Index, NeedsLock, Position, SlotR
 use crate::memory::file::MemoryFile;
 use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listeners;
+use crate::restart::sums::Unverified;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::Shape;
@@ -47,6 +48,8 @@ pub(crate) struct Engine {
     pub(crate) seed: u64,
     /// What became of the contents of the memory file.
     pub(crate) restored: Option<Restored>,
+    /// What of its contents is yet to be compared with its checksums.
+    pub(crate) unverified: Option<Box<Unverified>>,
     /// The file that its memory lies in, if it lies in one.
     pub(crate) memory_file: Option<MemoryFile>,
 }
@@ -106,6 +109,7 @@ impl Engine {
             sizes,
             seed,
             restored: None,
+            unverified: None,
             memory_file: None,
             space,
             index,
@@ -262,6 +266,9 @@ impl Engine {
     pub(crate) fn find(&self, key: &Key<'_>, lock: &Guard<'_>) -> Option<Found> {
         let slot = self.index.search_locked(self.position(key), lock, |slot| {
             self.space.prefetch(slot.loc());
+            if !self.is_readable(slot.loc()) {
+                return false;
+            }
             let Outline { shape, key_len, .. } = self.space.outline(slot.loc());
             self.space.has_key(slot.loc(), shape, key_len, key.bytes, || true)
         })?;
@@ -271,14 +278,27 @@ impl Engine {
     /// Why the item must not be seen, if so.
     #[inline(always)]
     pub(crate) fn hidden(&self, item: &Item, now: u32) -> Option<Miss> {
-        if item.stamp.epoch() != self.hot.epoch() {
-            Some(Miss::Flushed)
-        } else if item.expiry != 0 && item.expiry <= now {
+        if !item.stamp.is_of(self.hot.epoch()) {
+            if let Some(miss) = self.hidden_with_segment(item) {
+                return Some(miss);
+            }
+        }
+        if item.expiry != 0 && item.expiry <= now {
             Some(Miss::Expired)
         } else if item.shape.has_ext() && self.has_dead_tag(item.loc) {
             Some(Miss::Invalidated)
         } else {
             None
+        }
+    }
+
+    /// Why nothing of the item's segment must be seen, if so.
+    #[cold]
+    fn hidden_with_segment(&self, item: &Item) -> Option<Miss> {
+        if item.stamp.epoch() != self.hot.epoch() {
+            Some(Miss::Flushed)
+        } else {
+            (!self.is_readable(item.loc)).then_some(Miss::Absent)
         }
     }
 

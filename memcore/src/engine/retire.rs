@@ -125,6 +125,6 @@ impl Engine {
 }
 
 /// The gauge of the items of a level.
-fn items_of(level: u8) -> Event {
+pub(crate) fn items_of(level: u8) -> Event {
     if level == 0 { Event::ItemsSmall } else { Event::ItemsMain }
 }

@@ -33,6 +33,7 @@ impl Engine {
     /// # Panics
     /// If anything is not as it should be.
     pub(crate) fn validate(&self) {
+        self.verify_all();
         let recount = self.recount_items();
         self.validate_loads(&recount);
         self.validate_index(&recount);

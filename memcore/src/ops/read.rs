@@ -123,6 +123,8 @@ impl Engine {
         };
         if let Some(miss) = self.hidden(&found.item, now) {
             return match self.is_current(&found) {
+                // It was lost, and the key may have a newer item.
+                true if miss == Miss::Absent => Attempt::Lock,
                 true => self.try_miss(lookup.how, miss),
                 false => Attempt::Again,
             };
@@ -392,6 +394,9 @@ impl Engine {
                 Ok(None) => return None,
                 Ok(Some(found)) => {
                     let hidden = self.hidden(&found.item, now);
+                    if hidden == Some(Miss::Absent) {
+                        break;
+                    }
                     if self.is_current(&found) {
                         return hidden.is_none().then(|| found.item.meta(now));
                     }

@@ -86,7 +86,7 @@ impl Engine {
         let position = Position { shard: cursor.shard, at: cursor.at };
         let lock = self.index.lock(position);
         let next = self.index.visit_group(position, &lock, |_, loc| {
-            if !is_wanted(loc) {
+            if !is_wanted(loc) || !self.is_readable(loc) {
                 return;
             }
             let item = self.space.read_any(loc);

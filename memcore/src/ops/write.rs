@@ -311,7 +311,7 @@ impl Engine {
 
     /// Ends a live item that nobody has seen.
     #[cold]
-    fn take_back(&self, loc: Loc) {
+    pub(crate) fn take_back(&self, loc: Loc) {
         let item = self.space.read_any(loc);
         if item.shape.has_ext() {
             self.untag(loc);
@@ -477,7 +477,9 @@ impl Engine {
             return false;
         }
         let freed = self.index.advance(shard, lock, |_, loc| {
-            self.retire(&self.space.read_any(loc), Cause::Evicted, now);
+            if self.is_readable(loc) {
+                self.retire(&self.space.read_any(loc), Cause::Evicted, now);
+            }
         });
         if let Some(bytes) = freed.filter(|&bytes| bytes > 0) {
             self.space.pool.free_bytes(bytes);
@@ -492,10 +494,11 @@ impl Engine {
             self.index.neighbours(position, lock).into_iter().filter(|slot| slot.loc() != 0);
         let uses = |loc| State(self.space.state_word(loc).load(Ordering::Relaxed)).uses();
         if let Some(slot) = items.min_by_key(|slot| uses(slot.loc())) {
-            let item = self.space.read_any(slot.loc());
             let of_item = self.index.position_of(slot, position);
             self.index.remove(of_item, slot, lock);
-            self.retire(&item, Cause::Evicted, now);
+            if self.is_readable(slot.loc()) {
+                self.retire(&self.space.read_any(slot.loc()), Cause::Evicted, now);
+            }
         }
     }
 }

@@ -9,11 +9,14 @@
 //! the regions, with checksums of what is, and only then marks the file as closed.
 
 pub(crate) mod state;
+pub(crate) mod sums;
 mod superblock;
+mod verify;
 
 use std::path::Path;
 
 use self::state::{Damaged, Reader, Writer, checksum};
+use self::sums::Unverified;
 use self::superblock::{State, Superblock};
 use crate::config::Builder;
 use crate::engine::Engine;
@@ -79,6 +82,7 @@ impl Engine {
         }
         let bytes = read_state(file, state)?;
         let whole = file.len()?;
+        let strict = builder.memory_file_strict;
         let builder = builder.clone().seed(seed);
         let mut engine = Self::assemble(builder, sizes, source)
             .map_err(|error| MemoryFileError::System { reason: error.to_string() })?;
@@ -87,7 +91,7 @@ impl Engine {
         if file.len()? != whole || file.end() > state.at {
             return Err(Damaged("length").into());
         }
-        engine.restore(&mut Reader::new(&bytes))?;
+        engine.restore(&mut Reader::new(&bytes), strict)?;
         let items = engine.stats().total.items;
         engine.restored = Some(Restored::Items(items));
         Ok(Some(engine))
@@ -95,43 +99,48 @@ impl Engine {
 
     /// Goes on with what the file held, now that it says that it is open: from here on it changes.
     fn go_on(self: Box<Self>) -> Result<Box<Self>, ConfigError> {
-        self.space.pool.recount();
+        let pool = &self.space.pool;
+        pool.recount();
+        if self.unverified.is_some() {
+            pool.filled().for_each(|id| self.space.table().set_unverified(id));
+        }
         if self.space.pool.is_over() {
             self.set_limit(self.space.pool.limit())?;
         }
         Ok(self)
     }
 
-    /// Sets what was kept. Nothing in the file is changed until all of it was found whole.
-    fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+    /// Sets what was kept. Nothing in the file is changed until all of it was found whole, but for
+    /// the bytes of items: unless `strict`, those are compared later.
+    fn restore(&mut self, from: &mut Reader<'_>, strict: bool) -> Result<(), Damaged> {
         self.hot.restore(from)?;
         self.counters.restore(from)?;
         self.index.restore(from)?;
         self.tags.restore(from)?;
         let grown = self.index.bytes_grown(self.sizes.huge_pages);
-        self.space.pool.restore(from, grown + self.tags.bytes())?;
+        let pool = &mut self.space.pool;
+        pool.restore(from, grown + self.tags.bytes())?;
         let mut whole = Ok(());
-        self.checksums(|sum| {
-            if from.take() != Ok(sum) {
-                whole = Err(Damaged("memory"));
-            }
-        });
+        pool.table_checksums(|sum| whole = whole.and(compare(from, sum)));
+        self.index.checksums(|sum| whole = whole.and(compare(from, sum)));
+        // Which segments there are sums of is known from the table.
         whole?;
+        if strict {
+            pool.segment_checksums(|sum| whole = whole.and(compare(from, sum)));
+            whole?;
+        } else {
+            self.unverified = Some(Box::new(Unverified::new(pool, || from.take())?));
+        }
         if !from.is_empty() {
             return Err(Damaged("state"));
         }
         Ok(())
     }
 
-    /// Checksums of everything that lies in the regions.
-    fn checksums(&mut self, mut each: impl FnMut(u64)) {
-        self.space.pool.checksums(&mut each);
-        self.index.checksums(&mut each);
-    }
-
     /// Ends the engine. If its memory lies in a file, the next one can go on with it.
     pub(crate) fn close(mut self) -> Result<(), MemoryFileError> {
         let Some(file) = self.memory_file.take() else { return Ok(()) };
+        self.verify_all();
         self.come_to_rest();
         if !self.space.pool.is_at_rest() {
             // A defect, since nobody else has the cache. The file stays marked as open.
@@ -143,7 +152,9 @@ impl Engine {
         self.index.save(&mut out);
         self.tags.save(&mut out);
         self.space.pool.save(&mut out);
-        self.checksums(|sum| out.put(sum));
+        self.space.pool.table_checksums(|sum| out.put(sum));
+        self.index.checksums(|sum| out.put(sum));
+        self.space.pool.segment_checksums(|sum| out.put(sum));
         let at = file.end().next_multiple_of(1 << 16);
         let bytes = out.bytes();
         file.write(at, bytes)?;
@@ -169,6 +180,11 @@ impl Engine {
         }
         self.space.seal_logs();
     }
+}
+
+/// Compares a checksum with the next one that was kept.
+fn compare(from: &mut Reader<'_>, sum: u64) -> Result<(), Damaged> {
+    if from.take()? == sum { Ok(()) } else { Err(Damaged("memory")) }
 }
 
 fn read_state(file: &MemoryFile, state: State) -> Result<Vec<u8>, MemoryFileError> {

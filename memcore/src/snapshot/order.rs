@@ -41,6 +41,8 @@ struct Known {
 
 impl Order {
     pub(super) fn new(engine: &Engine) -> Self {
+        // All of them are read anyway.
+        engine.verify_all();
         let made = engine.now();
         let extents = engine.space.extents();
         let (scores, settings) = engine.appraise(extents.iter().map(|extent| extent.id));

@@ -413,7 +413,7 @@ impl Space {
     }
 
     /// Frees bytes that counted as live, and their segment with the last of them.
-    pub(super) fn free_piece(&self, id: SegmentId, bytes: usize, begins: bool) {
+    pub(crate) fn free_piece(&self, id: SegmentId, bytes: usize, begins: bool) {
         if self.table().remove(id, bytes, begins).is_empty() {
             self.pool.free(id, Phase::Sealed);
         }

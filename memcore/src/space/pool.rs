@@ -506,16 +506,25 @@ impl Pool {
         self.mirror(&self.state.lock());
     }
 
-    /// Checksums of the table and of each segment.
-    pub(crate) fn checksums(&mut self, mut each: impl FnMut(u64)) {
-        let bound = self.bound();
-        self.table.checksums(bound, &mut each);
-        for id in 1..bound {
+    /// Segments that hold items, or did.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = SegmentId> {
+        (1..self.bound()).filter(|&id| {
             let used = self.table.row(id).used.load(Ordering::Relaxed) as usize;
-            let holds_items = self.table.place(id).phase != Phase::Free;
-            if holds_items && used <= self.table.segment_words() {
-                each(checksum(self.memory.bytes(self.table.start(id) as usize, used)));
-            }
+            self.table.place(id).phase != Phase::Free && used <= self.table.segment_words()
+        })
+    }
+
+    /// Checksums of the table.
+    pub(crate) fn table_checksums(&mut self, each: impl FnMut(u64)) {
+        let bound = self.bound();
+        self.table.checksums(bound, each);
+    }
+
+    /// Checksums of the segments that hold items.
+    pub(crate) fn segment_checksums(&mut self, mut each: impl FnMut(u64)) {
+        for id in self.filled().collect::<Vec<_>>() {
+            let used = self.table.row(id).used.load(Ordering::Relaxed) as usize;
+            each(checksum(self.memory.bytes(self.table.start(id) as usize, used)));
         }
     }
 

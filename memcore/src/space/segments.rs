@@ -127,6 +127,8 @@ pub(crate) struct Stamp(u64);
 
 /// Where a stamp has the level.
 const LEVEL_MASK: u32 = 7;
+/// Set in the epoch of a segment whose bytes are yet to be compared with their checksum.
+const UNVERIFIED: u32 = 1 << 31;
 
 impl Stamp {
     /// The use after this one.
@@ -142,8 +144,21 @@ impl Stamp {
         ((self.0 >> 32) as u32 & LEVEL_MASK) as u8
     }
 
+    /// The flush epoch in which the segment was opened.
     pub(crate) fn epoch(self) -> u32 {
-        self.0 as u32
+        self.0 as u32 & !UNVERIFIED
+    }
+
+    /// Whether the segment was opened in this epoch, and can be read.
+    #[inline(always)]
+    pub(crate) fn is_of(self, epoch: u32) -> bool {
+        self.0 as u32 == epoch
+    }
+
+    /// Whether the segment's bytes are yet to be compared with their checksum.
+    #[inline(always)]
+    pub(crate) fn is_unverified(self) -> bool {
+        self.0 as u32 & UNVERIFIED != 0
     }
 }
 
@@ -351,6 +366,19 @@ impl Segments {
         // Pairs with the release fence of `open` and the release store there: who sees a byte that
         // was written under a new stamp sees the new stamp as well when it looks again.
         Stamp(self.identities.at(id as usize).stamp.load(Ordering::Acquire))
+    }
+
+    /// The segment's bytes are yet to be compared with their checksum. Nobody uses it so far.
+    pub(crate) fn set_unverified(&self, id: SegmentId) {
+        let stamp = &self.identities.at(id as usize).stamp;
+        stamp.fetch_or(UNVERIFIED.into(), Ordering::Relaxed);
+    }
+
+    /// They were compared.
+    pub(crate) fn set_verified(&self, id: SegmentId) {
+        let stamp = &self.identities.at(id as usize).stamp;
+        // Nothing was written: a reader that sees the old stamp only begins again.
+        stamp.fetch_and(!u64::from(UNVERIFIED), Ordering::Relaxed);
     }
 
     pub(crate) fn place(&self, id: SegmentId) -> Place {

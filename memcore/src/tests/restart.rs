@@ -78,3 +78,97 @@ fn tags_are_counted_as_before() {
     }
     std::fs::remove_file(path).unwrap();
 }
+
+/// A key's value of a generation: nothing else has these bytes.
+fn value(key: u32, generation: u32) -> Vec<u8> {
+    let len = match key % 40 {
+        0 => 60_000,
+        1 => 9_000,
+        _ => 40 + key as usize % 300,
+    };
+    let seed = key.wrapping_mul(31).wrapping_add(generation.wrapping_mul(1_009));
+    let pattern: Vec<u8> = (0..251).map(|at| (seed.wrapping_add(at * 7) >> 3) as u8).collect();
+    pattern.iter().copied().cycle().take(len).collect()
+}
+
+/// Flips a bit in each of `count` pages of the file that hold something.
+fn damage(path: &std::path::Path, count: usize, seed: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut page = vec![0; 4_096];
+    let pages: Vec<u64> = (0..file.metadata().unwrap().len() / 4_096)
+        // The first page, and the state at the end, lead to an empty cache.
+        .filter(|number| {
+            file.read_exact_at(&mut page, number * 4_096).unwrap();
+            page.iter().any(|&byte| byte != 0)
+        })
+        .collect();
+    let mut random = seed | 1;
+    for _ in 0..count {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+        let at = pages[(random >> 33) as usize % pages.len()] * 4_096 + (random >> 20) % 4_096;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1 << (random % 8)], at).unwrap();
+    }
+}
+
+/// Damaged segments give nothing wrong, whatever is done first, and their memory is used again.
+#[test]
+fn damaged_segments_are_lost_whatever_is_done_first() {
+    const KEYS: u32 = 600;
+    let path = scratch("damage");
+    let _ = std::fs::remove_file(&path);
+    let open = || Cache::builder(6 << 20).memory_file(&path).build().unwrap();
+    let key = |number: u32| number.to_be_bytes();
+    let mut lost = 0;
+    for round in 0..12_u32 {
+        let cache = open();
+        cache.flush();
+        for number in 0..KEYS {
+            cache.set(key(number), &value(number, 0), Attrs::new()).unwrap();
+        }
+        cache.close().unwrap();
+        damage(&path, [1, 2, 8, 60][round as usize % 4], u64::from(round) * 77 + 5);
+        let cache = open();
+        let mut generations = vec![0; KEYS as usize];
+        for number in (0..KEYS).filter(|number| number % 5 == round % 5) {
+            match round / 4 % 3 {
+                0 => {
+                    cache.set(key(number), &value(number, 1), Attrs::new()).unwrap();
+                    generations[number as usize] = 1;
+                }
+                1 => _ = cache.get(key(number)),
+                _ => _ = cache.delete(key(number)),
+            }
+        }
+        let check = |all: bool| {
+            for number in 0..KEYS {
+                let generation = generations[number as usize];
+                let found = cache.get(key(number));
+                assert!(
+                    found.as_ref().is_none_or(|found| *found == value(number, generation)),
+                    "round {round}: key {number}"
+                );
+                assert!(!all || generation == 0 || found.is_some(), "round {round}: {number} gone");
+            }
+        };
+        check(true);
+        if round % 2 == 0 {
+            while cache.maintain(64) {}
+            // Of a new value that took the place of an old one, a part may lie in what was lost.
+            check(false);
+            cache.validate();
+        }
+        // More than fits: all segments are emptied in turn.
+        for number in 0..20_000_u32 {
+            cache.set((1 << 30 | number).to_be_bytes(), &[7; 400], Attrs::new()).unwrap();
+        }
+        check(false);
+        cache.validate();
+        lost += cache.stats().lost;
+        cache.close().unwrap();
+    }
+    assert!(lost > 0);
+    std::fs::remove_file(path).unwrap();
+}

@@ -82,6 +82,7 @@ impl Engine {
             // Several pieces of room make one for an item that may span segments.
             let least = if self.space.may_span(words) { words } else { 4 * words };
             let Some(id) = self.most_wasted(reclaim, least) else { return false };
+            self.free_damaged(reclaim, id);
             let choice = Choice::compacting(id, self.space.table().place(id).log);
             reclaim.victim = self.victim_of(&mut reclaim.policy, &choice, Some(LAST_LOG));
         }

@@ -265,7 +265,9 @@ impl Engine {
             self.space.seal_logs();
             choice = reclaim.policy.choose(&view, means);
         }
-        self.victim_of(&mut reclaim.policy, &choice?, None)
+        let choice = choice?;
+        self.free_damaged(reclaim, choice.id);
+        self.victim_of(&mut reclaim.policy, &choice, None)
     }
 
     /// The segment that was chosen, if it can be emptied; survivors go to the log `target`, or each
@@ -388,6 +390,9 @@ impl View for EngineView<'_> {
     }
 
     fn visit(&self, id: SegmentId, mut visit: impl FnMut(Sample)) {
+        if !self.0.can_empty(id) {
+            return;
+        }
         let space = &self.0.space;
         let row = self.table().row(id);
         let start = self.table().start(id);

@@ -62,11 +62,14 @@ impl Engine {
             sweep.next += 1;
             *left -= 1;
             let table = self.space.table();
-            let stamp = table.stamp(id);
             let due = table.due(id);
             let second = due.load(Ordering::Relaxed);
-            let flushed = stamp.epoch() != epoch && table.load(id).items > 0;
+            let flushed = table.stamp(id).epoch() != epoch && table.load(id).items > 0;
             if second <= now || flushed {
+                if !self.is_whole(id) {
+                    continue;
+                }
+                let stamp = table.stamp(id);
                 // The segment may be opened again at this moment, and then it is due at another
                 // second, which must not be forgotten. All changes of this word are read-modify-
                 // write, and an item that is noted before this is seen by the visit: pairs with the

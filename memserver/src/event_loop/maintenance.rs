@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use memcore::{Cache, Sweeps};
 
-use crate::os::heap;
+use crate::os::{heap, log};
 use crate::state::clock::DrivenClock;
 use crate::state::core::Core;
 use crate::state::shared::Shared;
@@ -67,6 +67,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
     let mut pause = PAUSE_MAX;
     let mut before = cache.sweeps();
     let mut slack = Slack::new();
+    let mut lost = 0;
     // Pairs with the store in `drop`.
     while !stop.load(Ordering::Acquire) {
         pause = if work_off(cache, clock.as_deref(), stop) { PAUSE_MIN } else { next(pause) };
@@ -77,8 +78,20 @@ fn run(shared: &Shared, stop: &AtomicBool) {
             tls.look_for_changes();
         }
         slack.look(shared, Instant::now());
+        if cache.restored().is_some() {
+            warn_of_loss(cache, &mut lost);
+        }
         let due = clock.as_deref().map_or(pause, DrivenClock::until_due);
         thread::park_timeout(pause.min(due));
+    }
+}
+
+/// Says how many items of a damaged memory file were lost, when all of it was looked through.
+fn warn_of_loss(cache: &Cache, before: &mut u64) {
+    let lost = cache.stats().lost;
+    if lost != *before {
+        log::warning(&format!("the memory file was damaged: {lost} items are lost"));
+        *before = lost;
     }
 }
 
