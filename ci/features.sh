@@ -12,4 +12,4 @@ for feature in $features; do
     echo "memcore builds with $feature"
 done
 cargo test --quiet -p memcore --all-features --doc
-cargo test --quiet -p memcore --all-features --test typed --test loads
+cargo test --quiet -p memcore --all-features --test typed --test loads --test typed_tags --test observe

@@ -1,5 +1,8 @@
 //! What can go wrong, by operation.
 
+use std::error::Error;
+use std::fmt;
+
 /// A cache can't be built or resized as asked.
 ///
 /// # Examples
@@ -12,11 +15,10 @@
 /// };
 /// assert!(Cache::new(least).is_ok());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The limit leaves no room for the cache's own tables.
-    #[error("a limit of {limit} bytes is too small, the minimum is {least}")]
     LimitTooSmall {
         /// What was asked for.
         limit: usize,
@@ -24,7 +26,6 @@ pub enum ConfigError {
         least: usize,
     },
     /// The largest item must fit into half of the limit, and be at most 1 GiB.
-    #[error("items of {max} bytes don't fit, the maximum is {most}")]
     ItemTooLarge {
         /// What was asked for.
         max: usize,
@@ -32,7 +33,6 @@ pub enum ConfigError {
         most: usize,
     },
     /// Keys may be limited to 65,536 bytes at most.
-    #[error("keys of {max} bytes are too long, the maximum is {most}")]
     KeyTooLong {
         /// What was asked for.
         max: usize,
@@ -40,7 +40,6 @@ pub enum ConfigError {
         most: usize,
     },
     /// The limit is beyond what this cache reserved address space for.
-    #[error("a limit of {limit} bytes is beyond the {most} that this cache can grow to")]
     LimitTooLarge {
         /// What was asked for.
         limit: usize,
@@ -48,7 +47,6 @@ pub enum ConfigError {
         most: usize,
     },
     /// The system refused address space.
-    #[error("the system refused {what}: {reason}")]
     System {
         /// What was asked of it.
         what: &'static str,
@@ -59,8 +57,44 @@ pub enum ConfigError {
     /// can be created.
     ///
     /// [`Builder::memory_file_strict`]: crate::Builder::memory_file_strict
-    #[error("memory file: {0}")]
-    MemoryFile(#[from] MemoryFileError),
+    MemoryFile(MemoryFileError),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LimitTooSmall { limit, least } => {
+                write!(f, "a limit of {limit} bytes is too small, the minimum is {least}")
+            }
+            Self::ItemTooLarge { max, most } => {
+                write!(f, "items of {max} bytes don't fit, the maximum is {most}")
+            }
+            Self::KeyTooLong { max, most } => {
+                write!(f, "keys of {max} bytes are too long, the maximum is {most}")
+            }
+            Self::LimitTooLarge { limit, most } => write!(
+                f,
+                "a limit of {limit} bytes is beyond the {most} that this cache can grow to"
+            ),
+            Self::System { what, reason } => write!(f, "the system refused {what}: {reason}"),
+            Self::MemoryFile(error) => write!(f, "memory file: {error}"),
+        }
+    }
+}
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::MemoryFile(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<MemoryFileError> for ConfigError {
+    fn from(error: MemoryFileError) -> Self {
+        Self::MemoryFile(error)
+    }
 }
 
 /// Why a [`WeakHandle`](crate::WeakHandle) could not be upgraded.
@@ -76,16 +110,25 @@ pub enum ConfigError {
 /// assert_eq!(weak.upgrade().err(), Some(UpgradeError::Gone));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeError {
     /// The value was replaced, removed, or moved.
-    #[error("the value is gone")]
     Gone,
     /// Other handles pin all that may be pinned. Later it may be possible.
-    #[error("no more may be pinned now")]
     Full,
 }
+
+impl fmt::Display for UpgradeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the value is gone"),
+            Self::Full => f.write_str("no more may be pinned now"),
+        }
+    }
+}
+
+impl Error for UpgradeError {}
 
 /// Why a memory file can't be used, or closed.
 ///
@@ -103,29 +146,23 @@ pub enum UpgradeError {
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryFileError {
     /// The cache in it was never closed: its process was killed, or is still being debugged.
-    #[error("it was not closed")]
     NotClosed,
     /// Another process has it open.
-    #[error("another process uses it")]
     InUse,
     /// It is not a memory file.
-    #[error("it is not a memory file")]
     Foreign,
     /// Another version, or another kind of machine, has written it.
-    #[error("it was written in another format")]
     Format,
     /// Its checksums don't agree with what is in it.
-    #[error("its {what} is damaged")]
     Damaged {
         /// Which part.
         what: &'static str,
     },
     /// It was created for other limits.
-    #[error("it is for limits of {least} to {most} bytes")]
     Limit {
         /// The least limit that it works with.
         least: usize,
@@ -133,15 +170,30 @@ pub enum MemoryFileError {
         most: usize,
     },
     /// Memory can't lie in a file on this system.
-    #[error("memory can't lie in a file on this system")]
     Unsupported,
     /// The system refused something.
-    #[error("{reason}")]
     System {
         /// The system's words.
         reason: String,
     },
 }
+
+impl fmt::Display for MemoryFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotClosed => f.write_str("it was not closed"),
+            Self::InUse => f.write_str("another process uses it"),
+            Self::Foreign => f.write_str("it is not a memory file"),
+            Self::Format => f.write_str("it was written in another format"),
+            Self::Damaged { what } => write!(f, "its {what} is damaged"),
+            Self::Limit { least, most } => write!(f, "it is for limits of {least} to {most} bytes"),
+            Self::Unsupported => f.write_str("memory can't lie in a file on this system"),
+            Self::System { reason } => write!(f, "{reason}"),
+        }
+    }
+}
+
+impl Error for MemoryFileError {}
 
 /// A cache can't be closed.
 ///
@@ -156,15 +208,37 @@ pub enum MemoryFileError {
 /// cache.close()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CloseError {
     /// Other handles to the cache, to its values or reservations are still there. It goes on.
-    #[error("the cache is still in use elsewhere")]
     Shared(crate::Cache),
     /// The memory file was not completed, and will not be used by the next cache.
-    #[error("memory file: {0}")]
-    MemoryFile(#[from] MemoryFileError),
+    MemoryFile(MemoryFileError),
+}
+
+impl fmt::Display for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared(_) => f.write_str("the cache is still in use elsewhere"),
+            Self::MemoryFile(error) => write!(f, "memory file: {error}"),
+        }
+    }
+}
+
+impl Error for CloseError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::MemoryFile(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<MemoryFileError> for CloseError {
+    fn from(error: MemoryFileError) -> Self {
+        Self::MemoryFile(error)
+    }
 }
 
 /// A value can't be stored.
@@ -179,29 +253,38 @@ pub enum CloseError {
 /// assert_eq!(cache.get("k").as_deref(), Some(&b"old"[..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The item is larger than the cache's `max_item_size`. An older value of the key is untouched.
-    #[error("item too large")]
     TooLarge,
     /// Nothing can be evicted: evictions are switched off, or everything is pinned.
-    #[error("out of memory")]
     OutOfMemory,
     /// Values that are arriving take all the memory that they may. It is given back as they arrive,
     /// or are given up.
-    #[error("too many values are arriving")]
     Crowded,
     /// The cache met a state that it should never reach: a defect. Nothing was stored.
-    #[error("internal error")]
     Internal,
     /// The key was hashed by another cache.
-    #[error("the key was hashed by another cache")]
     ForeignKey,
     /// The key is empty, or longer than [`Builder::max_key_len`](crate::Builder::max_key_len).
-    #[error("the key is empty or too long")]
     BadKey,
 }
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => f.write_str("item too large"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::Crowded => f.write_str("too many values are arriving"),
+            Self::Internal => f.write_str("internal error"),
+            Self::ForeignKey => f.write_str("the key was hashed by another cache"),
+            Self::BadKey => f.write_str("the key is empty or too long"),
+        }
+    }
+}
+
+impl Error for StoreError {}
 
 /// Tags can't be used as asked.
 ///
@@ -215,11 +298,10 @@ pub enum StoreError {
 /// assert_eq!(error, Some(TagError::TooMany { count: 9, most: 8 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TagError {
     /// An item has eight tags at most.
-    #[error("{count} tags are too many, the maximum is {most}")]
     TooMany {
         /// What was asked for.
         count: usize,
@@ -227,12 +309,24 @@ pub enum TagError {
         most: usize,
     },
     /// A tag has 1 to 250 bytes.
-    #[error("a tag is empty or longer than 250 bytes")]
     BadTag,
     /// There is no memory for another tag, and nothing can be evicted.
-    #[error("out of memory")]
     OutOfMemory,
 }
+
+impl fmt::Display for TagError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany { count, most } => {
+                write!(f, "{count} tags are too many, the maximum is {most}")
+            }
+            Self::BadTag => f.write_str("a tag is empty or longer than 250 bytes"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+        }
+    }
+}
+
+impl Error for TagError {}
 
 /// A number can't be changed.
 ///
@@ -245,13 +339,35 @@ pub enum TagError {
 /// assert_eq!(cache.count("k", &Count::increment(1)), Err(CountError::NotANumber));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CountError {
     /// The value is not a decimal number below 2^64.
-    #[error("not a number")]
     NotANumber,
     /// The new number could not be stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl fmt::Display for CountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANumber => f.write_str("not a number"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for CountError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for CountError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }

@@ -8,8 +8,9 @@
 //!   take memory only where they are used.
 //! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed in
 //!   advance, with bounded work per step.
-//! - **No threads, no timers**, and no global state but the numbers of threads. Time is injected
-//!   with [`Clock`]; the host calls [`Cache::maintain`] when it has time, or never.
+//! - **No threads, no timers** unless asked for, and no global state but the numbers of threads.
+//!   Time is injected with [`Clock`]; the host calls [`Cache::maintain`] when it has time, or never,
+//!   or has a [`Helper`] do it.
 //!
 //! ```
 //! use memcore::{Attrs, Cache};
@@ -36,14 +37,19 @@ mod counter;
 mod counters;
 mod engine;
 mod error;
+mod helper;
+mod hot_keys;
 mod index;
 mod item;
 mod key;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(all(test, loom))]
 mod models;
 mod ops;
 mod options;
+mod ratios;
 mod removal;
 mod restart;
 mod size;
@@ -69,8 +75,12 @@ pub use counter::Counter;
 pub use error::{
     CloseError, ConfigError, CountError, MemoryFileError, StoreError, TagError, UpgradeError,
 };
+pub use helper::Helper;
+pub use hot_keys::{HotKey, HotKeys};
 pub use item::{Attrs, Expiry, Lease, Meta};
 pub use key::{AsKey, Key};
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 pub use ops::handle::{Handle, WeakHandle};
 pub use ops::reserve::Reservation;
 pub use ops::scan::Cursor;
@@ -78,6 +88,7 @@ pub use options::{
     Count, Counted, Fetch, Fetched, Hit, Miss, Mode, Remove, Removed, Resized, Restored, Store,
     Stored, Value,
 };
+pub use ratios::HitRatios;
 pub use removal::{Cause, Removal};
 pub use size::{gib, mib};
 pub use stats::{ClassStats, Stats, Sweeps};

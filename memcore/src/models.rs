@@ -12,6 +12,7 @@ use loom::thread as modelled;
 
 use crate::index::{Certainty, Index, Position};
 use crate::memory::region::Source;
+use crate::memory::sync::{AtomicU32, Ordering};
 use crate::{Attrs, Cache, Handle, ManualClock, Moment};
 
 /// Bytes for a handful of segments of 128 bytes each.
@@ -20,7 +21,7 @@ const LIMIT: usize = 44 << 10;
 /// Words of the stack on which a model builds its cache: those of the checker are too small.
 const STACK: usize = 1 << 15;
 
-fn cache() -> Cache {
+pub(crate) fn cache() -> Cache {
     cache_with_clock().0
 }
 
@@ -35,7 +36,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// Threads are interrupted at most `preemptions` times, unless the environment says otherwise.
-fn check_bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn check_bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = 200_000;
@@ -208,6 +209,48 @@ fn no_reader_sees_what_a_planned_flush_has_ended() {
         assert_eq!(cache.get("k"), None);
         other.join().unwrap();
         set(&cache, "k", b"22222222");
+        assert_eq!(cache.get("k").as_deref(), Some(&b"22222222"[..]));
+    });
+}
+
+/// Data changes, and then its tag is invalidated. Whoever looks after that sees no older data,
+/// whatever a writer does that has read them before, and whether or not the tag's number is reused.
+#[test]
+fn no_reader_sees_what_was_made_before_its_tag_was_invalidated() {
+    check_bounded(1, || {
+        let (cache, data) = (cache(), Arc::new(AtomicU32::new(1)));
+        let (other, read) = (cache.clone(), Arc::clone(&data));
+        let writer = modelled::spawn(move || {
+            let tagged = other.tagged(&["t"]).unwrap();
+            let value = read.load(Ordering::SeqCst).to_le_bytes();
+            tagged.set("k", &value, Attrs::new()).unwrap();
+        });
+        data.store(2, Ordering::SeqCst);
+        cache.invalidate_tag("t");
+        cache.tagged(&["u"]).unwrap().set("other", b"v", Attrs::new()).unwrap();
+        assert_ne!(cache.get("k").as_deref(), Some(&1_u32.to_le_bytes()[..]));
+        writer.join().unwrap();
+        assert_ne!(cache.get("k").as_deref(), Some(&1_u32.to_le_bytes()[..]));
+        assert!(cache.contains("other"));
+    });
+}
+
+/// A lookup without a lock while the only item of a tag goes, and its number is given to another.
+#[test]
+fn a_number_that_is_reused_hides_nothing_and_shows_nothing() {
+    check_bounded(2, || {
+        let cache = cache();
+        cache.tagged(&["t"]).unwrap().set("k", b"11111111", Attrs::new()).unwrap();
+        let other = cache.clone();
+        let writer = modelled::spawn(move || {
+            other.invalidate_tag("t");
+            assert!(!other.delete("k"));
+            other.tagged(&["u"]).unwrap().set("k", b"22222222", Attrs::new()).unwrap();
+        });
+        if let Some(value) = cache.get("k") {
+            assert_whole(&value, b"12");
+        }
+        writer.join().unwrap();
         assert_eq!(cache.get("k").as_deref(), Some(&b"22222222"[..]));
     });
 }

@@ -137,6 +137,34 @@ macro_rules! class_stats {
 }
 for_each_counter!(class_stats);
 
+impl ClassStats {
+    /// Lookups that found an item.
+    #[must_use]
+    pub const fn hits(&self) -> u64 {
+        self.hits_small + self.hits_main
+    }
+
+    /// The share of lookups that found an item; `None` without lookups. Misses are known for the
+    /// total only. [`HitRatios`](crate::HitRatios) has it for the last minutes and hours.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// assert_eq!(cache.stats().total.hit_ratio(), None);
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.get("k");
+    /// cache.get("other");
+    /// assert_eq!(cache.stats().total.hit_ratio(), Some(0.5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let lookups = self.hits() + self.misses;
+        (lookups > 0).then(|| self.hits() as f64 / lookups as f64)
+    }
+}
+
 impl Stats {
     /// What was counted after `earlier`, and gauges as they are: for who wants to count from a
     /// moment on without resetting what others count.

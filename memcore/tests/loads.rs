@@ -255,6 +255,44 @@ fn a_stale_value_is_renewed_by_one_and_served_to_others() {
 }
 
 #[test]
+fn a_value_that_could_not_be_renewed_is_renewed_by_the_next_one() {
+    let stale = || {
+        let (words, clock) = timed(|settings| settings.ttl(secs(100)).fresh_for(secs(10)));
+        words.insert("k", &"old".to_owned()).unwrap();
+        clock.advance(secs(20));
+        words
+    };
+    let renew = |words: &Words| {
+        assert!(words.is_stale("k"));
+        assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+        assert!(!words.is_stale("k"));
+    };
+    // An error, a panic, and a task that is cancelled.
+    let words = stale();
+    assert_eq!(words.get_or_load("k", || Err("down")).unwrap(), "old");
+    renew(&words);
+
+    let words = stale();
+    let panicking = || -> Result<String, Never> { panic!("a loader of somebody else") };
+    let panicked = catch_unwind(AssertUnwindSafe(|| words.get_or_load("k", panicking)));
+    assert!(panicked.is_err());
+    assert_eq!(words.get("k").as_deref(), Some("old"));
+    renew(&words);
+
+    let words = stale();
+    let mut first = Box::pin(words.get_or_load_async("k", pending::<Result<String, Never>>()));
+    assert!(poll(first.as_mut()).is_pending());
+    assert_eq!(words.get_or_load("k", value).unwrap(), "old", "another one is at it");
+    drop(first);
+    renew(&words);
+
+    // It is gone where it came from.
+    let words = stale();
+    assert_eq!(words.get_or_find("k", || Ok::<_, Never>(None)).unwrap(), None);
+    assert!(!words.contains("k"));
+}
+
+#[test]
 fn no_room_is_no_error() {
     let words = words();
     let long = "v".repeat(mib(2));

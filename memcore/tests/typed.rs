@@ -53,6 +53,7 @@ fn keys_are_borrowed_as_in_a_map() {
     words.insert(&"string".to_owned(), &"2".to_owned()).unwrap();
     assert_eq!(words.get(&"str".to_owned()).as_deref(), Some("1"));
     assert_eq!(words.get("string").as_deref(), Some("2"));
+    assert_eq!(words.get_many(["string", "none"]), [Some("2".to_owned()), None]);
     let bytes: TypedCache<Vec<u8>, Vec<u8>> = TypedCache::new(Cache::new(mib(16)).unwrap());
     bytes.insert(&b"key"[..], &vec![1, 2]).unwrap();
     assert_eq!(bytes.get(&b"key".to_vec()), Some(vec![1, 2]));

@@ -2,15 +2,37 @@
 
 #[cfg(not(loom))]
 mod real {
-    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    use core::time::Duration;
+
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::thread::ThreadId;
+
+    /// Waits while this is so, at most so long.
+    pub(crate) fn wait_while<'g, T>(
+        condition: &Condvar,
+        mut guard: MutexGuard<'g, T>,
+        is_so: impl FnMut(&mut T) -> bool,
+        most: Duration,
+    ) -> MutexGuard<'g, T> {
+        condition.wait_while_for(&mut guard, is_so, most);
+        guard
+    }
+
+    pub(crate) fn thread_id() -> ThreadId {
+        std::thread::current().id()
+    }
 }
 
 #[cfg(loom)]
 mod real {
+    use core::time::Duration;
+
+    pub(crate) use loom::sync::Condvar;
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::thread::ThreadId;
 
     /// loom's mutex with parking_lot's face.
     #[derive(Debug)]
@@ -38,6 +60,23 @@ mod real {
 
     pub(crate) fn spin_loop() {
         loom::thread::yield_now();
+    }
+
+    /// There is no time in a model: whoever would wait for ever is found to do so.
+    pub(crate) fn wait_while<'g, T>(
+        condition: &Condvar,
+        mut guard: MutexGuard<'g, T>,
+        mut is_so: impl FnMut(&mut T) -> bool,
+        _: Duration,
+    ) -> MutexGuard<'g, T> {
+        while is_so(&mut guard) {
+            guard = condition.wait(guard).expect("no thread panics while it holds a lock");
+        }
+        guard
+    }
+
+    pub(crate) fn thread_id() -> ThreadId {
+        loom::thread::current().id()
     }
 }
 

@@ -24,6 +24,7 @@ mod load;
 mod order;
 mod save;
 
+use std::fmt;
 use std::io::{Error, Read, Write};
 
 #[cfg(any(test, fuzzing))]
@@ -145,17 +146,14 @@ pub struct Loaded {
 /// assert!(matches!(error.error, SnapshotError::Foreign));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum SnapshotError {
     /// Source or sink failed.
-    #[error(transparent)]
-    Io(#[from] Error),
+    Io(Error),
     /// It is something else.
-    #[error("it is not a snapshot")]
     Foreign,
     /// It was written by another version, in a way that this one does not know.
-    #[error("its format is {format} with options {options}, which this version does not know")]
     Format {
         /// The number of the format.
         format: u32,
@@ -163,7 +161,6 @@ pub enum SnapshotError {
         options: u32,
     },
     /// A block is not as it was written.
-    #[error("block {block} is damaged: {what}")]
     Damaged {
         /// The number of the block, from 0 on.
         block: u64,
@@ -171,14 +168,43 @@ pub enum SnapshotError {
         what: &'static str,
     },
     /// The source ended before the snapshot.
-    #[error("it ends too early")]
     Truncated,
     /// An item that a program wants to write can't be written.
-    #[error("{what}")]
     Entry {
         /// Why.
         what: &'static str,
     },
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Foreign => f.write_str("it is not a snapshot"),
+            Self::Format { format, options } => write!(
+                f,
+                "its format is {format} with options {options}, which this version does not know"
+            ),
+            Self::Damaged { block, what } => write!(f, "block {block} is damaged: {what}"),
+            Self::Truncated => f.write_str("it ends too early"),
+            Self::Entry { what } => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for SnapshotError {
+    fn from(error: Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// A snapshot could not be loaded to its end. What was loaded stays.
@@ -199,15 +225,25 @@ pub enum SnapshotError {
 /// assert_eq!(error.loaded.items, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{error}; {} items were loaded before", loaded.items)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct RestoreError {
     /// What is wrong.
-    #[source]
     pub error: SnapshotError,
     /// What became of the items before that.
     pub loaded: Loaded,
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {} items were loaded before", self.error, self.loaded.items)
+    }
+}
+
+impl std::error::Error for RestoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 impl Cache {

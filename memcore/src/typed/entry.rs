@@ -55,7 +55,7 @@ where
                     Some(meta) if meta.marked => Store::new().expected(meta.version),
                     _ => Store::add(),
                 };
-                typed.cache.store(key, &bytes, attrs, &how)
+                typed.store(key, &bytes, attrs, &how)
             })?;
             if let Stored::Done { .. } = stored {
                 return Ok(made);
@@ -123,7 +123,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                         new.clear();
                         self.shared.codec.encode(&value, &mut new)?;
                         let attrs = self.shared.settings.attrs(&value);
-                        if let Stored::Done { .. } = self.cache.store(key, &new, attrs, &how)? {
+                        if let Stored::Done { .. } = self.store(key, &new, attrs, &how)? {
                             return Ok(Some(value));
                         }
                     }
@@ -161,6 +161,23 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V, C> {
         Iter { typed: self, cursor: Some(Cursor::default()), keys: VecDeque::new() }
+    }
+
+    /// Removes all values, and returns them with their keys one by one. Those that the iterator was
+    /// not asked for stay.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<u32, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert_many((1..4).map(|n| (n, n.to_string())))?;
+    /// assert_eq!(words.drain().map(|(n, _)| n).sum::<u32>(), 6);
+    /// assert_eq!(words.iter().count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "what is not asked for stays"]
+    pub fn drain(&self) -> Drain<'_, K, V, C> {
+        Drain { all: self.iter() }
     }
 
     /// Removes the values for which `keep` says so; how many.
@@ -244,6 +261,47 @@ impl<K: DecodeKey, V, C: Codec<V>> Iterator for Iter<'_, K, V, C> {
                 return Some((key, value));
             }
         }
+    }
+}
+
+/// Keys and values as they are removed, from [`TypedCache::drain`]. Keys that are none of `K` are
+/// left alone.
+///
+/// # Examples
+/// ```
+/// use memcore::Cache;
+/// use memcore::typed::TypedCache;
+///
+/// let names: TypedCache<u64, String> = TypedCache::new(Cache::new(8 << 20)?);
+/// names.insert(&1, &"Ann".to_owned())?;
+/// for (id, name) in names.drain() {
+///     println!("{id} was {name}");
+/// }
+/// assert!(!names.contains(&1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Drain<'t, K: ?Sized, V, C> {
+    all: Iter<'t, K, V, C>,
+}
+
+impl<K: DecodeKey, V, C: Codec<V>> Iterator for Drain<'_, K, V, C> {
+    type Item = (K, V);
+
+    fn next(&mut self) -> Option<(K, V)> {
+        loop {
+            let bytes = self.all.next_key()?;
+            let Some(key) = K::from_key_bytes(&bytes) else { continue };
+            let typed = self.all.typed;
+            if let Some(value) = typed.take(typed.cache.key(&bytes)) {
+                return Some((key, value));
+            }
+        }
+    }
+}
+
+impl<K: ?Sized, V, C> fmt::Debug for Drain<'_, K, V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain").field("cache", &self.all.typed).finish_non_exhaustive()
     }
 }
 

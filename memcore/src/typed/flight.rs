@@ -5,10 +5,10 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::future::Future;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::Arc;
 
 use crate::Moment;
+use crate::memory::sync::{Condvar, Mutex, MutexGuard, ThreadId, thread_id, wait_while};
 
 /// Parts of the table, each with a lock: loads are few, and looked through one by one.
 const PARTS: usize = 64;
@@ -39,6 +39,8 @@ pub(super) struct Flight {
 #[derive(Debug, Default)]
 struct State {
     outcome: Option<Outcome>,
+    /// The version of the item that stands for the value, once there is one.
+    claim: Option<u64>,
     /// Until when a failure is remembered.
     until: Option<Moment>,
     wakers: Vec<Waker>,
@@ -64,24 +66,19 @@ pub(super) enum Turn<'f> {
     Wait(Arc<Flight>),
 }
 
-/// Nothing panics while it holds one of these locks, but for the allocator.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Flights {
     pub(super) fn new() -> Self {
         Self { parts: std::array::from_fn(|_| Mutex::default()) }
     }
 
     fn part(&self, hash: u64) -> MutexGuard<'_, Vec<Arc<Flight>>> {
-        lock(&self.parts[hash as usize % PARTS])
+        self.parts[hash as usize % PARTS].lock()
     }
 
     /// Joins the load of a key, or takes it over if there is none.
     pub(super) fn turn(&self, hash: u64, key: &[u8], now: Moment) -> Turn<'_> {
         let mut part = self.part(hash);
-        part.retain(|flight| lock(&flight.state).until.is_none_or(|until| now < until));
+        part.retain(|flight| flight.state.lock().until.is_none_or(|until| now < until));
         if let Some(flight) = part.iter().find(|flight| flight.hash == hash && *flight.key == *key)
         {
             return Turn::Wait(Arc::clone(flight));
@@ -89,7 +86,7 @@ impl Flights {
         let flight = Arc::new(Flight {
             hash,
             key: key.into(),
-            leader: thread::current().id(),
+            leader: thread_id(),
             state: Mutex::default(),
             landed: Condvar::new(),
         });
@@ -105,7 +102,7 @@ impl Flights {
     /// Bounds the failures that a part remembers.
     fn forget_some(&self, hash: u64) {
         let mut part = self.part(hash);
-        let is_failure = |flight: &Arc<Flight>| lock(&flight.state).until.is_some();
+        let is_failure = |flight: &Arc<Flight>| flight.state.lock().until.is_some();
         let mut surplus =
             part.iter().filter(|flight| is_failure(flight)).count().saturating_sub(FAILURES_MAX);
         part.retain(|flight| {
@@ -117,6 +114,11 @@ impl Flights {
 }
 
 impl Lead<'_> {
+    /// What stands for the value from now on: nobody joins the load after that has gone.
+    pub(super) fn stand_for(&self, claim: Option<u64>) {
+        self.flight.state.lock().claim = claim;
+    }
+
     /// Tells those who wait. A failure that has an `until` is told to others until then.
     pub(super) fn land(self, outcome: Outcome, until: Option<Moment>) {
         self.end(outcome, until);
@@ -127,7 +129,7 @@ impl Lead<'_> {
             self.flights.give_up(&self.flight);
         }
         let wakers = {
-            let mut state = lock(&self.flight.state);
+            let mut state = self.flight.state.lock();
             if state.outcome.is_some() {
                 return;
             }
@@ -145,7 +147,7 @@ impl Lead<'_> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        if lock(&self.flight.state).outcome.is_none() {
+        if self.flight.state.lock().outcome.is_none() {
             self.end(Outcome::Abandoned, None);
         }
     }
@@ -154,15 +156,21 @@ impl Drop for Lead<'_> {
 impl Flight {
     /// Whether this thread is the one that loads, so that it would wait for itself.
     pub(super) fn is_own(&self) -> bool {
-        self.leader == thread::current().id() && lock(&self.state).outcome.is_none()
+        self.leader == thread_id() && self.state.lock().outcome.is_none()
+    }
+
+    /// The version of the item that has to be there still for others to join this load: whoever
+    /// writes or removes the key, or invalidates a tag, has ended it. None if the load has not
+    /// begun, or is over, or nothing can stand for the value.
+    pub(super) fn claim(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.claim.filter(|_| state.outcome.is_none())
     }
 
     /// Waits for the outcome, at most so long.
     pub(super) fn wait(&self, most: Duration) -> Option<Outcome> {
         let is_open = |state: &mut State| state.outcome.is_none();
-        let waited = self.landed.wait_timeout_while(lock(&self.state), most, is_open);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.outcome.clone()
+        wait_while(&self.landed, self.state.lock(), is_open, most).outcome.clone()
     }
 
     /// The outcome, once it is there.
@@ -179,7 +187,7 @@ impl Future for FlightOutcome {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let mut state = lock(&self.0.state);
+        let mut state = self.0.state.lock();
         if let Some(outcome) = &state.outcome {
             return Poll::Ready(outcome.clone());
         }

@@ -9,9 +9,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::flight::{Lead, Outcome, Turn};
+use super::flight::{Flight, Lead, Outcome, Turn};
+use super::stats::{End, Watch};
 use super::{ABSENT, Codec, CodecError, KeyBytes, Shared, TypedCache};
-use crate::{Attrs, Cache, Fetch, Fetched, Moment, Remove, Store};
+use crate::{Attrs, Cache, Fetched, Key, Meta, Moment, Remove, Store, Tagged};
 
 /// A value can't be had.
 ///
@@ -78,7 +79,7 @@ type Answer<V, E> = Result<Option<V>, LoadError<E>>;
 /// What a lookup found.
 enum Look<V> {
     Found(Option<V>),
-    /// The value may be used, but this reader is to renew it.
+    /// The value of this version may be used, but should be renewed.
     Stale(V, u64),
     Missing,
 }
@@ -88,10 +89,15 @@ struct Claim<'t, V, C> {
     cache: &'t Cache,
     shared: &'t Shared<V, C>,
     key: &'t [u8],
-    /// Those who wait, unless an old value is renewed for which nobody has to.
+    /// The tags as they were before the load, which the value will have.
+    tags: Option<Arc<Tagged>>,
+    watch: Watch<'t>,
+    /// Those who wait; nobody has to while an old value is renewed.
     lead: Option<Lead<'t>>,
     /// What has to be there still when the value is stored; `None` if it is not to be stored.
     version: Option<u64>,
+    /// Whether that is an old value, which stays if there is no new one.
+    renews: bool,
 }
 
 /// What there is to do about a key.
@@ -99,7 +105,7 @@ enum Step<'t, V, C> {
     Done(Option<V>),
     /// Load; if that fails, this old value is still there.
     Load(Claim<'t, V, C>, Option<V>),
-    Wait(Arc<super::flight::Flight>),
+    Wait(Arc<Flight>),
 }
 
 impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
@@ -112,8 +118,9 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// caller tries again, at once or after
     /// [`error_ttl`](super::TypedBuilder::error_ttl).
     ///
-    /// If the key is written or removed while it is loaded, what was loaded is returned, but not
-    /// stored: it may be older. Nothing is locked while `load` runs.
+    /// If the key is written or removed while it is loaded, or one of its tags is invalidated, what
+    /// was loaded is returned, but not stored: it may be older. Who asks after that does not get it,
+    /// but loads anew. Nothing is locked while `load` runs.
     ///
     /// A value that is no longer [fresh](super::TypedBuilder::fresh_for) is loaded anew by one of
     /// those who ask; the others get it as it is, and so does that one if the load fails.
@@ -189,6 +196,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 if flight.is_own() {
                     return Err(LoadError::Recursive);
                 }
+                self.shared.loads.note_wait();
                 match flight.wait(self.shared.settings.load_timeout) {
                     Some(outcome) => {
                         if let Some(answer) = self.answer(outcome) {
@@ -203,6 +211,44 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 }
             }
         })
+    }
+
+    /// Whether a key has a value that is no longer [fresh](super::TypedBuilder::fresh_for), without
+    /// counting as a use. Who asks for it with a loader renews it; to have that done ahead by
+    /// another thread or task, use [`get`](Self::get), and send one to load if this is so.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::typed::TypedCache;
+    /// use memcore::{Cache, ManualClock, Moment};
+    ///
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// let cache = Cache::builder(8 << 20).clock(clock.clone()).build()?;
+    /// let pages: TypedCache<str, String> = TypedCache::builder(cache)
+    ///     .ttl(Duration::from_secs(600))
+    ///     .fresh_for(Duration::from_secs(60))
+    ///     .build();
+    /// let draw = || Ok::<_, std::io::Error>("<html>".to_owned());
+    /// pages.get_or_load("/", draw)?;
+    /// assert!(!pages.is_stale("/"));
+    ///
+    /// clock.advance(Duration::from_secs(61));
+    /// let page = pages.get("/");
+    /// if pages.is_stale("/") {
+    ///     let pages = pages.clone();
+    ///     std::thread::spawn(move || pages.get_or_load("/", draw)).join().unwrap()?;
+    /// }
+    /// assert!(page.is_some() && !pages.is_stale("/"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_stale<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        let meta = key.key_bytes(|key| self.cache.peek(key));
+        meta.is_some_and(|meta| !meta.marked && self.is_due(&meta))
     }
 
     /// [`get_or_load`](Self::get_or_load) for tasks: `load` is a future, and who waits for another
@@ -272,6 +318,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 }
                 Step::Wait(flight) => flight,
             };
+            self.shared.loads.note_wait();
             if let Some(answer) = self.answer(flight.outcome().await) {
                 return answer;
             }
@@ -281,60 +328,106 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
 
     /// Looks what there is to do. `takes_over`: another load was given up.
     fn step<'t>(&'t self, key: &'t [u8], takes_over: bool) -> Step<'t, V, C> {
-        let Self { cache, shared, .. } = self;
-        let within = shared.settings.renew_within();
-        let how = self.plain_fetch().lease(within.is_some()).renew_within(within);
-        match self.look(key, &how) {
-            Look::Found(value) => return Step::Done(value),
-            Look::Stale(value, version) => {
-                let claim = Claim { cache, shared, key, lead: None, version: Some(version) };
-                return Step::Load(claim, Some(value));
+        let hashed = self.cache.key(key);
+        self.note_lookup(key);
+        loop {
+            let stale = match self.look(hashed) {
+                Look::Found(value) => return Step::Done(value),
+                Look::Stale(value, version) => Some((value, version)),
+                Look::Missing => None,
+            };
+            let turn = self.shared.flights.turn(hashed.hash, key, self.cache.now());
+            match (turn, stale) {
+                (Turn::Lead(lead), None) => {
+                    return self.announce(self.claim(key, lead), hashed, takes_over);
+                }
+                (Turn::Lead(lead), Some((value, version))) => {
+                    let mut claim = self.claim(key, lead);
+                    claim.stand_for(Some(version));
+                    (claim.version, claim.renews) = (Some(version), true);
+                    return Step::Load(claim, Some(value));
+                }
+                // Another one renews it, or could not lately.
+                (Turn::Wait(_), Some((value, _))) => return Step::Done(Some(value)),
+                (Turn::Wait(flight), None) if self.is_under_way(&flight, hashed) => {
+                    return Step::Wait(flight);
+                }
+                // It began before the data changed.
+                (Turn::Wait(flight), None) => self.shared.flights.give_up(&flight),
             }
-            Look::Missing => {}
         }
-        let hashed = cache.key(key);
-        let lead = match shared.flights.turn(hashed.hash, key, cache.now()) {
-            Turn::Wait(flight) => return Step::Wait(flight),
-            Turn::Lead(lead) => lead,
-        };
-        let mut claim = Claim { cache, shared, key, lead: Some(lead), version: None };
-        let how = how.lease(true).create(shared.settings.claim_life()).marked(true);
+    }
+
+    fn claim<'t>(&'t self, key: &'t [u8], lead: Lead<'t>) -> Claim<'t, V, C> {
+        let Self { cache, shared, .. } = self;
+        // Before anything is read that the value derives from.
+        let tags = self.tags();
+        let watch = Watch::start(&shared.loads);
+        Claim { cache, shared, key, tags, watch, lead: Some(lead), version: None, renews: false }
+    }
+
+    fn is_due(&self, meta: &Meta) -> bool {
+        self.shared.settings.is_stale(meta.expiry, || self.cache.now())
+    }
+
+    /// Whether what stands for the value that another one loads is still there.
+    fn is_under_way(&self, flight: &Flight, key: Key<'_>) -> bool {
+        flight.claim().is_none_or(|claim| {
+            self.cache.peek(key).is_some_and(|meta| meta.marked && meta.version == claim)
+        })
+    }
+
+    /// Creates what stands for the value while it is loaded.
+    fn announce<'t>(
+        &'t self,
+        mut claim: Claim<'t, V, C>,
+        key: Key<'_>,
+        takes_over: bool,
+    ) -> Step<'t, V, C> {
+        let life = self.shared.settings.claim_life();
+        let how = self.plain_fetch().lease(true).create(life).marked(true);
         let mut bytes = Vec::new();
         for attempt in 0..2 {
             bytes.clear();
-            let Fetched::Copied(hit) = cache.fetch(hashed, &how, &mut bytes, |_, _| {}) else {
-                // There is no room, not even for what stands for the value.
-                break;
+            let fetched = match &claim.tags {
+                Some(tags) => tags.fetch(key, &how, &mut bytes, |_, _| {}),
+                None => self.cache.fetch(key, &how, &mut bytes, |_, _| {}),
             };
+            // There may be no room, not even for what stands for the value.
+            let Fetched::Copied(hit) = fetched else { break };
             let version = hit.meta.version;
             if hit.won {
                 claim.version = Some(version);
+                claim.stand_for(Some(version));
                 break;
             }
             match (hit.meta.marked, hit.meta.flags) {
                 // It came meanwhile.
                 (false, _) => {
-                    if let Some(value) = self.decode(hashed, version, &bytes) {
+                    if let Some(value) = self.decode(key, version, &bytes) {
                         claim.pass(Some(&bytes));
-                        return Step::Done(Some(value));
+                        return claim.needless(Some(value));
                     }
                 }
                 (true, ABSENT) => {
                     claim.pass(None);
-                    return Step::Done(None);
+                    return claim.needless(None);
                 }
                 // Another process, or a thread that was given up, is loading it.
                 (true, _) if takes_over && attempt == 0 => {
-                    let _ = cache.remove_with(hashed, &Remove::new().expected(version));
+                    let _ = self.cache.remove_with(key, &Remove::new().expected(version));
                 }
-                (true, _) => break,
+                (true, _) => {
+                    claim.stand_for(Some(version));
+                    break;
+                }
             }
         }
         Step::Load(claim, None)
     }
 
-    fn look(&self, key: &[u8], how: &Fetch) -> Look<V> {
-        let key = self.cache.key(key);
+    fn look(&self, key: Key<'_>) -> Look<V> {
+        let how = &self.plain_fetch();
         super::with_scratch(|bytes| {
             let Fetched::Copied(hit) = self.cache.fetch(key, how, bytes, |_, _| {}) else {
                 return Look::Missing;
@@ -344,7 +437,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 (true, ABSENT) => Look::Found(None),
                 (true, _) => Look::Missing,
                 (false, _) => match self.decode(key, version, bytes) {
-                    Some(value) if hit.won => Look::Stale(value, version),
+                    Some(value) if self.is_due(&hit.meta) => Look::Stale(value, version),
                     Some(value) => Look::Found(Some(value)),
                     None => Look::Missing,
                 },
@@ -377,6 +470,7 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
         loaded: Loaded<V, E>,
         old: Option<V>,
     ) -> Answer<V, E> {
+        self.watch.end(End::of(&loaded));
         match loaded {
             Ok(Some(value)) => {
                 let mut bytes = Vec::new();
@@ -393,17 +487,17 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
                 self.pass(None);
                 Ok(None)
             }
-            Err(_) if old.is_some() => {
-                // The old value stays until it expires, and others go on with it.
-                self.version = None;
-                Ok(old)
-            }
             Err(error) => {
-                self.withdraw();
+                if !self.renews {
+                    // Who comes now gets the error, rather than a load that nobody has under way.
+                    self.stand_for(None);
+                    self.withdraw();
+                }
                 let error = Arc::new(error);
                 let until = self.shared.settings.error_ttl.map(|ttl| self.cache.now() + ttl);
                 self.land(Outcome::Failed(Arc::clone(&error) as _), until);
-                Err(LoadError::Failed(error))
+                // Others go on with an old value as well.
+                if old.is_some() { Ok(old) } else { Err(LoadError::Failed(error)) }
             }
         }
     }
@@ -412,7 +506,12 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
     /// room for it, it is loaded again the next time.
     fn store(&mut self, bytes: &[u8], attrs: Attrs) {
         let Some(version) = self.version else { return };
-        if self.cache.store(self.key, bytes, attrs, &Store::new().expected(version)).is_ok() {
+        let how = Store::new().expected(version);
+        let stored = match &self.tags {
+            Some(tags) => tags.store(self.key, bytes, attrs, &how),
+            None => self.cache.store(self.key, bytes, attrs, &how),
+        };
+        if stored.is_ok() {
             self.version = None;
         }
     }
@@ -422,7 +521,19 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
     }
 }
 
-impl<V, C> Claim<'_, V, C> {
+impl<'t, V, C> Claim<'t, V, C> {
+    fn stand_for(&self, version: Option<u64>) {
+        if let Some(lead) = &self.lead {
+            lead.stand_for(version);
+        }
+    }
+
+    /// Nothing has to be loaded.
+    fn needless(mut self, value: Option<V>) -> Step<'t, V, C> {
+        self.watch.end(End::Needless);
+        Step::Done(value)
+    }
+
     /// Removes what stands for the value.
     fn withdraw(&mut self) {
         if let Some(version) = self.version.take() {
@@ -439,7 +550,9 @@ impl<V, C> Claim<'_, V, C> {
 
 impl<V, C> Drop for Claim<'_, V, C> {
     fn drop(&mut self) {
-        // Before others learn of it, who would find a load that nobody has under way.
-        self.withdraw();
+        if !self.renews {
+            // Before others learn of it, who would find a load that nobody has under way.
+            self.withdraw();
+        }
     }
 }

@@ -22,7 +22,11 @@ mod entry;
 mod flight;
 mod key;
 mod load;
+#[cfg(all(test, loom))]
+mod models;
 mod settings;
+mod stats;
+mod tagged;
 
 use core::borrow::Borrow;
 use core::cell::Cell;
@@ -33,7 +37,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::flight::Flights;
 use self::settings::Settings;
-use crate::{Cache, Expiry, Fetch, Fetched, Hit, Key, Remove, StoreError};
+use self::stats::Loads;
+use crate::{
+    AsKey, Attrs, Cache, Expiry, Fetch, Fetched, Hit, HotKey, Key, Remove, Store, StoreError,
+    Stored, Tagged,
+};
 
 #[cfg(feature = "json")]
 pub use self::codec::Json;
@@ -42,10 +50,11 @@ pub use self::codec::Pod;
 #[cfg(feature = "postcard")]
 pub use self::codec::Postcard;
 pub use self::codec::{Codec, CodecError, Plain};
-pub use self::entry::{Entry, Iter};
+pub use self::entry::{Drain, Entry, Iter};
 pub use self::key::{DecodeKey, KeyBytes};
 pub use self::load::LoadError;
 pub use self::settings::TypedBuilder;
+pub use self::stats::LoadStats;
 
 /// Flags of an item that says that there is no value; a marked item with other flags stands for a
 /// value that is being loaded.
@@ -81,19 +90,43 @@ fn with_scratch<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// assert_eq!(error, InsertError::Store(StoreError::TooLarge));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InsertError {
     /// The codec can't write it.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
+    Codec(CodecError),
     /// The cache can't take it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl fmt::Display for InsertError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Codec(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for InsertError {}
+
+impl From<CodecError> for InsertError {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl From<StoreError> for InsertError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// A cache of values of type `V` under keys of type `K`. Cloning gives another handle to the same
 /// one, and to the same loads.
+///
+/// Keys are looked up in any borrowed form, as in a `HashMap`: with `K = String` by `&str`. If the
+/// keys are never to be listed, `K` may be `str` itself.
 ///
 /// It is to be the only user of its [`Cache`], or the only one of its keys. An item whose bytes the
 /// codec can't read is removed when it is looked up, and counts as a miss.
@@ -113,6 +146,8 @@ pub enum InsertError {
 pub struct TypedCache<K: ?Sized, V, C = Plain> {
     cache: Cache,
     shared: Arc<Shared<V, C>>,
+    /// What is stored through this handle has these tags.
+    tags: Option<Arc<Tagged>>,
     types: PhantomData<fn(&K)>,
 }
 
@@ -121,6 +156,7 @@ struct Shared<V, C> {
     codec: C,
     settings: Settings<V>,
     flights: Flights,
+    loads: Loads,
     undecodable: AtomicU64,
 }
 
@@ -140,9 +176,10 @@ impl<K: ?Sized, V, C: Codec<V> + Default> TypedCache<K, V, C> {
 
 impl<K: ?Sized, V, C> TypedCache<K, V, C> {
     fn from_parts(cache: Cache, codec: C, settings: Settings<V>) -> Self {
-        let (flights, undecodable) = (Flights::new(), AtomicU64::new(0));
-        let shared = Arc::new(Shared { codec, settings, flights, undecodable });
-        Self { cache, shared, types: PhantomData }
+        let (flights, loads) = (Flights::new(), Loads::new());
+        let undecodable = AtomicU64::new(0);
+        let shared = Arc::new(Shared { codec, settings, flights, loads, undecodable });
+        Self { cache, shared, tags: None, types: PhantomData }
     }
 
     /// The cache of bytes.
@@ -165,6 +202,53 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
     pub fn undecodable(&self) -> u64 {
         self.shared.undecodable.load(Ordering::Relaxed)
     }
+
+    /// What loaders have done so far, and how long it took. What the cache itself counts, hits and
+    /// misses for example, is in [`Cache::stats`].
+    #[must_use]
+    pub fn load_stats(&self) -> LoadStats {
+        self.shared.loads.stats()
+    }
+
+    /// The keys that are looked up most, the most frequent first, at most so many: their bytes, and
+    /// their share of the lookups of the last minute or so. None unless that was asked for
+    /// with [`TypedBuilder::hot_keys`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let pages: TypedCache<str, String> =
+    ///     TypedCache::builder(Cache::new(8 << 20)?).hot_keys(true).build();
+    /// (0..1_000).for_each(|_| _ = pages.get("/"));
+    /// assert_eq!(pages.hot_keys(1)[0].key, b"/");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn hot_keys(&self, most: usize) -> Vec<HotKey> {
+        let hot_keys = self.shared.settings.hot_keys.as_ref();
+        hot_keys.map_or_else(Vec::new, |hot_keys| hot_keys.hottest(most))
+    }
+
+    /// Tells of a lookup who counts them.
+    fn note_lookup(&self, key: &[u8]) {
+        if let Some(hot_keys) = &self.shared.settings.hot_keys {
+            hot_keys.note(key, self.cache.now());
+        }
+    }
+
+    /// Stores bytes, with the tags that new values have.
+    fn store(
+        &self,
+        key: impl AsKey,
+        bytes: &[u8],
+        attrs: Attrs,
+        how: &Store,
+    ) -> Result<Stored, StoreError> {
+        match self.tags() {
+            Some(tags) => tags.store(key, bytes, attrs, how),
+            None => self.cache.store(key, bytes, attrs, how),
+        }
+    }
 }
 
 impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
@@ -174,8 +258,10 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        key.key_bytes(|key| self.read(self.cache.key(key), &self.plain_fetch()))
-            .map(|(value, _)| value)
+        key.key_bytes(|key| {
+            self.note_lookup(key);
+            self.read(self.cache.key(key), &self.plain_fetch()).map(|(value, _)| value)
+        })
     }
 
     /// What `read` makes of the value of a key.
@@ -217,7 +303,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         with_scratch(|bytes| {
             self.shared.codec.encode(value, bytes)?;
             let attrs = self.shared.settings.attrs(value);
-            key.key_bytes(|key| self.cache.set(key, bytes, attrs))?;
+            key.key_bytes(|key| self.store(key, bytes, attrs, &Store::new()))?;
             Ok(())
         })
     }
@@ -228,20 +314,21 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        key.key_bytes(|key| {
-            let key = self.cache.key(key);
-            let how = Fetch::new().peek(true);
-            loop {
-                let Some((value, hit)) = self.read(key, &how) else {
-                    self.cache.delete(key);
-                    return None;
-                };
-                let how = Remove::new().expected(hit.meta.version);
-                if matches!(self.cache.remove_with(key, &how), Ok(crate::Removed::Done(_))) {
-                    return Some(value);
-                }
+        key.key_bytes(|key| self.take(self.cache.key(key)))
+    }
+
+    fn take(&self, key: Key<'_>) -> Option<V> {
+        let how = Fetch::new().peek(true);
+        loop {
+            let Some((value, hit)) = self.read(key, &how) else {
+                self.cache.delete(key);
+                return None;
+            };
+            let how = Remove::new().expected(hit.meta.version);
+            if matches!(self.cache.remove_with(key, &how), Ok(crate::Removed::Done(_))) {
+                return Some(value);
             }
-        })
+        }
     }
 
     /// The values of many keys, in the same order.
@@ -255,16 +342,18 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// assert_eq!(found, [Some("one".to_owned()), None, Some("two".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn get_many<Q>(&self, keys: &[Q]) -> Vec<Option<V>>
+    pub fn get_many<'q, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Vec<Option<V>>
     where
         K: Borrow<Q>,
-        Q: KeyBytes,
+        Q: KeyBytes + ?Sized + 'q,
     {
+        let keys = keys.into_iter();
         if self.shared.settings.idle.is_some() {
-            return keys.iter().map(|key| self.get(key)).collect();
+            return keys.map(|key| self.get(key)).collect();
         }
-        let mut values: Vec<Option<V>> = keys.iter().map(|_| None).collect();
-        let bytes: Vec<Vec<u8>> = keys.iter().map(|key| key.key_bytes(<[u8]>::to_vec)).collect();
+        let bytes: Vec<Vec<u8>> = keys.map(|key| key.key_bytes(<[u8]>::to_vec)).collect();
+        let mut values: Vec<Option<V>> = bytes.iter().map(|_| None).collect();
+        bytes.iter().for_each(|key| self.note_lookup(key));
         self.cache.get_many(&bytes, |at, meta, value| {
             if !meta.marked {
                 values[at] = self.decode(self.cache.key(&bytes[at]), meta.version, value);
@@ -319,8 +408,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
 
 impl<K: ?Sized, V, C> Clone for TypedCache<K, V, C> {
     fn clone(&self) -> Self {
-        let (cache, shared) = (self.cache.clone(), Arc::clone(&self.shared));
-        Self { cache, shared, types: PhantomData }
+        let Self { cache, shared, tags, types } = self;
+        Self { cache: cache.clone(), shared: Arc::clone(shared), tags: tags.clone(), types: *types }
     }
 }
 

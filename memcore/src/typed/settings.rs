@@ -6,7 +6,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use crate::{Attrs, Cache, Expiry};
+use super::tagged::Common;
+use crate::{Attrs, Cache, Expiry, HotKeys, Moment, TagError};
 
 /// How long a value lives, from the value.
 type LifeOf<V> = Arc<dyn Fn(&V) -> Option<Duration> + Send + Sync>;
@@ -22,6 +23,9 @@ pub(super) struct Settings<V> {
     pub(super) absent_ttl: Option<Duration>,
     pub(super) error_ttl: Option<Duration>,
     pub(super) load_timeout: Duration,
+    /// What all values are tagged with.
+    pub(super) tags: Option<Common>,
+    pub(super) hot_keys: Option<HotKeys>,
 }
 
 impl<V> Settings<V> {
@@ -51,10 +55,12 @@ impl<V> Settings<V> {
         Expiry::After(LEAST.saturating_add(self.load_timeout.saturating_mul(2)))
     }
 
-    /// When a value has no more than this left of its life, it is to be renewed.
-    pub(super) fn renew_within(&self) -> Option<Duration> {
-        let (ttl, fresh_for) = (self.ttl?, self.fresh_for?);
-        Some(ttl.saturating_sub(fresh_for))
+    /// Whether a value that ends at `expiry` has less left of its life than a fresh one.
+    pub(super) fn is_stale(&self, expiry: Option<Moment>, now: impl FnOnce() -> Moment) -> bool {
+        let (Some(ttl), Some(fresh_for), Some(expiry)) = (self.ttl, self.fresh_for, expiry) else {
+            return false;
+        };
+        expiry.saturating_since(now()) < ttl.saturating_sub(fresh_for)
     }
 }
 
@@ -95,6 +101,8 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
             absent_ttl: None,
             error_ttl: None,
             load_timeout: Duration::from_secs(30),
+            tags: None,
+            hot_keys: None,
         };
         Self { cache, codec, settings, types: PhantomData }
     }
@@ -149,7 +157,9 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     }
 
     /// With [`ttl`](Self::ttl): values are fresh for so long. After that one of those who ask for
-    /// one with a loader is sent to load it anew, and all others get the old one meanwhile.
+    /// one with a loader is sent to load it anew, and all others get the old one meanwhile. If that
+    /// fails, the old one stays, and the next caller tries, at once or after
+    /// [`error_ttl`](Self::error_ttl).
     #[must_use]
     pub fn fresh_for(mut self, time: Duration) -> Self {
         self.settings.fresh_for = Some(time);
@@ -177,6 +187,50 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     #[must_use]
     pub fn load_timeout(mut self, time: Duration) -> Self {
         self.settings.load_timeout = time;
+        self
+    }
+
+    /// All values have these tags, at most eight. A single one is a name space: the values of one of
+    /// several typed caches that share a [`Cache`] end together with
+    /// [`invalidate_tag`](super::TypedCache::invalidate_tag), and what is stored after that is seen.
+    /// Each write takes a lock for it.
+    ///
+    /// What is [loaded](super::TypedCache::get_or_load) gets the tags as they were before the load.
+    /// What is inserted gets those of the moment: if the data may have changed since the value was
+    /// made, use [`TypedCache::tagged`](super::TypedCache::tagged).
+    ///
+    /// # Errors
+    /// [`TagError`], if there are too many tags, one is empty or has more than 250 bytes, or there
+    /// is no memory.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let cache = Cache::new(8 << 20)?;
+    /// let users: TypedCache<u64, String> =
+    ///     TypedCache::builder(cache.clone()).tags(&["users"])?.build();
+    /// let pages: TypedCache<str, String> = TypedCache::new(cache);
+    /// pages.insert("/", &"<html>".to_owned())?;
+    /// for round in ["Ann", "Bob"] {
+    ///     users.insert(&7, &round.to_owned())?;
+    ///     assert_eq!(users.get(&7).as_deref(), Some(round));
+    ///     users.invalidate_tag("users");
+    ///     assert_eq!(users.get(&7), None);
+    /// }
+    /// assert!(pages.contains("/"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tags<T: AsRef<[u8]>>(mut self, tags: &[T]) -> Result<Self, TagError> {
+        let words = tags.iter().map(|tag| tag.as_ref().to_vec()).collect();
+        self.settings.tags = Some(Common::new(&self.cache, words)?);
+        Ok(self)
+    }
+
+    /// Finds out which keys are looked up most: see
+    /// [`TypedCache::hot_keys`](super::TypedCache::hot_keys). Default no.
+    #[must_use]
+    pub fn hot_keys(mut self, on: bool) -> Self {
+        self.settings.hot_keys = on.then(HotKeys::new);
         self
     }
 
