@@ -62,6 +62,16 @@ fn async_loader() {
 }
 
 #[test]
+fn tower_layer() {
+    let lines = [
+        "100 requests, the service was asked 1 time",
+        "meanwhile: /home, drawn 1",
+        "who renews it: /home, drawn 2",
+    ];
+    says("tower_layer", &lines);
+}
+
+#[test]
 fn web_pages() {
     let lines = [
         "100 requests, drawn 1 time",

@@ -32,6 +32,15 @@ pub enum ConfigError {
         /// The largest size that works under this limit.
         most: usize,
     },
+    /// Items must have room for a key.
+    ItemTooSmall {
+        /// What was asked for.
+        max: usize,
+        /// The smallest size that works.
+        least: usize,
+    },
+    /// Keys must have a byte at least.
+    KeyTooShort,
     /// Keys may be limited to 65,536 bytes at most.
     KeyTooLong {
         /// What was asked for.
@@ -69,6 +78,10 @@ impl fmt::Display for ConfigError {
             Self::ItemTooLarge { max, most } => {
                 write!(f, "items of {max} bytes don't fit, the maximum is {most}")
             }
+            Self::ItemTooSmall { max, least } => {
+                write!(f, "items of {max} bytes have no room for a key, the minimum is {least}")
+            }
+            Self::KeyTooShort => f.write_str("keys of 0 bytes are too short, the minimum is 1"),
             Self::KeyTooLong { max, most } => {
                 write!(f, "keys of {max} bytes are too long, the maximum is {most}")
             }
@@ -369,5 +382,27 @@ impl Error for CountError {
 impl From<StoreError> for CountError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What went wrong below is told by `source`, and not twice.
+    #[test]
+    fn errors_have_words_and_sources() {
+        let file = MemoryFileError::Limit { least: 1, most: 2 };
+        let words = "it is for limits of 1 to 2 bytes";
+        assert_eq!(file.to_string(), words);
+        for error in [&ConfigError::from(file.clone()) as &dyn Error, &CloseError::from(file)] {
+            assert_eq!(error.to_string(), format!("memory file: {words}"));
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), Some(words));
+        }
+        let count = CountError::from(StoreError::TooLarge);
+        assert_eq!(count.to_string(), StoreError::TooLarge.to_string());
+        assert!(count.source().is_none());
+        let system = ConfigError::System { what: "space", reason: "no".to_owned() };
+        assert_eq!(system.to_string(), "the system refused space: no");
     }
 }

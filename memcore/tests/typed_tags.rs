@@ -71,8 +71,10 @@ fn a_cache_may_tag_all_its_values() {
     assert_eq!(full.tagged(&["9"]).err(), Some(TagError::TooMany { count: 9, most: 8 }));
 }
 
-/// What ends a load that is under way.
-const CHANGES: [(&str, fn(&Words)); 5] = [
+/// What ends a load that is under way, with its name.
+type Ending = (&'static str, fn(&Words));
+
+const CHANGES: [Ending; 5] = [
     ("removed", |words| _ = words.remove("k")),
     ("deleted", |words| _ = words.cache().delete("k")),
     ("flushed", |words| words.cache().flush()),

@@ -33,6 +33,8 @@ const SHARDS: (usize, usize) = if cfg!(loom) { (1, 1) } else { (4, 256) };
 const SEGMENTS_MIN: usize = if cfg!(loom) { 4 } else { 48 };
 /// Bytes that the smallest item and its slot take: no more items than that can exist.
 const ITEM_MIN: usize = 24;
+/// The least that the largest item may have: a header and a short key.
+const ITEM_LEAST: usize = 16;
 /// The largest item of all.
 const ITEM_MAX: usize = 1 << 30;
 /// Bytes that an address in the index can reach, and the machine can address.
@@ -127,6 +129,15 @@ impl Sizes {
         let most = (limit / 2).min(ITEM_MAX);
         if builder.max_item_size > most {
             return Err(ConfigError::ItemTooLarge { max: builder.max_item_size, most });
+        }
+        if builder.max_item_size < ITEM_LEAST {
+            return Err(ConfigError::ItemTooSmall {
+                max: builder.max_item_size,
+                least: ITEM_LEAST,
+            });
+        }
+        if builder.max_key_len == 0 {
+            return Err(ConfigError::KeyTooShort);
         }
         if builder.max_key_len > KEY_MAX {
             return Err(ConfigError::KeyTooLong { max: builder.max_key_len, most: KEY_MAX });
