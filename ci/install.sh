@@ -55,6 +55,8 @@ else
     missing+=('cargo-fuzz (no nightly toolchain)')
 fi
 
+have cargo-public-api || want cargo-public-api env CARGO_PROFILE_DEV_DEBUG=0 \
+    cargo install --quiet --locked --debug cargo-public-api@0.52.0
 have cargo-auditable || want cargo-auditable env CARGO_PROFILE_DEV_DEBUG=0 \
     cargo install --quiet --locked --debug cargo-auditable@0.7.7
 have cargo-deb || want cargo-deb env CARGO_PROFILE_DEV_DEBUG=0 \

@@ -1,6 +1,6 @@
-//! A layer of tower that caches what the service behind it answers, for whatever speaks tower: axum,
-//! tonic, hyper's clients. One request is made for many that ask at once, and stale answers are
-//! served while one request renews them.
+//! A layer of tower that caches what the service behind it answers, for whatever speaks tower:
+//! axum, tonic, hyper's clients. One request is made for many that ask at once, and stale answers
+//! are served while one request renews them.
 //!
 //! `cargo run --release -p examples --example tower_layer`
 

@@ -64,11 +64,11 @@ fn step(engine: &Weak<Engine>) -> Option<bool> {
 
 impl Cache {
     /// Starts a thread that calls [`maintain`](Self::maintain) after each pause of this length, for
-    /// programs that have no place of their own to do that. The crate starts no other thread. Half a
-    /// second is a good length; a pause is a millisecond at least.
+    /// programs that have no place of their own to do that. The crate starts no other thread. Half
+    /// a second is a good length; a pause is a millisecond at least.
     ///
-    /// The thread does not keep the cache from being dropped. Before [`close`](Self::close) drop the
-    /// helper.
+    /// The thread does not keep the cache from being dropped. Before [`close`](Self::close) drop
+    /// the helper.
     ///
     /// # Errors
     /// The system refuses the thread.

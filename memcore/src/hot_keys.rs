@@ -1,7 +1,7 @@
 //! The keys that are asked for most: a sample of the lookups, counted in a table of a fixed size by
 //! the algorithm "Space-Saving" (Metwally et al., 2005). A key that is not in the table takes the
-//! place of one that was counted least, and its count along with it as a possible error. So whatever
-//! makes up more than 1/size of the sample is in the table, and counts are never too low.
+//! place of one that was counted least, and its count along with it as a possible error. So
+//! whatever makes up more than 1/size of the sample is in the table, and counts are never too low.
 
 use core::cell::Cell;
 use std::fmt;
@@ -50,8 +50,9 @@ pub struct HotKey {
 /// Finds the keys that are asked for most. It is told of each lookup, of which it counts one of 64,
 /// and takes about 40 KB, which are not of the cache's limit.
 ///
-/// A typed cache has one on request ([`TypedBuilder::hot_keys`](crate::typed::TypedBuilder::hot_keys)); who
-/// looks keys up in a [`Cache`](crate::Cache) tells it of those that matter.
+/// A typed cache has one on request
+/// ([`TypedBuilder::hot_keys`](crate::typed::TypedBuilder::hot_keys)); who looks keys up in a
+/// [`Cache`](crate::Cache) tells it of those that matter.
 ///
 /// # Examples
 /// ```

@@ -9,8 +9,8 @@
 //! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed in
 //!   advance, with bounded work per step.
 //! - **No threads, no timers** unless asked for, and no global state but the numbers of threads.
-//!   Time is injected with [`Clock`]; the host calls [`Cache::maintain`] when it has time, or never,
-//!   or has a [`Helper`] do it.
+//!   Time is injected with [`Clock`]; the host calls [`Cache::maintain`] when it has time, or
+//!   never, or has a [`Helper`] do it.
 //!
 //! ```
 //! use memcore::{Attrs, Cache};

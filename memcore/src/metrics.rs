@@ -8,9 +8,9 @@ use crate::typed::LoadStats;
 use crate::{Cache, ClassStats};
 
 /// Publishes the statistics of a cache with the facade `metrics`: counters that are named
-/// `memcore_hits_total` and the like, and gauges as `memcore_bytes`, each with the label `cache`. The
-/// bytes and items of each size class have the label `class` as well, which is the largest item of
-/// the class in bytes.
+/// `memcore_hits_total` and the like, and gauges as `memcore_bytes`, each with the label `cache`.
+/// The bytes and items of each size class have the label `class` as well, which is the largest item
+/// of the class in bytes.
 ///
 /// # Examples
 /// ```
@@ -92,8 +92,8 @@ impl Metrics {
         }
     }
 
-    /// Publishes what the [loaders](crate::typed::TypedCache::load_stats) of a typed cache have done
-    /// so far: `memcore_loads_total` by `outcome`, and `memcore_load_seconds` in all.
+    /// Publishes what the [loaders](crate::typed::TypedCache::load_stats) of a typed cache have
+    /// done so far: `memcore_loads_total` by `outcome`, and `memcore_load_seconds` in all.
     ///
     /// # Examples
     /// ```

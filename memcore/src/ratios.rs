@@ -6,13 +6,14 @@ use std::collections::VecDeque;
 use crate::counters::Event;
 use crate::{Cache, Moment};
 
-/// Samples of each kind that are kept: seconds of a minute, minutes of an hour, hours of three days.
+/// Samples of each kind that are kept: seconds of a minute, minutes of an hour, hours of three
+/// days.
 const SAMPLES: usize = 61;
 /// Seconds between the samples of each kind.
 const STEPS: [u32; 3] = [1, 60, 3_600];
 
-/// The share of lookups that found something, over any time up to 60 hours before now. Whoever wants
-/// to know notes the counters now and then; the cache itself does nothing for it.
+/// The share of lookups that found something, over any time up to 60 hours before now. Whoever
+/// wants to know notes the counters now and then; the cache itself does nothing for it.
 ///
 /// # Examples
 /// ```

@@ -119,8 +119,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// [`error_ttl`](super::TypedBuilder::error_ttl).
     ///
     /// If the key is written or removed while it is loaded, or one of its tags is invalidated, what
-    /// was loaded is returned, but not stored: it may be older. Who asks after that does not get it,
-    /// but loads anew. Nothing is locked while `load` runs.
+    /// was loaded is returned, but not stored: it may be older. Who asks after that does not get
+    /// it, but loads anew. Nothing is locked while `load` runs.
     ///
     /// A value that is no longer [fresh](super::TypedBuilder::fresh_for) is loaded anew by one of
     /// those who ask; the others get it as it is, and so does that one if the load fails.

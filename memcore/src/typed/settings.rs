@@ -190,10 +190,10 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
         self
     }
 
-    /// All values have these tags, at most eight. A single one is a name space: the values of one of
-    /// several typed caches that share a [`Cache`] end together with
-    /// [`invalidate_tag`](super::TypedCache::invalidate_tag), and what is stored after that is seen.
-    /// Each write takes a lock for it.
+    /// All values have these tags, at most eight. A single one is a name space: the values of one
+    /// of several typed caches that share a [`Cache`] end together with
+    /// [`invalidate_tag`](super::TypedCache::invalidate_tag), and what is stored after that is
+    /// seen. Each write takes a lock for it.
     ///
     /// What is [loaded](super::TypedCache::get_or_load) gets the tags as they were before the load.
     /// What is inserted gets those of the moment: if the data may have changed since the value was

@@ -38,10 +38,10 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
     /// A handle through which values are stored, or loaded, with these tags, at most eight in all;
     /// those of the [builder](super::TypedBuilder::tags) are among them.
     ///
-    /// As [`Cache::tagged`] it stands for the tags as they are when it is made. So it is made before
-    /// the data is read that values derive from, and anew for the next value. The same key should
-    /// have the same tags wherever it is stored: a load that is under way is shared by all who ask
-    /// for the key.
+    /// As [`Cache::tagged`] it stands for the tags as they are when it is made. So it is made
+    /// before the data is read that values derive from, and anew for the next value. The same key
+    /// should have the same tags wherever it is stored: a load that is under way is shared by all
+    /// who ask for the key.
     ///
     /// # Errors
     /// [`TagError`], if there are too many tags, one is empty or has more than 250 bytes, or there
