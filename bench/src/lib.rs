@@ -17,6 +17,7 @@ pub mod process;
 pub mod ratio;
 pub mod replay;
 pub mod rng;
+pub mod stalls;
 pub mod stress;
 pub mod trace;
 pub mod value;

@@ -641,8 +641,9 @@ impl Cache {
         self.0.scan(cursor, at_least, visit)
     }
 
-    /// Bounded housekeeping, about `budget` items' worth: removes expired items and reclaims memory
-    /// ahead of need. True if there is more to do right now.
+    /// Bounded housekeeping, about `budget` items' worth: removes expired items, reclaims memory
+    /// ahead of need, and has the system provide memory before it is used. True if there is more
+    /// to do right now.
     ///
     /// The cache has no threads of its own. A host that calls this a few times per second gets
     /// expired memory back early and writes that need not wait for evictions; without it, all is
@@ -663,8 +664,9 @@ impl Cache {
         let sweeps = self.0.sweep(budget);
         let reclaims = self.0.reclaim_ahead(budget);
         let moves = self.0.tend_index(budget);
+        let provides = self.0.provide_memory();
         self.0.report_removals();
-        verifies || sweeps || reclaims || moves
+        verifies || sweeps || reclaims || moves || provides
     }
 
     /// Changes the hard limit. What is above a smaller one is evicted before this returns, but for

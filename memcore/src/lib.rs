@@ -64,6 +64,8 @@ mod upkeep;
 
 pub mod snapshot;
 pub mod typed;
+#[doc(hidden)]
+pub mod work;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}

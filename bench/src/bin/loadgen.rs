@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
-use bench::load::{self, Bound, Load, Outcome};
+use bench::hist::Latencies;
+use bench::load::large::{Beside, Large};
+use bench::load::slo::{self, Slo};
+use bench::load::{self, Bound, Load, LoadError, Outcome};
+use bench::ratio::{Ratio, median};
 use bench::value::{KEY_SIZE_MAX, KEY_SIZE_MIN, Sizes};
 use serde_json::{Value, json};
 
@@ -51,6 +55,19 @@ struct Args {
     /// requests per second in total; latency then counts from when a request was due
     #[argh(option)]
     rate: Option<f64>,
+    /// search the highest rate at which a share of all requests takes at most so long, as in
+    /// p999=1ms; reports every attempt on standard error
+    #[argh(option)]
+    slo: Option<Slo>,
+    /// measure the latency in turns alone and beside a client that gets a value of this many bytes
+    #[argh(option)]
+    large: Option<usize>,
+    /// gets of the large value per second (default 10)
+    #[argh(option, default = "10.0")]
+    large_rate: f64,
+    /// rounds alone and beside the large value (default 3)
+    #[argh(option, default = "3")]
+    rounds: usize,
     /// seconds of load before the measurement (default 1)
     #[argh(option, default = "1.0")]
     warmup: f64,
@@ -77,9 +94,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match load::run(&load) {
-        Ok(outcome) => {
-            println!("{}", report(&load, &outcome));
+    match perform(&args, &load) {
+        Ok(report) => {
+            println!("{report}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -89,10 +106,62 @@ fn main() -> ExitCode {
     }
 }
 
+fn perform(args: &Args, load: &Load) -> Result<Value, LoadError> {
+    if let Some(slo) = args.slo {
+        return search(slo, load);
+    }
+    match args.large {
+        None => Ok(report(load, &load::run(load)?)),
+        Some(size) => {
+            let large = Large { size, rate: args.large_rate };
+            Ok(report_beside(&large.measure(load, args.rounds)?))
+        }
+    }
+}
+
+fn search(slo: Slo, load: &Load) -> Result<Value, LoadError> {
+    let best = slo.search(load, |attempt| {
+        let us = attempt.outcome.counts.latency.quantile(slo.quantile) as f64 / 1e3;
+        let verdict = if attempt.kept { "kept" } else { "missed" };
+        let answered = slo::per_second(&attempt.outcome);
+        eprintln!("{:.0} per second: {us:.0} us, {answered:.0} answered: {verdict}", attempt.rate);
+    })?;
+    Ok(match best {
+        None => json!({ "rate": 0 }),
+        Some(best) => {
+            let mut found = json!({ "rate": best.rate });
+            let parts = report(load, &best.outcome);
+            let parts = parts.as_object().into_iter().flatten();
+            parts.for_each(|(name, value)| found[name] = value.clone());
+            found
+        }
+    })
+}
+
+fn report_beside(measured: &Beside) -> Value {
+    let quantiles = |q: f64| {
+        let us = |all: &[Latencies]| all.iter().map(|one| one.quantile(q) as f64 / 1e3).collect();
+        let (alone, beside): (Vec<f64>, Vec<f64>) = (us(&measured.alone), us(&measured.beside));
+        let ratio = Ratio::of(&beside, &alone).map(|ratio| ratio.to_string());
+        json!({ "alone_us": median(&alone), "beside_us": median(&beside), "ratio": ratio })
+    };
+    json!({
+        "p50": quantiles(0.5),
+        "p99": quantiles(0.99),
+        "p999": quantiles(0.999),
+        "large_gets": measured.large.total(),
+        "large_p50_us": measured.large.quantile(0.5) as f64 / 1e3,
+        "large_max_us": measured.large.max() as f64 / 1e3,
+    })
+}
+
 fn checked(args: &Args) -> Result<Load, &'static str> {
     let Args { connections, threads, depth, width, keys, .. } = *args;
     if threads == 0 || connections < threads || depth == 0 || width == 0 || keys == 0 {
         return Err("threads, depth, width and keys start at 1, connections at the threads");
+    }
+    if args.rounds == 0 || args.large_rate.is_nan() || args.large_rate <= 0.0 {
+        return Err("rounds start at 1, and a large value is asked for more than 0 times a second");
     }
     if !(KEY_SIZE_MIN..=KEY_SIZE_MAX).contains(&args.key_size) {
         return Err("a key has 8 to 250 bytes");

@@ -1,11 +1,14 @@
 //! The load generator: closed or paced load over many connections, every reply verified.
 //!
 //! `source` decides what is asked next, `conn` owns one socket and checks its replies, `worker` is
-//! one thread's event loop, `run` conducts the phases. Nothing here starts or measures a server
-//! beyond reading its accounts in `/proc`.
+//! one thread's event loop, `run` conducts the phases. `slo` searches the rate that keeps a
+//! latency, `large` measures a load beside gets of a large value. Nothing here starts or measures a
+//! server beyond reading its accounts in `/proc`.
 
 mod conn;
+pub mod large;
 mod run;
+pub mod slo;
 mod source;
 mod worker;
 

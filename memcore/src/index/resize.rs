@@ -12,6 +12,7 @@ use super::{
 use crate::memory::region::OS_PAGE;
 use crate::memory::sync::{Ordering, fence};
 use crate::space::segments::Loc;
+use crate::work::note;
 
 /// Per cent of its slots that a shard fills before it grows.
 const FULL: u64 = 78;
@@ -32,7 +33,7 @@ const STASH_SAMPLE: usize = 64;
 
 /// A shard grows by 1/STEPS of its pages: small enough that shards of different sizes don't waste
 /// much, large enough that an item is moved only now and then.
-const STEPS: usize = 16;
+pub(super) const STEPS: usize = 16;
 /// Words of a page.
 const PAGE: usize = OS_PAGE / size_of::<u64>();
 
@@ -113,6 +114,7 @@ impl Index {
 
     /// Starts a change of size. The memory for it is there.
     fn begin(&self, shard: u32, groups: u32, _lock: &mut Guard<'_>) {
+        note(|work| work.resizes += 1);
         let mapping = &self.shards[shard as usize].shared.0;
         mapping.change(|| {
             mapping.moved.store(0, Ordering::Relaxed);
@@ -151,6 +153,7 @@ impl Index {
         lock: &mut Guard<'_>,
         lost: &mut impl FnMut(Position, Loc),
     ) {
+        note(|work| work.groups_moved += 1);
         let start = self.start(shard, from.number);
         // All slots are taken out first, because the new places may be in the same group. Readers
         // see an odd sequence meanwhile.
@@ -206,7 +209,19 @@ impl Index {
             self.slots.release(first, end - first);
         }
         lock.stash.shrink_to(stash_of_groups(new as usize));
-        self.rows.leave(old, new)
+        let (bytes, ahead) = self.rows.leave(old, new);
+        self.slots.release(ahead.start * self.stride, ahead.len() * self.stride);
+        bytes
+    }
+
+    /// Has the system provide memory that shards are about to grow into, if `take` gets the bytes
+    /// for it, which is told how many rows there are; true if memory was provided.
+    pub(crate) fn provide(&self, take: impl FnOnce(usize, usize) -> bool) -> bool {
+        let row = self.rows.enter_ahead(take);
+        if let Some(row) = row {
+            self.slots.provide(row * self.stride, self.stride);
+        }
+        row.is_some()
     }
 
     /// Groups that hold anything.

@@ -5,6 +5,9 @@
 //! one shard uses its block, and the others then grow into it at no cost.
 
 use super::stash::Stash;
+use std::ops::Range;
+
+use super::resize::STEPS;
 use super::{BLOCK, BLOCK_PAGES, GROUPS_MIN, pages_of_groups, stash_of_pages};
 use crate::memory::region::OS_PAGE;
 use crate::memory::sync::Mutex;
@@ -13,16 +16,33 @@ use crate::memory::sync::Mutex;
 #[derive(Debug)]
 pub(super) struct Rows {
     shards: usize,
-    /// How many shards use each row; `None` on ordinary pages.
-    users: Option<Mutex<Box<[u32]>>>,
+    /// `None` on ordinary pages.
+    taken: Option<Mutex<Taken>>,
+}
+
+/// Rows that are paid for, the first ones.
+#[derive(Debug)]
+struct Taken {
+    /// How many shards use each row.
+    users: Box<[u32]>,
+    /// Those that are used, and perhaps one or a few more.
+    paid: usize,
+}
+
+impl Taken {
+    /// Rows that shards use.
+    fn used(&self) -> usize {
+        self.users.partition_point(|&users| users > 0)
+    }
 }
 
 impl Rows {
     /// Rows of one block of each of `shards` shards, all of which have their smallest size.
     pub(super) fn new(shards: usize, rows: usize, huge_pages: bool) -> Self {
         let mut users = vec![0; rows].into_boxed_slice();
-        users[..rows_of_groups(GROUPS_MIN)].fill(shards as u32);
-        Self { shards, users: huge_pages.then(|| Mutex::new(users)) }
+        let paid = rows_of_groups(GROUPS_MIN);
+        users[..paid].fill(shards as u32);
+        Self { shards, taken: huge_pages.then(|| Mutex::new(Taken { users, paid })) }
     }
 
     /// Bytes that all shards of the smallest size take.
@@ -36,55 +56,71 @@ impl Rows {
     /// may think that they are paid for before they are.
     pub(super) fn enter(&self, from: u32, to: u32, take: impl FnOnce(usize) -> bool) -> bool {
         let stash = stash_bytes(to) - stash_bytes(from);
-        let Some(users) = &self.users else {
+        let Some(taken) = &self.taken else {
             return take(stash + page_bytes(to) - page_bytes(from));
         };
-        let mut users = users.lock();
-        // The last row of the old size counts this shard already.
-        let rows = &mut users[rows_of_groups(from)..rows_of_groups(to)];
-        // Rows with users were paid for by the first of them.
-        let fresh = rows.iter().filter(|&&users| users == 0).count();
-        let taken = take(stash + fresh * self.row_bytes());
-        if taken {
-            rows.iter_mut().for_each(|users| *users += 1);
+        let mut taken = taken.lock();
+        let rows = rows_of_groups(from)..rows_of_groups(to);
+        // Others were paid for by the first of their users, or ahead of them.
+        let fresh = rows.end.saturating_sub(taken.paid);
+        let is_paid = take(stash + fresh * self.row_bytes());
+        if is_paid {
+            taken.paid += fresh;
+            // The last row of the old size counts this shard already.
+            taken.users[rows].iter_mut().for_each(|users| *users += 1);
         }
-        taken
+        is_paid
     }
 
-    /// A shard has shrunk: the bytes that are free now.
-    pub(super) fn leave(&self, from: u32, to: u32) -> usize {
-        let stash = stash_bytes(from) - stash_bytes(to);
-        let Some(users) = &self.users else {
-            return stash + page_bytes(from) - page_bytes(to);
-        };
-        let mut users = users.lock();
-        let mut freed = 0;
-        for row in &mut users[rows_of_groups(to)..rows_of_groups(from)] {
-            *row -= 1;
-            freed += usize::from(*row == 0);
+    /// Takes the row that shards grow into next, if most of them use the last one, and `take` gets
+    /// the bytes for it, which is told how many rows are used; its number.
+    pub(super) fn enter_ahead(&self, take: impl FnOnce(usize, usize) -> bool) -> Option<usize> {
+        let mut taken = self.taken.as_ref()?.lock();
+        let used = taken.used();
+        let ahead = 1 + used / STEPS;
+        let is_near = taken.users[used - 1] as usize * 2 >= self.shards;
+        if !is_near || taken.paid >= (used + ahead).min(taken.users.len()) {
+            return None;
         }
-        stash + freed * self.row_bytes()
+        take(self.row_bytes(), used).then(|| {
+            taken.paid += 1;
+            taken.paid - 1
+        })
+    }
+
+    /// A shard has shrunk: the bytes that are free now, and the rows among them that no shard had
+    /// yet used.
+    pub(super) fn leave(&self, from: u32, to: u32) -> (usize, Range<usize>) {
+        let stash = stash_bytes(from) - stash_bytes(to);
+        let Some(taken) = &self.taken else {
+            return (stash + page_bytes(from) - page_bytes(to), 0..0);
+        };
+        let mut taken = taken.lock();
+        let ahead = taken.used()..taken.paid;
+        taken.users[rows_of_groups(to)..rows_of_groups(from)].iter_mut().for_each(|row| *row -= 1);
+        let used = taken.used();
+        let freed = std::mem::replace(&mut taken.paid, used) - used;
+        (stash + freed * self.row_bytes(), ahead)
     }
 
     /// Counts who uses which row when shards have these numbers of groups.
     pub(super) fn set(&self, groups: impl Iterator<Item = u32>) {
-        let Some(users) = &self.users else { return };
-        let mut users = users.lock();
-        users.fill(0);
+        let Some(taken) = &self.taken else { return };
+        let mut taken = taken.lock();
+        taken.users.fill(0);
         for groups in groups {
-            users[..rows_of_groups(groups)].iter_mut().for_each(|users| *users += 1);
+            taken.users[..rows_of_groups(groups)].iter_mut().for_each(|users| *users += 1);
         }
+        taken.paid = taken.used();
     }
 
     /// Bytes that shards with these numbers of groups take.
     pub(super) fn bytes(&self, groups: impl Iterator<Item = u32> + Clone) -> usize {
         let stashes: usize = groups.clone().map(stash_bytes).sum();
         stashes
-            + match &self.users {
+            + match &self.taken {
                 None => groups.map(page_bytes).sum(),
-                Some(users) => {
-                    users.lock().iter().filter(|&&users| users > 0).count() * self.row_bytes()
-                }
+                Some(taken) => taken.lock().paid * self.row_bytes(),
             }
     }
 
@@ -141,8 +177,26 @@ mod tests {
         assert_eq!(grow(&rows), 0);
         let groups = [160, 160, GROUPS_MIN, GROUPS_MIN];
         assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, true) + 2 * ROW + 2 * stash);
-        assert_eq!(rows.leave(160, GROUPS_MIN), stash);
-        assert_eq!(rows.leave(160, 100), ROW + stash_bytes(160) - stash_bytes(100));
+        assert_eq!(rows.leave(160, GROUPS_MIN).0, stash);
+        assert_eq!(rows.leave(160, 100).0, ROW + stash_bytes(160) - stash_bytes(100));
+    }
+
+    #[test]
+    fn a_row_is_taken_ahead_once_most_shards_use_the_last_one() {
+        let rows = Rows::new(4, 10, true);
+        let ahead = || rows.enter_ahead(|bytes, _| bytes == ROW);
+        let used = rows_of_groups(GROUPS_MIN);
+        assert_eq!((ahead(), ahead()), (Some(used), None));
+        assert_eq!(grow(&rows), ROW);
+        assert_eq!(ahead(), None, "one shard of four uses the last row");
+        grow(&rows);
+        assert_eq!(rows.enter_ahead(|_, _| false), None);
+        assert_eq!(ahead(), Some(3));
+        let groups = [160, 160, GROUPS_MIN, GROUPS_MIN];
+        let stash = stash_bytes(160) - stash_bytes(GROUPS_MIN);
+        assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, true) + 3 * ROW + 2 * stash);
+        // It goes with the first shard that shrinks.
+        assert_eq!(rows.leave(160, GROUPS_MIN), (ROW + stash, 3..4));
     }
 
     /// What one shard could not pay for is not there for another one.
@@ -153,7 +207,7 @@ mod tests {
             scope.spawn(|| (0..20_000).for_each(|_| _ = rows.enter(GROUPS_MIN, 160, |_| false)));
             for _ in 0..20_000 {
                 let taken = grow(&rows) + stash_bytes(160) - stash_bytes(GROUPS_MIN);
-                assert_eq!(rows.leave(160, GROUPS_MIN), taken);
+                assert_eq!(rows.leave(160, GROUPS_MIN).0, taken);
             }
         });
     }

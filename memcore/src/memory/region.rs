@@ -12,6 +12,9 @@ use crate::memory::sync::{AtomicU32, AtomicU64};
 /// again, whatever the real size of a page is.
 pub(crate) const OS_PAGE: usize = 4096;
 
+/// Bytes of a huge page.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+
 /// Whether reserved memory is taken from the system only where it is touched, and can go back.
 pub(crate) const ON_DEMAND: bool =
     cfg!(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)));
@@ -48,6 +51,24 @@ unsafe impl Cell for AtomicU64 {
     }
 }
 
+/// A cell that can be written without a change, whoever uses it.
+pub(crate) trait Word: Cell {
+    /// Stores what is there already.
+    fn touch(&self);
+}
+
+impl Word for AtomicU32 {
+    fn touch(&self) {
+        self.fetch_or(0, crate::memory::sync::Ordering::Relaxed);
+    }
+}
+
+impl Word for AtomicU64 {
+    fn touch(&self) {
+        self.fetch_or(0, crate::memory::sync::Ordering::Relaxed);
+    }
+}
+
 #[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 pub(crate) use mapped::Region;
 #[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
@@ -73,11 +94,8 @@ pub(crate) enum Source {
 mod mapped {
     use std::ptr::NonNull;
 
-    use super::{Cell, OS_PAGE, Source, prefetch};
+    use super::{Cell, HUGE_PAGE, OS_PAGE, Source, prefetch};
     use crate::memory::system;
-
-    /// Bytes of a huge page.
-    const HUGE_PAGE: usize = 2 << 20;
 
     /// A reserved run of `len` zeroed cells.
     pub(crate) struct Region<T> {
@@ -303,6 +321,16 @@ mod owned {
 
         /// There are no pages to ask for.
         pub(crate) fn advise_huge(&self, _on: bool) {}
+    }
+}
+
+impl<T: Word> Region<T> {
+    /// Has the system provide memory for these cells now, if it has not yet: it zeroes it then, and
+    /// that of a huge page takes it longer than any operation of the cache.
+    pub(crate) fn provide(&self, first: usize, count: usize) {
+        if ON_DEMAND {
+            self.cells(first, count).iter().step_by(OS_PAGE / size_of::<T>()).for_each(T::touch);
+        }
     }
 }
 

@@ -9,14 +9,18 @@
 
 use std::ops::Range;
 
-use crate::memory::region::Region;
+use crate::memory::region::{HUGE_PAGE, Region};
 use crate::memory::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 use crate::restart::state::{Damaged, Reader, Writer, checksum};
 use crate::space::segments::{CLASSES, LOGS, LogId, Opening, Phase, Place};
 use crate::space::segments::{ROW_BYTES, SegmentId, Segments};
+use crate::work::note;
 
 /// Segments that only the reclaimer may take, so that it can always copy survivors.
 pub(crate) const RESERVE: usize = 4;
+
+/// Memory is provided ahead of writers while at least this many times more is left of the limit.
+const NEAR: usize = 4;
 
 /// Segments and the bytes that they may take.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ struct State {
     opened: u32,
     /// The index waits for memory.
     index_waits: bool,
+    /// Segments opened when memory was last provided ahead of them.
+    provided: u32,
     queues: [Fifo; LOGS],
     /// Sealed segments.
     sealed: u32,
@@ -114,6 +120,7 @@ impl Pool {
             segments: segments as u32,
             opened: 0,
             index_waits: false,
+            provided: 0,
             queues: [Fifo::default(); LOGS],
             sealed: 0,
         };
@@ -173,6 +180,7 @@ impl Pool {
     /// Opens a segment if more than `reserve` are left.
     pub(crate) fn open(&self, log: LogId, reserve: usize, opening: &Opening) -> Option<SegmentId> {
         let id = self.take(log.class, reserve)?;
+        note(|work| work.opened += 1);
         self.table.open(id, log, opening);
         Some(id)
     }
@@ -199,6 +207,43 @@ impl Pool {
         self.held[usize::from(class)].fetch_add(1, Ordering::Relaxed);
         self.mirror(&state);
         Some(id)
+    }
+
+    /// Has the system provide memory for segments that were never used, up to the end of a huge
+    /// page, so that writers who open them need not wait for it. They are free from then on. Not
+    /// where none was opened since the last time, `ahead` are free, or the limit is near; true if
+    /// memory was provided.
+    pub(crate) fn provide(&self, ahead: usize) -> bool {
+        let in_page = (HUGE_PAGE / self.table.segment_bytes()).max(1) as u32;
+        let (first, end) = {
+            let mut state = self.state.lock();
+            let first = state.fresh;
+            let end = (first + 1).next_multiple_of(in_page);
+            let cost = (end - first) as usize * self.segment_cost;
+            let is_wanted = state.opened != state.provided
+                && state.free.len < ahead
+                && state.released.len == 0
+                && !state.index_waits;
+            if !is_wanted
+                || end > state.segments
+                || state.limit.saturating_sub(state.used) < NEAR * cost
+            {
+                return false;
+            }
+            state.provided = state.opened;
+            state.fresh = end;
+            state.used += cost;
+            self.mirror(&state);
+            (first, end)
+        };
+        // Nobody has their numbers.
+        let words = (end - first) as usize * self.table.segment_words();
+        self.memory.provide(self.table.start(first) as usize, words);
+        let mut state = self.state.lock();
+        // They are taken in the order of their addresses.
+        (first..end).rev().for_each(|id| self.push(&mut state.free, id));
+        self.mirror(&state);
+        true
     }
 
     /// Puts a full segment at the end of its queue, or frees it if it is empty already.
@@ -333,6 +378,7 @@ impl Pool {
 
     /// Gives the pages of a free segment back to the system.
     fn release(&self, state: &mut State, id: SegmentId) {
+        note(|work| work.releases += 1);
         self.memory.release(self.table.start(id) as usize, self.table.segment_words());
         state.used -= self.segment_cost;
         self.push(&mut state.released, id);
@@ -354,6 +400,18 @@ impl Pool {
         state.used += bytes;
         self.mirror(&state);
         true
+    }
+
+    /// Takes `bytes` for a row of the index ahead of need, if it will be needed: with `rows` in use
+    /// now, as much is left of the limit as two more rows had items for.
+    pub(crate) fn take_bytes_ahead(&self, bytes: usize, rows: usize) -> bool {
+        let mut state = self.state.lock();
+        let is_wanted = state.limit.saturating_sub(state.used) >= bytes + 2 * state.used / rows;
+        if is_wanted {
+            state.used += bytes;
+            self.mirror(&state);
+        }
+        is_wanted
     }
 
     /// Frees what [`Self::take_bytes`] took.
@@ -688,6 +746,28 @@ mod tests {
         assert!(pool.gauge().used <= pool.limit());
         pool.free_bytes(100);
         assert!(open(&pool, 0).is_some());
+    }
+
+    #[test]
+    fn memory_is_provided_ahead_of_those_who_use_it_and_not_near_the_limit() {
+        const IN_PAGE: usize = HUGE_PAGE >> 12;
+        let pool = pool(10 * IN_PAGE);
+        assert!(!pool.provide(8), "nobody has stored anything");
+        assert_eq!(open(&pool, 0), Some(1));
+        let before = pool.available();
+        assert!(pool.provide(8));
+        assert_eq!((pool.gauge().free, pool.available()), (IN_PAGE - 2, before));
+        assert_eq!(open(&pool, 0), Some(2));
+        assert!(!pool.provide(8), "there is enough");
+        while pool.gauge().free >= 8 {
+            open(&pool, 0);
+        }
+        assert!(pool.provide(8));
+        assert!(!pool.provide(usize::MAX), "none was opened since");
+        while pool.gauge().used < pool.limit() / 10 * 8 {
+            open(&pool, 0);
+        }
+        assert!(!pool.provide(usize::MAX), "the limit is near");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::space::pool::RESERVE;
 use crate::space::segments::{Loc, LogId, Phase, SegmentId};
 use crate::upkeep::policy::Choice;
 use crate::upkeep::state::{NoGain, Reclaim};
+use crate::work::note;
 
 /// Where survivors of a compaction go, and items that find no room in the log of their own: so the
 /// room that one has made is room for the other, whatever their sizes are.
@@ -108,6 +109,7 @@ impl Engine {
         for _ in 0..bound.min(ROWS_MAX) {
             let id = reclaim.compacted;
             reclaim.compacted = if id + 1 < bound { id + 1 } else { 0 };
+            note(|work| work.rows += 1);
             let gain = self.gain_of(id, best.0);
             if gain > best.0 {
                 best = (gain, Some(id));

@@ -21,6 +21,7 @@ use crate::upkeep::policy::{
     View, Waiting,
 };
 use crate::upkeep::state::{Reclaim, Victim};
+use crate::work::note;
 
 /// Items that are moved or evicted in one step.
 pub(crate) const STEP: usize = 32;
@@ -118,6 +119,7 @@ impl Engine {
         now: u32,
         gone: &mut Gone,
     ) {
+        note(|work| work.disposed += 1);
         let mut lock = self.index.lock(position);
         let Some(slot) = self.index.find_loc(position, loc, &lock) else { return };
         let item = self.space.read_any(loc);
@@ -283,6 +285,7 @@ impl Engine {
         if !self.space.pool.select_victim(choice.id) {
             return None;
         }
+        note(|work| work.victims += 1);
         let survivors = policy.survivors(&view, choice, occupancy);
         Some(Victim {
             id: choice.id,
@@ -368,6 +371,7 @@ impl View for EngineView<'_> {
     }
 
     fn waiting(&self, id: SegmentId) -> Option<Waiting> {
+        note(|work| work.rows += 1);
         let Place { phase, log } = self.table().place(id);
         let born = self.table().row(id).born.load(Ordering::Relaxed);
         let live = self.table().load(id).bytes as usize;
@@ -407,6 +411,7 @@ impl View for EngineView<'_> {
             let outline = space.outline(start + at as u64);
             if outline.state.is_live() {
                 let whole = sample(outline.state, outline.words * 4);
+                note(|work| work.weighed += 1);
                 let inside = outline.words.min(used - at) * 4;
                 left = left.saturating_sub(inside);
                 visit(Sample { inside, ..whole });

@@ -137,6 +137,13 @@ impl Engine {
         self.space.pool.watch_from(self.kept_free());
     }
 
+    /// Has the system provide memory ahead of the writers that will use it; true if it did.
+    pub(crate) fn provide_memory(&self) -> bool {
+        let pool = &self.space.pool;
+        let segments = self.sizes.huge_pages && pool.provide(self.kept_free());
+        self.index.provide(|bytes, rows| pool.take_bytes_ahead(bytes, rows)) || segments
+    }
+
     /// Segments that are kept free ahead of the writers.
     pub(crate) fn kept_free(&self) -> usize {
         1 + self.space.table().count_in(self.space.pool.limit()) / FREE_SHARE

@@ -8,6 +8,7 @@ use crate::removal::Cause;
 use crate::space::item::{KeyBuffer, Outline};
 use crate::space::segments::{Loc, NEVER, Phase};
 use crate::upkeep::state::{Reclaim, Round, Sweep, Visit};
+use crate::work::note;
 
 /// Rows of the table that cost as much to look at as one item.
 const ROWS_PER_ITEM: usize = 16;
@@ -61,6 +62,7 @@ impl Engine {
             }
             sweep.next += 1;
             *left -= 1;
+            note(|work| work.rows += 1);
             let table = self.space.table();
             let due = table.due(id);
             let second = due.load(Ordering::Relaxed);
@@ -103,6 +105,7 @@ impl Engine {
                 return None;
             }
             *left = left.saturating_sub(ROWS_PER_ITEM);
+            note(|work| work.swept += 1);
             let loc = table.start(visit.id) + visit.at as u64;
             let item = self.space.read_any(loc);
             visit.at += item.size() / 4;
