@@ -4,7 +4,7 @@ use super::error::StartupError;
 use super::memory;
 use super::options::Options;
 use crate::config::tls::{ClientCheck, KeyFormat, Security, TlsSettings};
-use crate::config::{Binding, Config, Listen, Port};
+use crate::config::{Binding, Config, Listen, Placing, Port};
 
 /// `hot_lru_pct` and `warm_lru_pct` together, as in memcached.
 const LRU_PCT_MAX: u32 = 80;
@@ -17,21 +17,34 @@ pub(super) fn together(options: &mut Options) -> Result<(), StartupError> {
     }
     users(options)?;
     memory::share(options)?;
+    placing(options)?;
     let config = &options.config;
     fits(config)?;
-    if options.napi_ids > config.threads {
-        let message = format!(
-            "-N {} exceeds the number of threads (-t {})",
-            options.napi_ids, config.threads
-        );
-        return Err(StartupError::usage(message));
-    }
     if config.runtime.hot_lru_pct + config.runtime.warm_lru_pct > LRU_PCT_MAX {
         let message = "-o hot_lru_pct and warm_lru_pct together must not exceed 80";
         return Err(StartupError::usage(message));
     }
     sockets(options)?;
     encryption(options)
+}
+
+/// Connections go to workers in one way.
+fn placing(options: &mut Options) -> Result<(), StartupError> {
+    let Config { napi_ids, threads, .. } = options.config;
+    if napi_ids > threads {
+        let message = format!("-N {napi_ids} exceeds the number of threads (-t {threads})");
+        return Err(StartupError::usage(message));
+    }
+    options.config.placing = match (napi_ids > 0, options.incoming_cpu) {
+        (false, false) => Placing::InTurn,
+        (true, false) => Placing::ByQueue,
+        (false, true) => Placing::ByProcessor,
+        (true, true) => {
+            let message = "-N and -o incoming_cpu place connections in different ways";
+            return Err(StartupError::usage(message));
+        }
+    };
+    Ok(())
 }
 
 /// TLS has all that it needs, and nothing is served in plain text by mistake.

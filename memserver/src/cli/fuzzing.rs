@@ -38,10 +38,11 @@ fn outcome(args: &[String]) -> String {
     match parse(args, &ParseContext::default()) {
         Ok(Command::Serve(options) | Command::Check(options)) => {
             check(&options);
-            let Options { config, process, napi_ids, port_given, protocol_given, warnings, .. } =
-                *options;
+            let Options {
+                config, process, incoming_cpu, port_given, protocol_given, warnings, ..
+            } = *options;
             format!(
-                "{config:?} {process:?} {napi_ids} {port_given} {protocol_given} {}",
+                "{config:?} {process:?} {incoming_cpu} {port_given} {protocol_given} {}",
                 warnings.len()
             )
         }

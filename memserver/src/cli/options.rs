@@ -13,8 +13,8 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     /// The process's settings.
     pub(crate) process: Process,
-    /// Network queues to spread over the workers.
-    pub(crate) napi_ids: usize,
+    /// Connections that one processor receives go to one worker.
+    pub(crate) incoming_cpu: bool,
     /// Whether the protocol of the clients was named.
     pub(crate) protocol_given: bool,
     /// Whether a port for TCP was named.

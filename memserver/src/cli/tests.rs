@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::setting::Setting;
 use super::{Command, Exit, Options, ParseContext, StartupError};
-use crate::config::{Binding, Listen, Port};
+use crate::config::{Binding, Listen, Placing, Port};
 
 fn parse(args: &[String]) -> Result<Command, StartupError> {
     super::parse(args, &ParseContext::default())
@@ -151,6 +151,9 @@ fn flags_have_their_effect() {
             o.config.watcher_logbuf_size == 1 << 10 && o.config.worker_logbuf_size == 2 << 10
         }),
         ("-o read_buf_mem_limit=3", |o| o.config.read_buf_mem_limit == 3 << 20),
+        ("-N 2", |o| o.config.napi_ids == 2 && o.config.placing == Placing::ByQueue),
+        ("-o incoming_cpu", |o| o.config.placing == Placing::ByProcessor),
+        ("-o busy_poll=50", |o| o.config.busy_poll == 50),
         ("-o maxconns_fast,slab_reassign,slab_automove,slab_automove=1,lru_crawler", |_| true),
         ("-o lru_maintainer,no_drop_privileges", |_| true),
     ];
@@ -166,7 +169,6 @@ fn what_has_no_effect_says_so_once() {
     for text in [
         "-f 1.5",
         "-n 100",
-        "-N 2",
         "-t 65",
         "-o hashpower=20",
         "-o no_hashexpand",
@@ -258,6 +260,7 @@ fn what_cannot_be_had_is_refused() {
         ("-o slab_chunk_max=300", Exit::Usage, "divide"),
         ("-o hashpower=40", Exit::Illegal, "between 12 and 32"),
         ("-o hash_algorithm=md5", Exit::Illegal, "jenkins, murmur3 or xxh3"),
+        ("-N 1|-o incoming_cpu", Exit::Usage, "in different ways"),
         ("-N 5", Exit::Usage, "exceeds the number of threads"),
         ("-N 3|-t 2", Exit::Usage, "exceeds the number of threads"),
         ("-o hot_lru_pct=60,warm_lru_pct=30", Exit::Usage, "must not exceed 80"),
@@ -541,8 +544,8 @@ fn variables_that_are_wrong_are_named() {
         let printed = super::parse(&arguments("-V"), &context(variables, NO_FILE));
         assert!(matches!(printed, Ok(Command::Print(_))), "{variables}");
     }
-    let warned = with("MEMSERVER_NAPI_IDS=2", "").unwrap().warnings;
-    assert!(warned[0].starts_with("MEMSERVER_NAPI_IDS has no effect: "), "{warned:?}");
+    let warned = with("MEMSERVER_SLAB_GROWTH_FACTOR=1.5", "").unwrap().warnings;
+    assert!(warned[0].starts_with("MEMSERVER_SLAB_GROWTH_FACTOR has no effect: "), "{warned:?}");
 }
 
 #[test]

@@ -126,6 +126,18 @@ impl Users {
     }
 }
 
+/// How connections are spread over the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Placing {
+    /// In turn.
+    #[default]
+    InTurn,
+    /// Those of one queue of the network card go to one worker.
+    ByQueue,
+    /// Those whose packets one processor receives go to one worker.
+    ByProcessor,
+}
+
 /// How lines about clients are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuditFormat {
@@ -165,6 +177,12 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     /// Event loops.
     pub(crate) threads: usize,
+    /// How connections are spread over them.
+    pub(crate) placing: Placing,
+    /// Queues of the network card that were announced (`-N`); 0 if they don't matter.
+    pub(crate) napi_ids: usize,
+    /// Microseconds that a worker looks for packets itself before it sleeps; 0 if it does not.
+    pub(crate) busy_poll: u32,
     /// The port of listeners that name none.
     pub(crate) port: Port,
     /// The port for requests in datagrams.
@@ -253,6 +271,9 @@ impl Default for Config {
             memory_file_strict: false,
             max_connections: 1024,
             threads: 4,
+            placing: Placing::InTurn,
+            napi_ids: 0,
+            busy_poll: 0,
             port: Port::Fixed(11211),
             udp: Port::Off,
             udp_public: false,

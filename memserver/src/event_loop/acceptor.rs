@@ -1,5 +1,5 @@
 //! The accept loop: connections come in, are counted against the limit, and go to the workers by
-//! turns. Clients are not read from here.
+//! turns, or by the way of their packets. Clients are not read from here.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::auth::audit;
 use crate::config::Binding;
 use crate::config::tls::Security;
 use crate::event_loop::drain::Drain;
+use crate::event_loop::placement::Placement;
 use crate::event_loop::worker::WorkerHandle;
 use crate::net::listener::{Arrival, Listener};
 use crate::os::service::{self, Manager};
@@ -38,7 +39,7 @@ pub(crate) struct Acceptor {
     poll: Poll,
     listeners: Vec<Listener>,
     workers: Vec<WorkerHandle>,
-    next: usize,
+    placement: Placement,
     shared: Arc<Shared>,
     handle: AcceptorHandle,
     signals: Option<Signals>,
@@ -124,8 +125,8 @@ impl Acceptor {
         Ok(Self {
             poll,
             listeners,
+            placement: Placement::new(shared.core.config.placing, workers.len()),
             workers,
-            next: 0,
             shared,
             handle,
             signals,
@@ -238,10 +239,10 @@ impl Acceptor {
             let number = arrival.socket.number();
             log::debug(format_args!("<{number} new {speaks} client connection"));
         }
-        if let Some(worker) = self.workers.get(self.next) {
+        let chosen = self.placement.choose(&arrival.socket, &self.shared.gauges.connections);
+        if let Some(worker) = self.workers.get(chosen) {
             worker.assign(arrival);
         }
-        self.next = (self.next + 1) % self.workers.len().max(1);
     }
 
     fn is_full(&self) -> bool {

@@ -6,6 +6,7 @@ pub(crate) mod conn;
 pub(crate) mod drain;
 mod handshakes;
 pub(crate) mod maintenance;
+mod placement;
 #[cfg(test)]
 mod steady_tests;
 pub(crate) mod threads;

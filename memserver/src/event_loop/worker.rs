@@ -20,7 +20,7 @@ use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::Arrival;
 use crate::net::transport::{Handshake, Transport};
-use crate::os::heap;
+use crate::os::{heap, network};
 use crate::state::budgets::Permit;
 use crate::state::control::ConnQuery;
 use crate::state::core::Core;
@@ -139,6 +139,14 @@ impl WorkerSetup {
             waker: Waker::new(poll.registry(), WAKE)?,
         };
         Ok(Self { poll, inbox: Arc::new(inbox) })
+    }
+
+    /// Has the worker look for packets itself for so many microseconds before it sleeps.
+    ///
+    /// # Errors
+    /// The kernel can't do that.
+    pub(crate) fn busy_poll(&self, microseconds: u32) -> io::Result<()> {
+        network::busy_poll(self.poll.registry(), microseconds)
     }
 
     /// The way to reach the worker.

@@ -10,6 +10,7 @@ pub(crate) mod heap;
 pub(crate) mod json;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod network;
 pub(crate) mod random;
 pub(crate) mod sandbox;
 pub(crate) mod service;

@@ -159,6 +159,7 @@ impl Server {
         let threads = config.threads.max(1);
         let setups: io::Result<Vec<_>> = (0..threads).map(|_| WorkerSetup::new()).collect();
         let setups = setups.map_err(refused("an event loop"))?;
+        poll_busily(&setups, config.busy_poll);
         let accepting = AcceptorSetup::new().map_err(refused("an event loop"))?;
         let threads = Threads {
             acceptor: accepting.handle(),
@@ -491,6 +492,19 @@ fn listening_socket(listener: &Listener) -> ConnInfo {
         local: None,
         state: "conn_listening",
         idle: 0,
+    }
+}
+
+/// Has workers look for packets themselves before they sleep, if that is asked for. It is only
+/// faster, so a server starts without it.
+fn poll_busily(setups: &[WorkerSetup], microseconds: u32) {
+    if microseconds == 0 {
+        return;
+    }
+    let result = setups.iter().try_for_each(|setup| setup.busy_poll(microseconds));
+    if let Err(error) = result {
+        let reason = crate::os::reason(&error);
+        log::warning(&format!("-o busy_poll has no effect, as this kernel can't do it: {reason}"));
     }
 }
 

@@ -54,6 +54,10 @@ pub(crate) struct Connections {
     pub(crate) listen_disabled: AtomicU64,
     /// Microseconds that it paused in all.
     pub(crate) listen_disabled_us: AtomicU64,
+    /// Placed in turn, as the system did not tell which way their packets take.
+    pub(crate) in_turn_instead: AtomicU64,
+    /// Times that there were more ways than workers.
+    pub(crate) unexpected_ways: AtomicU64,
 }
 
 /// Counts of encrypted connections, kept by the workers together.
@@ -149,6 +153,8 @@ impl Default for Connections {
             accepting: AtomicBool::new(true),
             listen_disabled: AtomicU64::new(0),
             listen_disabled_us: AtomicU64::new(0),
+            in_turn_instead: AtomicU64::new(0),
+            unexpected_ways: AtomicU64::new(0),
         }
     }
 }

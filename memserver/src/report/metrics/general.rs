@@ -161,7 +161,12 @@ fn upkeep(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     if let Some(tls) = &shared.core.tls {
         encryption(shared, tls, list);
     }
-    list.absent(&["unexpected_napi_ids", "round_robin_fallback"]);
+    let connections = &shared.gauges.connections;
+    let count = connections.unexpected_ways.load(Ordering::Relaxed);
+    list.counter("unexpected_napi_ids", count, "Times that there were more queues than workers.");
+    let count = connections.in_turn_instead.load(Ordering::Relaxed);
+    let help = "Connections whose queue or processor the kernel did not tell.";
+    list.counter("round_robin_fallback", count, help);
 }
 
 fn encryption(shared: &Shared, tls: &Context, list: &mut List<'_>) {

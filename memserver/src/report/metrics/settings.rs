@@ -130,7 +130,8 @@ fn transport(config: &Config, list: &mut List<'_>) {
     if let Some(settings) = &config.tls {
         encryption(settings, list);
     }
-    list.setting("num_napi_ids", 0_u32, "Not applicable to this server.");
+    let help = "Network queues that are spread over the workers.";
+    list.setting("num_napi_ids", config.napi_ids, help);
     let file = config.memory_file.as_ref().map_or("(null)".into(), |path| path.to_string_lossy());
     list.info("memory_file", Value::Text(&file), "File that the cache lies in.");
     list.setting("client_flags_size", 4_u32, "Bytes of an item's flags.");
