@@ -126,7 +126,7 @@ impl From<MemoryFileError> for ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// The value was replaced, removed, or moved.
+    /// The value was replaced or removed.
     Gone,
     /// Other handles pin all that may be pinned. Later it may be possible.
     Full,

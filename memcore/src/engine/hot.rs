@@ -29,7 +29,18 @@ pub(crate) struct Hot {
     access_grain: AtomicU32,
     /// What [`Hot::clock_now`] returned last.
     shown: AtomicU32,
+    /// Versions that callers have chosen, and those that came with a snapshot: the only ones that
+    /// may be given to a key twice.
+    chosen: AtomicU32,
+    loaded: AtomicU32,
     version: Version,
+}
+
+/// How many versions had been given that were not drawn; see [`Hot::foreign_versions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignVersions {
+    pub(crate) chosen: u32,
+    pub(crate) loaded: u32,
 }
 
 /// Written by every write, so it has a line of its own.
@@ -50,6 +61,8 @@ impl Hot {
             plan: Mutex::new(()),
             access_grain: AtomicU32::new(ACCESS_GRAIN),
             shown: AtomicU32::new(shown),
+            chosen: AtomicU32::new(0),
+            loaded: AtomicU32::new(0),
             version: Version(AtomicU64::new(0)),
         }
     }
@@ -171,6 +184,35 @@ impl Hot {
         // Relaxed: versions only have to differ and, for one key, to grow; its shard's lock orders
         // its writes.
         self.version.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The version that a caller has `chosen`, or the next one. The key's shard is locked.
+    #[inline]
+    pub(crate) fn version_or_next(&self, chosen: Option<u64>) -> u64 {
+        match chosen {
+            Some(version) => {
+                // Relaxed, as in `foreign_versions`.
+                self.chosen.fetch_add(1, Ordering::Relaxed);
+                version
+            }
+            None => self.next_version(),
+        }
+    }
+
+    /// Notes that an item of a snapshot is about to be stored. Its key's shard is locked.
+    pub(crate) fn note_loaded(&self) {
+        // Relaxed, as in `foreign_versions`.
+        self.loaded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// While one of these is unchanged, no other value of a key has got a version of that kind which
+    /// the key has had before. The key's shard is locked.
+    pub(crate) fn foreign_versions(&self) -> ForeignVersions {
+        // Relaxed: who stores a value of the same key counts under the same lock.
+        ForeignVersions {
+            chosen: self.chosen.load(Ordering::Relaxed),
+            loaded: self.loaded.load(Ordering::Relaxed),
+        }
     }
 
     /// The last version given out.

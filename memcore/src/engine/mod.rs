@@ -4,7 +4,7 @@
 //! Lock order: change of the limit, reclaimer, shard, log, rows of the index, pool.
 
 mod build;
-mod hot;
+pub(crate) mod hot;
 pub(crate) mod probe;
 pub(crate) mod retire;
 mod tagging;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::engine::hot::ForeignVersions;
 use crate::engine::{Engine, Found};
 use crate::index::Guard;
 use crate::memory::bytes::Run;
@@ -11,7 +12,10 @@ use crate::memory::sync::{Ordering, fence};
 use crate::space::append::Room;
 use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::segments::{Loc, Pieces, Stamp};
-use crate::{Meta, UpgradeError};
+use crate::{Key, Meta, UpgradeError};
+
+/// Bytes of the largest value that is compared to know an item again.
+const COMPARED_MAX: usize = 1 << 20;
 
 /// A value kept readable, whatever happens to its key. Its bytes may lie in several pieces.
 ///
@@ -41,17 +45,20 @@ enum Bytes {
     Copied(Vec<u8>),
 }
 
-/// What tells an item from every other that lies, or will lie, at its address.
+/// What tells an item from every other that lies, or will lie, at its address. The version stays
+/// when the item moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     loc: Loc,
     stamp: Stamp,
     sequence: u32,
+    version: u64,
 }
 
 impl Identity {
     fn of(item: &Item) -> Self {
-        Self { loc: item.loc, stamp: item.stamp, sequence: item.sequence }
+        let Item { loc, stamp, sequence, version, .. } = *item;
+        Self { loc, stamp, sequence, version }
     }
 }
 
@@ -74,8 +81,12 @@ impl Identity {
 /// ```
 pub struct WeakHandle {
     engine: Arc<Engine>,
-    identity: Identity,
+    key: Box<[u8]>,
     hash: u64,
+    identity: Identity,
+    /// When the item was last seen; by its version it is known again while these are the same.
+    /// `None` if it had gone by then.
+    seen: Option<ForeignVersions>,
     meta: Meta,
 }
 
@@ -92,22 +103,25 @@ impl WeakHandle {
         self.len() == 0
     }
 
-    /// Pins the value again. One that has been flushed or has expired can be had until its memory
-    /// is reused.
+    /// Pins the value again, wherever it lies now. One that has been flushed or has expired can be
+    /// had until its memory is reused.
     ///
     /// # Errors
     /// [`UpgradeError`]: it is gone, or no more may be pinned now.
     pub fn upgrade(&self) -> Result<Handle, UpgradeError> {
-        let Self { engine, identity, .. } = self;
-        let position = engine.index.position(self.hash);
-        let lock = engine.index.lock(position);
-        let slot =
-            engine.index.find_loc(position, identity.loc, &lock).ok_or(UpgradeError::Gone)?;
-        let item = engine.space.read_any(identity.loc);
-        if Identity::of(&item) != *identity {
-            return Err(UpgradeError::Gone);
-        }
-        match engine.pin(&Found { item, slot }, self.meta, Some(&lock)) {
+        let engine = &self.engine;
+        let key = Key { bytes: &self.key, hash: self.hash, tag: engine.hot.tag() };
+        let lock = engine.index.lock(engine.position(&key));
+        let given = engine.hot.foreign_versions();
+        let is_known = |item: &Item| {
+            let is_drawn = !item.shape.has_version();
+            self.seen.is_some_and(|seen| {
+                seen.loaded == given.loaded && (is_drawn || seen.chosen == given.chosen)
+            })
+        };
+        let len = self.meta.value_len;
+        let found = engine.find_again(&key, &self.identity, len, &lock, is_known);
+        match engine.pin(&found.ok_or(UpgradeError::Gone)?, self.meta, Some(&lock)) {
             Pin::Done(handle) => Ok(handle),
             Pin::Changed => Err(UpgradeError::Gone),
             Pin::Full => Err(UpgradeError::Full),
@@ -172,10 +186,25 @@ impl Handle {
         let Bytes::Pinned { engine, identity, .. } = &self.bytes else { return None };
         // Pinned memory is not reused, so the key is there even if the item has ended.
         let Outline { shape, key_len, .. } = engine.space.outline(identity.loc);
-        let mut key = KeyBuffer::new();
-        let key = engine.space.key_of(identity.loc, shape, key_len, &mut key);
-        let (engine, hash) = (Arc::clone(engine), engine.hot.hash(key));
-        Some(WeakHandle { engine, identity: *identity, hash, meta: self.meta })
+        let mut buffer = KeyBuffer::new();
+        let bytes = engine.space.key_of(identity.loc, shape, key_len, &mut buffer);
+        let key = Key { bytes, hash: engine.hot.hash(bytes), tag: engine.hot.tag() };
+        let lock = engine.index.lock(engine.position(&key));
+        let seen = engine.hot.foreign_versions();
+        // It may have moved while it was pinned.
+        let is_known = |item: &Item| {
+            let is_drawn = !item.shape.has_version();
+            is_drawn && seen.loaded == 0 || engine.has_value(item, self)
+        };
+        let found = engine.find_again(&key, identity, self.len(), &lock, is_known);
+        Some(WeakHandle {
+            identity: found.map_or(*identity, |found| Identity::of(&found.item)),
+            seen: found.map(|_| seen),
+            hash: key.hash,
+            key: bytes.into(),
+            meta: self.meta,
+            engine: Arc::clone(engine),
+        })
     }
 
     /// The value in one piece.
@@ -232,6 +261,40 @@ impl Engine {
         let identity = Identity::of(&found.item);
         let bytes = Bytes::Pinned { engine: Arc::clone(self), identity, at };
         Pin::Done(Handle { meta, bytes })
+    }
+
+    /// The item of this identity with a value of `len` bytes, or the one that it has become by
+    /// moving: of its version, if `is_known` says that no other value has got that.
+    fn find_again(
+        &self,
+        key: &Key<'_>,
+        identity: &Identity,
+        len: usize,
+        lock: &Guard<'_>,
+        is_known: impl FnOnce(&Item) -> bool,
+    ) -> Option<Found> {
+        let found = self.find(key, lock)?;
+        let item = &found.item;
+        let is_same = Identity::of(item) == *identity
+            || item.version == identity.version && item.value_len == len && is_known(item);
+        is_same.then_some(found)
+    }
+
+    /// Whether an item has the same value as a handle, if that is short enough to be compared. Its
+    /// shard is locked.
+    #[cold]
+    fn has_value(&self, item: &Item, handle: &Handle) -> bool {
+        if item.value_len != handle.len() || item.value_len > COMPARED_MAX {
+            return false;
+        }
+        let mut value = Vec::with_capacity(item.value_len);
+        self.space.append_value(item, &mut value);
+        let mut rest = value.as_slice();
+        handle.parts().all(|part| {
+            let (same, later) = rest.split_at(part.len());
+            rest = later;
+            same == part
+        })
     }
 
     /// Calls `fill` with `runs` of the value that `_room` is for, to be written to in place.

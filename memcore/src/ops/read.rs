@@ -367,7 +367,7 @@ impl Engine {
             .with_marked(how.marked)
             .with_lease(false, true);
         let parts = [Part::Bytes(&[]); 2];
-        let version = how.version.unwrap_or_else(|| self.hot.next_version());
+        let version = self.hot.version_or_next(how.version);
         let new = NewItem { header, state, parts, version };
         match self.put(&mut at, &new) {
             Ok(loc) => {

@@ -492,6 +492,7 @@ impl Engine {
         if at.item().is_some() {
             return Ok(false);
         }
+        self.hot.note_loaded();
         let loc = room.slot().loc;
         let reserved = State(self.space.state_word(loc).load(Ordering::Relaxed));
         self.space.set_state(loc, state.with_uses(reserved.uses()));

@@ -109,7 +109,7 @@ impl Engine {
             version: how.version,
         };
         let parts = [Part::Bytes(digits), Part::Blanks(blanks)];
-        let version = how.version.unwrap_or_else(|| self.hot.next_version());
+        let version = self.hot.version_or_next(how.version);
         NewItem { header, state, parts, version }
     }
 
@@ -185,9 +185,9 @@ impl Engine {
     fn new_invalid(&self, item: &Item, how: &Remove, now: u32) -> NewItem<'static> {
         let mut new = self.copy_of(item);
         // What is only cleared keeps its version.
-        let version = how.version.or((!how.invalidate).then_some(item.version));
-        new.header.version = version;
-        new.version = version.unwrap_or_else(|| self.hot.next_version());
+        let kept = (how.version.is_none() && !how.invalidate).then_some(item.version);
+        new.header.version = how.version.or(kept);
+        new.version = kept.unwrap_or_else(|| self.hot.version_or_next(how.version));
         if item.shape.has_expiry() {
             new.header.expiry = Some(item.expiry);
         }

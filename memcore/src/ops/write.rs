@@ -190,7 +190,7 @@ impl Engine {
             expiry: expiry.or(self.settings.never),
             version: how.version,
         };
-        let version = how.version.unwrap_or_else(|| self.hot.next_version());
+        let version = self.hot.version_or_next(how.version);
         NewItem { header, state, parts, version }
     }
 
