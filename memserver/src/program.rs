@@ -20,6 +20,7 @@ use crate::config::{Config, Users};
 use crate::net::inherited;
 use crate::net::listener::{self, ListenError, Listener, Opened};
 use crate::os::files::{self, TemporaryFile};
+use crate::os::last_resort::LastResort;
 use crate::os::sandbox::{Needs, Sandbox};
 use crate::os::service::{self, Manager};
 use crate::os::signals::Signals;
@@ -123,6 +124,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     // Before anything else, so that a signal during the start is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
+    // A memory file has to be closed, however long that takes.
+    let last_resort = config.memory_file.is_none().then(LastResort::new).transpose();
+    let last_resort = last_resort.map_err(|error| system("watch for signals", &error))?;
     if process.core_dumps {
         limits::allow_core_files();
     }
@@ -151,6 +155,9 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let start = start_line(&config, &sockets, accounts.is_some());
     if let Some(sandbox) = &mut sandbox {
         sandbox.confine();
+    }
+    if let Some(last_resort) = last_resort {
+        last_resort.start(config.drain_timeout, announced(&config, &process))?;
     }
     let keep_stderr = config.verbosity > 0;
     let clock = Some(Arc::new(DrivenClock::new(clock)));
@@ -229,6 +236,13 @@ fn judge(sandbox: &Sandbox, wish: SandboxMode) -> Result<String, StartupError> {
         log::warning(&format!("the sandbox has no {lack}"));
     }
     Ok(sandbox.to_string())
+}
+
+/// The files that say where the server is reached, and by which process.
+fn announced(config: &Config, process: &Process) -> Vec<PathBuf> {
+    let files = config.socket_files().chain(process.pid_file.as_deref());
+    // The folder may be another one when they are removed.
+    files.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())).collect()
 }
 
 /// What the process needs while it serves.

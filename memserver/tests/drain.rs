@@ -2,9 +2,11 @@
 
 mod program;
 
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,6 +16,7 @@ use memcore::Cache;
 use memserver::Server;
 use program::{Client, Folder, Program, WAIT, command};
 
+const SIGHUP: i32 = 1;
 const SIGTERM: i32 = 15;
 
 #[test]
@@ -221,4 +224,40 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
     let len = read(&mut text);
     assert_eq!(&text[..len], b"STOPPING=1");
     assert!(server.end().0.success());
+}
+
+/// Here it is the thread that accepts, which was told to read its file of users again, and nobody
+/// writes to that.
+#[test]
+fn a_thread_that_hangs_does_not_keep_the_process() {
+    let folder = Folder::new();
+    let [users, pid, socket] = ["users", "pid", "socket"].map(|name| folder.file(name));
+    std::fs::write(&users, "user:password\n").unwrap();
+    let [named, pid_file, socket_file] = [&users, &pid, &socket].map(|file| file.to_str().unwrap());
+    let server = Program::start(&["-Y", named, "-P", pid_file, "-s", socket_file, "-p", "-1"]);
+    let start = Instant::now();
+    // It serves once this file is there.
+    while !pid.exists() {
+        assert!(start.elapsed() < WAIT);
+    }
+    std::fs::remove_file(&users).unwrap();
+    assert!(Command::new("mkfifo").arg(&users).status().unwrap().success());
+    server.signal(SIGHUP);
+    // This succeeds once somebody reads.
+    let mut writer = OpenOptions::new();
+    writer.write(true).custom_flags(libc::O_NONBLOCK);
+    let writer = loop {
+        match writer.open(&users) {
+            Ok(writer) => break writer,
+            Err(_) => assert!(start.elapsed() < WAIT, "the file is not read again"),
+        }
+    };
+    let start = Instant::now();
+    server.signal(SIGTERM);
+    let (status, lines) = server.end();
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed() >= Duration::from_millis(890), "{:?}", start.elapsed());
+    assert_eq!(lines, ["WARNING: not all threads ended in time: what they did is given up"]);
+    assert!(!pid.exists() && !socket.exists());
+    drop(writer);
 }

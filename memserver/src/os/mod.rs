@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod files;
 pub(crate) mod heap;
 pub(crate) mod json;
+pub(crate) mod last_resort;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod network;

@@ -7,6 +7,9 @@ use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0 as signal_hook_mio;
 
+/// Those that end the process.
+pub(crate) const STOPPING: [i32; 3] = [SIGINT, SIGTERM, SIGUSR1];
+
 /// What a signal asks for, in the order of urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Signal {
@@ -28,7 +31,8 @@ impl Signals {
     /// # Errors
     /// The system refused a socket pair or a handler.
     pub(crate) fn new() -> io::Result<Self> {
-        signal_hook_mio::Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP]).map(Self)
+        let signals = STOPPING.into_iter().chain([SIGHUP]);
+        signal_hook_mio::Signals::new(signals).map(Self)
     }
 
     /// Reports signals to `registry`.
