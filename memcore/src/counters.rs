@@ -95,9 +95,8 @@ const GAUGES: usize = Event::Bytes as usize + 1;
 /// Stripes that belong to one thread each.
 /// None under the model checker, where all threads have the number 0.
 const OWN: usize = if cfg!(loom) { 0 } else { 16 };
-/// Stripes that other threads share.
+/// Stripes that other threads share, a power of two.
 const SHARED: usize = if cfg!(loom) { 1 } else { 8 };
-const STRIPES: usize = OWN + SHARED;
 /// Places for hits: all that a row can name, so that none has to be checked.
 const CELLS: usize = HIT_CELLS.next_power_of_two();
 
@@ -112,7 +111,9 @@ struct Stripe {
 /// All counters of a cache.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    stripes: Box<[Stripe; STRIPES]>,
+    stripes: Box<[Stripe]>,
+    /// Of these, those that belong to one thread each.
+    own: usize,
     /// The sums at the last reset.
     reset: Mutex<Box<Sums>>,
     /// Seconds between last access and eviction of the item evicted last, per class.
@@ -131,16 +132,22 @@ pub(crate) struct Counts<'c> {
 pub(crate) struct Sums([[u64; EVENTS]; CLASSES]);
 
 impl Counters {
-    /// Bytes that they take.
-    pub(crate) const BYTES: usize = size_of::<[Stripe; STRIPES]>();
+    /// Bytes that they take. Those of a `small` cache take little, and all threads share them.
+    pub(crate) fn bytes(small: bool) -> usize {
+        (if small { 1 } else { OWN + SHARED }) * size_of::<Stripe>()
+    }
 
-    pub(crate) fn new() -> Self {
+    /// Counters that take [`Self::bytes`].
+    pub(crate) fn new(small: bool) -> Self {
         let zeroes = || std::array::from_fn(|_| AtomicU64::new(0));
+        let stripe = || Stripe {
+            events: std::array::from_fn(|_| zeroes()),
+            hits: std::array::from_fn(|_| AtomicU64::new(0)),
+        };
+        let (own, shared) = if small { (0, 1) } else { (OWN, SHARED) };
         Self {
-            stripes: Box::new(std::array::from_fn(|_| Stripe {
-                events: std::array::from_fn(|_| zeroes()),
-                hits: std::array::from_fn(|_| AtomicU64::new(0)),
-            })),
+            stripes: std::iter::repeat_with(stripe).take(own + shared).collect(),
+            own,
             reset: Mutex::new(Box::default()),
             evicted_age: std::array::from_fn(|_| AtomicU32::new(0)),
         }
@@ -155,21 +162,31 @@ impl Counters {
     /// This thread's counters of a class.
     #[inline]
     pub(crate) fn counts(&self, class: u8) -> Counts<'_> {
-        let stripe = stripe();
+        let stripe = self.stripe();
         let counts = &self.stripes[stripe].events[usize::from(class)];
-        Counts { counts, is_shared: stripe >= OWN }
+        Counts { counts, is_shared: stripe >= self.own }
     }
 
     /// Counts a hit, and its worth where the segment's row says. The worth is not exact where
     /// threads share a stripe.
     #[inline(always)]
     pub(crate) fn add_hit(&self, class: u8, event: Event, cell: usize, worth: u32) {
-        let number = stripe();
+        let number = self.stripe();
         let stripe = &self.stripes[number];
         let counts = &stripe.events[usize::from(class)];
-        Counts { counts, is_shared: number >= OWN }.add(event, 1);
+        Counts { counts, is_shared: number >= self.own }.add(event, 1);
         let count = &stripe.hits[cell % CELLS];
         count.store(count.load(Ordering::Relaxed) + u64::from(worth), Ordering::Relaxed);
+    }
+
+    /// This thread's stripe. Threads that are about to end share one: their numbers are others' by
+    /// now.
+    #[inline(always)]
+    fn stripe(&self) -> usize {
+        match thread::number() {
+            number if number < self.own => number,
+            number => self.own + number % (self.stripes.len() - self.own),
+        }
     }
 
     /// How often something has happened since the beginning, by class.
@@ -240,7 +257,7 @@ impl Counters {
     /// # Errors
     /// They are not all there.
     pub(crate) fn restore(&self, from: &mut Reader<'_>) -> Result<(), Damaged> {
-        for class in &self.stripes[OWN].events {
+        for class in &self.stripes[self.own].events {
             for gauge in &class[..GAUGES] {
                 gauge.store(from.take()?, Ordering::Relaxed);
             }
@@ -275,22 +292,15 @@ impl Sums {
     }
 }
 
-/// This thread's stripe. Threads that are about to end share one: their numbers are others' by now.
-#[inline]
-fn stripe() -> usize {
-    match thread::number() {
-        number if number < OWN => number,
-        number => OWN + number % SHARED,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const STRIPES: usize = OWN + SHARED;
+
     #[test]
     fn gauges_survive_a_reset_and_may_be_taken_from_elsewhere() {
-        let counters = Counters::new();
+        let counters = Counters::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| counters.add(2, Event::Bytes, 100));
             scope.spawn(|| counters.add(2, Event::Stored, 1));
@@ -303,23 +313,24 @@ mod tests {
 
     #[test]
     fn threads_without_a_stripe_of_their_own_lose_no_count() {
-        let counters = Counters::new();
-        let (threads, each) = (2 * STRIPES, 200_000);
-        let start = std::sync::Barrier::new(threads);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    start.wait();
-                    (0..each).for_each(|_| counters.add(0, Event::Stored, 1));
-                });
-            }
-        });
-        assert_eq!(counters.sums().of(0, Event::Stored), threads as u64 * each);
+        for (small, threads, each) in [(false, 2 * STRIPES, 200_000), (true, 4, 1_000_000)] {
+            let counters = Counters::new(small);
+            let start = std::sync::Barrier::new(threads);
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        start.wait();
+                        (0..each).for_each(|_| counters.add(0, Event::Stored, 1));
+                    });
+                }
+            });
+            assert_eq!(counters.sums().of(0, Event::Stored), threads as u64 * each);
+        }
     }
 
     #[test]
     fn a_gauge_is_never_below_zero() {
-        let counters = Counters::new();
+        let counters = Counters::new(false);
         // As a reader sees it that has looked at the other thread's stripe too early.
         counters.add(0, Event::ItemsMain, 1_u64.wrapping_neg());
         assert_eq!(counters.sums().of(0, Event::ItemsMain), 0);

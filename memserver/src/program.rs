@@ -125,8 +125,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     // Before anything else, so that a signal during the start is not lost.
     let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
     // A memory file has to be closed, however long that takes.
-    let last_resort = config.memory_file.is_none().then(LastResort::new).transpose();
-    let last_resort = last_resort.map_err(|error| system("watch for signals", &error))?;
+    let last_resort = config.memory_file.is_none().then(last_resort).transpose()?;
     if process.core_dumps {
         limits::allow_core_files();
     }
@@ -153,19 +152,16 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     announce(&sockets, &config)?;
     let start = start_line(&config, &sockets, accounts.is_some());
-    if let Some(sandbox) = &mut sandbox {
-        sandbox.confine();
-    }
+    sandbox.as_mut().map(Sandbox::confine);
     if let Some(last_resort) = last_resort {
         last_resort.start(config.drain_timeout, announced(&config, &process))?;
     }
     let keep_stderr = config.verbosity > 0;
-    let clock = Some(Arc::new(DrivenClock::new(clock)));
-    let tls = tls.map(Arc::new);
+    let (clock, tls) = (Some(Arc::new(DrivenClock::new(clock))), tls.map(Arc::new));
     let (signals, told) = (Some(signals), manager.clone());
     let hooks = ProcessHooks { signals, manager: told, clock, evictions, accounts, tls };
-    let server = Server::start(cache.clone(), config, sockets, hooks);
-    let server = server.map_err(|error| StartupError::system(error.to_string()))?;
+    let server = Server::start(cache.clone(), config, sockets, hooks)
+        .map_err(|error| StartupError::system(error.to_string()))?;
     if process.lock_memory
         && let Err(error) = limits::lock_memory()
     {
@@ -236,6 +232,10 @@ fn judge(sandbox: &Sandbox, wish: SandboxMode) -> Result<String, StartupError> {
         log::warning(&format!("the sandbox has no {lack}"));
     }
     Ok(sandbox.to_string())
+}
+
+fn last_resort() -> Result<LastResort, StartupError> {
+    LastResort::new().map_err(|error| system("watch for signals", &error))
 }
 
 /// The files that say where the server is reached, and by which process.

@@ -13,8 +13,8 @@ use crate::memory::region::{ON_DEMAND, Region, Source};
 use crate::memory::sync::AtomicU32;
 use crate::ops::read::CERTIFY_FROM;
 use crate::space::Space;
-use crate::space::layout::KEY_MAX;
-use crate::space::logs::LOGS_BYTES;
+use crate::space::layout::{HEADER_MAX, KEY_MAX, KEY_SHORT};
+use crate::space::logs::logs_bytes;
 use crate::space::pool::{Pool, RESERVE};
 use crate::space::segments::{ROW_BYTES, Segments};
 use crate::space::sizes::Sizes;
@@ -25,6 +25,14 @@ use crate::upkeep::state::Upkeep;
 const SEGMENTS: usize = 512;
 /// Bytes of a segment, at least and at most; tiny for the model checker.
 const SEGMENT_BYTES: (usize, usize) = if cfg!(loom) { (128, 128) } else { (8 << 10, 64 << 10) };
+/// Below this limit a cache is small: its segments are 1/SEGMENTS_SMALL of the limit, and it has
+/// one shard and one set of counters.
+const SMALL: usize = if cfg!(loom) { 0 } else { 1 << 20 };
+const SEGMENTS_SMALL: usize = 128;
+/// Bytes of a segment of a small cache, at least: the longest header and short key lie in one
+/// piece.
+const SEGMENT_BYTES_SMALL: usize = 512;
+const _: () = assert!(4 * HEADER_MAX + KEY_SHORT < SEGMENT_BYTES_SMALL);
 /// Bytes of the limit for each shard of the index.
 const SHARD_BYTES: usize = 2 << 20;
 /// Shards, at least and at most.
@@ -112,9 +120,13 @@ impl Sizes {
         let limit = builder.limit;
         let (least, most) = SEGMENT_BYTES;
         // A power of two: the segment of an address is found by a shift.
-        let segment_bytes = 1 << (limit / SEGMENTS).clamp(least, most).ilog2();
+        let segment_bytes = match limit < SMALL {
+            true => (limit / SEGMENTS_SMALL).clamp(SEGMENT_BYTES_SMALL, least),
+            false => (limit / SEGMENTS).clamp(least, most),
+        };
+        let segment_bytes = 1 << segment_bytes.ilog2();
         let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
-        let shards = 1 << shards.ilog2();
+        let shards = if limit < SMALL { 1 } else { 1 << shards.ilog2() };
         let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
         // Segment 0 and the margin behind the last one must be addressable, too.
         let limit_most = wanted.max(limit).min(ADDRESSABLE - 2 * most);
@@ -152,7 +164,18 @@ impl Sizes {
 
     /// Bytes that are taken for good.
     fn fixed(&self) -> usize {
-        Index::bytes_min(self.shards, self.huge_pages) + overhead()
+        Index::bytes_min(self.shards, self.huge_pages) + self.overhead()
+    }
+
+    /// Whether they are those of a small cache.
+    pub(crate) fn is_small(&self) -> bool {
+        self.segment_bytes < SEGMENT_BYTES.0
+    }
+
+    /// Bytes that a cache takes besides index and segments.
+    pub(crate) fn overhead(&self) -> usize {
+        let small = self.is_small();
+        Counters::bytes(small) + logs_bytes(small) + size_of::<Engine>()
     }
 
     /// The least limit that works.
@@ -168,11 +191,6 @@ impl Sizes {
         let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages, source)?;
         Ok((memory, table, index))
     }
-}
-
-/// Bytes that a cache takes besides index and segments.
-pub(super) fn overhead() -> usize {
-    Counters::BYTES + LOGS_BYTES + size_of::<Engine>()
 }
 
 /// How far a cache can grow by default. Where memory is not mapped on demand, not at all.

@@ -205,8 +205,8 @@ impl Hot {
         self.loaded.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// While one of these is unchanged, no other value of a key has got a version of that kind which
-    /// the key has had before. The key's shard is locked.
+    /// While one of these is unchanged, no other value of a key has got a version of that kind
+    /// which the key has had before. The key's shard is locked.
     pub(crate) fn foreign_versions(&self) -> ForeignVersions {
         // Relaxed: who stores a value of the same key counts under the same lock.
         ForeignVersions {

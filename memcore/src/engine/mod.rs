@@ -106,6 +106,7 @@ impl Engine {
         index: Index,
     ) -> Self {
         Self {
+            counters: Counters::new(sizes.is_small()),
             sizes,
             seed,
             restored: None,
@@ -113,7 +114,6 @@ impl Engine {
             memory_file: None,
             space,
             index,
-            counters: Counters::new(),
             upkeep,
             hot: Hot::new(builder.clock, seed),
             item_max: AtomicUsize::new(settings.max_item_size),

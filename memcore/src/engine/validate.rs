@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
-use super::build::overhead;
 use crate::index::Position;
 use crate::memory::sync::Ordering;
 use crate::space::item::KeyBuffer;
@@ -165,7 +164,7 @@ impl Engine {
         let pinned = self.space.pinned_segments() * stats.segment_size;
         assert_eq!(stats.pinned_bytes, pinned, "pinned bytes");
         let segments = self.space.pool.segment_bytes_taken();
-        let fixed = overhead() + self.index.fixed_bytes() + self.tags.bytes();
+        let fixed = self.sizes.overhead() + self.index.fixed_bytes() + self.tags.bytes();
         assert_eq!(stats.used, fixed + stats.index_bytes + segments, "bytes in use");
     }
 }

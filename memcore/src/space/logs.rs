@@ -41,8 +41,10 @@ pub(crate) struct Extent {
     pub(crate) end: Loc,
 }
 
-/// Bytes that all logs of a cache take.
-pub(crate) const LOGS_BYTES: usize = LANES_MAX * size_of::<Lane>();
+/// Bytes that all logs of a cache take. A `small` one has one lane.
+pub(crate) fn logs_bytes(small: bool) -> usize {
+    (if small { 1 } else { LANES_MAX }) * size_of::<Lane>()
+}
 
 /// A locked log: its open segment.
 pub(super) type Open<'l> = MutexGuard<'l, SegmentId>;

@@ -15,6 +15,7 @@ mod model;
 mod races;
 #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
 mod restart;
+mod small;
 mod snapshot;
 mod stress;
 mod tags;
