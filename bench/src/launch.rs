@@ -28,6 +28,12 @@ impl Recipe {
         let words = self.words.iter().map(|word| word.replace(placeholder, &value)).collect();
         Self { name: self.name.clone(), words }
     }
+
+    /// Whether a placeholder occurs.
+    #[must_use]
+    pub fn has(&self, placeholder: &str) -> bool {
+        self.words.iter().any(|word| word.contains(placeholder))
+    }
 }
 
 impl FromStr for Recipe {
@@ -186,6 +192,7 @@ mod tests {
         assert_eq!(recipe.name, "ours");
         let words = recipe.with("{port}", 7).with("{mib}", 64).words;
         assert_eq!(words, ["server", "-p", "7", "-m64"]);
+        assert!(recipe.has("{mib}") && !recipe.has("{admin}"));
         for bad in ["ours", "=server", "ours= "] {
             assert!(bad.parse::<Recipe>().is_err(), "{bad}");
         }

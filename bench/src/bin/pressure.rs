@@ -12,7 +12,8 @@ use bench::pressure::{
 /// Puts servers under pressure and reports what their other clients notice.
 #[derive(Debug, FromArgs)]
 struct Args {
-    /// a server, NAME=COMMAND with {port}; repeated; the scenario appends its flags
+    /// a server, NAME=COMMAND with {port}, and {admin} for the port of its metrics if it has some;
+    /// repeated; the scenario appends its flags
     #[argh(option)]
     server: Vec<Recipe>,
     /// port that the servers get (default 11411)
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
     }
     let scenario = args.scenario.scenario();
     println!(
-        "{:<12} {:>9} {:>8} {:>7} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8}  exit",
+        "{:<12} {:>9} {:>8} {:>7} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9}  exit",
         "server",
         "answered",
         "errors",
@@ -66,7 +67,8 @@ fn main() -> ExitCode {
         "failures",
         "MiB",
         "peak",
-        "10 s on"
+        "10 s on",
+        "slice ms"
     );
     let mut result = ExitCode::SUCCESS;
     for recipe in &args.server {
@@ -88,13 +90,17 @@ fn print(report: &Report) {
         Some(bytes) => format!("{:.1}", bytes as f64 / f64::from(1 << 20)),
         None => "-".to_owned(),
     };
+    let slice = match report.slice {
+        Some(slice) => format!("{:.1}", slice.as_secs_f64() * 1e3),
+        None => "-".to_owned(),
+    };
     let exit = match &report.exit {
         Exit::After(time) => format!("{:.0} ms", time.as_secs_f64() * 1e3),
         Exit::Killed => "killed".to_owned(),
         Exit::Died(status) => format!("died before: {status}"),
     };
     println!(
-        "{:<12} {:>9} {:>8} {:>7} {:>9.1} {:>9.1} {:>8} {:>8} {:>8} {:>8}  {exit}",
+        "{:<12} {:>9} {:>8} {:>7} {:>9.1} {:>9.1} {:>8} {:>8} {:>8} {:>8} {slice:>9}  {exit}",
         report.server,
         tally.answered,
         tally.errors,

@@ -8,8 +8,8 @@ mod conn;
 mod probe;
 mod scenario;
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -96,6 +96,9 @@ pub struct Report {
     pub peak: Option<u64>,
     /// Resident memory in bytes, ten seconds after the attack.
     pub after: Option<u64>,
+    /// The longest time for which a worker did not look at its other clients; `None` if the server
+    /// does not tell.
+    pub slice: Option<Duration>,
     /// How the server ended.
     pub exit: Exit,
 }
@@ -111,13 +114,15 @@ pub enum Exit {
     Died(String),
 }
 
-/// Runs a scenario against a server that is started for it at `port`.
+/// Runs a scenario against a server that is started for it at `port`. In its command `{admin}`
+/// stands for the next port, where it is asked for its metrics.
 ///
 /// # Errors
 /// If the server can't be started or the attack can't be carried out.
 pub fn run(scenario: &dyn Scenario, recipe: &Recipe, port: u16) -> io::Result<Report> {
     allow_descriptors()?;
-    let mut recipe = recipe.clone();
+    let metrics = port.checked_add(1).filter(|_| recipe.has(ADMIN));
+    let mut recipe = recipe.with(ADMIN, metrics.unwrap_or(port));
     recipe.words.extend(scenario.flags());
     let log = if scenario.blocks_log() { Stdio::piped() } else { Stdio::null() };
     let mut server = Server::start_logging_to(&recipe, port, None, log)?;
@@ -134,6 +139,7 @@ pub fn run(scenario: &dyn Scenario, recipe: &Recipe, port: u16) -> io::Result<Re
     // Fails if the server has ended, which the next lines report.
     let _ = scenario.before_stop(addr);
     let peak = memory(&server);
+    let slice = metrics.and_then(|port| longest_slice(port).ok());
     let alive = peak.is_some();
     let exit = match server.terminate(EXIT_TIMEOUT)? {
         Some((time, _)) if alive => Exit::After(time),
@@ -148,8 +154,23 @@ pub fn run(scenario: &dyn Scenario, recipe: &Recipe, port: u16) -> io::Result<Re
         before: resident(before),
         peak: peak.map(|memory| memory.peak),
         after: resident(after),
+        slice,
         exit,
     })
+}
+
+/// Asks a server for the longest slice of a worker since it was started.
+fn longest_slice(port: u16) -> io::Result<Duration> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(conn::TIMEOUT))?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    let value =
+        page.lines().find_map(|line| line.strip_prefix("memserver_worker_longest_slice_seconds "));
+    let seconds = value.and_then(|value| value.parse().ok());
+    let slice = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    slice.ok_or_else(|| io::Error::other("no longest slice among the metrics"))
 }
 
 /// Raises the limit of descriptors of this process, and of the servers that it starts, as far as
@@ -159,6 +180,8 @@ fn allow_descriptors() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
+/// What stands for the port of the metrics in a server's command.
+const ADMIN: &str = "{admin}";
 /// The time that a server has to give memory back.
 const SETTLE: Duration = Duration::from_secs(10);
 /// The time that a server has to end.
@@ -169,6 +192,7 @@ mod tests {
     use argh::FromArgs;
     use memserver::TestServer;
 
+    use super::conn::Conn;
     use super::*;
 
     fn attacked<S: Scenario + FromArgs>(args: &str) -> Tally {
@@ -212,6 +236,16 @@ mod tests {
     #[test]
     fn requests_are_answered_while_the_server_logs() {
         assert!(attacked::<LogPipe>("--seconds 0.01").answered > 0);
+    }
+
+    #[test]
+    fn a_server_tells_its_longest_slice() {
+        let cache = memcore::Cache::new(64 << 20).unwrap();
+        let builder = memserver::Server::builder(cache).listen("127.0.0.1:0");
+        let server = builder.admin("127.0.0.1:0").start().unwrap();
+        Conn::open(server.local_addr().unwrap()).unwrap().set("k", 100).unwrap();
+        let slice = longest_slice(server.admin_addr().unwrap().port()).unwrap();
+        assert!(slice > Duration::ZERO && slice < conn::TIMEOUT, "{slice:?}");
     }
 
     #[test]
