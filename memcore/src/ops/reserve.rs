@@ -374,8 +374,7 @@ impl Engine {
         let head = Head::new(header, key.bytes, state);
         let claim = self.claim(&head, now);
         self.space.first_room_for(&claim, &head).or_else(|NeedsRoom| {
-            let replaces = old_size >= head.item_words() * 4;
-            let (claim, error) = self.last_claim(&claim, &head, replaces)?;
+            let (claim, error) = self.last_claim(&claim, &head, old_size)?;
             self.space.first_room_for(&claim, &head).map_err(|NeedsRoom| error)
         })
     }

@@ -232,8 +232,8 @@ impl Engine {
     fn room_for(&self, head: &Head<'_>, now: u32, old: Option<&Item>) -> Result<Room, PutError> {
         let claim = self.claim(head, now);
         self.space.room_for(&claim, head).or_else(|NeedsRoom| {
-            let replaces = old.is_some_and(|old| old.size() >= head.item_words() * 4);
-            let (claim, error) = self.last_claim(&claim, head, replaces)?;
+            let old_size = old.map_or(0, Item::size);
+            let (claim, error) = self.last_claim(&claim, head, old_size)?;
             self.space.room_for(&claim, head).map_err(|NeedsRoom| error)
         })
     }
@@ -241,7 +241,9 @@ impl Engine {
     /// What a writer asks for memory with.
     pub(crate) fn claim(&self, head: &Head<'_>, now: u32) -> Claim {
         let log = self.space.log_for(head, now);
-        Claim { log, reserve: RESERVE, opening: self.hot.opening(now) }
+        let is_large = head.item_words() > self.space.table().segment_words();
+        let slack = if is_large { 0 } else { self.slack() };
+        Claim { log, reserve: RESERVE + slack, opening: self.hot.opening(now) }
     }
 
     /// Copies the value to its place. `old` is the item that the new one derives from.

@@ -586,6 +586,13 @@ impl Pool {
         }
     }
 
+    /// Segments that there are or can be.
+    pub(crate) fn capacity(&self) -> usize {
+        let state = self.state.lock();
+        let in_use = state.fresh as usize - 1 - state.free.len - state.released.len;
+        in_use + self.spare(&state)
+    }
+
     fn spare(&self, state: &State) -> usize {
         // Segments without memory can be had as far as there are numbers and room below the limit.
         let numbers = (state.segments - state.fresh) as usize + state.released.len;

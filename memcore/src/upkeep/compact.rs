@@ -20,6 +20,12 @@ const LAST_LOG: LogId = LogId { level: 0, class: 0, group: 0 };
 /// Segments that an item which takes the place of a larger one leaves to others. What it takes
 /// comes back when the segment of the larger one is compacted.
 pub(crate) const RESERVE_REPLACED: usize = RESERVE / 2;
+/// Where nothing may be evicted, 1/SLACK of the segments is left as holes, and at least so many:
+/// what is gained by compacting a segment pays for that, however full the cache is.
+const SLACK: usize = 32;
+const SLACK_MIN: usize = 2;
+/// A segment of which this share is gained, half as much again as on average, is not looked past.
+const GAIN_GOOD: usize = 2 * SLACK / 3;
 /// Segments that are compacted for an item, and for one that may lie in two segments. Those have
 /// fewer items, and some of their holes are in the way of others.
 const COMPACTED_MAX: usize = 2;
@@ -28,27 +34,57 @@ const COMPACTED_MAX_SPANNING: usize = 8;
 const ROWS_MAX: u32 = 1 << 15;
 
 impl Engine {
+    /// Segments that a writer leaves to others where nothing may be evicted, beside the reserve.
+    pub(crate) fn slack(&self) -> usize {
+        match self.settings.evictions {
+            true => 0,
+            false => (self.space.table().count_in(self.space.pool.limit()) / SLACK).max(SLACK_MIN),
+        }
+    }
+
+    /// Whether items of so many bytes fit beside those that there are, wherever the holes are.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        let live: u64 = self.counters.sum_of_life(Event::Bytes).iter().sum();
+        let sum = live as usize + bytes;
+        let (capacity, slack) = (self.space.pool.capacity(), self.slack());
+        let of = |slack| {
+            let segments = capacity.saturating_sub(RESERVE + slack);
+            segments * self.space.table().segment_bytes()
+        };
+        let fits = sum <= of(slack);
+        // The index may have taken some of it since as much was there. Relaxed: a guess that is too
+        // small will do.
+        let filled = if fits { sum } else { live as usize };
+        let filled = self.upkeep.filled.fetch_max(filled, Ordering::Relaxed).max(filled);
+        fits || sum <= filled
+    }
+
     /// What an item asks for that found no room in the log of its own, if it may be had elsewhere,
-    /// and the error if not. It may have more than others if it `replaces` one of at least its
-    /// size.
+    /// and the error if not. It may have more than others if it takes the place of one of at least
+    /// its size, which is `old_size`.
     ///
     /// # Errors
-    /// Items may be evicted for it, or it is larger than a segment.
+    /// Items may be evicted for it, it is larger than a segment, or too much is in use.
     #[cold]
     pub(crate) fn last_claim(
         &self,
         claim: &Claim,
         head: &Head<'_>,
-        replaces: bool,
+        old_size: usize,
     ) -> Result<(Claim, PutError), PutError> {
-        if self.settings.evictions || head.item_words() > self.space.table().segment_words() {
+        let size = head.item_words() * 4;
+        let replaces = old_size >= size;
+        if self.settings.evictions
+            || head.item_words() > self.space.table().segment_words()
+            || !replaces && !self.has_room_for(size - old_size)
+        {
             return Err(PutError::NeedsRoom);
         }
-        let claim = Claim { log: LAST_LOG, ..*claim };
-        Ok(match replaces {
-            true => (Claim { reserve: RESERVE_REPLACED, ..claim }, PutError::NeedsRoomToReplace),
-            false => (claim, PutError::NeedsRoom),
-        })
+        let (reserve, error) = match replaces {
+            true => (RESERVE_REPLACED, PutError::NeedsRoomToReplace),
+            false => (RESERVE, PutError::NeedsRoom),
+        };
+        Ok((Claim { log: LAST_LOG, reserve, ..*claim }, error))
     }
 
     /// Makes sure that an item of at most a segment finds room with [`Self::last_claim`], leaving
@@ -106,6 +142,7 @@ impl Engine {
             return None;
         }
         let mut best = (least.saturating_sub(1), None);
+        let good = least.max(self.space.table().segment_bytes() / GAIN_GOOD);
         for _ in 0..bound.min(ROWS_MAX) {
             let id = reclaim.compacted;
             reclaim.compacted = if id + 1 < bound { id + 1 } else { 0 };
@@ -113,6 +150,9 @@ impl Engine {
             let gain = self.gain_of(id, best.0);
             if gain > best.0 {
                 best = (gain, Some(id));
+            }
+            if best.0 >= good {
+                break;
             }
         }
         reclaim.no_gain = (best.1.is_none() && bound <= ROWS_MAX).then_some(now);
@@ -164,5 +204,30 @@ impl Engine {
     fn words_of(&self, loc: Loc) -> usize {
         let outline = self.space.outline(loc);
         if outline.state.is_live() { outline.words } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Attrs, Cache};
+
+    /// A hole here and a hole there: what is gained by a compaction serves many items.
+    #[test]
+    fn a_full_cache_compacts_only_now_and_then() {
+        const ROUNDS: u32 = 1_000;
+        let cache = Cache::builder(8 << 20).evictions(false).build().unwrap();
+        let mut stored = 0_u32;
+        while cache.set(stored.to_le_bytes(), &[b'v'; 100], Attrs::new()).is_ok() {
+            stored += 1;
+        }
+        let compacted = || cache.engine().upkeep.reclaim.lock().evictions;
+        let before = compacted();
+        for round in 0..ROUNDS {
+            assert!(cache.delete((round * 31 % stored).to_le_bytes()));
+            cache.set((stored + round).to_le_bytes(), &[b'v'; 100], Attrs::new()).unwrap();
+        }
+        let count = compacted() - before;
+        assert!(count < ROUNDS / 2, "{count} segments for {ROUNDS} items");
+        cache.validate();
     }
 }

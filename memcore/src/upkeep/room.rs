@@ -58,9 +58,9 @@ impl Engine {
     /// Makes room for an item of at most a segment where nothing may be evicted: of what was
     /// removed, and of what has expired; false if that is not enough.
     fn make_last_room(&self, words: usize, reserve: usize) -> bool {
-        if self.compact_for(words, reserve)
-            || self.seal_wasted(words) && self.compact_for(words, reserve)
-        {
+        let is_allowed = || reserve < RESERVE || self.has_room_for(4 * words);
+        let compact = || is_allowed() && self.compact_for(words, reserve);
+        if compact() || is_allowed() && self.seal_wasted(words) && compact() {
             return true;
         }
         for _ in 0..SWEEPS_MAX {
@@ -68,7 +68,7 @@ impl Engine {
                 break;
             }
         }
-        self.compact_for(words, reserve)
+        compact()
     }
 
     /// Counts an item for which there is no memory.

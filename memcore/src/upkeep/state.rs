@@ -12,6 +12,9 @@ pub(crate) struct Upkeep {
     pub(crate) limit: Mutex<()>,
     /// The limit that was asked for.
     pub(crate) limit_goal: AtomicUsize,
+    /// The most bytes of items that there have been where nothing may be evicted, as far as that
+    /// was looked at.
+    pub(crate) filled: AtomicUsize,
 }
 
 /// The reclaimer's own state.
@@ -110,6 +113,7 @@ impl Upkeep {
             reclaim: Mutex::new(reclaim),
             limit: Mutex::new(()),
             limit_goal: AtomicUsize::new(limit),
+            filled: AtomicUsize::new(0),
         }
     }
 }
