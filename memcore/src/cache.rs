@@ -373,7 +373,9 @@ impl Cache {
         if key.is_foreign(self) {
             return None;
         }
-        self.0.peek(&key.as_key(self))
+        let key = key.as_key(self);
+        self.0.settle(&key);
+        self.0.peek(&key)
     }
 
     /// Whether the key is visible, without counting as a use.
@@ -440,7 +442,11 @@ impl Cache {
     ) -> Result<Stored, StoreError> {
         self.refuse_foreign(&key)?;
         let _report = self.0.report_at_end();
-        self.0.store(&key.as_key(self), value, &attrs, how)
+        let key = key.as_key(self);
+        if how.depends_on_old() {
+            self.0.settle(&key);
+        }
+        self.0.store(&key, value, &attrs, how)
     }
 
     /// Begins a two-phase write of `len` bytes. Dropping the reservation abandons it.
@@ -498,7 +504,9 @@ impl Cache {
     pub fn count(&self, key: impl AsKey, how: &Count) -> Result<Counted, CountError> {
         self.refuse_foreign(&key)?;
         let _report = self.0.report_at_end();
-        self.0.count(&key.as_key(self), how)
+        let key = key.as_key(self);
+        self.0.settle(&key);
+        self.0.count(&key, how)
     }
 
     /// Gives the item a new expiry; the item as it was, with the new expiry.
@@ -522,7 +530,9 @@ impl Cache {
             return Ok(None);
         }
         let _report = self.0.report_at_end();
-        self.0.touch(&key.as_key(self), expiry)
+        let key = key.as_key(self);
+        self.0.settle(&key);
+        self.0.touch(&key, expiry)
     }
 
     /// Removes the key; whether it was there.
@@ -555,7 +565,9 @@ impl Cache {
             return None;
         }
         let _report = self.0.report_at_end();
-        self.0.take(&key.as_key(self))
+        let key = key.as_key(self);
+        self.0.settle(&key);
+        self.0.take(&key)
     }
 
     /// Removes or invalidates the key under conditions.
@@ -577,7 +589,9 @@ impl Cache {
             return Ok(Removed::NotFound);
         }
         let _report = self.0.report_at_end();
-        self.0.remove(&key.as_key(self), how)
+        let key = key.as_key(self);
+        self.0.settle(&key);
+        self.0.remove(&key, how)
     }
 
     /// Makes everything stored so far invisible, now.

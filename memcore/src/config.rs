@@ -33,6 +33,8 @@ pub struct Builder {
     pub(crate) listeners: ListenerConfig,
     pub(crate) memory_file: Option<PathBuf>,
     pub(crate) memory_file_strict: bool,
+    #[cfg(all(feature = "flash", not(loom)))]
+    pub(crate) flash: Option<crate::flash::Flash>,
 }
 
 impl Builder {
@@ -51,6 +53,8 @@ impl Builder {
             listeners: ListenerConfig::default(),
             memory_file: None,
             memory_file_strict: false,
+            #[cfg(all(feature = "flash", not(loom)))]
+            flash: None,
         }
     }
 
@@ -328,6 +332,19 @@ impl Builder {
     #[must_use]
     pub fn memory_file_strict(mut self, on: bool) -> Self {
         self.memory_file_strict = on;
+        self
+    }
+
+    /// Adds a second tier on flash, which takes items that are evicted from memory. See
+    /// [`Flash`](crate::flash::Flash).
+    ///
+    /// Its table and buffers are of the limit. Items with tags don't go there. To a listener of
+    /// [removals](Self::on_removal) an item that goes there is evicted, and
+    /// [`Cache::scan`] and [snapshots](crate::snapshot) see what is in memory.
+    #[cfg(all(feature = "flash", not(loom)))]
+    #[must_use]
+    pub fn flash(mut self, flash: crate::flash::Flash) -> Self {
+        self.flash = Some(flash);
         self
     }
 

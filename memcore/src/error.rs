@@ -62,6 +62,11 @@ pub enum ConfigError {
         /// The system's words.
         reason: String,
     },
+    /// The flash tier can't be set up like this.
+    Flash {
+        /// What is wrong.
+        reason: String,
+    },
     /// The memory file can't be used, and [`Builder::memory_file_strict`] was asked for, or none
     /// can be created.
     ///
@@ -90,6 +95,7 @@ impl fmt::Display for ConfigError {
                 "a limit of {limit} bytes is beyond the {most} that this cache can grow to"
             ),
             Self::System { what, reason } => write!(f, "the system refused {what}: {reason}"),
+            Self::Flash { reason } => write!(f, "flash: {reason}"),
             Self::MemoryFile(error) => write!(f, "memory file: {error}"),
         }
     }

@@ -37,6 +37,9 @@ mod counter;
 mod counters;
 mod engine;
 mod error;
+#[cfg(not(all(feature = "flash", not(loom))))]
+#[path = "flash/absent.rs"]
+mod flash;
 mod helper;
 mod hot_keys;
 mod index;
@@ -62,6 +65,8 @@ mod tests;
 mod update;
 mod upkeep;
 
+#[cfg(all(feature = "flash", not(loom)))]
+pub mod flash;
 pub mod snapshot;
 pub mod typed;
 #[doc(hidden)]

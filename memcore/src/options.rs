@@ -77,6 +77,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether it matters to the write what is there.
+    #[inline(always)]
+    pub(crate) fn depends_on_old(&self) -> bool {
+        self.mode != Mode::Set || self.expected.is_some()
+    }
+
     /// Sets without conditions.
     #[inline]
     #[must_use]

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use memcore::flash::Flash;
 use memcore::{Cache, ConfigError, ManualClock, MemoryFileError, Restored};
 
 use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, ParseContext, Process, SandboxMode, StartupError};
+use crate::config::flash::FlashConfig;
 use crate::config::tls::TlsSettings;
 use crate::config::{Config, Users};
 use crate::net::inherited;
@@ -42,6 +44,8 @@ const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
 /// The uid and gid of `nobody` where /etc/passwd is missing.
 const NOBODY: u32 = 65534;
 
+/// Write buffers of the flash tier.
+const FLASH_BUFFERS: usize = 4;
 /// How long the last log lines may take.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
@@ -253,6 +257,7 @@ fn needs(config: &Config, process: &Process) -> Needs {
         core_dumps: process.core_dumps,
         locked_memory: process.lock_memory,
         memory_file: config.memory_file.is_some(),
+        flash: config.flash.is_on(),
         read: users.chain(config.tls.iter().flat_map(TlsSettings::files)).cloned().collect(),
         written: process.pid_file.iter().cloned().collect(),
         removed: config.socket_files().map(Path::to_owned).collect(),
@@ -408,8 +413,12 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
         let strict = config.memory_file_strict;
         builder = builder.max_limit(most).memory_file(path).memory_file_strict(strict);
     }
+    if config.flash.is_on() {
+        builder = builder.flash(flash(config)?);
+    }
     let cache = builder.build().map_err(|error| match error {
         ConfigError::System { .. } => StartupError::system(error.to_string()),
+        ConfigError::Flash { .. } => StartupError::usage(format!("-o ext_path: {error}")),
         ConfigError::MemoryFile(_) => StartupError::system(format!("-e: {error}")),
         _ => StartupError::usage(format!("-m: {error}")),
     })?;
@@ -417,6 +426,25 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
         log_restored(path, restored);
     }
     Ok(cache)
+}
+
+/// Opens the files of the flash tier.
+fn flash(config: &Config) -> Result<Flash, StartupError> {
+    let FlashConfig { paths, page_size, threads, item_size, .. } = &config.flash;
+    let mut flash = Flash::new();
+    for (path, bytes) in paths {
+        flash = flash.file(path, *bytes).map_err(|error| {
+            StartupError::system(format!("-o ext_path: {}: {error}", path.display()))
+        })?;
+    }
+    let buffer = config.flash.buffer(config.memory_limit, config.item_size_max);
+    Ok(flash
+        .region_size(*page_size)
+        .buffer_size(buffer)
+        .buffers(FLASH_BUFFERS)
+        .reads(*threads)
+        .min_item_size(*item_size)
+        .waits(false))
 }
 
 /// Says what became of the items of the last run.

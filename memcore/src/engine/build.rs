@@ -111,7 +111,13 @@ impl Engine {
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };
-        Ok(Box::new(Self::new(builder, settings, upkeep, seed, sizes, space, index)))
+        #[cfg(all(feature = "flash", not(loom)))]
+        let flash = builder.flash.clone();
+        #[allow(unused_mut, reason = "without flash nothing is attached")]
+        let mut engine = Box::new(Self::new(builder, settings, upkeep, seed, sizes, space, index));
+        #[cfg(all(feature = "flash", not(loom)))]
+        engine.attach_flash(flash.as_ref())?;
+        Ok(engine)
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) unverified: Option<Box<Unverified>>,
     /// The file that its memory lies in, if it lies in one.
     pub(crate) memory_file: Option<MemoryFile>,
+    /// Where items go that are evicted, if anywhere.
+    pub(crate) flash: crate::flash::Slot,
 }
 
 /// Settings that don't change.
@@ -112,6 +114,7 @@ impl Engine {
             restored: None,
             unverified: None,
             memory_file: None,
+            flash: None,
             space,
             index,
             upkeep,
@@ -139,6 +142,7 @@ impl Engine {
     /// something, when nothing is locked.
     #[inline(always)]
     pub(crate) fn report_removals(self: &Arc<Self>) {
+        self.tend_flash();
         if let Some(listeners) = &self.listeners {
             self.tell_listeners(listeners);
         }

@@ -16,6 +16,8 @@ pub(crate) struct Probe<'e, 'k> {
     pub(crate) lock: Guard<'e>,
     /// The visible item, or why there is none. Out of date once the operation has changed it.
     pub(crate) found: Result<Found, Miss>,
+    /// Whether something of the key may have been on flash.
+    pub(crate) was_on_flash: bool,
 }
 
 impl Probe<'_, '_> {
@@ -27,10 +29,19 @@ impl Probe<'_, '_> {
 }
 
 impl Engine {
-    /// Locks a key's shard and looks what is there. An item that may not be seen is removed.
-    // Returned by value it would be copied twice: 40 instructions of 900.
+    /// Locks a key's shard and looks what is there, to change it. An item that may not be seen is
+    /// removed, and so is what is on flash of the key: it would be out of date.
     #[inline(always)]
     pub(crate) fn probe<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
+        let mut at = self.probe_unchanged(key);
+        at.was_on_flash = self.forget_flash(at.position, &at.lock);
+        at
+    }
+
+    /// The same for an operation that changes nothing that others can see.
+    // Returned by value it would be copied twice: 40 instructions of 900.
+    #[inline(always)]
+    pub(crate) fn probe_unchanged<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
         let now = self.now();
         let position = self.position(key);
         let mut lock = self.index.lock(position);
@@ -44,7 +55,7 @@ impl Engine {
                 }
             },
         };
-        Probe { key: *key, position, now, lock, found }
+        Probe { key: *key, position, now, lock, found, was_on_flash: false }
     }
 
     /// Removes an item that may not be seen.

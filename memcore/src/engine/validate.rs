@@ -38,6 +38,8 @@ impl Engine {
         self.validate_index(&recount);
         self.validate_gauges(&recount);
         self.validate_tags(&recount);
+        #[cfg(all(feature = "flash", not(loom)))]
+        self.validate_flash();
     }
 
     /// Each group knows how many refer to it. Callers may do so as well.
@@ -164,7 +166,8 @@ impl Engine {
         let pinned = self.space.pinned_segments() * stats.segment_size;
         assert_eq!(stats.pinned_bytes, pinned, "pinned bytes");
         let segments = self.space.pool.segment_bytes_taken();
-        let fixed = self.sizes.overhead() + self.index.fixed_bytes() + self.tags.bytes();
+        let others = self.tags.bytes() + self.flash_bytes();
+        let fixed = self.sizes.overhead() + self.index.fixed_bytes() + others;
         assert_eq!(stats.used, fixed + stats.index_bytes + segments, "bytes in use");
     }
 }

@@ -55,13 +55,14 @@ impl Engine {
         mut head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Fetched {
         if how.touch.is_some() {
+            self.settle(key);
             return self.fetch_locked(key, Lookup { how, out, head });
         }
         // The clock is read while the line is on its way.
         let approach = self.approach(key);
         let now = self.now();
         match self.look(key, &approach) {
-            Ok(None) if how.create.is_none() => {
+            Ok(None) if how.create.is_none() && !self.waits_for_flash() => {
                 self.count_miss(Miss::Absent);
                 return Fetched::Miss(Miss::Absent);
             }
@@ -99,6 +100,7 @@ impl Engine {
         key: &Key<'_>,
         mut lookup: Lookup<'_, H>,
     ) -> Fetched {
+        self.settle(key);
         let now = self.now();
         for _ in 0..ATTEMPTS {
             match self.try_fetch(key, now, &mut lookup) {
@@ -170,7 +172,10 @@ impl Engine {
     ) -> Fetched {
         let how = lookup.how;
         loop {
-            let mut at = self.probe(key);
+            let mut at = match how.touch.is_some() || how.lease {
+                true => self.probe(key),
+                false => self.probe_unchanged(key),
+            };
             if let Err(miss) = at.found {
                 match self.create_on_miss(at, how) {
                     Missed::Again => continue,

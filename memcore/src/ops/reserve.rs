@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::counters::Event;
 use crate::engine::Engine;
+#[cfg(all(feature = "flash", not(loom)))]
+use crate::engine::probe::Probe;
 use crate::memory::bytes::{RUNS_MAX, Run};
 use crate::memory::sync::{Ordering, fence};
 use crate::ops::write::{Effect, NewItem, Plan, PutError, header_of, plan};
@@ -226,6 +228,9 @@ impl Reservation {
     pub fn commit(mut self, how: &Store) -> Result<Stored, StoreError> {
         assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
         let engine = Arc::clone(&self.engine);
+        if how.depends_on_old() {
+            engine.settle(&Key { bytes: &self.key, hash: self.hash, tag: engine.hot.tag() });
+        }
         let done = engine.commit(&mut self, how);
         engine.report_removals();
         done
@@ -236,6 +241,21 @@ impl Reservation {
     pub(crate) fn commit_loaded(mut self, state: State, version: u64) -> Result<bool, StoreError> {
         let engine = Arc::clone(&self.engine);
         let done = engine.commit_loaded(&mut self, state, version);
+        engine.report_removals();
+        done
+    }
+
+    /// Makes a value that was brought from elsewhere visible with this state and version, if
+    /// `may` says so of its key and the epoch of its place.
+    #[cfg(all(feature = "flash", not(loom)))]
+    pub(crate) fn commit_brought(
+        mut self,
+        state: State,
+        version: u64,
+        may: impl FnOnce(&Probe<'_, '_>, u32) -> bool,
+    ) -> Result<(), StoreError> {
+        let engine = Arc::clone(&self.engine);
+        let done = engine.commit_brought(&mut self, state, version, may);
         engine.report_removals();
         done
     }
@@ -274,6 +294,16 @@ impl Engine {
         let attrs = attrs.expiry(attrs.expiry.moment(now).into());
         let mut header = header_of(key.bytes.len(), len, &attrs, group);
         header.expiry = header.expiry.or(self.settings.never);
+        self.reserve_for(key, header, attrs)
+    }
+
+    /// The same for an item with this header.
+    pub(crate) fn reserve_for(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        header: Header,
+        attrs: Attrs,
+    ) -> Result<Reservation, StoreError> {
         let permit = Permit::begin(self).ok_or(StoreError::Crowded)?;
         let (uses, old_size) = self.known_of(key, &header);
         let is_large = header.words() > self.space.table().segment_words();
@@ -488,7 +518,7 @@ impl Engine {
         };
         debug_assert_eq!(reservation.remaining(), 0, "the value is complete");
         let mut at = self.probe(&key);
-        if at.item().is_some() {
+        if at.item().is_some() || at.was_on_flash {
             return Ok(false);
         }
         self.hot.note_loaded();
@@ -500,6 +530,33 @@ impl Engine {
         // Published, or freed because it could not be.
         reservation.room = None;
         published.map(|_| true).map_err(|_| StoreError::OutOfMemory)
+    }
+
+    #[cfg(all(feature = "flash", not(loom)))]
+    fn commit_brought(
+        &self,
+        reservation: &mut Reservation,
+        state: State,
+        version: u64,
+        may: impl FnOnce(&Probe<'_, '_>, u32) -> bool,
+    ) -> Result<(), StoreError> {
+        let key = Key { bytes: &reservation.key, hash: reservation.hash, tag: self.hot.tag() };
+        let Some(room) = reservation.room.as_ref().filter(|_| !reservation.failed) else {
+            return Err(StoreError::OutOfMemory);
+        };
+        debug_assert_eq!(reservation.remaining(), 0, "the value is complete");
+        let mut at = self.probe_unchanged(&key);
+        let loc = room.slot().loc;
+        if !may(&at, self.space.stamp_at(loc).epoch()) {
+            return Ok(());
+        }
+        let reserved = State(self.space.state_word(loc).load(Ordering::Relaxed));
+        self.space.set_state(loc, state.with_uses(reserved.uses()));
+        let published = self.publish(&mut at, room, version);
+        drop(at);
+        // Published, or freed because it could not be.
+        reservation.room = None;
+        published.map(|_| ()).map_err(|_| StoreError::OutOfMemory)
     }
 
     /// Whether the memory that was reserved can become the item without another copy.

@@ -229,7 +229,12 @@ impl Engine {
 
     /// Memory for a whole item that takes the place of `old`.
     #[inline(always)]
-    fn room_for(&self, head: &Head<'_>, now: u32, old: Option<&Item>) -> Result<Room, PutError> {
+    pub(crate) fn room_for(
+        &self,
+        head: &Head<'_>,
+        now: u32,
+        old: Option<&Item>,
+    ) -> Result<Room, PutError> {
         let claim = self.claim(head, now);
         self.space.room_for(&claim, head).or_else(|NeedsRoom| {
             let old_size = old.map_or(0, Item::size);
@@ -247,7 +252,12 @@ impl Engine {
     }
 
     /// Copies the value to its place. `old` is the item that the new one derives from.
-    fn fill(&self, room: &Room, new: &NewItem<'_>, old: Option<&Item>) -> Result<(), PutError> {
+    pub(crate) fn fill(
+        &self,
+        room: &Room,
+        new: &NewItem<'_>,
+        old: Option<&Item>,
+    ) -> Result<(), PutError> {
         let slot = room.slot();
         let epoch = self.space.stamp_at(slot.loc).epoch();
         if old.is_some_and(|old| old.stamp.epoch() != epoch) {

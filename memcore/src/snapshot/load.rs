@@ -76,7 +76,8 @@ fn begin(cache: &Cache, entry: &Entry) -> Result<Arrival, Omitted> {
     if entry.expiry.is_some_and(|end| end.as_secs() <= now) {
         return Err(Omitted::Expired);
     }
-    if cache.contains(&entry.key) {
+    let is_on_flash = || engine.may_be_on_flash(engine.position(&cache.key(&entry.key)));
+    if cache.contains(&entry.key) || is_on_flash() {
         return Err(Omitted::Present);
     }
     let group = group_of(engine, &entry.tags).ok_or(Omitted::LeftOut { full: false })?;

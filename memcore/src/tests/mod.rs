@@ -10,6 +10,8 @@ mod common {
     pub(super) mod values;
 }
 mod abuse;
+#[cfg(feature = "flash")]
+mod flash;
 mod long_keys;
 mod model;
 mod races;

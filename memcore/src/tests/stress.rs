@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::common::values::{HEAD, Rng, certified, verify};
 use memcore::{
-    Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Mode,
-    Moment, Remove, Removed, Store, Stored,
+    Attrs, Builder, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock,
+    Meta, Mode, Moment, Remove, Removed, Store, Stored,
 };
 
 const THREADS: u32 = 4;
@@ -34,6 +34,8 @@ struct Progress {
 
 struct World {
     cache: Cache,
+    limit: usize,
+    operations: u64,
     clock: ManualClock,
     progress: Vec<Progress>,
     hits: AtomicU64,
@@ -44,13 +46,16 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(limit: usize, extend: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = ManualClock::new(Moment::from_secs(1_700_000_000));
-        let cache = Cache::builder(LIMIT).max_limit(2 * LIMIT).clock(clock.clone()).build();
+        let builder = Cache::builder(limit).max_limit(2 * limit).clock(clock.clone());
+        let cache = extend(builder).build();
         let seconds = std::env::var("MEMCORE_STRESS_SECONDS").ok();
         let seconds = seconds.map(|text| text.parse().expect("a number of seconds"));
         Self {
             cache: cache.unwrap(),
+            limit,
+            operations: OPERATIONS * limit as u64 / LIMIT as u64,
             clock,
             progress: (0..KEYS).map(|_| Progress::default()).collect(),
             hits: AtomicU64::new(0),
@@ -63,7 +68,7 @@ impl World {
     fn goes_on(&self, operation: u64) -> bool {
         match self.end {
             Some(end) => operation % 64 != 0 || Instant::now() < end,
-            None => operation < OPERATIONS || self.rounds.load(SeqCst) < 800,
+            None => operation < self.operations || self.rounds.load(SeqCst) < 800,
         }
     }
 
@@ -315,14 +320,14 @@ fn host(world: &World) {
             }
             200 => scan(world),
             250 => {
-                let limit = LIMIT + rng.below(LIMIT);
+                let limit = world.limit + rng.below(world.limit);
                 world.cache.set_limit(limit).unwrap();
             }
             _ => {}
         }
         world.rounds.store(round, SeqCst);
         let stats = world.cache.stats();
-        assert!(stats.used <= 2 * LIMIT, "{} bytes used", stats.used);
+        assert!(stats.used <= 2 * world.limit, "{} bytes used", stats.used);
         std::thread::yield_now();
     }
 }
@@ -350,16 +355,34 @@ fn scan(world: &World) {
 
 #[test]
 fn values_stay_whole_and_in_order() {
-    let world = World::new();
+    stress(&World::new(LIMIT, |builder| builder));
+}
+
+/// The same with a tier that items go to which are evicted, on a device that loses and changes
+/// some.
+#[cfg(feature = "flash")]
+#[test]
+fn values_stay_whole_and_in_order_on_flash() {
+    let disk = super::flash::Disk::with_faults(500);
+    let flash = super::flash::flash(&disk, 4 << 20);
+    let world = World::new(LIMIT / 4, |builder| builder.flash(flash));
+    stress(&world);
+    let stats = world.cache.flash_stats().unwrap();
+    let happened =
+        [stats.brought, stats.kept, stats.other_key + stats.ended, stats.bad_records, stats.writes];
+    assert!(happened.iter().all(|&count| count > 0), "{stats:?}");
+    assert!(stats.is_on && stats.regions_filled > stats.regions, "{stats:?}");
+}
+
+fn stress(world: &World) {
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS)
             .map(|id| {
                 let rng = Rng::new(u64::from(id));
-                let world = &world;
                 scope.spawn(move || Worker { world, id, rng, held: Vec::new() }.run())
             })
             .collect();
-        scope.spawn(|| host(&world));
+        scope.spawn(|| host(world));
         let results: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         world.stop.store(true, SeqCst);
         for result in results {
@@ -369,7 +392,7 @@ fn values_stay_whole_and_in_order() {
     world.cache.validate();
     let stats = world.cache.stats();
     let total = &stats.total;
-    assert!(world.hits.load(SeqCst) > OPERATIONS / 10, "hardly anything was found");
+    assert!(world.hits.load(SeqCst) > world.operations / 10, "hardly anything was found");
     for count in [total.evicted, total.deleted, total.flushed, total.expired, total.replaced] {
         assert!(count > 0, "not everything happened: {total:?}");
     }

@@ -147,8 +147,12 @@ impl Engine {
         if stays {
             return;
         }
-        self.index.remove(position, slot, &mut lock);
         let cause = hidden.map_or(Cause::Evicted, Cause::of_hidden);
+        if hidden.is_none() {
+            // First, so that the key is in the index or on flash at each moment.
+            self.spill(position, &item, now, &lock);
+        }
+        self.index.remove(position, slot, &mut lock);
         if cause == Cause::Evicted {
             self.index.insert_ghost(position, item.state.uses(), &mut lock);
         }

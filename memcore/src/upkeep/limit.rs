@@ -43,6 +43,7 @@ impl Engine {
 
     fn announce_limit(&self, bytes: usize) {
         self.upkeep.limit_goal.store(bytes, Ordering::Relaxed);
+        self.fit_flash(bytes);
         // An item beyond that would have everything evicted and then not fit.
         self.item_max.store(self.settings.max_item_size.min(bytes / 2), Ordering::Relaxed);
     }

@@ -7,6 +7,7 @@
 
 mod crawler;
 mod debugtime;
+mod flash;
 mod lru;
 mod memory;
 mod slabs;
@@ -76,6 +77,7 @@ pub(crate) enum AdminError {
 /// [`AdminError`]; nothing has changed then.
 pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Outcome, AdminError> {
     match command {
+        Admin::Extstore => flash::run(shared, args)?,
         Admin::CacheMemlimit => memory::limit(shared, args)?,
         Admin::Lru => lru::run(shared, args)?,
         Admin::LruCrawler => return crawler::run(shared, args),

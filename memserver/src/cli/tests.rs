@@ -295,7 +295,10 @@ fn what_cannot_be_had_is_refused() {
         ("-Z", Exit::Usage, TLS),
         ("-o relaxed_privileges", Exit::Usage, "--no-sandbox"),
         ("-o ssl_verify_mode=4", if TLS == NO_TLS { Exit::Usage } else { Exit::Illegal }, TLS_MODE),
-        ("-o ext_path=/x:1G", Exit::Usage, "no extstore"),
+        ("-o ext_path=/x", Exit::Usage, "FILE:SIZE"),
+        ("-o ext_path=:1g", Exit::Usage, "FILE:SIZE"),
+        ("-o ext_path=/x:1q", Exit::Usage, "k, m, g or t"),
+        ("-o ext_threads=0", Exit::Illegal, "between 1 and 256"),
         ("-o proxy_config=/x", Exit::Usage, "no proxy"),
     ];
     for (text, exit, words) in table {
@@ -364,7 +367,8 @@ fn the_help_names_every_flag_and_word_that_is_taken_within_the_width() {
         assert_eq!(named, !word.policy.refuses(), "{}", word.name);
     }
     // What scripts look for.
-    for absent in ["extstore", "ext_path", "proxy"] {
+    assert!(text.contains("ext_path"));
+    for absent in ["extstore", "proxy"] {
         assert!(!text.contains(absent), "{absent}");
     }
     assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line));
@@ -528,7 +532,7 @@ fn variables_that_are_wrong_are_named() {
         ("MEMSERVER_HELP=1", Exit::Illegal, "Illegal variable MEMSERVER_HELP"),
         ("MEMSERVER_THREADS=x", Exit::Usage, "MEMSERVER_THREADS takes a whole number"),
         ("MEMSERVER_DISABLE_CAS=maybe", Exit::Usage, "MEMSERVER_DISABLE_CAS is true or false"),
-        ("MEMSERVER_EXT_PATH=/x:1g", Exit::Usage, "MEMSERVER_EXT_PATH: this build has no extstore"),
+        ("MEMSERVER_EXT_PATH=/x", Exit::Usage, "MEMSERVER_EXT_PATH takes FILE:SIZE"),
         ("MEMSERVER_EXTENDED=nosuch", Exit::Illegal, "Illegal suboption"),
         ("MEMCACHED_CACHE_SIZE=much", Exit::Usage, "MEMCACHED_CACHE_SIZE takes a whole number"),
         ("MEMCACHED_EXTRA_FLAGS=--nosuch", Exit::Illegal, "MEMCACHED_EXTRA_FLAGS: Illegal"),
@@ -608,7 +612,7 @@ fn a_file_that_is_wrong_is_named() {
         ("threads = 'x'", Exit::Usage, "threads in /x.toml takes a whole number"),
         ("threads = true", Exit::Usage, "threads in /x.toml takes a string or a number"),
         ("disable-cas = 1", Exit::Usage, "disable-cas in /x.toml takes true or false"),
-        ("ext_path = '/y:1g'", Exit::Usage, "ext_path in /x.toml: this build has no extstore"),
+        ("ext_path = '/y'", Exit::Usage, "ext_path in /x.toml takes FILE:SIZE"),
         ("idle_timeout = ''", Exit::Illegal, "idle_timeout in /x.toml requires a value"),
         ("memory-limit = 1", Exit::Usage, "half of the memory"),
     ] {

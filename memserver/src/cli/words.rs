@@ -61,7 +61,7 @@ const KERNEL_TLS: Policy = match TLS {
     Act => Ignore("records are encrypted by the program itself"),
     without => without,
 };
-const NO_FLASH: Policy = Refuse("this build has no extstore");
+const COMPACTS: Policy = Ignore("the log is overwritten in order, and not compacted");
 const NO_PROXY: Policy = Refuse("this build has no proxy");
 
 /// Every word, in the order of the help.
@@ -214,25 +214,64 @@ pub(super) static WORDS: &[Word] = &[
     word("ssl_kernel_tls", Nothing, "", "TLS in the kernel", KERNEL_TLS, nothing),
     word("ssl_min_version", Takes1("0..3"), "2", "lowest version: 2 TLS 1.2, 3 TLS 1.3", TLS,
         min_version),
-    word("ext_path", Takes1("FILE:SIZE"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_page_size", Takes1("MB"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_wbuf_size", Takes1("MB"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_threads", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_io_depth", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_item_size", Takes1("BYTES"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_item_age", Takes1("SEC"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_low_ttl", Takes1("SEC"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_recache_rate", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_compact_under", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_drop_under", Takes1("N"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_max_sleep", Takes1("USEC"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_max_frag", Takes1("X"), "", "flash tier", NO_FLASH, nothing),
-    word("ext_drop_unread", Nothing, "", "flash tier", NO_FLASH, nothing),
+    word("ext_path", Takes1("FILE:SIZE"), "",
+        "flash tier: a file or device, and its bytes; may be given several times", Act, ext_path),
+    word("ext_page_size", Takes1("MB"), "64", "flash: a region, which is overwritten as a whole",
+        Act, |o, v| put(&mut o.config.flash.page_size,
+            v.size(MIB, MIB..=4 << 30).map(|size| size as u64))),
+    word("ext_wbuf_size", Takes1("MB"), "1/32 of -m, at most 4",
+        "flash: what is written at once, and the largest item that goes there", Act,
+        |o, v| put(&mut o.config.flash.wbuf_size, v.size(MIB, 4096..=1 << 30).map(Some))),
+    word("ext_threads", Takes1("N"), "4", "flash: threads that read", Act,
+        |o, v| put(&mut o.config.flash.threads, v.number(1..=256))),
+    word("ext_io_depth", Takes1("N"), "64", "flash: reads that may wait for each of them", Act,
+        |o, v| put(&mut o.config.flash.io_depth, v.number(1..=65_536))),
+    word("ext_item_size", Takes1("BYTES"), "512", "flash: smaller items stay in memory", Act,
+        |o, v| put(&mut o.config.flash.item_size, v.size(1, 0..=1 << 30))),
+    word("ext_item_age", Takes1("SEC"), "", "flash: how long an item is unused when it goes there",
+        Ignore("items go to flash when they are evicted"),
+        |o, v| put(&mut o.config.flash.item_age, v.number(0..=u32::MAX))),
+    word("ext_low_ttl", Takes1("SEC"), "0", "flash: items with shorter lives lie apart",
+        Ignore("the log is overwritten in order"),
+        |o, v| put(&mut o.config.flash.low_ttl, v.number(0..=u32::MAX))),
+    word("ext_recache_rate", Takes1("N"), "2000", "flash: one item in N comes back to memory",
+        Ignore("each item that is asked for comes back to memory"),
+        |o, v| put(&mut o.config.flash.recache_rate, v.number(0..=u32::MAX))),
+    word("ext_compact_under", Takes1("N"), "", "flash: compact below so many free regions",
+        COMPACTS, |o, v| put(&mut o.config.flash.compact_under, v.number(0..=u32::MAX))),
+    word("ext_drop_under", Takes1("N"), "", "flash: drop below so many free regions",
+        COMPACTS, |o, v| put(&mut o.config.flash.drop_under, v.number(0..=u32::MAX))),
+    word("ext_max_sleep", Takes1("USEC"), "1000000", "flash: sleep of background threads",
+        COMPACTS, |o, v| put(&mut o.config.flash.max_sleep, v.number(0..=u32::MAX))),
+    word("ext_max_frag", Takes1("X"), "0.8", "flash: share of holes from which on to compact",
+        COMPACTS, |o, v| put(&mut o.config.flash.max_frag, v.factor(0.0, 1.0))),
+    word("ext_drop_unread", Nothing, "off", "flash: drop what was never read", COMPACTS,
+        |o, _| put(&mut o.config.flash.drop_unread, Ok(true))),
     word("proxy_config", Takes1("FILE"), "", "proxy", NO_PROXY, nothing),
     word("proxy_arg", Takes1("TEXT"), "", "proxy", NO_PROXY, nothing),
     word("proxy_uring", Nothing, "", "proxy", NO_PROXY, nothing),
     word("proxy_memprofile", Nothing, "", "proxy", NO_PROXY, nothing),
 ];
+
+/// A path and a size; what may follow in memcached says what kind of items belong there.
+fn ext_path(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
+    let unfit = || value.unfit("FILE:SIZE, such as /flash/cache:64g");
+    let mut parts = value.text.rsplitn(3, ':');
+    let (last, before, first) = (parts.next(), parts.next(), parts.next());
+    let is_kind = |word| matches!(word, "default" | "compact" | "lowttl" | "chunked" | "old");
+    let (path, size) = match (first, before, last) {
+        (Some(path), Some(size), Some(kind)) if is_kind(kind) => (path.to_owned(), size),
+        (Some(start), Some(end), Some(size)) => (format!("{start}:{end}"), size),
+        (None, Some(path), Some(size)) => (path.to_owned(), size),
+        _ => return Err(unfit()),
+    };
+    if path.is_empty() {
+        return Err(unfit());
+    }
+    let size = Value { name: value.name, text: size }.size(MIB, MIB..=1 << 50)?;
+    options.config.flash.paths.push((path.into(), size as u64));
+    Ok(())
+}
 
 fn verify_mode(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
     let mode = VerifyMode::from_number(value.number(0..=3)?);

@@ -3,6 +3,7 @@
 
 pub(crate) mod document;
 pub(crate) mod endpoint;
+pub(crate) mod flash;
 pub(crate) mod runtime;
 pub(crate) mod tls;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::endpoint::Endpoint;
+use crate::config::flash::FlashConfig;
 use crate::config::runtime::RuntimeSettings;
 use crate::config::tls::{ClientCheck, Security, TlsSettings};
 
@@ -173,6 +175,8 @@ pub(crate) struct Config {
     pub(crate) memory_file: Option<PathBuf>,
     /// Whether it is an error that the file can't be used.
     pub(crate) memory_file_strict: bool,
+    /// The flash tier.
+    pub(crate) flash: FlashConfig,
     /// Clients at once.
     pub(crate) max_connections: usize,
     /// Event loops.
@@ -269,6 +273,7 @@ impl Default for Config {
             memlimit_max: 0,
             memory_file: None,
             memory_file_strict: false,
+            flash: FlashConfig::default(),
             max_connections: 1024,
             threads: 4,
             placing: Placing::InTurn,

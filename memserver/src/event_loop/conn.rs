@@ -92,6 +92,8 @@ enum Schedule {
     Queued(Start),
     /// The answers of other workers.
     Waiting,
+    /// Items that are on their way to memory. Nothing is read meanwhile.
+    Fetching,
     /// Memory that other clients hold. Nothing is read meanwhile.
     Starved,
     /// Its client, who does not read. Nothing is read or executed before these replies are sent.
@@ -120,6 +122,8 @@ pub(crate) enum State {
     Closing,
     /// The transport takes no more replies for now.
     Blocked,
+    /// It needs items that are on their way to memory.
+    Fetching,
     /// It needs memory that other clients hold.
     Starved,
     /// The connection is broken.
@@ -241,7 +245,7 @@ impl Conn {
     pub(crate) fn blocked_replies(&self) -> Option<&Output> {
         match &self.schedule {
             Schedule::Blocked { replies, .. } => Some(replies),
-            Schedule::Parked | Schedule::Queued(_) | Schedule::Waiting | Schedule::Starved => None,
+            _ => None,
         }
     }
 
@@ -269,6 +273,20 @@ impl Conn {
     /// Whether it waits for other workers.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.schedule, Schedule::Waiting)
+    }
+
+    /// Whether it waits for items.
+    pub(crate) fn is_fetching(&self) -> bool {
+        matches!(self.schedule, Schedule::Fetching)
+    }
+
+    /// Has it go on if the items that it waits for have come; whether it does.
+    pub(crate) fn go_on_with_items(&mut self) -> bool {
+        let goes_on = self.is_fetching() && self.dialogue.fetching() != Some(false);
+        if goes_on {
+            self.schedule = Schedule::Queued(Start::Resume);
+        }
+        goes_on
     }
 
     /// Whether it waits for memory that other clients hold.
@@ -331,6 +349,10 @@ impl Conn {
             State::Broken | State::Closing => return Next::Close,
             // It is blocked already, as its replies could not be sent.
             State::Blocked => return Next::Block,
+            State::Fetching => {
+                self.schedule = Schedule::Fetching;
+                return Next::Wait;
+            }
             State::Starved => {
                 self.schedule = Schedule::Starved;
                 return Next::Starve;

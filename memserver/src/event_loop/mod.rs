@@ -4,6 +4,7 @@ pub(crate) mod acceptor;
 pub(crate) mod arena;
 pub(crate) mod conn;
 pub(crate) mod drain;
+pub(crate) mod flash;
 mod handshakes;
 pub(crate) mod maintenance;
 mod placement;

@@ -390,7 +390,8 @@ impl<'t, 'w> Executor<'t, 'w> {
             let goes_on = matches!(job.work, Work::Continue | Work::Body { .. } | Work::Login(_))
                 || matches!(job.before, Framing::Keys { .. })
                 // It was shown when it came, before it had to wait.
-                || conn.has_starved && index == round.jobs.start;
+                || (conn.has_starved || conn.dialogue.fetching().is_some())
+                    && index == round.jobs.start;
             if !goes_on {
                 let request = &round.input[job.start..];
                 if self.logged {
@@ -443,6 +444,10 @@ impl<'t, 'w> Executor<'t, 'w> {
             ControlFlow::Break(Stop::Starved { pos }) => {
                 part.pos = pos;
                 part.state = State::Starved;
+            }
+            ControlFlow::Break(Stop::Fetching { pos }) => {
+                part.pos = pos;
+                part.state = State::Fetching;
             }
         }
         false

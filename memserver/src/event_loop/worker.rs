@@ -496,11 +496,11 @@ impl Worker {
     /// Queues those that wait for other workers: one of them may have answered.
     fn queue_waiting(&mut self) {
         for index in std::mem::take(&mut self.waiting) {
-            if let Some(conn) = &mut self.conns[index]
-                && conn.is_waiting()
-                && conn.enqueue()
-            {
+            let Some(conn) = &mut self.conns[index] else { continue };
+            if conn.is_waiting() && conn.enqueue() || conn.go_on_with_items() {
                 self.ready.push_back(index);
+            } else if conn.is_fetching() {
+                self.waiting.push(index);
             }
         }
     }
@@ -710,11 +710,12 @@ impl Worker {
         let is_idle =
             config.idle_timeout > 0 && now.saturating_sub(idle_since) > config.idle_timeout;
         // While it has to wait for the server or for other clients, its time does not end.
-        let is_free = !(conn.is_blocked() || conn.is_queued() || conn.is_starved());
+        let waits = conn.is_starved() || conn.is_fetching();
+        let is_free = !(conn.is_blocked() || conn.is_queued() || waits);
         let is_late = config.request_timeout > 0
             && is_free
             && conn.deadline.is_some_and(|deadline| now >= deadline);
-        is_late || is_idle && !conn.has_starved
+        is_late || is_idle && !conn.has_starved && !conn.is_fetching()
     }
 }
 
@@ -833,7 +834,11 @@ fn conn_info(conn: &Conn, now: u32) -> ConnInfo {
     let (peer, local) = conn.transport.ends();
     let state = if conn.is_blocked() {
         "conn_mwrite"
-    } else if conn.is_queued() || conn.is_starved() || conn.dialogue.is_at_barrier() {
+    } else if conn.is_queued()
+        || conn.is_starved()
+        || conn.is_fetching()
+        || conn.dialogue.is_at_barrier()
+    {
         "conn_parse_cmd"
     } else if conn.dialogue.is_receiving() {
         "conn_nread"

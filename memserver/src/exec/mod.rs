@@ -6,6 +6,7 @@ mod binary;
 mod control;
 mod error_lines;
 mod expiries;
+mod flash;
 pub(crate) mod gate;
 mod get;
 mod groups;
@@ -269,6 +270,11 @@ impl Execute for Exec<'_> {
         let hashed = |key: &Option<KeyIndex>| key.map(|index| batch.keys[index as usize]);
         if !self.rights.allow(&job.work) && !self.allows_to_guarded(job, batch) {
             return self.refuse(job, pending, out);
+        }
+        if let Some(queue) = &self.shared.core.flash
+            && let Some(flow) = self.bring_in(queue, job, batch, pending)
+        {
+            return flow;
         }
         match &job.work {
             Work::Get(run) => return self.retrieve(run, batch, out),

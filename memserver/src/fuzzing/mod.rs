@@ -181,7 +181,12 @@ impl Dialogue {
             drain(&mut out, &mut replies);
             match stop {
                 Some(Stop::Closed) => break,
-                Some(Stop::NoRoom { pos, .. } | Stop::Starved { pos } | Stop::Pieces { pos }) => {
+                Some(
+                    Stop::NoRoom { pos, .. }
+                    | Stop::Starved { pos }
+                    | Stop::Fetching { pos }
+                    | Stop::Pieces { pos },
+                ) => {
                     cursor.pos = pos;
                 }
                 None if state == ParseState::More => {}

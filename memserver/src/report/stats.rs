@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use memproto::number::parse_u32;
 
-use crate::report::metrics::{self, Metric, Section};
+use crate::report::metrics::{self, Metric, Section, flash};
 use crate::report::names::word;
 use crate::report::stream::{CLASS_MAX, Dump, Format, Sizes, Stream};
 use crate::state::shared::Shared;
@@ -66,8 +66,12 @@ pub(crate) fn report<'w>(
         b"settings" => Section::Settings,
         b"items" => Section::Items,
         b"slabs" => Section::Slabs,
-        // There is no flash tier to tell about.
-        b"extstore" => return Ok(Answer::Listed),
+        b"extstore" => {
+            flash::regions(shared, |name, value| {
+                sink(name.as_bytes(), value.to_string().as_bytes());
+            });
+            return Ok(Answer::Listed);
+        }
         b"sizes" if shared.core.runtime.lock().track_sizes => {
             return Ok(Answer::Streamed(Stream::Sizes(Sizes::default(), format)));
         }

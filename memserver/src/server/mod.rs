@@ -18,6 +18,7 @@ use memcore::Cache;
 use crate::auth::accounts::Accounts;
 use crate::config::{Config, Port};
 use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
+use crate::event_loop::flash::FlashThreads;
 use crate::event_loop::maintenance::Maintenance;
 use crate::event_loop::threads::Threads;
 use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
@@ -90,6 +91,7 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     udp: Option<Udp>,
     maintenance: Option<Maintenance>,
+    flash: Option<FlashThreads>,
     admin: Option<Admin>,
     admin_address: Option<SocketAddr>,
     /// The socket files are removed last.
@@ -189,6 +191,7 @@ impl Server {
             workers: Vec::new(),
             udp: None,
             maintenance: None,
+            flash: None,
             admin: None,
             admin_address: sockets.admin.as_ref().and_then(Listener::local_addr),
             _socket_files: sockets.files,
@@ -223,6 +226,9 @@ impl Server {
         workers: impl Iterator<Item = Worker>,
         handles: Vec<WorkerHandle>,
     ) -> Result<(), StartError> {
+        let end = || StopOnDrop { acceptor: self.control.clone(), workers: Vec::new() };
+        let flash = FlashThreads::start(&self.shared, end);
+        self.flash = Some(flash.map_err(refused("a thread"))?);
         let stop = StopOnDrop { acceptor: self.control.clone(), workers: handles };
         let accept = move || {
             // Dropped when the thread ends, also by a panic.
@@ -424,6 +430,7 @@ impl Server {
         // Dropping these stops their threads. Maintenance comes behind the others that serve: until
         // then the clock goes on for them. Who asks for health is told to the end.
         self.udp = None;
+        self.flash = None;
         self.shared.watch.stop();
         self.maintenance = None;
         self.admin = None;

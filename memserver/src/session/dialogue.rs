@@ -67,6 +67,8 @@ pub(crate) enum Flow {
     /// Other clients hold the memory that a value needs. A retrieval is to go on at this key,
     /// another request is to be repeated.
     Starved(Option<KeyIndex>),
+    /// Items are brought to memory first. The request is to be repeated then.
+    Fetching,
 }
 
 /// Why not all jobs of a round were executed.
@@ -83,6 +85,8 @@ pub(crate) enum Stop<R> {
     /// Other clients hold the memory that a value needs. The dialogue is to go on at `pos` of the
     /// input when some was given back.
     Starved { pos: usize },
+    /// Items are brought to memory first. The dialogue is to go on at `pos` of the input then.
+    Fetching { pos: usize },
 }
 
 impl Dialogue {
@@ -105,6 +109,14 @@ impl Dialogue {
     /// What the next byte of input is.
     pub(crate) fn framing(&self) -> Framing {
         self.cutter.framing()
+    }
+
+    /// Whether the next request waits for items, and whether they have come.
+    pub(crate) fn fetching(&self) -> Option<bool> {
+        match &self.pending {
+            Pending::Fetching(fetch) => Some(fetch.is_done()),
+            _ => None,
+        }
     }
 
     /// Whether the dialogue is over.
@@ -257,6 +269,7 @@ impl Dialogue {
                 Flow::Close => return self.end(),
                 Flow::Pieces => return self.wait_behind(job, round),
                 Flow::Starved(key) => return self.starve(*job, key, round),
+                Flow::Fetching => return self.fetch(job),
             }
         }
         ControlFlow::Continue(())
@@ -295,6 +308,13 @@ impl Dialogue {
         ControlFlow::Break(Stop::Starved { pos: job.start })
     }
 
+    /// Goes back to a job that waits for items.
+    #[cold]
+    fn fetch<R>(&mut self, job: &Job<'_>) -> ControlFlow<Stop<R>> {
+        self.cutter.rewind(job.before);
+        ControlFlow::Break(Stop::Fetching { pos: job.start })
+    }
+
     /// Goes on with a retrieval from `key` on, for which the output had no room.
     #[inline(never)]
     fn go_on<R>(
@@ -318,6 +338,7 @@ impl Dialogue {
                 Flow::Close => return self.end(),
                 Flow::Pieces => return self.wait_behind(&rest, round),
                 Flow::Starved(key) => return self.starve(rest, key, round),
+                Flow::Fetching => return self.fetch(&rest),
             }
         }
     }

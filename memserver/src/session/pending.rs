@@ -1,12 +1,15 @@
 //! What a request leaves behind for later. A dialogue has at most one of these: no request is
 //! executed before it is through.
 
+use std::sync::Arc;
+
 use memcore::{Reservation, StoreError};
 
 use crate::report::stream::Stream;
 use crate::session::access::{Verdict, Verifying};
 use crate::session::job::OwnedRequest;
 use crate::session::join::Join;
+use crate::state::flash::Fetching;
 use crate::watch::WatchPermit;
 
 /// What the last request left behind.
@@ -25,6 +28,8 @@ pub(crate) enum Pending {
     Watch(Box<WatchPermit>),
     /// A value that is arriving and is not stored.
     Refused(Box<OwnedRequest>),
+    /// Items that the next request needs.
+    Fetching(Arc<Fetching>),
     /// A login that takes a while.
     Verifying(Box<Verifying>),
     /// What came of a login.
@@ -45,6 +50,7 @@ impl Pending {
     pub(crate) fn is_waiting(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.is_waiting(),
+            Self::Fetching(fetch) => !fetch.is_done(),
             Self::Verifying(verifying) => !verifying.login.is_settled(),
             _ => false,
         }

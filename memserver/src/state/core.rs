@@ -9,10 +9,12 @@ use parking_lot::Mutex;
 use crate::auth::accounts::Accounts;
 use crate::auth::lockout::Lockout;
 use crate::auth::rights::Rights;
+use crate::config::flash::FlashConfig;
 use crate::config::runtime::RuntimeSettings;
 use crate::config::{AdminOnly, Config};
 use crate::net::conn_info::ConnInfo;
 use crate::state::clock::DrivenClock;
+use crate::state::flash::FlashQueue;
 use crate::tls::Context;
 
 /// The cache and the settings.
@@ -43,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) accounts: Option<Accounts>,
     /// How listeners speak TLS, if some do.
     pub(crate) tls: Option<Arc<Context>>,
+    /// Reads of the flash tier, if there is one.
+    pub(crate) flash: Option<FlashQueue>,
     /// Second when the server started.
     pub(crate) started: u32,
 }
@@ -73,6 +77,7 @@ impl Core {
             lockout: Lockout::new(config.auth_lockout),
             exact_access: Once::new(),
             started: cache.now().as_secs(),
+            flash: cache.flash_stats().map(|_| FlashQueue::new(flash_settings(&config))),
             cache,
             config,
             listening,
@@ -103,4 +108,10 @@ impl Core {
             clock.catch_up();
         }
     }
+}
+
+/// The settings of the flash tier, with what follows from the others.
+fn flash_settings(config: &Config) -> FlashConfig {
+    let buffer = config.flash.buffer(config.memory_limit, config.item_size_max);
+    FlashConfig { wbuf_size: Some(buffer), ..config.flash.clone() }
 }

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod core;
 pub(crate) mod counters;
+pub(crate) mod flash;
 pub(crate) mod gauges;
 pub(crate) mod hot;
 pub(crate) mod latency;

@@ -6,11 +6,12 @@ use super::{Source, assert_none, has_word, sources};
 
 /// The only files of the server that name both the engine and the wire. Requests meet the cache in
 /// `exec`; the others write about items (dumps, watchers' lines) or play both sides (fuzzing).
-const BOTH: [&str; 16] = [
+const BOTH: [&str; 17] = [
     "memserver/src/exec/arith.rs",
     "memserver/src/exec/binary.rs",
     "memserver/src/exec/control.rs",
     "memserver/src/exec/expiries.rs",
+    "memserver/src/exec/flash.rs",
     "memserver/src/exec/get.rs",
     "memserver/src/exec/meta.rs",
     "memserver/src/exec/mod.rs",

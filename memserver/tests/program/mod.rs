@@ -262,6 +262,13 @@ impl<S: Read + Write> Client<S> {
         String::from_utf8(text).unwrap()
     }
 
+    /// The next `len` bytes.
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// One value of a list of statistics.
     pub(crate) fn stat(&mut self, request: &str, name: &str) -> String {
         let (list, prefix) = (self.list(request), format!("STAT {name} "));

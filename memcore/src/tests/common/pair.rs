@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use memcore::{
-    Attrs, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock, Meta, Miss,
-    Mode, Moment, Remove, Removed, Reservation, Stats, Store, StoreError, UpgradeError, Value,
-    WeakHandle,
+    Attrs, Builder, Cache, Count, Counted, Cursor, Expiry, Fetch, Fetched, Handle, ManualClock,
+    Meta, Miss, Mode, Moment, Remove, Removed, Reservation, Stats, Store, StoreError, UpgradeError,
+    Value, WeakHandle,
 };
 
 use super::model::{Answer, Model, Seen, Written, secs};
@@ -110,6 +110,8 @@ pub(crate) struct Pair {
     keys: usize,
     /// Whether items may go at any time.
     evicts: bool,
+    /// Whether items that are not in memory may come back.
+    returns: bool,
     /// Whether nothing may be evicted and there may be too little memory.
     fills: bool,
     start_limit: usize,
@@ -130,21 +132,40 @@ pub(crate) struct Pair {
 impl Pair {
     /// The seed decides where the keys are and what is evicted, so that a failure can be repeated.
     pub(crate) fn new(limit: usize, keys: usize, evicts: bool, seed: u64) -> Self {
-        Self::build(limit, keys, evicts, false, seed)
+        Self::build(limit, keys, evicts, false, seed, |builder| builder)
+    }
+
+    /// The same with a tier that items go to which are evicted.
+    #[cfg(all(test, feature = "flash"))]
+    pub(crate) fn with_flash(
+        limit: usize,
+        keys: usize,
+        seed: u64,
+        flash: memcore::flash::Flash,
+    ) -> Self {
+        let pair = Self::build(limit, keys, true, false, seed, |builder| builder.flash(flash));
+        Self { returns: true, ..pair }
     }
 
     /// A cache that evicts nothing, and refuses what has no room.
     #[cfg(test)]
     pub(crate) fn filling(limit: usize, keys: usize, seed: u64) -> Self {
-        Self::build(limit, keys, false, true, seed)
+        Self::build(limit, keys, false, true, seed, |builder| builder)
     }
 
-    fn build(limit: usize, keys: usize, evicts: bool, fills: bool, seed: u64) -> Self {
+    fn build(
+        limit: usize,
+        keys: usize,
+        evicts: bool,
+        fills: bool,
+        seed: u64,
+        extend: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let clock = ManualClock::new(START);
         let builder = Cache::builder(limit).evictions(!fills).max_key_len(250);
         let builder = builder.max_item_size(MAX_ITEM.min(limit / 2));
         let builder = builder.clock(clock.clone()).seed(seed);
-        let cache = builder.build().expect("a cache of this size");
+        let cache = extend(builder).build().expect("a cache of this size");
         cache.track_access_exactly();
         let model = Model::new(START, MAX_ITEM);
         let (handles, open) = (Vec::new(), Vec::new());
@@ -154,6 +175,7 @@ impl Pair {
             model,
             keys,
             evicts,
+            returns: false,
             fills,
             start_limit: limit,
             is_over: false,
@@ -288,6 +310,17 @@ impl Pair {
         let name = key_name(key);
         let peeked = self.cache.peek(&name).map(Seen::from);
         if ran_out(got) && self.may_run_out() {
+            return;
+        }
+        if self.returns && matches!(got, Answer::Miss(_)) {
+            // It was not to be had at the moment, and may be a moment later.
+            let mut after = self.model.clone();
+            _ = apply(&mut after, &name);
+            let seen = after.get(&name).map(|item| item.seen).ok();
+            assert!(
+                peeked.is_none() || peeked.map(Seen::without_use) == seen.map(Seen::without_use),
+                "key {key}: {peeked:?} or {seen:?}"
+            );
             return;
         }
         let refused = matches!(got, Answer::Stored(Err(StoreError::TooLarge)));
@@ -644,12 +677,18 @@ impl Pair {
             Err(miss) => return assert_eq!(seen, None, "key {key} should be {miss:?}"),
         };
         if seen.is_none() && self.evicts {
-            return self.model.forget(&name);
+            if !self.returns {
+                self.model.forget(&name);
+            }
+            return;
         }
         assert_eq!(seen, Some(item.seen), "key {key}");
         let mut value = Vec::new();
         let how = Fetch::new().peek(true);
         let fetched = self.cache.fetch(&name, &how, &mut value, |_, _| {});
+        if self.returns && matches!(fetched, Fetched::Miss(_)) {
+            return;
+        }
         assert!(matches!(fetched, Fetched::Copied(_)), "{fetched:?}");
         assert!(value == *item.value, "key {key}: a wrong value of {} bytes", value.len());
     }
@@ -689,6 +728,9 @@ impl Pair {
             assert!(finished, "housekeeping comes to an end");
         }
         self.check();
+        if self.returns {
+            return;
+        }
         let sizes = self.model.visible().map(|(key, _)| self.cache.peek(key).map(|m| m.size));
         let sizes: Vec<usize> = sizes.map(|size| size.expect("checked")).collect();
         let total = self.cache.stats().total;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Needs;
 use libc::{EPERM, SYS_mmap, SYS_mprotect, SYS_openat, SYS_prctl};
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -86,19 +87,24 @@ const READING: &[libc::c_long] = &[
 /// What closing a memory file takes, which was opened before.
 const CLOSING: &[libc::c_long] = &[libc::SYS_pwrite64, libc::SYS_fsync];
 
-/// Has the system refuse all other calls, to all threads. `reads` says that files are opened again,
-/// and `closes` that there is a memory file.
+/// What reading and writing at any place of a file takes, which was opened before.
+const AT_PLACES: &[libc::c_long] = &[libc::SYS_pread64, libc::SYS_pwrite64];
+
+/// Has the system refuse all other calls, to all threads, but for what is needed.
 ///
 /// # Errors
 /// The system can't, or this program has no list for its processor.
-pub(super) fn filter(reads: bool, closes: bool) -> Result<(), Error> {
-    seccompiler::apply_filter_all_threads(&program(reads, closes)?)
+pub(super) fn filter(needs: &Needs) -> Result<(), Error> {
+    seccompiler::apply_filter_all_threads(&program(needs)?)
 }
 
-fn program(reads: bool, closes: bool) -> Result<BpfProgram, Error> {
+fn program(needs: &Needs) -> Result<BpfProgram, Error> {
+    // Files are opened again.
+    let reads = !needs.read.is_empty();
     let always = NEEDED.iter().chain(OLDER);
     let needed = always.chain(READING.iter().filter(|_| reads));
-    let needed = needed.chain(CLOSING.iter().filter(|_| closes));
+    let needed = needed.chain(CLOSING.iter().filter(|_| needs.memory_file));
+    let needed = needed.chain(AT_PLACES.iter().filter(|_| needs.flash));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         needed.map(|&number| (number, Vec::new())).collect();
     let no_code = only(2, libc::PROT_EXEC, 0)?;

@@ -31,6 +31,8 @@ pub(crate) struct Needs {
     pub(crate) locked_memory: bool,
     /// The cache lies in a file (`-e`), which is open already.
     pub(crate) memory_file: bool,
+    /// Files that are open already are read and written at any place.
+    pub(crate) flash: bool,
     /// Files that are read again when that is asked for.
     pub(crate) read: Vec<PathBuf>,
     /// Files that are written, and removed at the end.
@@ -82,7 +84,7 @@ impl Sandbox {
 
     /// Has the system refuse calls, to this thread and all others, that none of them makes.
     pub(crate) fn filter(&mut self) {
-        if let Err(error) = calls::filter(!self.needs.read.is_empty(), self.needs.memory_file) {
+        if let Err(error) = calls::filter(&self.needs) {
             self.lacks.push(format!("seccomp: {error}"));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use memproto::MEMCACHED_VERSION;
 
-use super::{Kind, List, Unit, Value};
+use super::{Kind, List, Unit, Value, flash};
 use crate::os::cpu;
 use crate::state::counters::Counts;
 use crate::state::shared::Shared;
@@ -16,10 +16,11 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
     let counts = shared.gauges.counts();
     process(shared, list);
     connections(shared, &counts, list);
-    commands(&counts, list);
+    commands(shared, &counts, list);
     traffic(shared, &counts, list);
     upkeep(shared, &counts, list);
     items(shared, list);
+    flash::tier(shared, list);
 }
 
 fn process(shared: &Shared, list: &mut List<'_>) {
@@ -67,7 +68,7 @@ fn connections(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     list.gauge("reserved_fds", config.own_descriptors(), help);
 }
 
-fn commands(counts: &Counts, list: &mut List<'_>) {
+fn commands(shared: &Shared, counts: &Counts, list: &mut List<'_>) {
     for (name, count, help) in [
         ("cmd_get", counts.cmd_get, "Keys asked for."),
         ("cmd_set", counts.cmd_set, "Storage requests."),
@@ -78,6 +79,11 @@ fn commands(counts: &Counts, list: &mut List<'_>) {
         ("get_misses", counts.get_misses, "Keys not found."),
         ("get_expired", counts.get_expired, "Keys not found because they had expired."),
         ("get_flushed", counts.get_flushed, "Keys not found because they were flushed."),
+    ] {
+        list.counter(name, count, help);
+    }
+    flash::lookups(shared, list);
+    for (name, count, help) in [
         ("delete_misses", counts.delete_misses, "Deletes of a missing key."),
         ("delete_hits", counts.delete_hits, "Deletes."),
         ("incr_misses", counts.incr_misses, "Increments of a missing key."),

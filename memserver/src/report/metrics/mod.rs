@@ -3,6 +3,7 @@
 //! memcached gives it.
 
 mod classes;
+pub(crate) mod flash;
 mod general;
 mod settings;
 

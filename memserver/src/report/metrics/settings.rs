@@ -24,6 +24,9 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
     rest(config, &runtime, list);
     let sandbox = core.sandbox.get();
     list.setting("drop_privileges", sandbox.is_some(), "Whether system calls are filtered.");
+    if let Some(queue) = &core.flash {
+        super::flash::settings(queue, list);
+    }
     transport(config, list);
     let sandbox = sandbox.map_or("off", String::as_str);
     let help = "What the process has given up (--no-sandbox).";

@@ -1,0 +1,114 @@
+//! Where the positions of the log are on the devices. The log has no end; on the devices it goes
+//! round and round.
+
+use std::sync::Arc;
+
+use super::Device;
+
+/// Regions begin at multiples of this, and so does what is written at once.
+pub(super) const ALIGN: u64 = 4096;
+/// Bits of an address in the table.
+pub(super) const ADDRESS_BITS: u32 = 33;
+/// Records begin at multiples of at least this.
+const UNIT_MIN: u64 = 64;
+
+/// The devices, cut into regions of which neighbours in the log lie on different devices.
+#[derive(Clone)]
+pub(super) struct Map {
+    devices: Vec<Arc<dyn Device>>,
+    /// For each region of a lap its device and where it begins there.
+    regions: Box<[(u32, u64)]>,
+    region: u64,
+    unit: u64,
+}
+
+/// Where a position is.
+pub(super) struct Spot<'m> {
+    pub(super) device: &'m dyn Device,
+    pub(super) at: u64,
+    /// Bytes up to the end of its region.
+    pub(super) left: u64,
+}
+
+impl Map {
+    /// A map of these devices and their bytes; `None` if they have no two regions.
+    pub(super) fn new(devices: &[(Arc<dyn Device>, u64)], region: u64) -> Option<Self> {
+        let region = region / ALIGN * ALIGN;
+        let count = |bytes: u64| bytes.checked_div(region).unwrap_or(0);
+        let most = devices.iter().map(|(_, bytes)| count(*bytes)).max()?;
+        let mut regions = Vec::new();
+        for number in 0..most {
+            for (device, (_, bytes)) in devices.iter().enumerate() {
+                if number < count(*bytes) {
+                    regions.push((device as u32, number * region));
+                }
+            }
+        }
+        let capacity = regions.len() as u64 * region;
+        // An address tells two laps apart at least.
+        let unit = (capacity >> (ADDRESS_BITS - 1)).next_power_of_two().max(UNIT_MIN);
+        (regions.len() >= 2).then(|| Self {
+            devices: devices.iter().map(|(device, _)| Arc::clone(device)).collect(),
+            regions: regions.into(),
+            region,
+            unit,
+        })
+    }
+
+    /// Bytes of a lap.
+    pub(super) fn capacity(&self) -> u64 {
+        self.regions.len() as u64 * self.region
+    }
+
+    /// Regions of a lap.
+    pub(super) fn regions(&self) -> usize {
+        self.regions.len()
+    }
+
+    /// Bytes of a region.
+    pub(super) fn region(&self) -> u64 {
+        self.region
+    }
+
+    /// Records begin at multiples of this.
+    pub(super) fn unit(&self) -> u64 {
+        self.unit
+    }
+
+    /// Bytes of memory that the map takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.regions)
+    }
+
+    /// Where the region of a position ends.
+    pub(super) fn region_end(&self, pos: u64) -> u64 {
+        (pos / self.region + 1) * self.region
+    }
+
+    pub(super) fn spot(&self, pos: u64) -> Spot<'_> {
+        let (device, start) = self.regions[(pos / self.region) as usize % self.regions.len()];
+        Spot {
+            device: &*self.devices[device as usize],
+            at: start + pos % self.region,
+            left: self.region_end(pos) - pos,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Memory;
+    use super::*;
+
+    #[test]
+    fn neighbours_lie_on_different_devices_as_long_as_there_is_room() {
+        let device = || Arc::new(Memory::default()) as Arc<dyn Device>;
+        let map = Map::new(&[(device(), 3 << 20), (device(), 1 << 20)], 1 << 20).unwrap();
+        assert_eq!(map.capacity(), 4 << 20);
+        assert_eq!(*map.regions, [(0, 0), (1, 0), (0, 1 << 20), (0, 2 << 20)]);
+        let spot = map.spot((7 << 20) + 5);
+        assert_eq!((spot.at, spot.left), ((2 << 20) + 5, (1 << 20) - 5));
+        assert!(Map::new(&[(device(), 1 << 20)], 1 << 20).is_none());
+        assert!(Map::new(&[], 1 << 20).is_none());
+    }
+}

@@ -1,0 +1,437 @@
+//! A second tier of the cache on flash: items that are evicted from memory go to a log on files or
+//! devices, and come back to memory when they are asked for.
+//!
+//! ```text
+//!   memory  --evicted-->  write buffers  --jobs-->  log on flash, round and round
+//!      ^                        |                        |
+//!      '------ tickets ---------'------------------------'
+//! ```
+//!
+//! [`Builder::flash`](crate::Builder::flash) attaches one. Unless [`Flash::waits`] says otherwise
+//! there is nothing more to do: operations bring in what they need. The document about the flash
+//! tier in the repository has the design.
+
+mod device;
+mod log;
+mod map;
+mod options;
+mod record;
+mod spill;
+mod stats;
+mod table;
+#[cfg(test)]
+mod tests;
+mod ticket;
+#[cfg(any(test, fuzzing))]
+mod validate;
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Condvar;
+
+pub use self::device::Device;
+pub use self::options::Flash;
+pub use self::stats::FlashStats;
+pub use self::ticket::{Brought, Located, Ticket};
+
+use self::log::{Load, Log};
+use self::map::{ALIGN, Map};
+use self::options::Rules;
+use self::record::{BLOCK, Name};
+use self::stats::Counts;
+use self::table::{Extent, Table, Word};
+use crate::engine::Engine;
+use crate::index::{Guard, Position};
+use crate::memory::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::{AsKey, Cache, ConfigError};
+
+/// 1/SHARE of the limit, but for what a cache needs to work, is the most that the table may take.
+const SHARE: usize = 2;
+/// Reads that may fail before the tier is switched off.
+const FAILURES_MAX: u64 = 16;
+
+/// The tier of an engine, if it has one.
+pub(crate) type Slot = Option<Box<Tier>>;
+
+/// A flash tier.
+pub(crate) struct Tier {
+    map: Map,
+    table: Table,
+    log: Mutex<Log>,
+    /// Told when a buffer is to be written.
+    filled: Condvar,
+    /// Mirrors of the log's head and frontier.
+    head: AtomicU64,
+    frontier: AtomicU64,
+    /// Whether a buffer is to be written; a mirror of the log's state.
+    has_load: AtomicBool,
+    is_on: AtomicBool,
+    name: Name,
+    rules: Rules,
+    /// Smaller items don't go to flash.
+    size_min: AtomicUsize,
+    /// Whether operations wait for the device.
+    waits: bool,
+    /// The largest record.
+    record_max: usize,
+    /// Buffers for reads that nobody uses, and who waits for one.
+    readers: Mutex<Vec<Box<[u8]>>>,
+    reader_back: Condvar,
+    counts: Counts,
+    /// Bytes of the limit that it takes from the start, and those of the empty table among them.
+    fixed: usize,
+    table_min: usize,
+}
+
+impl Tier {
+    fn new(flash: &Flash, limit_most: usize, shards: u32) -> Result<Self, ConfigError> {
+        let refused = |reason: &str| ConfigError::Flash { reason: reason.to_owned() };
+        let buffer = flash.buffer / ALIGN as usize * ALIGN as usize;
+        if buffer == 0 || buffer as u64 > flash.region {
+            return Err(refused("a write buffer is larger than a region, or has no page"));
+        }
+        let map = Map::new(&flash.devices, flash.region)
+            .ok_or_else(|| refused("there is no room for two regions"))?;
+        let (buffers, reads) = (flash.buffers.max(2), flash.reads.max(1));
+        if map.capacity() < 2 * (buffers * buffer) as u64 {
+            return Err(refused("it is not larger than its write buffers"));
+        }
+        let most = (map.capacity() / map.unit()).saturating_mul(10).try_into();
+        let most = most.unwrap_or(usize::MAX).min(limit_most / SHARE);
+        let table = Table::new(shards, most).map_err(|error| ConfigError::System {
+            what: "address space",
+            reason: error.to_string(),
+        })?;
+        // The beginning stays free, so that no record is at 0.
+        let log = Log::new(ALIGN, buffers, buffer);
+        let fixed = buffers * buffer + reads * BLOCK + map.bytes() + size_of::<Self>();
+        Ok(Self {
+            head: AtomicU64::new(log.head()),
+            frontier: AtomicU64::new(log.frontier()),
+            log: Mutex::new(log),
+            filled: Condvar::new(),
+            has_load: AtomicBool::new(false),
+            is_on: AtomicBool::new(true),
+            name: Name::new(RandomState::new().build_hasher().finish()),
+            rules: flash.rules,
+            size_min: AtomicUsize::new(flash.size_min),
+            waits: flash.waits,
+            record_max: buffer,
+            readers: Mutex::new((0..reads).map(|_| vec![0; BLOCK].into()).collect()),
+            reader_back: Condvar::new(),
+            counts: Counts::default(),
+            fixed: fixed + Table::bytes_min(shards),
+            table_min: Table::bytes_min(shards),
+            map,
+            table,
+        })
+    }
+
+    fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the limit that it takes.
+    fn memory(&self) -> usize {
+        self.fixed - self.table_min + self.table.bytes()
+    }
+
+    /// How far the log has come, in units.
+    fn extent(&self) -> Extent {
+        // Relaxed: for what a shard's table has, the shard's lock orders this behind the append. A
+        // record that is overwritten at this moment is found to be no record.
+        let unit = self.map.unit();
+        let frontier = self.frontier.load(Ordering::Relaxed);
+        Extent {
+            head: self.head.load(Ordering::Relaxed).div_ceil(unit),
+            tail: frontier.saturating_sub(self.map.capacity()).div_ceil(unit),
+        }
+    }
+
+    /// Where a word leads to; `None` if that has been overwritten.
+    fn position_of(&self, word: Word) -> Option<u64> {
+        word.unit(self.extent()).map(|unit| unit * self.map.unit())
+    }
+
+    /// Whether what is at `pos` has not been overwritten.
+    fn is_there(&self, pos: u64) -> bool {
+        pos + self.map.capacity() >= self.frontier.load(Ordering::Relaxed)
+    }
+
+    /// Notes what changed about the log, which is locked.
+    fn mirror(&self, log: &Log) {
+        self.head.store(log.head(), Ordering::Relaxed);
+        self.frontier.store(log.frontier(), Ordering::Relaxed);
+        let has_load = log.has_load();
+        self.has_load.store(has_load, Ordering::Relaxed);
+        if has_load {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Writes a buffer.
+    fn write(&self, load: Load) {
+        let spot = self.map.spot(load.start);
+        let (len, written) =
+            (load.len as u64, device::write_all(spot.device, spot.at, &load.bytes[..load.len]));
+        match &written {
+            Ok(()) => self.counts.written(len),
+            Err(error) => self.fail("writing", error),
+        }
+        let mut log = self.log.lock();
+        // What could not be written is not tried again: the tier is off.
+        log.give_back(load, true);
+        self.mirror(&log);
+    }
+
+    /// Switches the tier off.
+    fn fail(&self, what: &str, error: &io::Error) {
+        self.counts.fail(format!("{what}: {error}"));
+        self.is_on.store(false, Ordering::Relaxed);
+        // Whoever waits for something to write has nothing to wait for.
+        self.filled.notify_all();
+    }
+
+    /// The next full buffer, if it comes within `timeout`.
+    fn next_load(&self, timeout: Option<Duration>) -> Option<Load> {
+        let mut log = self.log.lock();
+        if let Some(timeout) = timeout.filter(|_| !log.has_load() && self.is_on()) {
+            self.filled.wait_for(&mut log, timeout);
+        }
+        let load = log.take_load().filter(|_| self.is_on());
+        self.mirror(&log);
+        load
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").field("items", &self.table.items()).finish_non_exhaustive()
+    }
+}
+
+/// A full write buffer, which is to be written to its device.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use memcore::flash::Flash;
+/// use memcore::{Attrs, Cache};
+///
+/// let path = std::env::temp_dir().join(format!("memcore-job-{}", std::process::id()));
+/// let flash = Flash::new().file(&path, 16 << 20)?.region_size(1 << 20).buffer_size(64 << 10);
+/// let cache = Cache::builder(8 << 20).flash(flash).build()?;
+/// std::thread::scope(|scope| {
+///     // A thread that writes, so that those who store values need not.
+///     let writer = scope.spawn(|| {
+///         let mut written = 0;
+///         while let Some(job) = cache.wait_for_flash_work(Duration::from_millis(500)) {
+///             job.run();
+///             written += 1;
+///         }
+///         written
+///     });
+///     for number in 0..3_000_u32 {
+///         cache.set(number.to_le_bytes(), &[b'v'; 5_000], Attrs::new()).unwrap();
+///     }
+///     assert!(writer.join().unwrap() > 0);
+/// });
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the buffer is not written before `run` is called"]
+pub struct FlashJob {
+    engine: Arc<Engine>,
+    load: Option<Load>,
+}
+
+impl FlashJob {
+    /// Writes the buffer, which may take as long as the device does. Nothing is locked meanwhile.
+    pub fn run(mut self) {
+        if let (Some(load), Some(tier)) = (self.load.take(), &self.engine.flash) {
+            tier.write(load);
+            self.engine.leave_flash();
+        }
+    }
+}
+
+impl Drop for FlashJob {
+    fn drop(&mut self) {
+        if let (Some(load), Some(tier)) = (self.load.take(), &self.engine.flash) {
+            let mut log = tier.log.lock();
+            log.give_back(load, false);
+            tier.mirror(&log);
+        }
+    }
+}
+
+impl Cache {
+    /// A write buffer of the flash tier that is full and nobody writes yet, if there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// // A cache without a flash tier has nothing to write.
+    /// assert!(cache.flash_work().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn flash_work(&self) -> Option<FlashJob> {
+        self.flash_job(None)
+    }
+
+    /// The same, but waits until there is one, for `timeout` at most.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// assert!(cache.wait_for_flash_work(Duration::from_millis(1)).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn wait_for_flash_work(&self, timeout: Duration) -> Option<FlashJob> {
+        self.flash_job(Some(timeout))
+    }
+
+    fn flash_job(&self, timeout: Option<Duration>) -> Option<FlashJob> {
+        let engine = self.engine();
+        let load = engine.flash.as_ref()?.next_load(timeout)?;
+        Some(FlashJob { engine: Arc::clone(engine), load: Some(load) })
+    }
+
+    /// From now on, items with fewer bytes don't go to flash.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// // As [`Flash::min_item_size`](memcore::flash::Flash::min_item_size), but later.
+    /// cache.set_flash_min_item_size(512);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_flash_min_item_size(&self, bytes: usize) {
+        if let Some(tier) = &self.engine().flash {
+            tier.size_min.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the key's item is. One that is on flash is brought to memory by its [`Ticket`].
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::flash::Located;
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    ///
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// assert!(matches!(cache.locate("k"), Located::InMemory));
+    /// match cache.locate("other") {
+    ///     Located::OnFlash(ticket) => _ = ticket.bring_in(),
+    ///     found => assert!(matches!(found, Located::Nowhere)),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn locate(&self, key: impl AsKey) -> Located {
+        if key.is_foreign(self) {
+            return Located::Nowhere;
+        }
+        self.engine().locate(&key.as_key(self))
+    }
+}
+
+impl Engine {
+    /// Attaches a tier to an engine that is being built.
+    pub(crate) fn attach_flash(&mut self, flash: Option<&Flash>) -> Result<(), ConfigError> {
+        let Some(flash) = flash else { return Ok(()) };
+        let tier = Tier::new(flash, self.settings.limit_most, self.index.shards())?;
+        let limit = self.space.pool.limit();
+        let least = (self.settings.limit_least + tier.fixed).max(tier.fixed * SHARE);
+        if limit < least || !self.space.pool.take_bytes(tier.fixed) {
+            return Err(ConfigError::LimitTooSmall { limit, least });
+        }
+        self.settings.limit_least = least;
+        self.flash = Some(Box::new(tier));
+        Ok(())
+    }
+
+    /// Forgets what is on flash of a key whose item is about to change or end; whether there was
+    /// something.
+    #[inline(always)]
+    pub(crate) fn forget_flash(&self, position: Position, lock: &Guard<'_>) -> bool {
+        match &self.flash {
+            None => false,
+            Some(tier) => forget(tier, position, lock),
+        }
+    }
+
+    /// Whether something of the key may be on flash.
+    pub(crate) fn may_be_on_flash(&self, position: Position) -> bool {
+        let Some(tier) = &self.flash else { return false };
+        tier.is_on() && tier.table.find(position, &self.index.lock(position)).is_some()
+    }
+
+    /// Whether operations bring in what is on flash.
+    #[inline(always)]
+    pub(crate) fn waits_for_flash(&self) -> bool {
+        self.flash.as_ref().is_some_and(|tier| tier.waits)
+    }
+
+    /// Does what is left to do for the tier at the end of an operation, when nothing is locked.
+    #[inline(always)]
+    pub(crate) fn tend_flash(&self) {
+        if let Some(tier) = &self.flash {
+            if tier.waits && tier.has_load.load(Ordering::Relaxed) {
+                self.write_buffer(tier);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_buffer(&self, tier: &Tier) {
+        if let Some(load) = tier.next_load(None) {
+            tier.write(load);
+            self.leave_flash();
+        }
+    }
+
+    /// The most that the table may take under a limit.
+    fn table_max(&self, tier: &Tier, limit: usize) -> usize {
+        tier.table_min + limit.saturating_sub(self.settings.limit_least) / SHARE
+    }
+
+    /// Forgets what is on flash if its table is larger than a new limit allows.
+    pub(crate) fn fit_flash(&self, limit: usize) {
+        if let Some(tier) = &self.flash {
+            if tier.table.bytes() > self.table_max(tier, limit) {
+                self.forget_all(tier);
+            }
+        }
+    }
+
+    /// Gives the memory of the table back if the tier is off.
+    fn leave_flash(&self) {
+        if let Some(tier) = self.flash.as_ref().filter(|tier| !tier.is_on()) {
+            self.forget_all(tier);
+        }
+    }
+
+    fn forget_all(&self, tier: &Tier) {
+        for shard in 0..self.index.shards() {
+            let lock = self.index.lock(Position { shard, at: 0 });
+            self.space.pool.free_bytes(tier.table.clear(shard, &lock));
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forget(tier: &Tier, position: Position, lock: &Guard<'_>) -> bool {
+    tier.table.remove(position, lock)
+}

@@ -1,0 +1,185 @@
+//! How a flash tier is set up.
+
+use core::time::Duration;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Device;
+
+/// A flash tier: where it lies and what goes there.
+///
+/// # Examples
+/// ```
+/// use memcore::flash::Flash;
+/// use memcore::{Attrs, Cache};
+///
+/// let path = std::env::temp_dir().join(format!("memcore-flash-{}", std::process::id()));
+/// let flash = Flash::new().file(&path, 64 << 20)?.region_size(4 << 20).buffer_size(256 << 10);
+/// let cache = Cache::builder(16 << 20).flash(flash).build()?;
+/// let value = [b'v'; 10_000];
+/// for number in 0..3_000_u32 {
+///     cache.set(number.to_le_bytes(), &value, Attrs::new())?;
+/// }
+/// // Twice as much as memory can hold, and all of it is there.
+/// let found = (0..3_000_u32).filter(|number| cache.get(number.to_le_bytes()).is_some()).count();
+/// assert!(found > 2_900, "{found}");
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Flash {
+    pub(super) devices: Vec<(Arc<dyn Device>, u64)>,
+    pub(super) region: u64,
+    pub(super) buffer: usize,
+    pub(super) buffers: usize,
+    pub(super) reads: usize,
+    pub(super) waits: bool,
+    pub(super) size_min: usize,
+    pub(super) rules: Rules,
+}
+
+/// Which items go to flash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) idle_min: u32,
+    pub(super) left_min: u32,
+}
+
+impl Flash {
+    /// A tier without a place yet.
+    ///
+    /// # Examples
+    /// ```
+    /// let flash = memcore::flash::Flash::new();
+    /// // A tier needs a place.
+    /// assert!(memcore::Cache::builder(64 << 20).flash(flash).build().is_err());
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            devices: Vec::new(),
+            region: 64 << 20,
+            buffer: 2 << 20,
+            buffers: 2,
+            reads: 4,
+            waits: true,
+            size_min: 0,
+            rules: Rules::default(),
+        }
+    }
+
+    /// Uses `bytes` of the file at `path`, which is made if there is none and can be read by its
+    /// owner only. With more than one file, each next region is in another one.
+    ///
+    /// # Errors
+    /// The file can't be opened or has no room.
+    pub fn file(self, path: impl AsRef<Path>, bytes: u64) -> io::Result<Self> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        // A block device has its size.
+        if file.metadata()?.is_file() {
+            file.set_len(bytes)?;
+        }
+        Ok(self.device(file, bytes))
+    }
+
+    /// Uses `bytes` of a device.
+    #[must_use]
+    pub fn device(mut self, device: impl Device + 'static, bytes: u64) -> Self {
+        self.devices.push((Arc::new(device), bytes));
+        self
+    }
+
+    /// Bytes of a region, rounded down to a multiple of 4,096. An item lies in one region. Default
+    /// 64 MiB.
+    #[must_use]
+    pub fn region_size(mut self, bytes: u64) -> Self {
+        self.region = bytes;
+        self
+    }
+
+    /// Bytes of a write buffer, rounded down to a multiple of 4,096: what is written at once, and
+    /// the largest item that goes to flash. Default 2 MiB. Buffers count against the limit.
+    #[must_use]
+    pub fn buffer_size(mut self, bytes: usize) -> Self {
+        self.buffer = bytes;
+        self
+    }
+
+    /// How many write buffers there are, at least two. If all of them wait to be written, items
+    /// are evicted as without a flash tier. Default 2.
+    #[must_use]
+    pub fn buffers(mut self, count: usize) -> Self {
+        self.buffers = count;
+        self
+    }
+
+    /// How many items are read at the same time; others wait. Each takes 64 KiB of the limit.
+    /// Default 4.
+    #[must_use]
+    pub fn reads(mut self, count: usize) -> Self {
+        self.reads = count;
+        self
+    }
+
+    /// Whether operations wait for the device. If they do, which is the default, an operation on
+    /// a key whose item is on flash brings it to memory first, and a write that has filled a buffer
+    /// writes it unless somebody else [does](crate::Cache::flash_work).
+    ///
+    /// If they don't, operations see what is in memory. The host calls
+    /// [`locate`](crate::Cache::locate) before them, has its threads bring in what is on flash,
+    /// and writes buffers.
+    #[must_use]
+    pub fn waits(mut self, on: bool) -> Self {
+        self.waits = on;
+        self
+    }
+
+    /// Items with fewer bytes, header and key included, don't go to flash. Default 0.
+    #[must_use]
+    pub fn min_item_size(mut self, bytes: usize) -> Self {
+        self.size_min = bytes;
+        self
+    }
+
+    /// Items that were used within this time don't go to flash. Default 0.
+    #[must_use]
+    pub fn min_idle(mut self, time: Duration) -> Self {
+        self.rules.idle_min = secs(time);
+        self
+    }
+
+    /// Items that expire within this time don't go to flash. Default 0.
+    #[must_use]
+    pub fn min_ttl(mut self, time: Duration) -> Self {
+        self.rules.left_min = secs(time);
+        self
+    }
+}
+
+fn secs(time: Duration) -> u32 {
+    time.as_secs().try_into().unwrap_or(u32::MAX)
+}
+
+impl Default for Flash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Flash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: u64 = self.devices.iter().map(|(_, bytes)| bytes).sum();
+        f.debug_struct("Flash")
+            .field("bytes", &bytes)
+            .field("region", &self.region)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
