@@ -38,6 +38,8 @@ pub(super) fn tier(shared: &Shared, list: &mut List<'_>) {
     list.gauge("extstore_io_queue", queue.len(), "Reads of flash that wait.");
     list.gauge("extstore_enabled", usize::from(stats.is_on), "Whether flash is in use.");
     list.bytes("extstore_memory", stats.memory as u64, "Bytes of the limit that flash takes.");
+    let help = "Bytes of these for the table of what is on flash.";
+    list.bytes("extstore_table", stats.table_memory as u64, help);
     let help = "Items evicted because flash was not written fast enough.";
     list.counter("extstore_write_dropped", stats.no_buffer, help);
 }
