@@ -109,7 +109,8 @@ impl Engine {
             version: how.version,
         };
         let parts = [Part::Bytes(digits), Part::Blanks(blanks)];
-        let version = self.hot.version_or_next(how.version);
+        let replaced = at.item().map_or(0, |old| old.version);
+        let version = self.hot.version_or_next(how.version, replaced);
         NewItem { header, state, parts, version }
     }
 
@@ -187,7 +188,7 @@ impl Engine {
         // What is only cleared keeps its version.
         let kept = (how.version.is_none() && !how.invalidate).then_some(item.version);
         new.header.version = how.version.or(kept);
-        new.version = kept.unwrap_or_else(|| self.hot.version_or_next(how.version));
+        new.version = kept.unwrap_or_else(|| self.hot.version_or_next(how.version, item.version));
         if item.shape.has_expiry() {
             new.header.expiry = Some(item.expiry);
         }

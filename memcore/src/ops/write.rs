@@ -190,7 +190,8 @@ impl Engine {
             expiry: expiry.or(self.settings.never),
             version: how.version,
         };
-        let version = self.hot.version_or_next(how.version);
+        let replaced = old.map_or(0, |old| old.version);
+        let version = self.hot.version_or_next(how.version, replaced);
         NewItem { header, state, parts, version }
     }
 
