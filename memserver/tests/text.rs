@@ -215,6 +215,39 @@ fn a_nul_ends_no_line_of_any_length() {
     }
 }
 
+/// A key that another one begins with is another key, whatever byte comes next.
+#[test]
+fn no_byte_but_those_between_words_changes_which_key_is_meant() {
+    let between = |byte: &u8| b" \r\n".contains(byte);
+    for byte in (0..=u8::MAX).filter(|byte| !between(byte)) {
+        let mut dialogue = memserver::fuzzing::Dialogue::for_test();
+        let mut ask = |parts: &[&[u8]], reply: &[&[u8]]| {
+            let found = dialogue.feed(&parts.concat());
+            let (found, reply) = (found.escape_ascii(), reply.concat());
+            assert_eq!(found.to_string(), reply.escape_ascii().to_string(), "byte {byte}");
+        };
+        let key: &[u8] = &[b"admin", &[byte][..], b"x"].concat();
+        ask(&[b"set admin 0 0 1\r\na\r\n"], &[b"STORED\r\n"]);
+        for [before, after, reply] in [
+            ["get ", "\r\n", "END\r\n"],
+            ["gat 0 ", "\r\n", "END\r\n"],
+            ["delete ", "\r\n", "NOT_FOUND\r\n"],
+            ["incr ", " 1\r\n", "NOT_FOUND\r\n"],
+            ["touch ", " 0\r\n", "NOT_FOUND\r\n"],
+            ["mg ", " v\r\n", "EN\r\n"],
+            ["md ", "\r\n", "NF\r\n"],
+            ["ma ", "\r\n", "NF\r\n"],
+            ["append ", " 0 0 1\r\nb\r\n", "NOT_STORED\r\n"],
+        ] {
+            ask(&[before.as_bytes(), key, after.as_bytes()], &[reply.as_bytes()]);
+        }
+        // The value could be a request.
+        ask(&[b"set ", key, b" 0 0 9\r\nflush_all\r\n"], &[b"STORED\r\n"]);
+        let found = [b"VALUE ", key, b" 0 9\r\nflush_all\r\n", b"VALUE admin 0 1\r\na\r\nEND\r\n"];
+        ask(&[b"get ", key, b" admin\r\n"], &found);
+    }
+}
+
 #[test]
 fn a_key_that_is_too_long_is_refused_before_its_line_has_ended() {
     const REFUSED: &str = "CLIENT_ERROR bad command line format\r\n";

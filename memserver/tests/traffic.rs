@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use program::{Client, Program, WAIT};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 /// Sends `request` from a thread of its own, half-closes, and returns all replies.
 fn converse(program: &Program, request: Vec<u8>) -> Vec<u8> {
@@ -106,6 +107,30 @@ fn clients_over_the_limit_may_wait_instead() {
     third.expect("VERSION 1.6.45\r\n");
     assert_eq!(clients[0].stat("stats", "accepting_conns"), "0");
     assert_eq!(clients[0].stat("stats", "rejected_connections"), "0");
+}
+
+/// It is said once and counted once, however often it is tried again.
+#[test]
+fn where_descriptors_run_out_one_line_says_so() {
+    let program = Program::start(&["-t", "1"]);
+    let mut client = program.connect();
+    client.ask("mn\r\n", "MN\r\n");
+    let pid = Pid::from_raw(program.id() as i32);
+    let own = getrlimit(Resource::Nofile);
+    let few = Rlimit { current: Some(3), ..own };
+    let before = prlimit(pid, Resource::Nofile, few).unwrap();
+    let mut waiting = program.connect();
+    assert_eq!(program.line(), "WARNING: can't accept connections for now: Too many open files");
+    eventually("it has tried again", || {
+        let micros = client.stat("stats", "time_in_listen_disabled_us");
+        micros.parse::<u64>().unwrap() > 250_000
+    });
+    assert_eq!(client.stat("stats", "listen_disabled_num"), "1");
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    waiting.ask("mn\r\n", "MN\r\n");
+    program.signal(15);
+    let (status, lines) = program.end();
+    assert!(status.success() && lines.is_empty(), "{status} {lines:?}");
 }
 
 #[test]
