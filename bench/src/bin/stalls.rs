@@ -103,6 +103,9 @@ fn print_cause(stall: &Stall) {
             causes.push_str(&format!(", {count} {name}"));
         }
     }
+    if causes.is_empty() {
+        causes.push_str(", nothing was done");
+    }
     let (cpu, wall) = (cpu_ns / 1000, wall_ns / 1000);
     println!("      {op:?}: {cpu} us of processor time, {wall} us of the wall's{causes}");
 }

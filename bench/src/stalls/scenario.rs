@@ -15,6 +15,8 @@ use crate::zipf::Zipf;
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// A key is made.
+    Nothing,
     /// A lookup.
     Get,
     /// A store.
@@ -32,6 +34,8 @@ pub enum Op {
 /// A load, and what happens to the cache under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
+    /// No cache at all: what the machine and the clock add.
+    Nothing,
     /// New small items into an empty cache until it is full: the index grows.
     Growth,
     /// 95 lookups to 5 stores of items that are there.
@@ -52,7 +56,8 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Nothing,
         Self::Growth,
         Self::Mix,
         Self::Evict,
@@ -67,6 +72,7 @@ impl Scenario {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Nothing => "nothing",
             Self::Growth => "growth",
             Self::Mix => "mix",
             Self::Evict => "evict",
@@ -225,6 +231,12 @@ impl<'a> User<'a> {
     fn run(&mut self, operations: u64) {
         let items = self.round.items;
         match self.round.scenario {
+            Scenario::Nothing => {
+                for index in 0..operations {
+                    self.write_key(index as u32);
+                    self.watch.lap(Op::Nothing);
+                }
+            }
             Scenario::Growth => {
                 let fit = self.round.limit / (KEY_SIZE + SMALL + OVERHEAD);
                 let all = (fit as u64).min(operations);
