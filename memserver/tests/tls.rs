@@ -162,6 +162,21 @@ fn a_client_without_tls_is_told_and_closed() {
 }
 
 #[test]
+fn a_client_with_tls_is_told_where_there_is_none() {
+    let folder = Folder::new();
+    let authority = Authority::new(folder.path());
+    let program = Program::start(&[]);
+    for version in [&version::TLS12, &version::TLS13] {
+        let refusal = authority.client().speaking(version).refusal(program.address());
+        assert!(refusal.contains("ProtocolVersion"), "{refusal}");
+    }
+    assert!(program.line().contains("speaks TLS to a port without it"));
+    program.connect().ask("mn\r\n", "MN\r\n");
+    program.signal(15);
+    assert_eq!(program.end().1.len(), 0, "it is said once");
+}
+
+#[test]
 fn versions_are_negotiated() {
     let server = Server::start();
     for (version, expected) in

@@ -81,7 +81,7 @@ fn right(work: &Work<'_>) -> Option<Right> {
         Work::Binary(request, _) => of_binary(&request.command),
         Work::Watch(_) => Some(Right::Watch),
         Work::Body { .. } | Work::Continue | Work::Reject(_) | Work::RejectFrame { .. } => None,
-        Work::Login(_) | Work::RefuseLogin(_) => None,
+        Work::Login(_) | Work::RefuseLogin(_) | Work::RefuseTls => None,
     }
 }
 

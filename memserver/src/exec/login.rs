@@ -1,6 +1,7 @@
 //! Logins: what a client says is looked up, and its connection gets the user's rights.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use memproto::binary::{AUTHENTICATED, MECHANISMS, Plain, Status, parse_plain, write};
 use memproto::text::write::STORED;
@@ -15,6 +16,7 @@ use crate::net::socket::Peer;
 use crate::os::log;
 use crate::session::access::{Login, LoginReply, Verdict, Verifying};
 use crate::session::dialogue::Flow;
+use crate::session::hello;
 use crate::session::output::Output;
 use crate::session::pending::Pending;
 use crate::state::core::Core;
@@ -148,6 +150,15 @@ impl Exec<'_> {
         }
         self.refresh_rights();
         pending.put(Pending::Login(answer(reply, granted, out)));
+    }
+
+    /// Tells a client that there is no TLS here, and the log as well the first time.
+    #[cold]
+    pub(super) fn refuse_tls(&self, out: &mut Output) {
+        out.put(hello::ALERT);
+        if !self.shared.gauges.tls.is_missed.swap(true, Ordering::Relaxed) {
+            log::warning("a client speaks TLS to a port without it; others may do so as well");
+        }
     }
 
     fn peer(&self) -> Peer {

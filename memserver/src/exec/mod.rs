@@ -298,6 +298,7 @@ impl Execute for Exec<'_> {
             Work::Continue => self.stream(pending, out),
             Work::Login(login) => return self.login(login, pending, out),
             Work::RefuseLogin(error) => login::refuse(*error, out),
+            Work::RefuseTls => self.refuse_tls(out),
             Work::Reject(error) => out.put(error.reply()),
             Work::RejectFrame { to, status } => binary::refuse(*to, *status, out),
         }

@@ -11,6 +11,8 @@ use memproto::{
     Admin, ArithVerb, GetVerb, Limits, ParseError, Request, Scan, Step, Store, StoreVerb, text,
 };
 
+use crate::session::hello;
+
 /// Longer values get their expiry when their header is there, others when they are complete.
 const WAITING_MAX: usize = 16 << 10;
 /// A larger value gets its place when so much of it has come.
@@ -59,6 +61,8 @@ pub(super) struct Sent {
     began: Option<u32>,
     /// Whether a line that was refused has not ended yet.
     skips_line: bool,
+    /// Whether its first bytes have been seen to be no TLS.
+    is_plain: bool,
     pub(super) is_closed: bool,
     /// Whether it asked to watch, which may have ended the dialogue, and everything behind it.
     pub(super) may_be_closed: bool,
@@ -146,6 +150,16 @@ impl Reference {
         let input = std::mem::take(&mut sent.bytes);
         let mut rest = input.as_slice();
         while !sent.is_closed && !rest.is_empty() {
+            match hello::is_tls(rest) {
+                _ if sent.is_plain => {}
+                None => break,
+                Some(true) => {
+                    replies.expect(hello::ALERT);
+                    sent.is_closed = true;
+                    break;
+                }
+                Some(false) => sent.is_plain = true,
+            }
             // A block that is dropped may come in later inputs as well.
             let dropped = sent.swallow.min(rest.len());
             (sent.swallow, rest) = (sent.swallow - dropped, &rest[dropped..]);

@@ -11,6 +11,7 @@ use crate::config::Binding;
 use crate::session::access::Access;
 use crate::session::batch::Batch;
 use crate::session::framing::{Framing, RetrievalVerb};
+use crate::session::hello;
 use crate::session::job::{
     BodyEnd, HeldRequest, Job, Retrieval, StoreFrame, StoreRequest, Work, offset,
 };
@@ -29,7 +30,10 @@ pub(super) const LIMITS: Limits = Limits::new();
 #[derive(Debug)]
 pub(crate) struct Cutter {
     pub(super) framing: Framing,
+    /// Known from the first bytes on.
     protocol: Option<Protocol>,
+    /// What it may be.
+    binding: Binding,
     pub(super) scan: Scan,
     /// Whether the client has to log in.
     pub(super) access: Access,
@@ -72,14 +76,10 @@ pub(crate) enum ParseState {
 impl Cutter {
     /// Input in the protocol that `binding` prescribes.
     pub(crate) fn new(binding: Binding) -> Self {
-        let protocol = match binding {
-            Binding::Auto => None,
-            Binding::Ascii => Some(Protocol::Text),
-            Binding::Binary => Some(Protocol::Binary),
-        };
         Self {
             framing: Framing::Command,
-            protocol,
+            protocol: None,
+            binding,
             scan: Scan::new(),
             access: Access::Open,
             login_began: false,
@@ -228,18 +228,46 @@ impl Cutter {
 
     #[inline]
     fn command<'a>(&mut self, cursor: &mut Cursor<'a>, batch: &mut Batch<'a>) -> bool {
-        match self.protocol_at(cursor) {
-            Protocol::Text => self.line(cursor, batch),
-            Protocol::Binary => self.frame(cursor, batch),
+        match self.protocol_at(cursor, batch) {
+            Some(Protocol::Text) => self.line(cursor, batch),
+            Some(Protocol::Binary) => self.frame(cursor, batch),
+            None => self.is_closed(),
         }
     }
 
-    /// The protocol; the byte at the cursor decides if it is the first.
+    /// The protocol; the bytes at the cursor decide if they are the first. None if there are too
+    /// few, or if it is not one that is served.
     #[inline(always)]
-    pub(super) fn protocol_at(&mut self, cursor: &Cursor<'_>) -> Protocol {
-        match self.protocol {
-            Some(protocol) => protocol,
-            None => *self.protocol.insert(memproto::detect(cursor.input[cursor.pos])),
+    pub(super) fn protocol_at<'a>(
+        &mut self,
+        cursor: &Cursor<'a>,
+        batch: &mut Batch<'a>,
+    ) -> Option<Protocol> {
+        if self.protocol.is_none() {
+            self.detect(cursor, batch);
+        }
+        self.protocol
+    }
+
+    #[cold]
+    fn detect<'a>(&mut self, cursor: &Cursor<'a>, batch: &mut Batch<'a>) {
+        match hello::is_tls(cursor.rest()) {
+            None => {}
+            Some(true) => {
+                batch.jobs.push(Job {
+                    start: cursor.pos,
+                    before: self.framing,
+                    work: Work::RefuseTls,
+                });
+                self.framing = Framing::Closed { at_fault: true };
+            }
+            Some(false) => {
+                self.protocol = Some(match self.binding {
+                    Binding::Auto => memproto::detect(cursor.input[cursor.pos]),
+                    Binding::Ascii => Protocol::Text,
+                    Binding::Binary => Protocol::Binary,
+                });
+            }
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) fn family(job: &Job<'_>) -> Option<Family> {
         Work::Binary(request, _) => of_binary(request),
         Work::Login(_)
         | Work::RefuseLogin(_)
+        | Work::RefuseTls
         | Work::Watch(_)
         | Work::Reject(_)
         | Work::RejectFrame { .. } => Family::Other,

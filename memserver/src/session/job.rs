@@ -69,6 +69,8 @@ pub(crate) enum Work<'a> {
     Login(Login<'a>),
     /// A line of a client that has to log in first.
     RefuseLogin(AuthError),
+    /// A client that expects TLS has come to where there is none.
+    RefuseTls,
     /// A malformed line.
     Reject(ParseError),
     /// A malformed frame.

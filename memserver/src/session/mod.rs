@@ -16,6 +16,7 @@ pub(crate) mod cut;
 pub(crate) mod dialogue;
 pub(crate) mod family;
 pub(crate) mod framing;
+pub(crate) mod hello;
 pub(crate) mod job;
 pub(crate) mod join;
 pub(crate) mod output;

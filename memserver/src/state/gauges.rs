@@ -69,6 +69,8 @@ pub(crate) struct Encryption {
     pub(crate) handshake_errors: AtomicU64,
     /// Connections whose peer broke the protocol after the handshake.
     pub(crate) protocol_errors: AtomicU64,
+    /// Whether a client has spoken it where it is not spoken.
+    pub(crate) is_missed: AtomicBool,
 }
 
 impl Gauges {
@@ -114,7 +116,7 @@ impl Gauges {
         self.hot_keys.iter().for_each(HotKeys::clear);
         self.connections.total.store(0, Ordering::Relaxed);
         self.connections.rejected.store(0, Ordering::Relaxed);
-        let Encryption { new_sessions, handshake_errors, protocol_errors } = &self.tls;
+        let Encryption { new_sessions, handshake_errors, protocol_errors, .. } = &self.tls;
         for count in [new_sessions, handshake_errors, protocol_errors] {
             count.store(0, Ordering::Relaxed);
         }

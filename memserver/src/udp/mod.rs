@@ -207,6 +207,7 @@ fn converse(shared: &Arc<Shared>, input: &[u8], reply_max: usize, mut reply: imp
 fn is_malformed(work: &Work<'_>) -> bool {
     match work {
         Work::Reject(_) | Work::RejectFrame { .. } | Work::BadDataChunk(_) => true,
+        Work::RefuseTls => true,
         Work::Text(Request::Meta(meta), _) if meta.command == MetaCommand::Debug => {
             meta.flags.into_iter().any(|flag| flag.letter != b'b')
         }

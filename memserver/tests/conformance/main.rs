@@ -9,6 +9,16 @@
 //! A path is started anew for every transcript; a server that runs already is flushed before
 //! each, and takes part in those that need no flags and no time.
 
+#[cfg(feature = "rustls")]
+mod encrypted {
+    //! What the transcripts need to be played over TLS, and that they are.
+
+    pub(crate) use keys::{Authority, Encrypted};
+
+    #[path = "../../encrypted/mod.rs"]
+    mod keys;
+    mod transcripts;
+}
 mod notation;
 mod pattern;
 mod peer;
@@ -28,7 +38,7 @@ use memserver::TestServer;
 use memserver::fuzzing::Stage;
 
 use pattern::Names;
-use peer::{Cuts, Direct, Peer, Remote};
+use peer::{Cuts, Direct, Peer, Remote, User};
 use program::Program;
 use script::{Case, Step};
 
@@ -130,6 +140,26 @@ fn on_the_session_in_whole_and_in_pieces() {
             directly(case, Cuts::Everywhere).map_err(in_pieces)?;
         }
         Ok(())
+    });
+}
+
+/// Whether a transcript says itself who may do what.
+fn has_users(case: &Case) -> bool {
+    let flags = case.flags.join(" ");
+    ["-Y", "-S", "accounts"].iter().any(|word| flags.contains(word))
+}
+
+#[test]
+fn by_a_user_who_may_do_everything() {
+    let mut cases = script::all();
+    cases.retain(|case| !case.plain && !has_users(case));
+    let accounts = script::accounts();
+    play_all(&cases, |case| {
+        let accounts = format!("-oaccounts={accounts}");
+        let flags = case.flags.iter().map(String::as_str).chain([&accounts[..]]);
+        let stage = Stage::new(&flags.collect::<Vec<_>>());
+        let connect = || User::new(Direct::new(&stage, Cuts::None));
+        play(case, connect, |seconds| stage.advance(seconds)).map(drop)
     });
 }
 

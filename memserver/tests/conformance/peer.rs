@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use memserver::fuzzing::{Dialogue, Stage};
 
+use crate::notation;
 use crate::pattern::{Names, Pattern};
 
 /// How long a reply may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one read waits.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// One connection to whoever answers.
 pub(crate) trait Peer {
@@ -81,10 +84,22 @@ impl Peer for Direct {
     }
 }
 
+/// What a server is reached through.
+pub(crate) trait Stream: Read + Write {
+    /// Says that no more is sent.
+    fn end(&mut self);
+}
+
+impl Stream for TcpStream {
+    fn end(&mut self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
 /// A server behind a socket.
 #[derive(Debug)]
-pub(crate) struct Remote {
-    stream: TcpStream,
+pub(crate) struct Remote<S = TcpStream> {
+    stream: S,
     found: Vec<u8>,
 }
 
@@ -92,7 +107,14 @@ impl Remote {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        stream.set_read_timeout(Some(LOOK)).unwrap();
+        Self::over(stream)
+    }
+}
+
+impl<S: Stream> Remote<S> {
+    /// Over `stream`, whose reads end after [`LOOK`].
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream, found: Vec::new() }
     }
 
@@ -125,10 +147,10 @@ impl Remote {
     }
 }
 
-impl Peer for Remote {
+impl<S: Stream> Peer for Remote<S> {
     fn send(&mut self, bytes: &[u8]) {
         // The other side may have closed already, which the transcript expects or will miss.
-        let _ = self.stream.write_all(bytes);
+        let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
     fn answer(&mut self, expected: &Pattern, names: &mut Names) -> Result<(), Vec<u8>> {
@@ -155,10 +177,61 @@ impl Peer for Remote {
     }
 
     fn rest(&mut self) -> Vec<u8> {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stream.end();
         if !self.read_to_end() {
             self.found.extend(b"<the connection stays open>");
         }
         std::mem::take(&mut self.found)
+    }
+}
+
+/// Somebody who logs in before anything else is said.
+#[derive(Debug)]
+pub(crate) struct User<P> {
+    peer: P,
+    is_known: bool,
+}
+
+impl<P: Peer> User<P> {
+    /// Over a connection on which nothing has been sent.
+    pub(crate) fn new(peer: P) -> Self {
+        Self { peer, is_known: false }
+    }
+
+    /// Logs in as the user of `accounts.toml` who may do everything.
+    fn log_in(&mut self, is_binary: bool) {
+        let (request, reply) = if is_binary {
+            let request = "80 21 0005 00 00 0000 0000000e 00000000 0000000000000000 \"PLAIN\" \
+                           00 \"all\" 00 \"word\"";
+            let reply = "81 21 0000 00 00 0000 0000000d 00000000 0000000000000000 \
+                         \"Authenticated\"";
+            (notation::binary(request), notation::binary(reply))
+        } else {
+            (notation::text("set login 0 0 8\\r\\nall word"), notation::text("STORED"))
+        };
+        let mut names = Names::new();
+        self.peer.send(&request.render(&names));
+        self.peer.answer(&reply, &mut names).expect("the login is right");
+    }
+}
+
+impl<P: Peer> Peer for User<P> {
+    fn send(&mut self, bytes: &[u8]) {
+        if !std::mem::replace(&mut self.is_known, true) {
+            self.log_in(bytes.starts_with(&[0x80]));
+        }
+        self.peer.send(bytes);
+    }
+
+    fn answer(&mut self, expected: &Pattern, names: &mut Names) -> Result<(), Vec<u8>> {
+        self.peer.answer(expected, names)
+    }
+
+    fn is_closed(&mut self) -> bool {
+        self.peer.is_closed()
+    }
+
+    fn rest(&mut self) -> Vec<u8> {
+        self.peer.rest()
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) dialect: Dialect,
     /// The server must not have served anybody else.
     pub(crate) fresh: bool,
+    /// The server must have neither TLS nor users.
+    pub(crate) plain: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -74,6 +76,11 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
+/// A file of users with their rights.
+pub(crate) fn accounts() -> String {
+    folder().join("accounts.toml").display().to_string()
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance")
 }
@@ -116,19 +123,20 @@ fn head(group: &str, place: &str, title: &str) -> Case {
         flags: Vec::new(),
         dialect: Dialect::Common,
         fresh: false,
+        plain: false,
         steps: Vec::new(),
     };
     for attribute in attributes.split_whitespace() {
         match attribute.split_once('=') {
             Some(("flags", list)) => {
-                let path = |name: &str| folder().join(name).display().to_string();
-                let (users, accounts) = (path("users"), path("accounts.toml"));
+                let (users, accounts) = (folder().join("users").display().to_string(), accounts());
                 let whole = list.replace("{users}", &users).replace("{accounts}", &accounts);
                 case.flags = whole.split(';').map(str::to_owned).collect();
             }
             Some(("only", "1.6.45")) => case.dialect = Dialect::Recent,
             Some(("only", "ours")) => case.dialect = Dialect::Ours,
             None if attribute == "fresh" => case.fresh = true,
+            None if attribute == "plain" => case.plain = true,
             _ => panic!("{place}: what is {attribute}?"),
         }
     }

@@ -16,9 +16,10 @@ impl Cutter {
     /// The first byte of a request of a client that is not logged in; false if more input is
     /// needed.
     pub(super) fn login<'a>(&mut self, cursor: &mut Cursor<'a>, batch: &mut Batch<'a>) -> bool {
-        match self.protocol_at(cursor) {
-            Protocol::Text => self.login_line(cursor, batch),
-            Protocol::Binary => self.login_frame(cursor, batch),
+        match self.protocol_at(cursor, batch) {
+            Some(Protocol::Text) => self.login_line(cursor, batch),
+            Some(Protocol::Binary) => self.login_frame(cursor, batch),
+            None => self.is_closed(),
         }
     }
 
