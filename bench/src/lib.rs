@@ -2,6 +2,7 @@
 //! traces, a client's side of the text protocol, servers as child processes, and readings of
 //! processor time and memory.
 
+pub mod attacks;
 pub mod buffer;
 pub mod chase;
 pub mod client;

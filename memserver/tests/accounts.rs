@@ -407,6 +407,67 @@ fn rights_change_for_those_who_are_logged_in() {
 }
 
 #[test]
+fn a_watcher_with_a_prefix_is_told_of_its_own_keys() {
+    let folder = Folder::new();
+    let file = folder.file("accounts");
+    let all = "'read', 'write', 'delete', 'watch'";
+    let text = format!(
+        "[users.app]\npassword = 'word'\nrights = [{all}]\nprefix = 'a b:'\n\
+         [users.all]\npassword = 'word'\nrights = [{all}]\n"
+    );
+    fs::write(&file, text).unwrap();
+    let program = Program::start(&["-o", &format!("accounts={}", file.display())]);
+    let connect = |user: &str| {
+        let mut client = program.connect();
+        log_in(&mut client, user, "word", "STORED");
+        client
+    };
+    // These tell who is connected, and keys among other words.
+    for kinds in ["connevents", "rawcmds", "fetchers rawcmds"] {
+        let refused = "CLIENT_ERROR watch commands not allowed\r\n";
+        connect("app").ask(format!("watch {kinds}\r\n"), refused);
+    }
+    let mut watcher = connect("app");
+    watcher.ask("watch fetchers mutations deletions evictions sysevents\r\n", "OK\r\n");
+    let mut client = connect("all");
+    client.ask("get key=a%20b%3Ac\r\n", "END\r\n");
+    client.ask("set other 0 0 1\r\nx\r\n", "STORED\r\n");
+    client.ask("delete other\r\n", "DELETED\r\n");
+    // "a b:c", whose space a line of text can't have.
+    client.ask("ms YSBiOmM= 1 b\r\nx\r\n", "HD\r\n");
+    let mut line = String::new();
+    while !line.ends_with('\n') {
+        let mut byte = [0];
+        watcher.0.read_exact(&mut byte).unwrap();
+        line.push(byte[0].into());
+    }
+    // The look that comes before the store is a lookup.
+    assert!(line.contains(" key=a%20b%3Ac "), "{line}");
+}
+
+#[test]
+fn hot_keys_with_a_prefix_are_those_of_the_user() {
+    let folder = Folder::new();
+    let file = folder.file("accounts");
+    let text = "[users.app]\npassword = 'word'\nrights = ['read', 'dump']\nprefix = 'app:'\n\
+                [users.all]\npassword = 'word'\nrights = ['read', 'admin']\n";
+    fs::write(&file, text).unwrap();
+    let program = Program::start(&["-t", "1", "-o", &format!("accounts={}", file.display())]);
+    let [mut app, mut all] = ["app", "all"].map(|user| {
+        let mut client = program.connect();
+        log_in(&mut client, user, "word", "STORED");
+        client
+    });
+    for _ in 0..20 {
+        all.ask("get app:a other:b\r\n".repeat(1_000), "END\r\n".repeat(1_000));
+    }
+    let list = all.list("stats hotkeys");
+    assert!(list.contains(":name app:a\r\n") && list.contains(":name other:b\r\n"), "{list}");
+    let list = app.list("stats hotkeys");
+    assert!(list.contains(":name app:a\r\n") && !list.contains("other"), "{list}");
+}
+
+#[test]
 fn a_hash_that_was_made_here_is_right_here() {
     let hash = |input: &str| {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_memserver"))

@@ -175,7 +175,7 @@ fn longest_slice(port: u16) -> io::Result<Duration> {
 
 /// Raises the limit of descriptors of this process, and of the servers that it starts, as far as
 /// that is allowed.
-fn allow_descriptors() -> io::Result<()> {
+pub(crate) fn allow_descriptors() -> io::Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }

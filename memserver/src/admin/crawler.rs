@@ -7,6 +7,7 @@ use memproto::Args;
 use memproto::number::parse_u32;
 
 use super::{AdminError, Outcome};
+use crate::auth::account::Scope;
 use crate::report::stream::{Classes, Dump, Stream};
 use crate::state::shared::Shared;
 
@@ -14,11 +15,15 @@ const SLEEP_MAX: u32 = 1_000_000;
 /// Items' worth of maintenance that a crawl does before it is answered.
 const CRAWL: usize = 1024;
 
-pub(super) fn run(shared: &Shared, mut args: Args<'_>) -> Result<Outcome, AdminError> {
+pub(super) fn run(
+    shared: &Shared,
+    mut args: Args<'_>,
+    scope: Scope,
+) -> Result<Outcome, AdminError> {
     match (args.next(), args.next(), args.next()) {
         (Some(b"crawl"), Some(classes), None) => crawl(shared, classes)?,
-        (Some(b"metadump"), Some(classes), None) => return metadump(shared, classes),
-        (Some(b"mgdump"), Some(classes), None) => return mgdump(shared, classes),
+        (Some(b"metadump"), Some(classes), None) => return metadump(shared, classes, scope),
+        (Some(b"mgdump"), Some(classes), None) => return mgdump(shared, classes, scope),
         (Some(b"sleep"), Some(micros), _) => sleep(shared, micros)?,
         (Some(b"tocrawl"), Some(count), _) => {
             let count = parse_u32(count).ok_or(AdminError::NotANumber)?;
@@ -64,18 +69,18 @@ fn crawl(shared: &Shared, classes: &[u8]) -> Result<(), AdminError> {
 /// Begins a dump of items. memcached runs one dump at a time, alone on its connection, because it
 /// occupies the reaper's thread; ours are independent walks, so any number may run and requests
 /// may follow.
-fn metadump(shared: &Shared, classes: &[u8]) -> Result<Outcome, AdminError> {
+fn metadump(shared: &Shared, classes: &[u8], scope: Scope) -> Result<Outcome, AdminError> {
     require_crawler(shared)?;
     let classes = Classes::parse(classes).ok_or(AdminError::NoSuchClass)?;
-    let dump = Dump::meta(classes, shared.core.config.cas_enabled);
+    let dump = Dump::meta(classes, scope, shared.core.config.cas_enabled);
     Ok(Outcome::Stream(Stream::Dump(dump)))
 }
 
 /// Begins a dump of keys.
-fn mgdump(shared: &Shared, classes: &[u8]) -> Result<Outcome, AdminError> {
+fn mgdump(shared: &Shared, classes: &[u8], scope: Scope) -> Result<Outcome, AdminError> {
     require_crawler(shared)?;
     let classes = Classes::parse(classes).ok_or(AdminError::NoSuchClass)?;
-    Ok(Outcome::Stream(Stream::Dump(Dump::keys(classes))))
+    Ok(Outcome::Stream(Stream::Dump(Dump::keys(classes, scope))))
 }
 
 fn require_crawler(shared: &Shared) -> Result<(), AdminError> {

@@ -14,6 +14,7 @@ mod slabs;
 
 use memproto::{Admin, Args};
 
+use crate::auth::account::Scope;
 use crate::report::stream::Stream;
 use crate::state::shared::Shared;
 
@@ -71,16 +72,21 @@ pub(crate) enum AdminError {
     BadCertificates,
 }
 
-/// Carries out `command`.
+/// Carries out `command` for a client that may see the keys of `scope`.
 ///
 /// # Errors
 /// [`AdminError`]; nothing has changed then.
-pub(crate) fn run(shared: &Shared, command: Admin, args: Args<'_>) -> Result<Outcome, AdminError> {
+pub(crate) fn run(
+    shared: &Shared,
+    command: Admin,
+    args: Args<'_>,
+    scope: Scope,
+) -> Result<Outcome, AdminError> {
     match command {
         Admin::Extstore => flash::run(shared, args)?,
         Admin::CacheMemlimit => memory::limit(shared, args)?,
         Admin::Lru => lru::run(shared, args)?,
-        Admin::LruCrawler => return crawler::run(shared, args),
+        Admin::LruCrawler => return crawler::run(shared, args, scope),
         Admin::RefreshCerts => refresh_certs(shared)?,
         Admin::Slabs => slabs::run(shared, args)?,
         Admin::Debugtime => debugtime::run(shared.core.clock.as_deref(), args)?,

@@ -1,5 +1,7 @@
 //! One user and what the user may do.
 
+use std::sync::Arc;
+
 use crate::auth::rights::Rights;
 
 /// One user.
@@ -23,5 +25,31 @@ impl Account {
     /// Whether the user may use this key.
     pub(crate) fn owns(&self, key: &[u8]) -> bool {
         key.starts_with(&self.prefix)
+    }
+}
+
+/// Which keys a client may see in lists, statistics and lines of watchers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope(Option<Arc<Account>>);
+
+impl Scope {
+    /// That of `account`, or of anyone if there is none.
+    pub(crate) fn of(account: Option<&Arc<Account>>) -> Self {
+        Self(account.filter(|account| !account.prefix.is_empty()).cloned())
+    }
+
+    /// What all of its keys begin with; nothing if it has all.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |account| &account.prefix)
+    }
+
+    /// Whether `key` is one of them.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        key.starts_with(self.prefix())
+    }
+
+    /// Whether all keys are.
+    pub(crate) fn has_all(&self) -> bool {
+        self.0.is_none()
     }
 }

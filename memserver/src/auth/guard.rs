@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::account::Account;
+use crate::auth::account::{Account, Scope};
 use crate::auth::accounts::Accounts;
 use crate::auth::audit::{self, Event, EventKind};
 use crate::auth::rights::Rights;
@@ -55,6 +55,11 @@ impl Guard {
     pub(crate) fn audit(&self, format: AuditFormat, what: EventKind<'_>) {
         let user = self.account.as_ref().map(|account| account.name.as_str());
         audit::write(format, Event { what, peer: self.peer, user });
+    }
+
+    /// The keys that its client may see.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::of(self.account.as_ref())
     }
 
     /// Whether its client may use `key`.

@@ -23,6 +23,8 @@ pub(crate) enum Right {
     Dump,
     /// See what other clients do.
     Watch,
+    /// See which keys are asked for most.
+    HotKeys,
     /// Use keys outside the prefix that belongs to the user.
     OtherKeys,
     /// Change how much is logged. A log may show keys.
@@ -56,12 +58,13 @@ impl Rights {
 
     /// What every client with a connection may do.
     pub(crate) fn of_connections(config: &Config) -> Self {
-        const ALWAYS: [Right; 6] = [
+        const ALWAYS: [Right; 7] = [
             Right::Read,
             Right::Write,
             Right::Delete,
             Right::Stats,
             Right::Admin,
+            Right::HotKeys,
             Right::OtherKeys,
         ];
         Self::of(&ALWAYS)
@@ -87,8 +90,8 @@ impl Rights {
 
     /// What administration needs, and nobody else.
     pub(crate) fn administrative() -> Self {
-        use Right::{Admin, Dump, Flush, Shutdown, Verbosity, Watch};
-        Self::of(&[Admin, Dump, Flush, Shutdown, Verbosity, Watch])
+        use Right::{Admin, Dump, Flush, HotKeys, Shutdown, Verbosity, Watch};
+        Self::of(&[Admin, Dump, Flush, HotKeys, Shutdown, Verbosity, Watch])
     }
 
     /// Those that are not in `others`.

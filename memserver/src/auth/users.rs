@@ -80,13 +80,15 @@ fn user(name: String, row: Row) -> Result<User, String> {
     if passwords.is_empty() && uids.is_empty() && subjects.is_empty() {
         return wrong("there has to be a password, or something in uids or subjects");
     }
-    let whole = [Name::Flush, Name::Stats, Name::Dump, Name::Watch, Name::Admin];
+    let whole = [Name::Flush, Name::Admin];
     if let Some(right) = rights.iter().find(|right| !prefix.is_empty() && whole.contains(right)) {
         return wrong(&format!("with a prefix there can't be the right {right:?}").to_lowercase());
     }
     let granted = rights.iter().flat_map(|name| name.rights()).copied();
     let rights = granted.fold(Rights::NONE, |all, right| all.with(right, true));
     let rights = rights.with(Right::OtherKeys, prefix.is_empty());
+    // Of its own keys, which it may list anyway.
+    let rights = rights.with(Right::HotKeys, !prefix.is_empty() && rights.has(Right::Dump));
     let account = Account { name, rights, prefix: prefix.into_bytes().into() };
     Ok(User { account: Arc::new(account), passwords, uids, subjects })
 }
@@ -101,7 +103,7 @@ impl Name {
             Self::Stats => &[Right::Stats],
             Self::Dump => &[Right::Dump],
             Self::Watch => &[Right::Watch],
-            Self::Admin => &[Right::Admin, Right::Verbosity, Right::Shutdown],
+            Self::Admin => &[Right::Admin, Right::HotKeys, Right::Verbosity, Right::Shutdown],
         }
     }
 }

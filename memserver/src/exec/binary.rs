@@ -177,7 +177,7 @@ impl Exec<'_> {
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, to, name, value);
         let format = Format::Binary(to);
-        let answer = stats::report(self.shared, self.index, format, words, &mut sink);
+        let answer = stats::report(self.shared, self.index, format, self.scope(), words, &mut sink);
         self.refresh_attention();
         match answer {
             Ok(Answer::Listed | Answer::Reset | Answer::Done) => write::done(out.bytes(), to, 0),

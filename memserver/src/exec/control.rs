@@ -84,9 +84,10 @@ impl Exec<'_> {
 
     /// stats.
     pub(super) fn stats(&mut self, args: Args<'_>, pending: &mut Pending, out: &mut Output) {
+        let scope = self.scope();
         let bytes = out.bytes();
         let mut sink = |name: &[u8], value: &[u8]| write::stat(bytes, name, value);
-        let answer = stats::report(self.shared, self.index, Format::Text, args, &mut sink);
+        let answer = stats::report(self.shared, self.index, Format::Text, scope, args, &mut sink);
         // `stats detail` may have changed what is observed, and the next requests of this turn must
         // see it.
         self.refresh_attention();
@@ -107,7 +108,7 @@ impl Exec<'_> {
         pending: &mut Pending,
         out: Option<&mut Output>,
     ) {
-        match admin::run(self.shared, command, args) {
+        match admin::run(self.shared, command, args, self.scope()) {
             Ok(admin::Outcome::Done) => say(out, write::OK),
             Ok(admin::Outcome::Stream(stream)) if out.is_some() => {
                 pending.put(Pending::Stream(Box::new(stream)));

@@ -1,6 +1,6 @@
 //! Which right a request needs, and the answer to a client that does not have it.
 
-use memproto::binary::{Command, Status, write};
+use memproto::binary::{self, Command, Status, write};
 use memproto::limits::MAX_KEY;
 use memproto::meta::{MetaCommand, MetaRequest};
 use memproto::text::write::{FLUSH_DISABLED, SHUTDOWN_DISABLED};
@@ -8,6 +8,7 @@ use memproto::{Admin, Args, Request};
 
 use super::{Exec, error_lines, reply, say};
 use crate::admin;
+use crate::auth::account::Scope;
 use crate::auth::audit::EventKind;
 use crate::auth::guard::Guard;
 use crate::auth::rights::{Right, Rights};
@@ -17,6 +18,7 @@ use crate::session::framing::Framing;
 use crate::session::job::{Job, OwnedRequest, StoreRequest, Work};
 use crate::session::output::Output;
 use crate::session::pending::Pending;
+use crate::watch::{self, attention};
 
 const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";
@@ -119,7 +121,8 @@ fn of_stats<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> Right {
     match words.next() {
         Some(b"detail" | b"cachedump") => Right::Dump,
         // These change counters or settings, or tell what other clients do.
-        Some(b"conns" | b"hotkeys" | b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
+        Some(b"conns" | b"reset" | b"sizes_enable" | b"sizes_disable") => Right::Admin,
+        Some(b"hotkeys") => Right::HotKeys,
         _ => Right::Stats,
     }
 }
@@ -176,6 +179,27 @@ fn owns_keys(guard: &Guard, job: &Job<'_>, batch: &Batch<'_>) -> bool {
     }
 }
 
+/// Whether `work` concerns nothing but the keys that `scope` has.
+fn is_within(scope: &Scope, work: &Work<'_>) -> bool {
+    match work {
+        _ if scope.has_all() => true,
+        Work::Text(Request::Stats { args }, _) => keeps_counting(*args),
+        Work::Binary(binary::Request { command: Command::Stat { key }, .. }, _) => {
+            keeps_counting(words(key))
+        }
+        // Whatever else can be watched tells who is connected, or shows keys among other words.
+        Work::Watch(args) => {
+            watch::kinds(*args).is_none_or(|kinds| kinds & !attention::SCOPED == 0)
+        }
+        _ => true,
+    }
+}
+
+/// Whether a request for statistics leaves alone what is counted.
+fn keeps_counting<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> bool {
+    words.next() != Some(b"detail") || words.next().is_none_or(|word| word == b"dump")
+}
+
 /// What is shown of a request in a log.
 fn shown(job: &Job<'_>, input: &[u8]) -> String {
     match &job.work {
@@ -212,7 +236,9 @@ impl Exec<'_> {
     pub(super) fn allows_to_guarded(&self, job: &Job<'_>, batch: &Batch<'_>) -> bool {
         let guard = self.guard.as_deref();
         self.rights.allow_apart_from_keys(&job.work)
-            && guard.is_some_and(|guard| owns_keys(guard, job, batch))
+            && guard.is_some_and(|guard| {
+                owns_keys(guard, job, batch) && is_within(&guard.scope(), &job.work)
+            })
     }
 
     /// Answers what the client has no right to ask for.
@@ -359,10 +385,8 @@ mod tests {
             (Some(Right::Delete), &["delete a", "md a", "md a I"]),
             (Some(Right::Flush), &["flush_all", "flush_all 10 noreply"]),
             (Some(Right::Stats), &["stats", "stats items", "stats settings"]),
-            (
-                Some(Right::Admin),
-                &["stats conns", "stats hotkeys", "stats reset", "cache_memlimit 64", "slabs"],
-            ),
+            (Some(Right::Admin), &["stats conns", "stats reset", "cache_memlimit 64", "slabs"]),
+            (Some(Right::HotKeys), &["stats hotkeys"]),
             (Some(Right::Verbosity), &["verbosity 1", "verbosity 1 noreply"]),
             (Some(Right::Admin), &["lru_crawler enable", "lru_crawler metadump"]),
             (Some(Right::Dump), &["stats cachedump 1 1", "stats detail on"]),

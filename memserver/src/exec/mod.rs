@@ -26,6 +26,7 @@ use memcore::{Expiry, Key, Moment};
 use memproto::Request;
 use memproto::text::write;
 
+use crate::auth::account::Scope;
 use crate::auth::guard::Guard;
 use crate::auth::rights::Rights;
 use crate::session::batch::Batch;
@@ -223,6 +224,11 @@ impl<'w> Exec<'w> {
     /// The version to show.
     fn version(&self, version: u64) -> u64 {
         if self.shared.core.config.cas_enabled { version } else { 0 }
+    }
+
+    /// The keys that the client may see.
+    fn scope(&self) -> Scope {
+        self.guard.as_ref().map_or_else(Scope::default, |guard| guard.scope())
     }
 
     /// Charges `bytes` of a long answer to the budget for copies until its client has read it;

@@ -173,7 +173,8 @@ impl Exec<'_> {
         };
         let buffer = self.shared.core.config.watcher_logbuf_size;
         let has_memory = self.shared.budgets.clients.has(buffer);
-        let Some(permit) = self.shared.watch.admit(kinds).filter(|_| has_memory) else {
+        let Some(permit) = self.shared.watch.admit(kinds, &self.scope()).filter(|_| has_memory)
+        else {
             out.put(b"WATCHER_TOO_MANY log watcher limit reached\r\n");
             return Flow::Done;
         };

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use memproto::number::parse_u32;
 
+use crate::auth::account::Scope;
 use crate::report::metrics::{self, Metric, Section, flash};
 use crate::report::names::word;
 use crate::report::stream::{CLASS_MAX, Dump, Format, Sizes, Stream};
@@ -49,7 +50,8 @@ pub(crate) enum StatsError {
 /// Takes one name and value.
 pub(crate) type Sink<'s> = dyn FnMut(&[u8], &[u8]) + 's;
 
-/// Reports to worker number `asker` what `words` ask for; no word asks for the general section.
+/// Reports to worker number `asker` what `words` ask for, and of keys those that `scope` has; no word
+/// asks for the general section.
 /// Sections that take more than one piece are framed as `format` says.
 ///
 /// # Errors
@@ -58,6 +60,7 @@ pub(crate) fn report<'w>(
     shared: &Arc<Shared>,
     asker: usize,
     format: Format,
+    scope: Scope,
     mut words: impl Iterator<Item = &'w [u8]>,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, StatsError> {
@@ -73,7 +76,7 @@ pub(crate) fn report<'w>(
             return Ok(Answer::Listed);
         }
         b"sizes" if shared.core.runtime.lock().track_sizes => {
-            return Ok(Answer::Streamed(Stream::Sizes(Sizes::default(), format)));
+            return Ok(Answer::Streamed(Stream::Sizes(Sizes::new(scope), format)));
         }
         b"sizes" => return Ok(sizes_status(b"disabled", sink)),
         b"sizes_enable" => {
@@ -91,13 +94,13 @@ pub(crate) fn report<'w>(
             return Ok(Answer::Streamed(Stream::Conns(query, format)));
         }
         b"hotkeys" => {
-            hot_keys(shared, sink);
+            hot_keys(shared, &scope, sink);
             return Ok(Answer::Listed);
         }
-        b"detail" => return detail(shared, words.next(), format),
+        b"detail" => return detail(shared, words.next(), scope, format),
         // memcached knows this one in text only.
         b"cachedump" if matches!(format, Format::Text) => {
-            return cachedump(words.next(), words.next());
+            return cachedump(words.next(), words.next(), scope);
         }
         b"reset" => {
             shared.reset_counts();
@@ -137,8 +140,8 @@ fn push_name(out: &mut Vec<u8>, metric: &Metric<'_>) {
 }
 
 /// `stats hotkeys`, which memcached does not have.
-fn hot_keys(shared: &Shared, sink: &mut Sink<'_>) {
-    let hottest = shared.hottest(HOTTEST);
+fn hot_keys(shared: &Shared, scope: &Scope, sink: &mut Sink<'_>) {
+    let hottest = shared.hottest(HOTTEST, scope);
     sink(b"sampled", hottest.sampled.to_string().as_bytes());
     let has_names = shared.core.config.dump_enabled;
     for (kind, list) in [("hotkeys", &hottest.keys), ("hotprefixes", &hottest.prefixes)] {
@@ -161,7 +164,12 @@ fn sizes_status(status: &[u8], sink: &mut Sink<'_>) -> Answer {
 }
 
 /// `stats detail`.
-fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer, StatsError> {
+fn detail(
+    shared: &Shared,
+    word: Option<&[u8]>,
+    scope: Scope,
+    format: Format,
+) -> Result<Answer, StatsError> {
     match word {
         // The flag shares a word with the watchers' categories, so that requests look at one word
         // for both.
@@ -170,7 +178,7 @@ fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer
         Some(b"dump") => {
             let prefixes = Arc::clone(&shared.gauges.prefixes);
             let place = prefixes.begin();
-            return Ok(Answer::Streamed(Stream::Prefixes { prefixes, place, format }));
+            return Ok(Answer::Streamed(Stream::Prefixes { prefixes, place, scope, format }));
         }
         _ => return Err(StatsError::DetailUsage),
     };
@@ -178,11 +186,15 @@ fn detail(shared: &Shared, word: Option<&[u8]>, format: Format) -> Result<Answer
 }
 
 /// `stats cachedump`.
-fn cachedump(class: Option<&[u8]>, items: Option<&[u8]>) -> Result<Answer, StatsError> {
+fn cachedump(
+    class: Option<&[u8]>,
+    items: Option<&[u8]>,
+    scope: Scope,
+) -> Result<Answer, StatsError> {
     let (Some(class), Some(items)) = (class, items) else { return Err(StatsError::MissingWord) };
     match (parse_u32(class), parse_u32(items)) {
         (Some(class @ 0..=CLASS_MAX), Some(items)) => {
-            Ok(Answer::Streamed(Stream::Dump(Dump::cachedump(class, items))))
+            Ok(Answer::Streamed(Stream::Dump(Dump::cachedump(class, items, scope))))
         }
         (Some(_), Some(_)) => Err(StatsError::NoSuchClass),
         _ => Err(StatsError::NotANumber),
@@ -201,7 +213,7 @@ mod tests {
         let shared = Shared::without_threads(cache, Config { threads: 1, ..Config::default() });
         let ask = || {
             let words = [&b"conns"[..]].into_iter();
-            report(&shared, 0, Format::Text, words, &mut |_, _| panic!("at once"))
+            report(&shared, 0, Format::Text, Scope::default(), words, &mut |_, _| panic!("at once"))
         };
         let mut waiting: Vec<_> = (0..CONN_QUERIES).map(|_| ask()).collect();
         assert!(waiting.iter().all(|answer| matches!(answer, Ok(Answer::Streamed(_)))));

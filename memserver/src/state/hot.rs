@@ -10,6 +10,8 @@ use hashbrown::HashTable;
 use memproto::limits::MAX_KEY;
 use parking_lot::Mutex;
 
+use crate::auth::account::Scope;
+
 /// Lookups for each one that is counted, on average.
 const SAMPLED: u64 = 128;
 /// Keys that are counted, and beginnings of keys.
@@ -156,11 +158,13 @@ impl HotKeys {
     }
 }
 
-/// What all workers have sampled, as of second `now`: at most `most` names of each kind.
+/// What all workers have sampled, as of second `now`: at most `most` names of each kind, of those
+/// that `scope` has.
 pub(crate) fn hottest<'w>(
     workers: impl Iterator<Item = &'w HotKeys>,
     now: u32,
     most: usize,
+    scope: &Scope,
 ) -> Hottest {
     let (mut keys, mut prefixes, mut sampled) = (Vec::new(), Vec::new(), 0);
     for worker in workers {
@@ -170,7 +174,10 @@ pub(crate) fn hottest<'w>(
         sketches.keys.add_to(&mut keys);
         sketches.prefixes.add_to(&mut prefixes);
     }
-    let ranked = |rows| ranked(rows, sampled, most);
+    let ranked = |mut rows: Vec<Counted>| {
+        rows.retain(|(name, ..)| scope.has(name));
+        ranked(rows, sampled, most)
+    };
     Hottest { sampled, keys: ranked(keys), prefixes: ranked(prefixes) }
 }
 
@@ -305,14 +312,14 @@ mod tests {
             };
             worker.sample(key.as_bytes(), 1);
         }
-        let found = hottest([&worker].into_iter(), 1, 10);
+        let found = hottest([&worker].into_iter(), 1, 10, &Scope::default());
         assert_eq!(found.sampled, 100_000);
         assert_eq!(names(&found.keys), ["users:1", "users:2"]);
         assert!((0.2..0.21).contains(&found.keys[0].share), "{found:?}");
         assert_eq!(names(&found.prefixes), ["pages:", "users:"]);
         assert!((found.prefixes[0].share - 0.7).abs() < 0.01 && found.prefixes[0].error == 0.0);
         worker.clear();
-        assert_eq!(hottest([&worker].into_iter(), 1, 10), Hottest::default());
+        assert_eq!(hottest([&worker].into_iter(), 1, 10, &Scope::default()), Hottest::default());
     }
 
     #[test]
@@ -353,7 +360,7 @@ mod tests {
         for _ in 0..250 {
             one.sample(b"shared", 1060);
         }
-        let found = hottest([&one, &other].into_iter(), 1060, 10);
+        let found = hottest([&one, &other].into_iter(), 1060, 10, &Scope::default());
         assert_eq!(names(&found.keys), ["shared", "old"]);
         assert_eq!(found.sampled, 1500);
         assert!((found.keys[1].share - 250.0 / 1500.0).abs() < 1e-9, "{found:?}");

@@ -10,6 +10,7 @@ use memproto::key::push_word;
 use memproto::number::push_u64;
 use parking_lot::Mutex;
 
+use crate::auth::account::Scope;
 use crate::state::budgets::{Budget, Permit};
 
 /// Prefixes beyond this many are not counted.
@@ -121,14 +122,18 @@ impl Prefixes {
         Place { next: 0, removals: self.all.lock().removals }
     }
 
-    /// Appends a line for each of the next prefixes, whatever bytes are in it; false at the end.
-    pub(crate) fn dump(&self, place: &mut Place, out: &mut Vec<u8>) -> bool {
+    /// Appends a line for each of the next prefixes, whatever bytes are in it, unless it counts keys
+    /// that `scope` does not have; false at the end.
+    pub(crate) fn dump(&self, place: &mut Place, scope: &Scope, out: &mut Vec<u8>) -> bool {
         let all = self.all.lock();
         if all.removals != place.removals {
             return false;
         }
         for prefix in all.list.iter().skip(place.next).take(STEP) {
-            line(&all.names[prefix.range()], &prefix.counts, out);
+            let name = &all.names[prefix.range()];
+            if scope.has_all() || scope.has(&[name, &[self.separator]].concat()) {
+                line(name, &prefix.counts, out);
+            }
         }
         place.next += STEP;
         place.next < all.list.len()
@@ -211,7 +216,7 @@ mod tests {
     fn dump(prefixes: &Prefixes) -> Vec<u8> {
         let mut out = Vec::new();
         let mut place = prefixes.begin();
-        while prefixes.dump(&mut place, &mut out) {}
+        while prefixes.dump(&mut place, &Scope::default(), &mut out) {}
         out
     }
 
@@ -260,12 +265,12 @@ mod tests {
         (0..STEP + 1).for_each(|i| prefixes.count(format!("{i}:").as_bytes(), Use::Set));
         let mut place = prefixes.begin();
         let mut out = Vec::new();
-        assert!(prefixes.dump(&mut place, &mut out));
+        assert!(prefixes.dump(&mut place, &Scope::default(), &mut out));
         assert_eq!(out.split(|&byte| byte == b'\n').count(), STEP + 1);
         prefixes.clear();
         (0..2 * STEP + 1).for_each(|i| prefixes.count(format!("{i}:").as_bytes(), Use::Set));
         out.clear();
-        assert!(!prefixes.dump(&mut place, &mut out));
+        assert!(!prefixes.dump(&mut place, &Scope::default(), &mut out));
         assert_eq!(out, b"");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use memcore::Stats;
 use parking_lot::Mutex;
 
+use crate::auth::account::Scope;
 use crate::net::conn_info::ConnInfo;
 use crate::state::budgets::{Budgets, Permit};
 use crate::state::control::{ConnQuery, Control};
@@ -90,9 +91,9 @@ impl Shared {
         }
     }
 
-    /// At most `most` of the keys that are asked for most, and of their beginnings.
-    pub(crate) fn hottest(&self, most: usize) -> Hottest {
-        hot::hottest(self.gauges.hot_keys.iter(), self.core.cache.now().as_secs(), most)
+    /// At most `most` of the keys of `scope` that are asked for most, and of their beginnings.
+    pub(crate) fn hottest(&self, most: usize, scope: &Scope) -> Hottest {
+        hot::hottest(self.gauges.hot_keys.iter(), self.core.cache.now().as_secs(), most, scope)
     }
 
     /// Whether whoever reaches the admin address may see names of keys: nobody logs in there.

@@ -8,6 +8,8 @@ use memproto::key::push_escaped;
 
 use crate::net::socket::Peer;
 
+/// What stands in front of a key.
+const KEY: &[u8] = b" key=";
 /// Bytes of a request that are shown.
 const SHOWN_MAX: usize = 256;
 
@@ -158,8 +160,16 @@ pub(super) fn resized(out: &mut Vec<u8>, bytes: usize) {
 }
 
 fn key(out: &mut Vec<u8>, kind: &str, key: &[u8]) {
-    put(out, format_args!("type={kind} key="));
+    put(out, format_args!("type={kind}"));
+    out.extend_from_slice(KEY);
     push_escaped(out, key);
+}
+
+/// The key in a line, escaped, and what follows it; none if the line is about no key.
+pub(super) fn key_of(line: &[u8]) -> Option<&[u8]> {
+    // Nothing in front of it is a client's.
+    let start = line.windows(KEY.len()).position(|part| part == KEY)?;
+    Some(&line[start + KEY.len()..])
 }
 
 fn put_peer(out: &mut Vec<u8>, peer: &Peer) {

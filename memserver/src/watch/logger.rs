@@ -115,7 +115,7 @@ impl Logger {
         lines.sort_unstable_by_key(|(line, _)| line.number);
         for (line, text) in lines {
             let interested =
-                watchers.iter_mut().flatten().filter(|watcher| watcher.kinds() & line.kind != 0);
+                watchers.iter_mut().flatten().filter(|watcher| watcher.wants(line.kind, text));
             for watcher in interested {
                 let counts = &hub.counts;
                 let count =

@@ -23,8 +23,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use memcore::Removal;
+use memproto::key::push_escaped;
 use parking_lot::Mutex;
 
+use crate::auth::account::Scope;
 use crate::config::Config;
 use crate::net::conn_info::ConnInfo;
 use crate::net::socket::Peer;
@@ -55,6 +57,8 @@ pub(crate) mod attention {
     pub(crate) const SYSEVENTS: u32 = 1 << 5;
     /// Requests as they came.
     pub(crate) const RAWCMDS: u32 = 1 << 6;
+    /// What can be told to a client that may see some keys only.
+    pub(crate) const SCOPED: u32 = FETCHERS | MUTATIONS | EVICTIONS | DELETIONS | SYSEVENTS;
     /// Requests are counted by prefix, which needs the same hooks though no client watches.
     pub(crate) const DETAIL: u32 = 1 << 31;
 }
@@ -127,6 +131,8 @@ pub(crate) struct WatchPermit {
     hub: Arc<Hub>,
     /// What the watcher is interested in.
     kinds: u32,
+    /// What the keys begin with, as they are written in lines, of which the watcher is told.
+    prefix: Vec<u8>,
 }
 
 impl Drop for WatchPermit {
@@ -193,12 +199,14 @@ impl Hub {
             .collect()
     }
 
-    /// A permit for a watcher of `kinds`, unless there are too many.
-    pub(crate) fn admit(self: &Arc<Self>, kinds: u32) -> Option<WatchPermit> {
+    /// A permit for a watcher of `kinds` who may see the keys of `scope`, unless there are too many.
+    pub(crate) fn admit(self: &Arc<Self>, kinds: u32, scope: &Scope) -> Option<WatchPermit> {
         let one_more = |taken: usize| (taken < WATCHERS_MAX).then_some(taken + 1);
         // Pairs with the release in `WatchPermit::drop`.
         self.watchers.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        Some(WatchPermit { hub: Arc::clone(self), kinds })
+        let mut prefix = Vec::new();
+        push_escaped(&mut prefix, scope.prefix());
+        Some(WatchPermit { hub: Arc::clone(self), kinds, prefix })
     }
 
     /// Takes a watcher over from its worker at second `now`. Calls `closed` when the connection is.
@@ -405,11 +413,11 @@ mod tests {
 
     #[test]
     fn permits_are_limited_and_given_back() {
-        let hub = Hub::new(&Config::default(), Evictions::new());
-        let mut permits: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.admit(1).unwrap()).collect();
-        assert!(hub.admit(1).is_none());
+        let (hub, all) = (Hub::new(&Config::default(), Evictions::new()), Scope::default());
+        let mut permits: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.admit(1, &all).unwrap()).collect();
+        assert!(hub.admit(1, &all).is_none());
         permits.pop();
-        assert!(hub.admit(1).is_some());
+        assert!(hub.admit(1, &all).is_some());
         drop(permits);
         assert_eq!(hub.watchers(), 0);
     }

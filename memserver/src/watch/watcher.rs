@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use super::{Arrival, WatchPermit};
+use super::{Arrival, WatchPermit, line};
 use crate::net::socket::Peer;
 use crate::net::transport::{Readiness, Transport};
 
@@ -36,6 +36,13 @@ impl Watcher {
     /// What it is interested in.
     pub(super) fn kinds(&self) -> u32 {
         self.permit.kinds
+    }
+
+    /// Whether it is told this line of `kind`.
+    pub(super) fn wants(&self, kind: u32, line: &[u8]) -> bool {
+        let prefix = &self.permit.prefix;
+        self.permit.kinds & kind != 0
+            && (prefix.is_empty() || line::key_of(line).is_none_or(|key| key.starts_with(prefix)))
     }
 
     /// Takes a line, if room can be made; false if it had to be skipped.

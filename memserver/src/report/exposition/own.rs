@@ -8,6 +8,7 @@ use memcore::Stats;
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Labels, Page};
+use crate::auth::account::Scope;
 use crate::report::names::word;
 use crate::state::hot::OVERVIEW;
 use crate::state::latency::{BOUNDS_US, BUCKETS, Distribution, Family};
@@ -33,7 +34,7 @@ pub(super) fn report(shared: &Shared, page: &mut Page) {
 
 /// By rank, so that there are few series; what the key is changes.
 fn hot_keys(shared: &Shared, page: &mut Page) {
-    let hottest = shared.hottest(OVERVIEW);
+    let hottest = shared.hottest(OVERVIEW, &Scope::default());
     for (name, list, label, help) in [
         (
             "memserver_hot_key_ratio",

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::View;
 use super::chart::{bar, stacked};
 use super::text::escaped;
+use crate::auth::account::Scope;
 use crate::human::{bytes, count, duration, micros, percent, percent_of, rate, share_of};
 use crate::report::names::word;
 use crate::state::counters::Counts;
@@ -147,7 +148,7 @@ impl View<'_> {
     }
 
     fn hot_keys(&self, out: &mut String) {
-        let hottest = self.shared.hottest(OVERVIEW);
+        let hottest = self.shared.hottest(OVERVIEW, &Scope::default());
         for (title, list) in [("Hot keys", &hottest.keys), ("Hot prefixes", &hottest.prefixes)] {
             begin_card(out, title);
             if list.is_empty() {

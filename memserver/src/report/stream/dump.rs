@@ -6,6 +6,7 @@ use memproto::number::{parse_u32, push_u64};
 use memproto::text::write::{END, OK};
 
 use super::STEP;
+use crate::auth::account::Scope;
 
 /// Class numbers in memcached end here.
 pub(crate) const CLASS_MAX: u32 = 63;
@@ -42,11 +43,12 @@ impl Classes {
     }
 }
 
-/// A walk over the keys of some classes.
+/// A walk over the keys of some classes that its client may see.
 #[derive(Debug)]
 pub(crate) struct Dump {
     cursor: Cursor,
     classes: Classes,
+    scope: Scope,
     style: Style,
     begun: bool,
 }
@@ -63,23 +65,24 @@ enum Style {
 
 impl Dump {
     /// `lru_crawler metadump`.
-    pub(crate) fn meta(classes: Classes, versions: bool) -> Self {
-        Self::new(classes, Style::Meta { versions })
+    pub(crate) fn meta(classes: Classes, scope: Scope, versions: bool) -> Self {
+        Self::new(classes, scope, Style::Meta { versions })
     }
 
     /// `lru_crawler mgdump`.
-    pub(crate) fn keys(classes: Classes) -> Self {
-        Self::new(classes, Style::Keys)
+    pub(crate) fn keys(classes: Classes, scope: Scope) -> Self {
+        Self::new(classes, scope, Style::Keys)
     }
 
     /// `stats cachedump` of at most `items` items, 0 for as many as there is room for.
-    pub(crate) fn cachedump(class: u32, items: u32) -> Self {
+    pub(crate) fn cachedump(class: u32, items: u32, scope: Scope) -> Self {
         let items = if items == 0 { usize::MAX } else { items as usize };
-        Self::new(Classes::only(class), Style::Cachedump { items, bytes: CACHEDUMP_MAX })
+        let style = Style::Cachedump { items, bytes: CACHEDUMP_MAX };
+        Self::new(Classes::only(class), scope, style)
     }
 
-    fn new(classes: Classes, style: Style) -> Self {
-        Self { cursor: Cursor::default(), classes, style, begun: false }
+    fn new(classes: Classes, scope: Scope, style: Style) -> Self {
+        Self { cursor: Cursor::default(), classes, scope, style, begun: false }
     }
 
     /// Appends the next piece; false if it was the last.
@@ -88,10 +91,10 @@ impl Dump {
             out.extend_from_slice(OK);
         }
         self.begun = true;
-        let Self { cursor, classes, style, .. } = self;
+        let Self { cursor, classes, scope, style, .. } = self;
         // Classes are filtered here: the cache walks its index, which does not know them.
         let more = cache.scan(cursor, STEP, |key, meta| {
-            if classes.contains(meta.class) {
+            if classes.contains(meta.class) && scope.has(key) {
                 style.line(key, meta, out);
             }
         });

@@ -12,6 +12,7 @@ use memcore::Cache;
 use memproto::binary::{self, write::ReplyTo};
 use memproto::text;
 
+use crate::auth::account::Scope;
 use crate::state::control::ConnQuery;
 use crate::state::prefixes::{Place, Prefixes};
 
@@ -31,7 +32,7 @@ pub(crate) enum Stream {
     /// The connections of all workers.
     Conns(Arc<ConnQuery>, Format),
     /// The counts by key prefix.
-    Prefixes { prefixes: Arc<Prefixes>, place: Place, format: Format },
+    Prefixes { prefixes: Arc<Prefixes>, place: Place, scope: Scope, format: Format },
 }
 
 /// How statistics are framed.
@@ -64,16 +65,16 @@ impl Stream {
                 }
                 more
             }
-            Self::Prefixes { prefixes, place, format: Format::Text } => {
-                let more = prefixes.dump(place, out);
+            Self::Prefixes { prefixes, place, scope, format: Format::Text } => {
+                let more = prefixes.dump(place, scope, out);
                 if !more {
                     out.extend_from_slice(text::write::END);
                 }
                 more
             }
-            Self::Prefixes { prefixes, place, format: format @ Format::Binary(_) } => {
+            Self::Prefixes { prefixes, place, scope, format: format @ Format::Binary(_) } => {
                 let mut lines = Vec::new();
-                let more = prefixes.dump(place, &mut lines);
+                let more = prefixes.dump(place, scope, &mut lines);
                 if !more {
                     // The value ends as the lines would in text.
                     lines.extend_from_slice(text::write::END);
