@@ -1,5 +1,6 @@
 #!/bin/sh
-# ci/build.sh FOLDER [TARGET]: builds the static binary of a release. The same sources, compiler and
+# ci/build.sh FOLDER [TARGET]: builds the static binary of a release, with FEATURES instead of the
+# default ones if that is set. The same sources, compiler and
 # linker give the same bytes in every folder and for every user. If `cargo auditable` is installed,
 # the binary contains the list of what it is made of.
 set -eu
@@ -22,6 +23,9 @@ else
     echo 'build.sh: without the list of contents, for lack of cargo-auditable'
 fi
 # --target keeps the flags away from procedural macros, which can't be linked statically.
+# Words, or none.
+# shellcheck disable=SC2086
 RUSTFLAGS=$flags $build --quiet --locked --release --bin memserver --target "$target" \
+    ${FEATURES:+--no-default-features --features "$FEATURES"} \
     --target-dir "$folder"
 echo "$folder/$target/release/memserver"

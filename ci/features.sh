@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The features of memcore: each builds alone and without warnings, and all of them together pass
-# their tests.
+# their tests. Those of memserver: it builds without TLS, without datagrams, and with the other
+# library for TLS, which passes the tests of TLS.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -13,3 +14,11 @@ for feature in $features; do
 done
 cargo test --quiet -p memcore --all-features --doc
 cargo test --quiet -p memcore --all-features --test typed --test loads --test typed_tags --test observe
+
+for features in '' tls udp; do
+    RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memserver --tests \
+        --no-default-features --features "$features"
+    echo "memserver builds with ${features:-nothing}"
+done
+cargo test --quiet -p memserver --no-default-features --features tls --test startup datagrams
+cargo test --quiet -p memserver --no-default-features --features udp,aws-lc-rs --test tls

@@ -19,7 +19,8 @@ fi
 python3 ci/supply/vex.py packaging/supply/memserver.openvex.json
 cp packaging/supply/memserver.openvex.json $papers
 
-# build NAME: builds a copy of the sources in a folder and with a home of its own; sets `binary`.
+# build NAME: builds a copy of the sources in a folder and with a home of its own, with the features
+# of the image; sets `binary`.
 build() {
     local place=$scratch/$1/some/where rustup=${RUSTUP_HOME:-$HOME/.rustup}
     mkdir -p "$place" "$scratch/$1/home/.cargo"
@@ -27,7 +28,7 @@ build() {
     # What was fetched is not fetched again.
     cp -a --reflink=auto "${CARGO_HOME:-$HOME/.cargo}/registry" "$scratch/$1/home/.cargo/"
     binary=$(cd "$place" && HOME=$scratch/$1/home CARGO_HOME=$scratch/$1/home/.cargo \
-        RUSTUP_HOME=$rustup sh ci/build.sh "$scratch/$1/target" | tail -n 1)
+        RUSTUP_HOME=$rustup FEATURES=tls sh ci/build.sh "$scratch/$1/target" | tail -n 1)
 }
 build first
 install "$binary" $papers/memserver

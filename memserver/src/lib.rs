@@ -41,6 +41,8 @@
 //! all their keys together, executes them in order, and answers each connection with one write.
 //! Nothing but the cache and a few counters is shared between workers.
 
+#![forbid(unsafe_code)]
+
 mod admin;
 mod auth;
 mod cli;
@@ -62,13 +64,17 @@ mod session;
 mod state;
 mod tls;
 mod tools;
+#[cfg(feature = "udp")]
+mod udp;
+#[cfg(not(feature = "udp"))]
+#[path = "udp/absent.rs"]
 mod udp;
 mod watch;
 
 pub use client::{Client, ClientError, Item, Swapped};
-pub use net::listener::ListenError;
 #[doc(hidden)]
-pub use os::heap::Heap;
+pub use memsys::heap::Heap;
+pub use net::listener::ListenError;
 #[doc(hidden)]
 pub use program::main;
 pub use report::metrics::{Kind, Metric, Section, Unit, Value};

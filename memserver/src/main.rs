@@ -1,5 +1,7 @@
 //! The `memserver` binary.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 #[global_allocator]

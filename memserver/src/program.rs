@@ -27,7 +27,7 @@ use crate::os::sandbox::{Needs, Sandbox};
 use crate::os::service::{self, Manager};
 use crate::os::signals::Signals;
 use crate::os::user::{self, User};
-use crate::os::{daemon, heap, limits, log, reason};
+use crate::os::{daemon, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
 use crate::state::budgets::CLIENT_MEMORY;
 use crate::state::clock::DrivenClock;
@@ -390,9 +390,9 @@ fn assume(user: &User, process: &Process) -> Result<(), StartupError> {
 /// Prepares the heap for the memory that clients will take.
 fn prepare_memory() {
     if limits::address_space().is_some() {
-        heap::save_address_space();
+        memsys::heap::save_address_space();
     }
-    heap::keep_reserve();
+    memsys::heap::keep_reserve();
 }
 
 fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, StartupError> {

@@ -40,8 +40,10 @@ fn exit_statuses_and_streams() {
         assert_eq!(out, "", "{args:?}");
         assert!(err.contains(words) && err.lines().count() == 1, "{args:?}: {err}");
     }
-    let (status, _, err) = run(&["-l", "0.0.0.0", "-p", "-1", "-U", "-1"]);
-    assert!(status == 71 && err.contains("udp_public"), "{err}");
+    if cfg!(feature = "udp") {
+        let (status, _, err) = run(&["-l", "0.0.0.0", "-p", "-1", "-U", "-1"]);
+        assert!(status == 71 && err.contains("udp_public"), "{err}");
+    }
     for args in [&["-h"][..], &["-V"], &["-i"], &["--enable-ssl", "--version"]] {
         let (status, out, err) = run(args);
         assert_eq!((status, err.as_str()), (0, ""), "{args:?}");
@@ -421,6 +423,24 @@ fn a_unix_socket_and_a_port_are_served_together() {
 }
 
 #[test]
+#[cfg(not(feature = "udp"))]
+fn a_build_without_datagrams_says_so() {
+    for (args, words) in [
+        (&["-U", "11211"][..], "-U: this build has no UDP"),
+        (&["-o", "udp_public"], "udp_public: this build has no UDP"),
+    ] {
+        let (status, out, err) = run(args);
+        assert_eq!((status, out.as_str()), (64, ""), "{args:?}: {err}");
+        assert!(err.contains(words) && err.lines().count() == 1, "{args:?}: {err}");
+    }
+    // Scripts that switch it off work on.
+    Program::start(&["-U", "0"]).connect().ask("mn\r\n", "MN\r\n");
+    let (_, help, _) = run(&["-h"]);
+    assert!(help.contains("--port") && !help.contains("udp"), "{help}");
+}
+
+#[test]
+#[cfg(feature = "udp")]
 fn datagrams_alone_are_served() {
     let folder = Folder::new();
     let mut command = command(&["-p", "0", "-U", "-1", "-l", "127.0.0.1", "-u", "root"]);

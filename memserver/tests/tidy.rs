@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 /// The only files with `unsafe` in them.
 const UNSAFE: [&str; 7] = [
+    "memsys/src/heap.rs",
+    "memsys/src/network.rs",
     "memcore/src/memory/bytes.rs",
     "memcore/src/memory/region.rs",
     "memcore/src/memory/row.rs",
     "memcore/src/memory/system.rs",
     "memcore/src/ops/handle.rs",
-    "memserver/src/os/heap.rs",
-    "memserver/src/os/network.rs",
 ];
 /// The only files of the engine and the protocols that name a part of the system, and which. Of
 /// `std::io` it is the error with which address space may be refused, and what snapshots go to.
@@ -91,7 +91,7 @@ const WIRE_WORDS: [&str; 12] = [
 const ENGINE_WORDS: [&str; 5] = ["memcore", "memserver", "Reservation", "Segment", "Evict"];
 
 /// Folders whose public types and free functions each have an example.
-const WITH_EXAMPLES: [&str; 3] = ["memcore/src", "memproto/src", "memserver/src"];
+const WITH_EXAMPLES: [&str; 4] = ["memcore/src", "memproto/src", "memsys/src", "memserver/src"];
 /// Files with public items that the documentation does not show.
 const HIDDEN: [&str; 4] = [
     "memserver/src/auth/fuzzing.rs",
@@ -206,7 +206,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
 }
 
 fn all_sources() -> Vec<Source> {
-    let members = ["memcore", "memproto", "memserver", "bench", "examples"];
+    let members = ["memcore", "memproto", "memsys", "memserver", "bench", "examples"];
     let mut found = sources(&members);
     found.extend(sources(&["fuzz/fuzz_targets"]));
     found

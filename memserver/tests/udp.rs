@@ -1,5 +1,7 @@
 //! Requests in datagrams, to the real program.
 
+#![cfg(feature = "udp")]
+
 mod program;
 
 use std::net::UdpSocket;

@@ -396,7 +396,10 @@ const EVERY: Duration = Duration::from_millis(100);
 const USERS: usize = 500;
 const PASSWORD: &str = "secret";
 /// Made by `memserver hash-password` of that password.
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$tEg6GUZAX29vU3XVsiZ1sA$jsnTqBwqKhMcZzrFd1tEVjuPuuk923BCAzqdVY1bnrE";
+const HASH: &str = concat!(
+    "$argon2id$v=19$m=19456,t=2,p=1$tEg6GUZAX29vU3XVsiZ1sA",
+    "$jsnTqBwqKhMcZzrFd1tEVjuPuuk923BCAzqdVY1bnrE"
+);
 const MECHANISM: &[u8] = b"PLAIN";
 const HEADER: usize = 24;
 const SMALL: usize = 100;

@@ -156,15 +156,17 @@ impl Accounts {
         Ok(())
     }
 
-    /// Has a question answered, and `wake` called then; none if too many wait. Without the thread
-    /// the caller waits for the answer.
+    /// Has a question answered, and `wake` called then; none if too many wait. If `is_wanted` says
+    /// no when its turn comes, the answer is nobody. Without the thread the caller waits for the
+    /// answer.
     pub(crate) fn ask(
         &self,
         question: Question,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
         wake: impl FnOnce() + Send + 'static,
     ) -> Option<Arc<PendingLogin>> {
         match self.verifier.get() {
-            Some(verifier) => verifier.ask(question, wake),
+            Some(verifier) => verifier.ask(question, is_wanted, wake),
             None => Some(Arc::new(PendingLogin::of(question.answer()))),
         }
     }

@@ -77,6 +77,7 @@ impl Rights {
 
     /// What may be asked for in a datagram. Statistics and the like are not: their replies are
     /// long, and the sender's address may be another's.
+    #[cfg(feature = "udp")]
     pub(crate) fn of_datagrams(config: &Config) -> Self {
         Self::of(&[Right::Read, Right::OtherKeys])
             .with(Right::Write, config.udp_writes)

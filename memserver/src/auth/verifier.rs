@@ -1,5 +1,5 @@
 //! The thread that compares passwords with hashes. That takes milliseconds, which those who serve
-//! clients have not.
+//! clients have not; where both share a processor, they go first.
 
 use std::fmt;
 use std::io;
@@ -10,8 +10,11 @@ use std::thread;
 use crate::auth::account::Account;
 use crate::auth::table::Question;
 
-/// Questions that may wait.
-const QUEUE_MAX: usize = 64;
+/// Questions that may wait, which takes seconds then.
+const QUEUE_MAX: usize = 256;
+/// The priority of the thread: the lowest.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 19;
 
 /// The thread. It ends when this is dropped.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(crate) struct PendingLogin(OnceLock<Option<Arc<Account>>>);
 struct Job {
     question: Question,
     pending: Arc<PendingLogin>,
+    is_wanted: Box<dyn FnOnce() -> bool + Send>,
     wake: Box<dyn FnOnce() + Send>,
 }
 
@@ -34,18 +38,30 @@ impl Verifier {
     /// The system refused it.
     pub(crate) fn start() -> io::Result<Self> {
         let (sender, jobs) = sync_channel(QUEUE_MAX);
-        thread::Builder::new().name("verifier".into()).spawn(move || run(&jobs))?;
+        let (ready, is_ready) = sync_channel(1);
+        let thread = thread::Builder::new().name("verifier".into());
+        thread.spawn(move || {
+            step_back();
+            // Whoever waits for it is there.
+            let _ = ready.send(());
+            run(&jobs);
+        })?;
+        // A sandbox may forbid it later. If the thread has panicked, nobody can log in by a hash.
+        let _ = is_ready.recv();
         Ok(Self(sender))
     }
 
-    /// Asks, and calls `wake` when the answer is there; none if too many questions wait.
+    /// Asks, and calls `wake` when the answer is there; none if too many questions wait. If
+    /// `is_wanted` says no when its turn comes, the answer is nobody.
     pub(crate) fn ask(
         &self,
         question: Question,
+        is_wanted: impl FnOnce() -> bool + Send + 'static,
         wake: impl FnOnce() + Send + 'static,
     ) -> Option<Arc<PendingLogin>> {
         let pending = Arc::new(PendingLogin::default());
-        let job = Job { question, pending: Arc::clone(&pending), wake: Box::new(wake) };
+        let (is_wanted, wake) = (Box::new(is_wanted), Box::new(wake));
+        let job = Job { question, pending: Arc::clone(&pending), is_wanted, wake };
         match self.0.try_send(job) {
             Ok(()) => Some(pending),
             Err(TrySendError::Full(_)) => None,
@@ -59,10 +75,19 @@ impl Verifier {
 }
 
 fn run(jobs: &Receiver<Job>) {
-    for Job { question, pending, wake } in jobs {
-        pending.settle(question.answer());
+    for Job { question, pending, is_wanted, wake } in jobs {
+        // The connection that holds the other end may be gone.
+        let is_wanted = Arc::strong_count(&pending) > 1 && is_wanted();
+        pending.settle(if is_wanted { question.answer() } else { None });
         wake();
     }
+}
+
+/// Gives this thread the lowest priority.
+fn step_back() {
+    // Elsewhere it would be that of the whole process. Without it logins cost others more.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 impl PendingLogin {

@@ -90,7 +90,7 @@ pub(super) static FLAGS: &[Flag] = &[
         Act, port),
     flag('U', "udp-port", Takes1("NUM"), "0",
         "UDP port for lookups from this machine, 0 for none; without -p also the TCP port",
-        Act, udp_port),
+        UDP, udp_port),
     flag('s', "unix-socket", Takes1("FILE"), "",
         "listen on a Unix socket; on network ports only if -p is given too",
         Act, |o, v| { o.config.unix_socket = Some(v.path()?); Ok(()) }),
@@ -238,8 +238,15 @@ fn named_port(value: Value<'_>) -> Result<Port, StartupError> {
     })
 }
 
+/// Without UDP 0 is the only port that there can be, and scripts give it.
+const UDP: Policy = if cfg!(feature = "udp") { Act } else { Policy::Unlisted };
+
 fn udp_port(options: &mut Options, value: Value<'_>) -> Result<(), StartupError> {
-    put(&mut options.config.udp, named_port(value))
+    let port = named_port(value)?;
+    if port != Port::Off && !cfg!(feature = "udp") {
+        return Err(StartupError::usage(format!("{}: {}", value.name, words::NO_UDP)));
+    }
+    put(&mut options.config.udp, Ok(port))
 }
 
 /// A port out of range is wrong use, unlike other numbers.

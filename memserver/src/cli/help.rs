@@ -69,11 +69,11 @@ pub(super) fn usage(name: Name) -> String {
         entry(&mut text, name, about, "", Policy::Act);
     }
     text.push_str("\nFlags of the server, which starts without a command:\n");
-    for flag in FLAGS.iter().filter(|flag| !flag.policy.refuses()) {
+    for flag in FLAGS.iter().filter(|flag| flag.policy.is_listed()) {
         entry(&mut text, &spelling(flag), flag.about, flag.default, flag.policy);
     }
     text.push_str("\nWords of -o:\n");
-    for word in WORDS.iter().filter(|word| !word.policy.refuses()) {
+    for word in WORDS.iter().filter(|word| word.policy.is_listed()) {
         let name = match word.takes {
             Takes::Nothing | Takes::Count => word.name.to_owned(),
             Takes::Value(value) | Takes::List(value) => format!("{}={value}", word.name),
@@ -107,7 +107,7 @@ fn entry(text: &mut String, name: &str, about: &str, default: &str, policy: Poli
         let _ = write!(words, " (default: {default})");
     }
     match policy {
-        Policy::Act | Policy::ConfigAction | Policy::Refuse(_) => {}
+        Policy::Act | Policy::Unlisted | Policy::ConfigAction | Policy::Refuse(_) => {}
         Policy::Ignore(_) => words.push_str(" (accepted, without effect)"),
     }
     let mut line = format!("{name:COLUMN$}");

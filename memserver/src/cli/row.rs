@@ -9,6 +9,8 @@ use super::value::Value;
 pub(super) enum Policy {
     /// It has its effect.
     Act,
+    /// It has its effect, as far as this build has the feature: the help leaves it out.
+    Unlisted,
     /// It asks for something else than a server, and only arguments can.
     ConfigAction,
     /// Its value is checked, and one warning says why nothing changes.
@@ -21,6 +23,11 @@ impl Policy {
     /// Whether the server does not start with it.
     pub(super) fn refuses(self) -> bool {
         matches!(self, Self::Refuse(_))
+    }
+
+    /// Whether the help names it.
+    pub(super) fn is_listed(self) -> bool {
+        !matches!(self, Self::Refuse(_) | Self::Unlisted)
     }
 }
 
@@ -74,6 +81,6 @@ pub(super) fn apply(
             options.warn(format!("{label} has no effect: {why}"));
             Ok(())
         }
-        Policy::Act | Policy::ConfigAction => set(options, value),
+        Policy::Act | Policy::Unlisted | Policy::ConfigAction => set(options, value),
     }
 }

@@ -52,6 +52,9 @@ const SWEEP: Policy = Ignore("expired items are always removed, within a fixed b
 const QUEUES: Policy = Ignore("the eviction queues balance themselves");
 const DEAD: Policy = Ignore("it has no meaning in current versions of memcached either");
 const RELAXED: Policy = Refuse("there is one list of system calls; --no-sandbox does without");
+/// Why there is no UDP.
+pub(super) const NO_UDP: &str = "this build has no UDP";
+const UDP: Policy = if cfg!(feature = "udp") { Act } else { Refuse(NO_UDP) };
 /// What TLS needs. A build without it refuses all of that.
 pub(super) const TLS: Policy = match cfg!(feature = "rustls") {
     true => Act,
@@ -165,9 +168,9 @@ pub(super) static WORDS: &[Word] = &[
     word("memory_file_strict", Nothing, "off", "with -e: a file that can't be used is an error",
         Act, |o, _| { o.config.memory_file_strict = true; Ok(()) }),
     word("udp_public", Nothing, "off", "with -U: also serve other machines, in single datagrams",
-        Act, |o, _| { o.config.udp_public = true; Ok(()) }),
+        UDP, |o, _| { o.config.udp_public = true; Ok(()) }),
     word("udp_writes", Nothing, "off", "with -U: let datagrams change items",
-        Act, |o, _| { o.config.udp_writes = true; Ok(()) }),
+        UDP, |o, _| { o.config.udp_writes = true; Ok(()) }),
     word("listen_optional", Nothing, "off",
         "skip addresses of -l that this machine does not have, if it has others", Act,
         |o, _| put(&mut o.config.listen_optional, Ok(true))),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use memcore::{Cache, Sweeps};
 
-use crate::os::{heap, log};
+use crate::os::log;
 use crate::state::clock::DrivenClock;
 use crate::state::core::Core;
 use crate::state::shared::Shared;
@@ -135,10 +135,10 @@ impl Slack {
             return false;
         }
         self.looked = now;
-        heap::refill();
+        memsys::heap::refill();
         let trims = self.most - held >= SLACK_MIN;
         if trims {
-            heap::trim();
+            memsys::heap::trim();
             self.most = held;
         }
         trims

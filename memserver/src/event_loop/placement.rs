@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use crate::config::Placing;
 use crate::net::socket::Socket;
-use crate::os::network;
 use crate::state::gauges::Connections;
 
 /// The choice of workers.
@@ -27,8 +26,8 @@ impl Placement {
     pub(super) fn choose(&mut self, socket: &Socket, counts: &Connections) -> usize {
         let way = match self.placing {
             Placing::InTurn => return self.in_turn(),
-            Placing::ByQueue => network::queue_of(socket),
-            Placing::ByProcessor => network::processor_of(socket),
+            Placing::ByQueue => memsys::network::queue_of(socket),
+            Placing::ByProcessor => memsys::network::processor_of(socket),
         };
         self.by(way, counts)
     }

@@ -20,7 +20,6 @@ use crate::event_loop::turn::{Departure, TRACED, Turn};
 use crate::net::conn_info::ConnInfo;
 use crate::net::listener::Arrival;
 use crate::net::transport::{Handshake, Transport};
-use crate::os::{heap, network};
 use crate::state::budgets::Permit;
 use crate::state::control::ConnQuery;
 use crate::state::core::Core;
@@ -51,8 +50,9 @@ const RETRIES_MAX: usize = 32;
 /// How long a client that reads nothing pins values that it is sent while others wait for such
 /// memory, at least; at most twice as long.
 const LOOSEN: Duration = Duration::from_millis(250);
-/// How long handshakes may go on before others get their turn. One step takes less.
-const HANDSHAKE_SLICE: Duration = Duration::from_micros(200);
+/// How long handshakes may go on before others get their turn. A step with a key exchange takes
+/// longer, and so is the last one of its slice.
+const HANDSHAKE_SLICE: Duration = Duration::from_micros(50);
 /// How often idle or stuck connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -146,7 +146,7 @@ impl WorkerSetup {
     /// # Errors
     /// The kernel can't do that.
     pub(crate) fn busy_poll(&self, microseconds: u32) -> io::Result<()> {
-        network::busy_poll(self.poll.registry(), microseconds)
+        memsys::network::busy_poll(self.poll.registry(), microseconds)
     }
 
     /// The way to reach the worker.
@@ -208,7 +208,7 @@ impl Worker {
             self.retry_starved();
             self.serve(&mut turn);
             self.shake_hands();
-            if self.shared.budgets.clients.is_exceeded() || heap::is_short() {
+            if self.shared.budgets.clients.is_exceeded() || memsys::heap::is_short() {
                 self.shed();
             }
             self.close_idle();
@@ -273,7 +273,7 @@ impl Worker {
                 }
             }
             turn.end();
-            if self.shared.budgets.clients.is_exceeded() || heap::is_short() {
+            if self.shared.budgets.clients.is_exceeded() || memsys::heap::is_short() {
                 self.shed();
             }
         }
@@ -354,7 +354,7 @@ impl Worker {
             let Some((_, index)) = largest else { break };
             self.close_large(index);
         }
-        if heap::take_shortage() {
+        if memsys::heap::take_shortage() {
             self.relieve();
         }
     }
@@ -367,7 +367,7 @@ impl Worker {
             relief += held;
             self.close_large(index);
         }
-        heap::refill();
+        memsys::heap::refill();
     }
 
     /// The connection of which `held` says most, if that is more than nothing.

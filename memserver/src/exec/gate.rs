@@ -24,6 +24,7 @@ const WATCH_DISABLED: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 const NOT_ALLOWED: &[u8] = b"CLIENT_ERROR not allowed\r\n";
 /// Bytes of a request that a log shows.
 const SHOWN_MAX: usize = 100;
+#[cfg(feature = "udp")]
 const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR reply too large for UDP\r\n";
 
 impl Rights {
@@ -151,6 +152,7 @@ fn of_binary(command: &Command<'_>) -> Option<Right> {
 }
 
 /// Whether a command is about the connection that it comes over.
+#[cfg(feature = "udp")]
 pub(crate) fn concerns_connection(command: &Command<'_>) -> bool {
     matches!(command, Command::Quit | Command::SaslList | Command::SaslAuth { .. })
 }
@@ -326,6 +328,7 @@ fn refused_stats(mut words: Args<'_>) -> &'static [u8] {
 }
 
 /// Answers what is not to be had over UDP, for which `line` is the reason.
+#[cfg(feature = "udp")]
 #[cold]
 fn refuse_datagram(work: &Work<'_>, line: &[u8], answer: &mut Vec<u8>) {
     let to = match work {
@@ -340,11 +343,13 @@ fn refuse_datagram(work: &Work<'_>, line: &[u8], answer: &mut Vec<u8>) {
 }
 
 /// Answers a request that may not come in a datagram.
+#[cfg(feature = "udp")]
 pub(crate) fn refuse_over_udp(work: &Work<'_>, answer: &mut Vec<u8>) {
     refuse_datagram(work, b"CLIENT_ERROR not allowed over UDP\r\n", answer);
 }
 
 /// Answers a request whose reply is too long for datagrams.
+#[cfg(feature = "udp")]
 pub(crate) fn refuse_long_reply(work: &Work<'_>, answer: &mut Vec<u8>) {
     refuse_datagram(work, TOO_LONG_FOR_UDP, answer);
 }

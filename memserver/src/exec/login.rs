@@ -80,7 +80,7 @@ impl Exec<'_> {
         let Core { accounts, lockout, cache, .. } = &self.shared.core;
         let (peer, now) = (self.peer(), cache.now().as_secs());
         let account = match accounts {
-            Some(accounts) if !lockout.refuses(peer, now) => {
+            Some(accounts) if !self.shared.core.is_locked_out(peer) => {
                 match accounts.find(scheme, user, password) {
                     Lookup::Known(account) => {
                         lockout.note(peer, account.is_some(), now);
@@ -89,13 +89,16 @@ impl Exec<'_> {
                     Lookup::Slow(question) => {
                         let (shared, worker) = (Arc::clone(self.shared), self.index);
                         let wake = move || shared.control.wake(worker);
-                        // If too many wait already, it is tried again a little later.
-                        let Some(login) = accounts.ask(question, wake) else {
-                            return Flow::Starved(None);
-                        };
-                        let verifying = Verifying { login, user: user.into(), reply };
-                        pending.put(Pending::Verifying(Box::new(verifying)));
-                        return Flow::Done;
+                        let shared = Arc::clone(self.shared);
+                        // Others of the same source may have failed by then.
+                        let is_wanted = move || !shared.core.is_locked_out(peer);
+                        if let Some(login) = accounts.ask(question, is_wanted, wake) {
+                            let verifying = Verifying { login, user: user.into(), reply };
+                            pending.put(Pending::Verifying(Box::new(verifying)));
+                            return Flow::Done;
+                        }
+                        // Its turn would come after its client has given up.
+                        Err("busy")
                     }
                 }
             }
@@ -112,8 +115,12 @@ impl Exec<'_> {
         let Verifying { login, user, reply } = *verifying;
         let account = login.account();
         let Core { lockout, cache, .. } = &self.shared.core;
-        lockout.note(self.peer(), account.is_some(), cache.now().as_secs());
-        let account = account.ok_or("failed");
+        let account = if account.is_none() && self.shared.core.is_locked_out(self.peer()) {
+            Err("locked")
+        } else {
+            lockout.note(self.peer(), account.is_some(), cache.now().as_secs());
+            account.ok_or("failed")
+        };
         self.conclude(&user, account, reply, pending, out);
     }
 

@@ -94,6 +94,7 @@ impl<'w> Exec<'w> {
     }
 
     /// Executes jobs that came in datagrams.
+    #[cfg(feature = "udp")]
     pub(crate) fn for_datagrams(shared: &'w Arc<Shared>) -> Self {
         let rights = Rights::of_datagrams(&shared.core.config);
         Self::with_counters(shared, &shared.gauges.udp, shared.gauges.workers.len(), rights)
@@ -154,6 +155,7 @@ impl<'w> Exec<'w> {
     }
 
     /// Whether the client may ask for `work`.
+    #[cfg(feature = "udp")]
     pub(crate) fn may_ask_for(&self, work: &Work<'_>) -> bool {
         self.rights.allow(work)
     }

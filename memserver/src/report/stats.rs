@@ -50,8 +50,8 @@ pub(crate) enum StatsError {
 /// Takes one name and value.
 pub(crate) type Sink<'s> = dyn FnMut(&[u8], &[u8]) + 's;
 
-/// Reports to worker number `asker` what `words` ask for, and of keys those that `scope` has; no word
-/// asks for the general section.
+/// Reports to worker number `asker` what `words` ask for, and of keys those that `scope` has; no
+/// word asks for the general section.
 /// Sections that take more than one piece are framed as `format` says.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use crate::config::flash::FlashConfig;
 use crate::config::runtime::RuntimeSettings;
 use crate::config::{AdminOnly, Config};
 use crate::net::conn_info::ConnInfo;
+use crate::net::socket::Peer;
 use crate::state::clock::DrivenClock;
 use crate::state::flash::FlashQueue;
 use crate::tls::Context;
@@ -91,6 +92,11 @@ impl Core {
     /// The same for a server whose clients have to log in, if there are `accounts`.
     pub(crate) fn with_accounts(self, accounts: Option<Accounts>) -> Self {
         Self { accounts, ..self }
+    }
+
+    /// Whether logins from `peer` are refused now.
+    pub(crate) fn is_locked_out(&self, peer: Peer) -> bool {
+        self.lockout.refuses(peer, self.cache.now().as_secs())
     }
 
     /// Whether connections differ in what their clients may do.

@@ -122,8 +122,8 @@ impl Prefixes {
         Place { next: 0, removals: self.all.lock().removals }
     }
 
-    /// Appends a line for each of the next prefixes, whatever bytes are in it, unless it counts keys
-    /// that `scope` does not have; false at the end.
+    /// Appends a line for each of the next prefixes, whatever bytes are in it, unless it counts
+    /// keys that `scope` does not have; false at the end.
     pub(crate) fn dump(&self, place: &mut Place, scope: &Scope, out: &mut Vec<u8>) -> bool {
         let all = self.all.lock();
         if all.removals != place.removals {

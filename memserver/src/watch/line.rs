@@ -165,6 +165,13 @@ fn key(out: &mut Vec<u8>, kind: &str, key: &[u8]) {
     push_escaped(out, key);
 }
 
+/// A key, or the beginning of one, as lines have it.
+pub(super) fn escaped(key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_escaped(&mut out, key);
+    out
+}
+
 /// The key in a line, escaped, and what follows it; none if the line is about no key.
 pub(super) fn key_of(line: &[u8]) -> Option<&[u8]> {
     // Nothing in front of it is a client's.

@@ -23,7 +23,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use memcore::Removal;
-use memproto::key::push_escaped;
 use parking_lot::Mutex;
 
 use crate::auth::account::Scope;
@@ -199,13 +198,13 @@ impl Hub {
             .collect()
     }
 
-    /// A permit for a watcher of `kinds` who may see the keys of `scope`, unless there are too many.
+    /// A permit for a watcher of `kinds` who may see the keys of `scope`, unless there are too
+    /// many.
     pub(crate) fn admit(self: &Arc<Self>, kinds: u32, scope: &Scope) -> Option<WatchPermit> {
         let one_more = |taken: usize| (taken < WATCHERS_MAX).then_some(taken + 1);
         // Pairs with the release in `WatchPermit::drop`.
         self.watchers.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        let mut prefix = Vec::new();
-        push_escaped(&mut prefix, scope.prefix());
+        let prefix = line::escaped(scope.prefix());
         Some(WatchPermit { hub: Arc::clone(self), kinds, prefix })
     }
 

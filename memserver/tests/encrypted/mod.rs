@@ -176,17 +176,20 @@ impl Encrypted {
     pub(crate) fn forge(self) -> (TcpStream, impl FnMut(ContentType, &[u8]) -> Vec<u8>) {
         let StreamOwned { conn, sock } = self.0;
         let suite = conn.negotiated_cipher_suite().and_then(|suite| suite.tls13()).unwrap();
-        let (mut number, secrets) = conn.dangerous_extract_secrets().unwrap().tx;
+        let (sent, secrets) = conn.dangerous_extract_secrets().unwrap().tx;
         let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
             panic!("another cipher suite");
         };
         let mut encrypter = suite.aead_alg.encrypter(key, iv);
-        let encrypt = move |typ, payload: &[u8]| {
+        let mut number = 0;
+        let mut encrypt = move |typ, payload: &[u8]| {
             let version = ProtocolVersion::TLSv1_2;
             let message = OutboundPlainMessage { typ, version, payload: payload.into() };
             number += 1;
             encrypter.encrypt(message, number - 1).unwrap().encode()
         };
+        // AWS-LC numbers records from the first one on, also those that were sent already.
+        (0..sent).for_each(|_| drop(encrypt(ContentType::ApplicationData, b"")));
         (sock, encrypt)
     }
 

@@ -1,13 +1,22 @@
-//! The heap of the process: what is free in it goes back to the system, and an allocation for which
+//! The heap of a process: what is free in it goes back to the system, and an allocation for which
 //! the system has no memory finds a reserve.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// The system's heap with a reserve. An allocation that fails would abort the process; with this as
-/// the global allocator it takes from the reserve, and the workers close connections to make up for
-/// it.
+/// The system's heap with a reserve. An allocation that fails would abort the process; with this
+/// as the global allocator it takes from the reserve, and the program is told ([`is_short`]) to
+/// make up for it.
+///
+/// ```
+/// #[global_allocator]
+/// static HEAP: memsys::heap::Heap = memsys::heap::Heap;
+///
+/// memsys::heap::keep_reserve();
+/// let values = vec![1; 1_000];
+/// assert!(!memsys::heap::is_short(), "{} numbers found no memory", values.len());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Heap;
 
@@ -80,13 +89,31 @@ fn from_reserve(allocate: impl Fn() -> *mut u8) -> *mut u8 {
 }
 
 /// Lays up the reserve. To be called once by a program whose global allocator is [`Heap`].
-pub(crate) fn keep_reserve() {
+///
+/// ```
+/// memsys::heap::keep_reserve();
+/// ```
+pub fn keep_reserve() {
+    // By itself the heap would keep large blocks once some were given back: with each login by a
+    // hash it would grow by 19 MiB, and the reserve would be no use.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no other thread is running yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, BLOCK.size() as libc::c_int);
+    }
     KEPT.store(true, Ordering::Relaxed);
     refill();
 }
 
 /// Lays up what was taken from the reserve, as far as there is memory.
-pub(crate) fn refill() {
+///
+/// ```
+/// if memsys::heap::take_shortage() {
+///     // Give memory up, then:
+///     memsys::heap::refill();
+/// }
+/// ```
+pub fn refill() {
     if !KEPT.load(Ordering::Relaxed) {
         return;
     }
@@ -105,18 +132,31 @@ pub(crate) fn refill() {
 }
 
 /// Whether an allocation has failed since [`take_shortage`].
+///
+/// ```
+/// assert!(!memsys::heap::is_short());
+/// ```
 #[inline]
-pub(crate) fn is_short() -> bool {
+pub fn is_short() -> bool {
     SHORT.load(Ordering::Relaxed)
 }
 
 /// Whether an allocation has failed; the caller makes up for it.
-pub(crate) fn take_shortage() -> bool {
+///
+/// ```
+/// assert!(!memsys::heap::take_shortage());
+/// ```
+pub fn take_shortage() -> bool {
     SHORT.swap(false, Ordering::Relaxed)
 }
 
 /// Gives free memory back to the system, also between blocks that are in use.
-pub(crate) fn trim() {
+///
+/// ```
+/// drop(vec![0; 1 << 20]);
+/// memsys::heap::trim();
+/// ```
+pub fn trim() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it may be called at any time by any thread.
     unsafe {
@@ -126,7 +166,11 @@ pub(crate) fn trim() {
 
 /// Has all threads share one part of the heap: each part reserves much address space, which is
 /// worth it only where that has no limit.
-pub(crate) fn save_address_space() {
+///
+/// ```
+/// memsys::heap::save_address_space();
+/// ```
+pub fn save_address_space() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no other thread is running yet.
     unsafe {

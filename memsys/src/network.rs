@@ -1,13 +1,18 @@
 //! The way that packets take to a socket, as the system tells it, and how it may be asked to look
-//! for them.
+//! for them. Linux only.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Where the packets of a TCP connection come from: the number of the network card's queue, none
 /// if the kernel does not know it, as over loopback.
-#[cfg(target_os = "linux")]
-pub(crate) fn queue_of(socket: &impl AsFd) -> Option<u32> {
+///
+/// ```
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// assert_eq!(memsys::network::queue_of(&listener), None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn queue_of(socket: &impl AsFd) -> Option<u32> {
     let socket = socket.as_fd().as_raw_fd();
     let mut queue: libc::c_uint = 0;
     let mut size = size_of_val(&queue) as libc::socklen_t;
@@ -20,8 +25,15 @@ pub(crate) fn queue_of(socket: &impl AsFd) -> Option<u32> {
 }
 
 /// The processor that received the last packet of a connection.
-#[cfg(target_os = "linux")]
-pub(crate) fn processor_of(socket: &impl AsFd) -> Option<u32> {
+///
+/// ```
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// // None before something has arrived.
+/// let processor = memsys::network::processor_of(&listener);
+/// # let _ = processor;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn processor_of(socket: &impl AsFd) -> Option<u32> {
     // -1 before there was one.
     rustix::net::sockopt::socket_incoming_cpu(socket).ok().filter(|&cpu| cpu != u32::MAX)
 }
@@ -31,8 +43,17 @@ pub(crate) fn processor_of(socket: &impl AsFd) -> Option<u32> {
 ///
 /// # Errors
 /// The kernel is older than 6.9, or was built without that.
-#[cfg(target_os = "linux")]
-pub(crate) fn busy_poll(poll: &impl AsFd, microseconds: u32) -> io::Result<()> {
+///
+/// ```
+/// use rustix::event::epoll::{CreateFlags, create};
+///
+/// let poll = create(CreateFlags::CLOEXEC)?;
+/// if let Err(error) = memsys::network::busy_poll(&poll, 50) {
+///     eprintln!("no busy polling: {error}");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn busy_poll(poll: &impl AsFd, microseconds: u32) -> io::Result<()> {
     use rustix::ioctl::{Setter, ioctl, opcode};
     const SET: rustix::ioctl::Opcode = opcode::write::<Params>(EPOLL_IOC, 1);
     let params = Params { microseconds, ..Params::default() };
@@ -41,7 +62,6 @@ pub(crate) fn busy_poll(poll: &impl AsFd, microseconds: u32) -> io::Result<()> {
 }
 
 /// `struct epoll_params` of Linux; zero packets stand for the usual number.
-#[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 struct Params {
@@ -52,26 +72,9 @@ struct Params {
 }
 
 /// What the numbers of the kernel's requests about polls have in common.
-#[cfg(target_os = "linux")]
 const EPOLL_IOC: u8 = 0x8A;
 
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn queue_of(_: &impl AsFd) -> Option<u32> {
-    None
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn processor_of(_: &impl AsFd) -> Option<u32> {
-    None
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn busy_poll(_: &impl AsFd, _: u32) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
