@@ -48,6 +48,10 @@ impl Server {
     }
 }
 
+/// Why there are no datagrams beside TLS.
+const NO_DATAGRAMS: &str =
+    if cfg!(feature = "udp") { "datagrams are not encrypted" } else { "this build has no UDP" };
+
 /// Bytes in which every place differs from those near it.
 fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|i| ((i as u64 * 2_654_435_761) >> 7) as u8).collect()
@@ -504,7 +508,7 @@ fn what_can_not_be_used_is_refused_at_the_start() {
         (&["-Z", "-o", &ciphers], 64, "unknown cipher suite \"NOSUCH\""),
         (&["-Z", "-o", &format!("{good},ssl_verify_mode=2")], 64, "without -o ssl_ca_cert"),
         (&["-Z", "-o", &good, "-l", "mtls:127.0.0.1"], 64, "without -o ssl_ca_cert"),
-        (&["-Z", "-o", &good, "-U", "11211"], 64, "datagrams are not encrypted"),
+        (&["-Z", "-o", &good, "-U", "11211"], 64, NO_DATAGRAMS),
         (&["-Z", "-o", &format!("{good},ssl_verify_mode=4")], 1, "between 0 and 3"),
         (&["-Z", "-o", &format!("{good},ssl_min_version=4")], 1, "between 0 and 3"),
         (&["-l", "notls:127.0.0.1"], 64, "need -Z"),
@@ -611,6 +615,46 @@ fn tool(words: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_memserver")).args(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn commands_show_their_certificate() {
+    let server = Server::with(",ssl_ca_cert=CA,ssl_verify_mode=2", &[]);
+    let address = server.program.address().to_string();
+    let path = |name: &str, extension: &str| {
+        server.authority.path(name, extension).to_str().unwrap().to_owned()
+    };
+    let (ca, cert, key) = (path("ca", "pem"), path("client", "pem"), path("client", "key"));
+    let both = path("both", "pem");
+    let read = |path: &str| fs::read_to_string(path).unwrap();
+    fs::write(&both, read(&cert) + &read(&key)).unwrap();
+    let known = ["--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key];
+    let top = ["top", "--count", "1", "--interval", "0.01", &address];
+    for command in [
+        &["healthcheck", "--set-get", "--addr", &address][..],
+        &["stats", "--addr", &address],
+        &["dump", "--addr", &address],
+        &top,
+    ] {
+        let (status, out, err) = tool(&[command, &known].concat());
+        assert_eq!(status, 0, "{command:?}: {out}{err}");
+    }
+    let stats = |words: &[&str]| tool(&[&["stats", "--addr", &address], words].concat());
+    assert_eq!(stats(&["--tls-ca", &ca, "--tls-cert", &both]).0, 0);
+    let other = path("server", "key");
+    for (words, complaint) in [
+        (&["--tls-ca", &ca][..], "CertificateRequired"),
+        (&["--tls-cert", &cert, "--tls-key", &key], "--tls-cert needs --tls-ca"),
+        (&["--tls-ca", &ca, "--tls-key", &key], "--tls-key needs --tls-cert"),
+        (&["--tls-ca", &ca, "--tls-cert", &cert], "private key"),
+        (
+            &["--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &other],
+            "can't be used with the key",
+        ),
+    ] {
+        let (status, _, err) = stats(words);
+        assert!(status == 1 && err.contains(complaint), "{words:?}: {err}");
+    }
 }
 
 #[test]

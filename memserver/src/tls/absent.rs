@@ -22,7 +22,7 @@ pub(crate) enum Session {}
 pub(crate) enum Trust {}
 
 impl Trust {
-    pub(crate) fn read(_: &Path) -> Result<Self, TlsError> {
+    pub(crate) fn read(_: &Path, _: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
         Err(TlsError)
     }
 

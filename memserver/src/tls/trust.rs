@@ -1,4 +1,4 @@
-//! TLS of a client: whom it trusts, and a stream that is encrypted.
+//! TLS of a client: whom it trusts, what it shows, and a stream that is encrypted.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -8,26 +8,36 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use super::certificates::{self, Identity};
 use super::error::TlsError;
-use super::{certificates, provider};
+use super::provider;
 use crate::config::tls::{MinVersion, TlsSettings};
 
-/// The authorities that servers' certificates may come from.
+/// The authorities that servers' certificates may come from, and the client's own certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// Reads them from a file.
+    /// Reads them from files; `identity` are those of the certificate and its key, if the client
+    /// shows one.
     ///
     /// # Errors
-    /// It can't be read, or holds no authority.
-    pub(crate) fn read(path: &Path) -> Result<Self, TlsError> {
-        let config =
+    /// One can't be read, or holds something else.
+    pub(crate) fn read(path: &Path, identity: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
+        let builder =
             ClientConfig::builder_with_provider(provider::provider(&TlsSettings::default())?)
                 .with_protocol_versions(&provider::versions(MinVersion::default()))
                 .map_err(|_| TlsError::NothingLeft)?
-                .with_root_certificates(certificates::authorities(path)?)
-                .with_no_client_auth();
+                .with_root_certificates(certificates::authorities(path)?);
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let (chain_cert, key) = (chain.to_owned(), Some(key.to_owned()));
+                let files = TlsSettings { chain_cert, key, ..TlsSettings::default() };
+                let Identity { chain, key, .. } = Identity::read(&files)?;
+                builder.with_client_auth_cert(chain, key).map_err(TlsError::Mismatch)?
+            }
+        };
         Ok(Self(Arc::new(config)))
     }
 

@@ -24,12 +24,19 @@ pub(super) struct Access {
 struct Login(Vec<u8>);
 
 impl Access {
-    /// With the authorities of `tls_ca` and the first user of `login`, if they are given.
+    /// With the files of the options `--tls-ca`, `--tls-cert` and `--tls-key`, and the first user
+    /// of `login`, if they are given.
     ///
     /// # Errors
-    /// A file can't be used.
-    pub(super) fn new(tls_ca: Option<&PathBuf>, login: Option<&PathBuf>) -> io::Result<Self> {
-        let trust = tls_ca.map(|path| Trust::read(path)).transpose();
+    /// A file can't be used, or one is missing.
+    pub(super) fn new(tls: [&Option<PathBuf>; 3], login: Option<&PathBuf>) -> io::Result<Self> {
+        let [authorities, chain, key] = tls.map(Option::as_deref);
+        let identity = chain.map(|chain| (chain, key.unwrap_or(chain)));
+        if identity.is_some() && authorities.is_none() || key.is_some() && chain.is_none() {
+            let why = "--tls-cert needs --tls-ca, and --tls-key needs --tls-cert";
+            return Err(io::Error::other(why));
+        }
+        let trust = authorities.map(|path| Trust::read(path, identity)).transpose();
         let login = login.map(|path| Login::read(path)).transpose()?;
         Ok(Self { trust: trust.map_err(io::Error::other)?, login })
     }

@@ -26,6 +26,12 @@ pub(super) struct Dump {
     /// speak TLS to a server whose certificate comes from an authority in this file
     #[argh(option)]
     tls_ca: Option<PathBuf>,
+    /// show it the certificate in this file
+    #[argh(option)]
+    tls_cert: Option<PathBuf>,
+    /// the key of that certificate (default: in the same file)
+    #[argh(option)]
+    tls_key: Option<PathBuf>,
     /// log in as the first user of this file, whose lines are NAME:PASSWORD
     #[argh(option)]
     login: Option<PathBuf>,
@@ -61,7 +67,8 @@ impl Dump {
     }
 
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let access = Access::new(tls, self.login.as_ref())?;
         let mut client = access.connect(&self.addr, Timeout::Each(self.timeout))?;
         list(&mut client, &mut |line| {
             let Some(item) = Item::parse(line) else { return Ok(false) };

@@ -30,6 +30,12 @@ pub(super) struct Healthcheck {
     /// speak TLS to a server whose certificate comes from an authority in this file
     #[argh(option)]
     tls_ca: Option<PathBuf>,
+    /// show it the certificate in this file
+    #[argh(option)]
+    tls_cert: Option<PathBuf>,
+    /// the key of that certificate (default: in the same file)
+    #[argh(option)]
+    tls_key: Option<PathBuf>,
     /// log in as the first user of this file, whose lines are NAME:PASSWORD
     #[argh(option)]
     login: Option<PathBuf>,
@@ -67,7 +73,8 @@ impl Healthcheck {
             return Err(io::Error::other(why));
         }
         let timeout = Timeout::Until(Instant::now() + self.timeout);
-        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let access = Access::new(tls, self.login.as_ref())?;
         let mut client = Client::connect(&server.address, access.trust(), timeout)?;
         if server.is_binary {
             return version_in_binary(&mut client);

@@ -54,6 +54,12 @@ struct Save {
     /// speak TLS to a server whose certificate comes from an authority in this file
     #[argh(option)]
     tls_ca: Option<PathBuf>,
+    /// show it the certificate in this file
+    #[argh(option)]
+    tls_cert: Option<PathBuf>,
+    /// the key of that certificate (default: in the same file)
+    #[argh(option)]
+    tls_key: Option<PathBuf>,
     /// log in as the first user of this file, whose lines are NAME:PASSWORD
     #[argh(option)]
     login: Option<PathBuf>,
@@ -79,6 +85,12 @@ struct Load {
     /// speak TLS to a server whose certificate comes from an authority in this file
     #[argh(option)]
     tls_ca: Option<PathBuf>,
+    /// show it the certificate in this file
+    #[argh(option)]
+    tls_cert: Option<PathBuf>,
+    /// the key of that certificate (default: in the same file)
+    #[argh(option)]
+    tls_key: Option<PathBuf>,
     /// log in as the first user of this file, whose lines are NAME:PASSWORD
     #[argh(option)]
     login: Option<PathBuf>,
@@ -105,7 +117,8 @@ impl Snapshot {
 
 impl Save {
     fn run(&self) -> io::Result<Tally> {
-        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let access = Access::new(tls, self.login.as_ref())?;
         let connect = || access.connect(&self.addr, Timeout::Each(self.timeout));
         if self.file == STANDARD {
             let keys = list(&mut connect()?, &std::env::temp_dir())?;
@@ -142,7 +155,8 @@ impl Load {
     fn copy(&self, from: impl Read, len: u64) -> io::Result<Tally> {
         let from = Counted { from, count: 0 };
         let reader = Reader::new(from).map_err(in_io)?;
-        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let access = Access::new(tls, self.login.as_ref())?;
         let client = access.connect(&self.addr, Timeout::Each(self.timeout))?;
         let mut to = Target::new(client, self.evict)?;
         copy(&mut FromFile { reader, len }, &mut to, self.rate)

@@ -34,6 +34,12 @@ pub(super) struct Warm {
     /// speak TLS to both servers, whose certificates come from an authority in this file
     #[argh(option)]
     tls_ca: Option<PathBuf>,
+    /// show it the certificate in this file
+    #[argh(option)]
+    tls_cert: Option<PathBuf>,
+    /// the key of that certificate (default: in the same file)
+    #[argh(option)]
+    tls_key: Option<PathBuf>,
     /// log in to both as the first user of this file, whose lines are NAME:PASSWORD
     #[argh(option)]
     login: Option<PathBuf>,
@@ -58,7 +64,8 @@ impl Warm {
     }
 
     fn copy(&self) -> io::Result<Tally> {
-        let access = Access::new(self.tls_ca.as_ref(), self.login.as_ref())?;
+        let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let access = Access::new(tls, self.login.as_ref())?;
         // Before the keys are listed, which may take a while.
         let mut to = Target::new(self.connect(&access, &self.to)?, self.evict)?;
         let keys = match &self.state {
