@@ -16,7 +16,7 @@ cargo test --quiet -p memcore --all-features --doc
 cargo test --quiet -p memcore --all-features --test typed --test loads --test typed_tags --test observe
 
 for features in '' tls udp; do
-    RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memserver --tests \
+    RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memserver \
         --no-default-features --features "$features"
     echo "memserver builds with ${features:-nothing}"
 done

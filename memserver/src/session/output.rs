@@ -169,6 +169,7 @@ impl Output {
     }
 
     /// Bytes that are to be sent.
+    #[cfg(any(feature = "udp", feature = "fuzzing"))]
     pub(crate) fn unsent(&self) -> usize {
         self.bytes.len() - self.sent + self.pinned - self.pin_sent
     }
@@ -202,6 +203,7 @@ impl Output {
     }
 
     /// Moves everything to the end of `to`.
+    #[cfg(any(feature = "udp", feature = "fuzzing"))]
     pub(crate) fn drain_into(&mut self, to: &mut Vec<u8>) {
         self.pieces().for_each(|piece| to.extend_from_slice(piece));
         self.clear();
