@@ -17,6 +17,9 @@ pub struct Handshakes {
     /// clients (default 5000)
     #[argh(option, default = "5000")]
     pub clients: usize,
+    /// how many of them connect a second (default: as many as can)
+    #[argh(option)]
+    pub rate: Option<u32>,
 }
 
 impl Scenario for Handshakes {
@@ -33,7 +36,7 @@ impl Scenario for Handshakes {
     }
 
     fn attack(&self, ground: &Ground, addr: SocketAddr, until: Instant) -> io::Result<Tally> {
-        swarm::reconnect(ground, addr, self.clients, until)
+        swarm::reconnect(ground, addr, self.clients, self.rate, until)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Many clients over TLS in one thread, each of which connects, asks once, closes and comes back.
 
+use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -11,25 +12,33 @@ use socket2::{Domain, Socket, Type};
 use super::Tally;
 use super::ground::{Ground, source_address};
 
-/// Runs `count` clients until a moment.
+/// Runs `count` clients until a moment. `rate` of them connect a second, or all as soon as they
+/// can.
 pub(super) fn reconnect(
     ground: &Ground,
     addr: SocketAddr,
     count: usize,
+    rate: Option<u32>,
     until: Instant,
 ) -> io::Result<Tally> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut tally = Tally::default();
-    let mut clients = Vec::with_capacity(count);
-    for number in 0..count {
-        clients.push(Client::begin(ground, addr, number, &poll)?);
-    }
+    let mut clients: Vec<Option<Client>> = (0..count).map(|_| None).collect();
+    let mut outside: VecDeque<usize> = (0..count).collect();
+    let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
+    let mut due = Instant::now();
     while Instant::now() < until {
-        poll.poll(&mut events, Some(Duration::from_millis(10)))?;
+        while due <= Instant::now()
+            && let Some(number) = outside.pop_front()
+        {
+            clients[number] = Some(Client::begin(ground, addr, number, &poll)?);
+            due += pause;
+        }
+        poll.poll(&mut events, Some(Duration::from_millis(1)))?;
         for event in &events {
             let Token(number) = event.token();
-            let client = &mut clients[number];
+            let Some(client) = &mut clients[number] else { continue };
             match client.go_on() {
                 Ok(false) => continue,
                 Ok(true) => {
@@ -38,7 +47,8 @@ pub(super) fn reconnect(
                 }
                 Err(_) => tally.closed += 1,
             }
-            *client = Client::begin(ground, addr, number, &poll)?;
+            clients[number] = None;
+            outside.push_back(number);
         }
     }
     Ok(tally)
