@@ -24,13 +24,17 @@ impl Common {
     /// The tags as they are now. If there is no memory for them, they are those that were
     /// invalidated, and nobody sees what is stored with them.
     fn current(&self, cache: &Cache) -> Arc<Tagged> {
-        let mut current = self.current.lock();
-        if !current.is_current() {
-            if let Ok(tagged) = cache.tagged(&self.words) {
-                *current = Arc::new(tagged);
-            }
+        let known = Arc::clone(&self.current.lock());
+        if known.is_current() {
+            return known;
         }
-        Arc::clone(&current)
+        // With nothing locked: a listener may be called, which may use the typed cache.
+        let Ok(renewed) = cache.tagged(&self.words) else { return known };
+        let renewed = Arc::new(renewed);
+        // Another thread may have renewed them as well; if both were invalidated, so will the next.
+        let old = std::mem::replace(&mut *self.current.lock(), Arc::clone(&renewed));
+        drop(old);
+        renewed
     }
 }
 
