@@ -34,6 +34,12 @@ pub(super) fn is_marked(slot: &AtomicU64) -> bool {
     slot.load(Ordering::Acquire) & MARK != 0
 }
 
+/// Whether keys of a line may be in the stash. The shard is locked.
+#[inline(always)]
+pub(super) fn has_stash_marks(line: &[AtomicU64]) -> bool {
+    line[STRAY_MARKS..].iter().fold(0, |any, slot| any | slot.load(Ordering::Relaxed)) & MARK != 0
+}
+
 #[inline(always)]
 fn share(at: u32, of: usize) -> usize {
     (at as usize % (1 << BITS) * of) >> BITS

@@ -28,7 +28,7 @@ mod stash;
 use std::iter;
 use std::ops::ControlFlow;
 
-use self::marks::{MARK, is_marked, stash_mark, stray_mark};
+use self::marks::{MARK, has_stash_marks, is_marked, stash_mark, stray_mark};
 use crate::memory::region::{OS_PAGE, Region, Source};
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
 use crate::space::segments::Loc;
@@ -515,6 +515,27 @@ impl Index {
         if is_stray {
             self.unmark_stray(home, group, position.at);
         }
+        let line = home.group + (slot.at - home.group) / LINE * LINE;
+        if has_stash_marks(self.line(line)) {
+            self.unstash(position.shard, group, slot.at, line, lock);
+        }
+    }
+
+    /// Gives a slot that has become free to a key of its line that is in the stash. Left to
+    /// themselves keys would stay there while new ones fill the group, and the stash would grow.
+    fn unstash(
+        &self,
+        shard: u32,
+        group: Group,
+        slot: SlotIndex,
+        line: LineIndex,
+        lock: &mut Guard<'_>,
+    ) {
+        let is_of_line = |at| self.home(Position { shard, at }).line == line;
+        let Some((at, loc)) = lock.stash.take_first(group, is_of_line) else { return };
+        fill(self.slots.at(slot), word_of(at, loc));
+        // Who still sees the mark waits for the lock, who does not sees the slot.
+        self.unmark_stashed(Position { shard, at }, lock);
     }
 
     /// Items that a full group could give up for this key: those of the home line.

@@ -63,6 +63,17 @@ impl Stash {
         self.0.drain(first..end).collect()
     }
 
+    /// Takes out the first key of a group whose position `is_it`.
+    pub(super) fn take_first(
+        &mut self,
+        group: Group,
+        is_it: impl Fn(u32) -> bool,
+    ) -> Option<(u32, Loc)> {
+        let (first, end) = self.range(group);
+        let place = self.0[first..end].iter().position(|&(at, _)| is_it(at))?;
+        Some(self.0.remove(first + place))
+    }
+
     /// What lies from `first` up to `end`, or to the last one.
     pub(super) fn between(&self, first: u32, end: Option<u32>) -> &[(u32, Loc)] {
         let end = end.map_or(self.0.len(), |end| self.first(end));

@@ -306,6 +306,31 @@ fn marks_are_those_of_the_keys_that_are_elsewhere() {
     assert_eq!(kinds.len(), LINE);
 }
 
+/// What had no room in its group returns to it; otherwise the stash would fill up.
+#[test]
+fn the_stash_stays_small_while_keys_come_and_go() {
+    let index = Index::new(1, 40_000, false, &mut Source::System).unwrap();
+    let mut lock = index.lock(Position { shard: 0, at: 0 });
+    index.resize_to(0, 200, &mut lock);
+    while index.is_moving(0, &lock) {
+        index.advance(0, &mut lock, |_, loc| panic!("lost {loc}"));
+    }
+    let most = 200 * LINES * LINE * 76 / 100;
+    let hashes: Vec<u64> = hashes(9).take(6 * most).collect();
+    let mut longest = 0;
+    for (n, &hash) in hashes.iter().enumerate() {
+        let position = index.position(hash);
+        assert!(index.insert(position, n as Loc + 1, &mut lock).is_ok(), "at {n}");
+        if let Some(oldest) = n.checked_sub(most) {
+            let position = index.position(hashes[oldest]);
+            let slot = index.find_loc(position, oldest as Loc + 1, &lock).unwrap();
+            index.remove(position, slot, &mut lock);
+        }
+        longest = longest.max(lock.stash.len());
+    }
+    assert!(longest * 50 < most, "{longest} of {most}");
+}
+
 /// Vectors like to take twice what they need, and to keep what they once had.
 #[test]
 fn the_stash_takes_no_more_memory_than_is_accounted_for() {
