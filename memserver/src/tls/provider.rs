@@ -35,7 +35,8 @@ const OPENSSL_NAMES: [(&str, &str); 6] = [
 
 /// The names of all suites, for messages.
 fn suite_names() -> String {
-    let suites = library::ALL_CIPHER_SUITES.iter().map(|suite| name(*suite).to_owned());
+    let suites = library::default_provider().cipher_suites;
+    let suites = suites.iter().map(|suite| name(*suite).to_owned());
     suites.collect::<Vec<_>>().join(", ")
 }
 
@@ -83,7 +84,8 @@ pub(super) fn provider(settings: &TlsSettings) -> Result<Arc<CryptoProvider>, Tl
 /// The suites that a list names, in OpenSSL's spelling or the standards'.
 fn suites(list: &str) -> Result<Vec<SupportedCipherSuite>, TlsError> {
     let find = |wanted: &str| {
-        let mut all = library::ALL_CIPHER_SUITES.iter().copied();
+        // Those that are on: a validated module leaves some out.
+        let mut all = library::default_provider().cipher_suites.into_iter();
         let found = all.find(|suite| [name(*suite), standard_name(*suite)].contains(&wanted));
         let unknown = || TlsError::UnknownCipher { name: wanted.to_owned(), known: suite_names() };
         found.ok_or_else(unknown)
