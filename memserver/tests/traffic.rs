@@ -374,3 +374,19 @@ fn what_finds_no_memory_is_told_what_for() {
         assert_eq!(&reply[24..], text.as_bytes());
     }
 }
+
+/// Over loopback no packet has a queue.
+#[test]
+fn connections_of_an_unknown_queue_are_placed_in_turn_and_counted() {
+    for (flags, is_unknown) in [
+        (&["-t", "2", "-N", "2"][..], true),
+        (&["-t", "2", "-o", "incoming_cpu,busy_poll=20"], false),
+        (&["-t", "2"], false),
+    ] {
+        let program = Program::start(flags);
+        let others = [program.connect(), program.connect()];
+        let counted = program.connect().stat("stats", "round_robin_fallback");
+        assert_eq!(counted != "0", is_unknown, "{flags:?}: {counted}");
+        drop(others);
+    }
+}

@@ -7,7 +7,6 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::Clock;
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
-use crate::memory::thread;
 use crate::restart::state::{Damaged, Reader, Writer};
 use crate::space::segments::Opening;
 
@@ -34,8 +33,7 @@ pub(crate) struct Hot {
     /// may be given to a key twice.
     chosen: AtomicU32,
     loaded: AtomicU32,
-    versions: Versions,
-    blocks: [Block; BLOCKS],
+    version: Version,
 }
 
 /// How many versions had been given that were not drawn; see [`Hot::foreign_versions`].
@@ -45,28 +43,10 @@ pub(crate) struct ForeignVersions {
     pub(crate) loaded: u32,
 }
 
-/// Versions that may be given out are taken a block at a time, so that no line is written by every
-/// write of every thread.
-const BLOCK: u64 = 1 << 10;
-/// Threads that have a block of their own; more share them.
-const BLOCKS: usize = if cfg!(loom) { 1 } else { 8 };
-/// A block that is this far behind is given up: versions are kept as differences.
-const BEHIND_MAX: u64 = 1 << 20;
-
-/// What all threads know of versions. Written once in a block.
+/// Written by every write, so it has a line of its own.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Versions {
-    /// The end of the last block that was taken.
-    taken: AtomicU64,
-    /// New versions are above this.
-    floor: AtomicU64,
-}
-
-/// The last version that was given out of a block. It has none left at a multiple of [`BLOCK`].
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Block(AtomicU64);
+struct Version(AtomicU64);
 
 impl Hot {
     pub(super) fn new(clock: Arc<dyn Clock>, seed: u64) -> Self {
@@ -83,8 +63,7 @@ impl Hot {
             shown: AtomicU32::new(shown),
             chosen: AtomicU32::new(0),
             loaded: AtomicU32::new(0),
-            versions: Versions { taken: AtomicU64::new(0), floor: AtomicU64::new(0) },
-            blocks: std::array::from_fn(|_| Block(AtomicU64::new(0))),
+            version: Version(AtomicU64::new(0)),
         }
     }
 
@@ -102,7 +81,7 @@ impl Hot {
     pub(crate) fn restore(&self, from: &mut Reader<'_>) -> Result<(), Damaged> {
         self.epoch.store(from.take_u32()?, Ordering::Relaxed);
         self.flush_at.store(from.take_u32()?, Ordering::Relaxed);
-        self.raise_version(from.take()?);
+        self.version.0.store(from.take()?, Ordering::Relaxed);
         Ok(())
     }
 
@@ -199,35 +178,24 @@ impl Hot {
         rapidhash_v3_seeded(key, &self.secrets)
     }
 
-    /// A version for an item that takes the place of one of version `old`, or 0.
+    /// The next version.
     #[inline]
-    pub(crate) fn next_version(&self, old: u64) -> u64 {
+    pub(crate) fn next_version(&self) -> u64 {
         // Relaxed: versions only have to differ and, for one key, to grow; its shard's lock orders
         // its writes.
-        let Block(block) = &self.blocks[thread::number() % BLOCKS];
-        let mut last = block.load(Ordering::Relaxed);
-        loop {
-            let from = if self.goes_on(last, old) { last } else { self.take_block() };
-            let given =
-                block.compare_exchange_weak(last, from + 1, Ordering::Relaxed, Ordering::Relaxed);
-            match given {
-                Ok(_) => return from + 1,
-                Err(other) => last = other,
-            }
-        }
+        self.version.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The version that a caller has `chosen`, or the next one, as in [`Self::next_version`]. The
-    /// key's shard is locked.
+    /// The version that a caller has `chosen`, or the next one. The key's shard is locked.
     #[inline]
-    pub(crate) fn version_or_next(&self, chosen: Option<u64>, old: u64) -> u64 {
+    pub(crate) fn version_or_next(&self, chosen: Option<u64>) -> u64 {
         match chosen {
             Some(version) => {
                 // Relaxed, as in `foreign_versions`.
                 self.chosen.fetch_add(1, Ordering::Relaxed);
                 version
             }
-            None => self.next_version(old),
+            None => self.next_version(),
         }
     }
 
@@ -247,108 +215,22 @@ impl Hot {
         }
     }
 
-    /// Whether the version after `last` may be given out.
-    #[inline]
-    fn goes_on(&self, last: u64, old: u64) -> bool {
-        let taken = self.versions.taken.load(Ordering::Relaxed);
-        // A version beyond all blocks was chosen by a writer.
-        let grows = last >= old || old > taken;
-        let is_near = taken.wrapping_sub(last) <= BEHIND_MAX;
-        last % BLOCK != 0 && grows && is_near && last >= self.versions.floor.load(Ordering::Relaxed)
-    }
-
-    /// Takes a block; the number before its first one.
-    #[cold]
-    fn take_block(&self) -> u64 {
-        self.versions.taken.fetch_add(BLOCK, Ordering::Relaxed)
-    }
-
-    /// No version that was given out is above this one.
+    /// The last version given out.
     #[inline]
     pub(crate) fn last_version(&self) -> u64 {
-        self.versions.taken.load(Ordering::Relaxed)
+        self.version.0.load(Ordering::Relaxed)
     }
 
     /// Makes sure that the next version is greater than this one.
     pub(crate) fn raise_version(&self, version: u64) {
         // Relaxed as above: whoever stores an item of this version under a shard's lock does so
         // after this, and the next writer of the key has the lock later.
-        self.versions.taken.fetch_max(version.next_multiple_of(BLOCK), Ordering::Relaxed);
-        self.versions.floor.fetch_max(version, Ordering::Relaxed);
+        self.version.0.fetch_max(version, Ordering::Relaxed);
     }
 
     /// What a segment is opened with at the second `now`.
     #[inline]
     pub(crate) fn opening(&self, now: u32) -> Opening {
         Opening { now, epoch: self.epoch(), version: self.last_version() }
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::SystemClock;
-
-    fn hot() -> Hot {
-        Hot::new(Arc::new(SystemClock::new()), 1)
-    }
-
-    #[test]
-    fn versions_of_a_thread_are_consecutive() {
-        let hot = hot();
-        let given: Vec<u64> = (0..3 * BLOCK).map(|_| hot.next_version(0)).collect();
-        assert_eq!(given, (1..=3 * BLOCK).collect::<Vec<_>>());
-        assert_eq!(hot.last_version(), 3 * BLOCK);
-    }
-
-    #[test]
-    fn versions_of_all_threads_differ_and_those_of_a_key_grow() {
-        let hot = hot();
-        let key = Mutex::new(0);
-        let mut all: Vec<u64> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..2 * BLOCKS)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let mut given = Vec::new();
-                        for _ in 0..2 * BLOCK {
-                            given.push(hot.next_version(0));
-                            let mut old = key.lock();
-                            let new = hot.next_version(*old);
-                            assert!(new > *old, "{new} after {old}");
-                            *old = new;
-                            given.push(new);
-                        }
-                        given
-                    })
-                })
-                .collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-        });
-        let count = all.len();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), count);
-        assert!(all.last().is_some_and(|&last| last <= hot.last_version()));
-    }
-
-    #[test]
-    fn a_raised_version_is_left_behind_and_a_chosen_one_ignored() {
-        let hot = hot();
-        assert_eq!(hot.next_version(0), 1);
-        hot.raise_version(5 * BLOCK + 7);
-        assert_eq!(hot.next_version(0), 6 * BLOCK + 1);
-        assert_eq!(hot.next_version(1 << 60), 6 * BLOCK + 2);
-        // It is within this thread's block.
-        hot.raise_version(6 * BLOCK + 9);
-        assert_eq!(hot.next_version(0), 7 * BLOCK + 1);
-    }
-
-    #[test]
-    fn a_block_that_is_far_behind_is_given_up() {
-        let hot = hot();
-        assert_eq!(hot.next_version(0), 1);
-        let taken = BEHIND_MAX / BLOCK + 1;
-        (0..taken).for_each(|_| _ = hot.take_block());
-        assert_eq!(hot.next_version(0), (taken + 1) * BLOCK + 1);
     }
 }

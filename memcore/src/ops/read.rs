@@ -372,7 +372,7 @@ impl Engine {
             .with_marked(how.marked)
             .with_lease(false, true);
         let parts = [Part::Bytes(&[]); 2];
-        let version = self.hot.version_or_next(how.version, 0);
+        let version = self.hot.version_or_next(how.version);
         let new = NewItem { header, state, parts, version };
         match self.put(&mut at, &new) {
             Ok(loc) => {

@@ -109,8 +109,7 @@ impl Engine {
             version: how.version,
         };
         let parts = [Part::Bytes(digits), Part::Blanks(blanks)];
-        let replaced = at.item().map_or(0, |old| old.version);
-        let version = self.hot.version_or_next(how.version, replaced);
+        let version = self.hot.version_or_next(how.version);
         NewItem { header, state, parts, version }
     }
 
@@ -188,7 +187,7 @@ impl Engine {
         // What is only cleared keeps its version.
         let kept = (how.version.is_none() && !how.invalidate).then_some(item.version);
         new.header.version = how.version.or(kept);
-        new.version = kept.unwrap_or_else(|| self.hot.version_or_next(how.version, item.version));
+        new.version = kept.unwrap_or_else(|| self.hot.version_or_next(how.version));
         if item.shape.has_expiry() {
             new.header.expiry = Some(item.expiry);
         }

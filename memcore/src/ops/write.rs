@@ -190,8 +190,7 @@ impl Engine {
             expiry: expiry.or(self.settings.never),
             version: how.version,
         };
-        let replaced = old.map_or(0, |old| old.version);
-        let version = self.hot.version_or_next(how.version, replaced);
+        let version = self.hot.version_or_next(how.version);
         NewItem { header, state, parts, version }
     }
 

@@ -89,7 +89,7 @@ fn begin(cache: &Cache, entry: &Entry) -> Result<Arrival, Omitted> {
 
 fn begin_in(cache: &Cache, entry: &Entry, group: Group, now: u32) -> Result<Arrival, Omitted> {
     let engine = cache.engine();
-    let version = entry.version.unwrap_or_else(|| engine.hot.next_version(0));
+    let version = entry.version.unwrap_or_else(|| engine.hot.next_version());
     let is_far = engine.is_far(version);
     if !is_far {
         // Given out while the snapshot was written. Versions far from the counter were chosen by a

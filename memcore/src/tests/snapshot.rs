@@ -509,6 +509,5 @@ fn versions_are_kept() {
     let other = self::cache(8 << 20);
     other.restore(&snapshot(&cache)[..]).unwrap();
     assert_eq!(other.peek("chosen").unwrap().version, u64::MAX);
-    let next = other.set("new", b"v", Attrs::new()).unwrap();
-    assert!((1_001..10_000).contains(&next), "{next}");
+    assert_eq!(other.set("new", b"v", Attrs::new()), Ok(1_001));
 }
