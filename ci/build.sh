@@ -25,7 +25,7 @@ fi
 # --target keeps the flags away from procedural macros, which can't be linked statically.
 # Words, or none.
 # shellcheck disable=SC2086
-RUSTFLAGS=$flags $build --quiet --locked --release --bin memserver --target "$target" \
+RUSTFLAGS=$flags $build --quiet --locked --release -p memserver --bin memserver --target "$target" \
     ${FEATURES:+--no-default-features --features "$FEATURES"} \
     --target-dir "$folder"
 echo "$folder/$target/release/memserver"
