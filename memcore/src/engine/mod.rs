@@ -196,7 +196,7 @@ impl Engine {
             return self.look_further(key);
         };
         for slot in home.slots.by_ref() {
-            if !slot.is_of(approach.position) {
+            if !slot.may_be_it() {
                 continue;
             }
             match self.look_at(key, slot) {
@@ -253,7 +253,7 @@ impl Engine {
         // one of their bytes sees stamp or sequence changed below.
         fence(Ordering::Acquire);
         let Found { item, slot } = found;
-        self.space.word(item.loc).load(Ordering::Relaxed) == item.sequence
+        self.space.word(item.loc).load(Ordering::Relaxed) == item.first.0
             && self.space.stamp_at(item.loc) == item.stamp
             && self.index.is_unchanged(*slot)
     }

@@ -1,13 +1,14 @@
 //! Marks: what a line says about its keys that found no place in it, one bit in each slot.
 //!
-//! The first five are a filter of the keys in other lines of the group, the other three one of the
-//! keys in the stash; a key has one of each. They are chosen by the lowest bits of the position: a
-//! tag has those as well, and they have no part in the choice of the line.
+//! The first five are a filter of the keys whose path led past the line to another one of the group,
+//! the other three one of the line's own keys in the stash; a key has one of each. They are chosen
+//! by the lowest bits of the position: a tag has those as well, and they have no part in the choice
+//! of the line.
 
-use super::{Group, Guard, Home, Index, LINE, Position, tag_of};
+use super::{Group, Guard, Home, Index, LINE, LINES, LineIndex, Position};
 use crate::memory::sync::{AtomicU64, Ordering};
 
-/// A slot's mark: some key of the line that this slot's mark stands for is elsewhere.
+/// A slot's mark: some key that this slot's mark stands for is elsewhere.
 pub(super) const MARK: u64 = 1;
 
 /// Marks of a line for keys in other lines; the rest are for keys in the stash.
@@ -15,7 +16,7 @@ const STRAY_MARKS: usize = 5;
 /// Bits of a position that choose its marks.
 const BITS: u32 = 8;
 
-/// The slot of a key's home line that has its mark if it is in another line.
+/// The slot of a line that has a key's mark if its path led past the line.
 #[inline(always)]
 pub(super) fn stray_mark(at: u32) -> usize {
     share(at, STRAY_MARKS)
@@ -53,19 +54,22 @@ impl Index {
         cell.store(if on { word | MARK } else { word & !MARK }, Ordering::Release);
     }
 
-    /// Takes the mark of a key away that was in another line, if no other key there has it.
-    pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32) {
-        // A mark stands for many keys: the line's other strays are looked through before it goes.
+    /// Takes the marks of a key away that was in `line`, where no other key went past that has them.
+    pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32, line: LineIndex) {
         let mark = stray_mark(at);
-        let has_mark = |word: u64| {
-            let tag = tag_of(word);
-            word & !MARK != 0
-                && stray_mark(tag) == mark
-                && home.group + group.line(group.position(tag)) == home.line
-        };
-        let mut cells = home.other_lines().flat_map(|line| self.line(line));
-        let is_left = cells.any(|cell| has_mark(cell.load(Ordering::Relaxed)));
-        self.set_mark(home.line + mark, is_left);
+        for passed in home.path().take_while(|&passed| passed != line) {
+            // A mark stands for many keys: all that may have gone past are looked at.
+            let goes_past = |slot: usize| {
+                let word = self.slots.at(slot).load(Ordering::Relaxed);
+                let tag = self.words.tag_of(word);
+                word & !MARK != 0 && stray_mark(tag) == mark && {
+                    let line = home.group + group.line(self.at_of(group, word));
+                    Home { line, ..home }.passes(passed, slot)
+                }
+            };
+            let is_left = (home.group..home.group + LINE * LINES).any(goes_past);
+            self.set_mark(passed + mark, is_left);
+        }
     }
 
     /// Takes the mark of a key away that was in the stash, if no other key there has it.

@@ -341,7 +341,8 @@ impl Engine {
         let mut new = self.copy_of(&old.item);
         new.header.expiry = expiry;
         let loc = self.rewrite(at, &old, &new)?;
-        at.found = Ok(Found { item: self.space.read_any(loc), slot: old.slot.with_loc(loc) });
+        at.found =
+            Ok(Found { item: self.space.read_any(loc), slot: self.index.led_to(old.slot, loc) });
         Ok(())
     }
 

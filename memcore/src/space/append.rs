@@ -4,7 +4,7 @@
 
 use crate::memory::sync::{Ordering, fence};
 use crate::space::Space;
-use crate::space::layout::{Head, Header, Shape, State, item_words};
+use crate::space::layout::{First, Head, Header, Shape, State, item_words};
 use crate::space::logs::Open;
 use crate::space::segments::{Loc, LogId, Opening, Phase, Pieces, SegmentId, class_of};
 
@@ -14,7 +14,7 @@ use crate::space::segments::{Loc, LogId, Opening, Phase, Pieces, SegmentId, clas
 const SPAN_SHARE: usize = 128;
 const SPAN_SHARE_KEPT: usize = 8;
 /// Versions given out since a segment was opened, up to which it takes items.
-const VERSIONS_MAX: u64 = 1 << 30;
+const VERSIONS_MAX: i64 = 1 << 29;
 
 /// There is no segment to be had without reclaiming one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ impl Slot {
     /// The byte address of the key.
     fn key_at(&self) -> usize {
         (self.loc as usize + self.shape.key_at()) * 4
+    }
+
+    /// The first word of the item while it is not live.
+    pub(crate) fn first(&self) -> First {
+        First::pending(self.shape)
     }
 
     /// Whether there is room for a group of tags.
@@ -164,25 +169,35 @@ impl Space {
 
     /// Finds a place for an item of at most a segment and writes its head there.
     fn allocate(&self, claim: &Claim, head: &Head<'_>, soon: bool) -> Result<Slot, NeedsRoom> {
-        let words = head.item_words();
-        debug_assert!(words <= self.table().segment_words());
+        debug_assert!(head.item_words() <= self.table().segment_words());
         let mut open = self.logs.open(claim.log);
         self.seal_if_outdated(&mut open, &claim.opening);
+        let long;
+        let here = match head.fits(self.table().version_base(*open)) {
+            true => head,
+            false => {
+                long = head.long();
+                &long
+            }
+        };
+        let words = here.item_words();
         let left = self.words_left(*open);
         let slot = if words <= left {
-            let slot = self.append(*open, words, head, soon);
+            let slot = self.append(*open, words, here, soon);
             // Where this thread's next item of the kind will be.
             self.prefetch(slot.loc + words as u64);
             slot
         } else {
-            let next = self.open_segment(claim)?;
-            let spans = left > head.words() && self.may_span(words);
+            let version = head.base(claim.opening.version);
+            let opening = Opening { version, ..claim.opening };
+            let next = self.open_segment(&Claim { opening, ..*claim })?;
+            let spans = left > here.words() && self.may_span(words);
             let slot = if spans {
-                let slot = self.append(*open, left, head, false);
+                let slot = self.append(*open, left, here, false);
                 self.link(*open, next, slot.loc, words - left);
                 slot
             } else {
-                self.append(next, words, head, soon)
+                self.append(next, head.item_words(), head, soon)
             };
             self.seal(&mut open);
             *open = next;
@@ -267,7 +282,7 @@ impl Space {
             return;
         }
         let outdated = self.table().stamp(id).epoch() != opening.epoch
-            || opening.version.wrapping_sub(self.table().version_base(id)) > VERSIONS_MAX;
+            || opening.version.wrapping_sub(self.table().version_base(id)) as i64 > VERSIONS_MAX;
         if outdated {
             self.seal(open);
         }
@@ -349,15 +364,15 @@ impl Space {
         }
     }
 
-    /// Turns a pending item into a live one, to which the index does not lead yet. `sequence` is
-    /// what its version comes to.
-    pub(crate) fn go_live(&self, room: &Room, sequence: u32) {
+    /// Turns a pending item into a live one, to which the index does not lead yet. `first` says its
+    /// version.
+    pub(crate) fn go_live(&self, room: &Room, first: First) {
         let slot = room.slot();
         let state = self.state_word(slot.loc);
         let live = State(state.load(Ordering::Relaxed)).with_live(true);
         state.store(live.0, Ordering::Relaxed);
         // Pairs with the acquire load of the sequence in `Space::read`: who sees it sees the item.
-        self.word(slot.loc).store(sequence, Ordering::Release);
+        self.word(slot.loc).store(first.0, Ordering::Release);
         if !slot.counts {
             let pieces = Pieces::new(self.table(), slot.loc as usize * 4, slot.size());
             let mut begins = true;

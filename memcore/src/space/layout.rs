@@ -1,42 +1,45 @@
-//! How an item lies in memory: three words, optional fields, key, value.
+//! How an item lies in memory: a header of two or three words, optional fields, key, value.
 //!
 //! ```text
-//!   word 0   sequence   changes with every change of the bytes below; PENDING while they change
-//!   word 1   shape      lengths, and which optional fields follow; see `Space::cut`
-//!   word 2   state      use counter, marks, second of last access
-//!   [word]   extension  upper bits of the lengths   values of 1 MiB, keys of 256 bytes and more,
-//!   [word]   group      of tags                     and items with tags have these two
-//!   [word]   client flags                         unless they are zero
-//!   [word]   expiry                               unless there is none
-//!   [2 words] version                             unless it follows from sequence and segment
+//!   word 0   first     short: lengths, which fields follow, and the sequence; long: the sequence
+//!   word 1   state     use counter, marks, second of last access
+//!   [word]   shape     lengths, and which fields follow   only of long headers; see `Space::cut`
+//!   [word]   extension upper bits of the lengths   values of 512 KiB, keys of 256 bytes and more,
+//!   [word]   group     of tags                     and items with tags have these two
+//!   [word]   client flags                          unless they are zero
+//!   [word]   expiry                                unless there is none
+//!   [2 words] version                              unless it follows from sequence and segment
 //!   key, value, padding to a word
 //! ```
+//!
+//! A short header has room for keys of up to 63 bytes, values of up to 255, and versions near that
+//! of the segment.
 //!
 //! This file knows words, not where they are kept.
 
 use crate::space::segments::class_of;
 use crate::tags::Group;
 
-/// The sequence of an item whose bytes are being written.
-pub(crate) const PENDING: u32 = 1 << 31;
-
 /// Keys of up to this many bytes need no extension word, and lie in one piece.
 pub(crate) const KEY_SHORT: usize = KEY_MASK as usize;
 /// Bytes of the longest key that a header can describe.
 pub(crate) const KEY_MAX: usize = 1 << 16;
 
-/// Words of every item's header.
+/// Words of a long header without optional fields: no header without them has more, and whatever
+/// lies in a segment has at least one less.
 pub(crate) const FIXED_WORDS: usize = 3;
 /// Bits of the value's length that are kept in the shape.
-const LEN_BITS: u32 = 20;
+const LEN_BITS: u32 = 19;
 const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
 const KEY_SHIFT: u32 = LEN_BITS;
 const KEY_BITS: u32 = 8;
 const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
 /// Bits of the extension word that hold upper bits of the value's length, and of the key's behind
-/// them. The other 13 are for fields to come; they are zero.
-const EXT_LEN_BITS: u32 = 10;
+/// them. The other 12 are for fields to come; they are zero.
+const EXT_LEN_BITS: u32 = 11;
 const EXT_KEY_BITS: u32 = 9;
+/// The header is a short one. Not kept in a long header's shape, where it is zero.
+const SHORT: u32 = 1 << 27;
 // The four highest bits, in this order: `key_at` takes them for an index.
 const HAS_EXT: u32 = 1 << 28;
 const HAS_FLAGS: u32 = 1 << 29;
@@ -48,8 +51,8 @@ pub(crate) const GROUP_AT: usize = FIXED_WORDS + 1;
 /// Words of a header, at most.
 pub(crate) const HEADER_MAX: usize = FIXED_WORDS + 6;
 
-/// Words before the key, four bits for each combination of optional fields. The oldest x86-64 has
-/// no instruction that counts bits.
+/// Words before the key of an item with a long header, four bits for each combination of optional
+/// fields. The oldest x86-64 has no instruction that counts bits.
 const KEY_AT: u64 = {
     let (mut table, mut fields) = (0, 0_u32);
     while fields < 16 {
@@ -60,7 +63,89 @@ const KEY_AT: u64 = {
     table
 };
 
-/// An item's lengths and which optional fields it has: word 1.
+/// The first word of an item, which changes with every change of the bytes behind it.
+///
+/// ```text
+///   short  [ 1 | expiry | flags | key's length, 6 | value's length, 8 | sequence, 15 ]
+///   long   [ 0 | sequence, 31                                                        ]
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct First(pub(crate) u32);
+
+/// Set in the first word of a short header.
+const IS_SHORT: u32 = 1 << 31;
+/// Bits of a sequence.
+const SEQUENCE_SHORT: u32 = 15;
+const SEQUENCE_LONG: u32 = 31;
+/// Bits of a value's length in a short header, and of a key's behind them.
+const SHORT_LEN_BITS: u32 = 8;
+const SHORT_KEY_BITS: u32 = 6;
+/// The fields that a short header may have, the same bits in both kinds.
+const SHORT_FIELDS: u32 = HAS_FLAGS | HAS_EXPIRY;
+
+impl First {
+    /// The first word of an item of this shape whose bytes are being written.
+    pub(crate) fn pending(shape: Shape) -> Self {
+        if !shape.is_short() {
+            return Self(1 << (SEQUENCE_LONG - 1));
+        }
+        let lengths = lengths(shape, || 0);
+        Self(
+            IS_SHORT
+                | shape.0 & SHORT_FIELDS
+                | (lengths.key as u32) << (SEQUENCE_SHORT + SHORT_LEN_BITS)
+                | (lengths.value as u32) << SEQUENCE_SHORT
+                | 1 << (SEQUENCE_SHORT - 1),
+        )
+    }
+
+    /// Whether the header is a short one.
+    #[inline(always)]
+    pub(crate) fn is_short(self) -> bool {
+        self.0 & IS_SHORT != 0
+    }
+
+    /// Bits above the sequence.
+    #[inline(always)]
+    fn above(self) -> u32 {
+        if self.is_short() { u32::BITS - SEQUENCE_SHORT } else { u32::BITS - SEQUENCE_LONG }
+    }
+
+    /// Whether the item's bytes are being written.
+    #[inline(always)]
+    pub(crate) fn is_pending(self) -> bool {
+        // No sequence is as far below zero as this.
+        self.0 << self.above() == 1 << 31
+    }
+
+    /// The sequence: what the version differs by from the segment's.
+    #[inline(always)]
+    pub(crate) fn sequence(self) -> i32 {
+        (self.0 << self.above()) as i32 >> self.above()
+    }
+
+    /// The same item under another sequence, if there is room for that.
+    #[inline(always)]
+    pub(crate) fn with_sequence(self, sequence: i64) -> Option<Self> {
+        let above = self.above();
+        let most = i64::from(i32::MAX >> above);
+        let bits = u32::MAX >> above;
+        (-most..=most).contains(&sequence).then(|| Self(self.0 & !bits | sequence as u32 & bits))
+    }
+
+    /// The shape; that of a long header is word 2.
+    #[inline(always)]
+    pub(crate) fn shape(self, word: impl FnOnce() -> u32) -> Shape {
+        if !self.is_short() {
+            return Shape(word());
+        }
+        let key = self.0 >> (SEQUENCE_SHORT + SHORT_LEN_BITS) & ((1 << SHORT_KEY_BITS) - 1);
+        let value = self.0 >> SEQUENCE_SHORT & ((1 << SHORT_LEN_BITS) - 1);
+        Shape(SHORT | self.0 & SHORT_FIELDS | key << KEY_SHIFT | value)
+    }
+}
+
+/// An item's lengths and which optional fields it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape(pub(crate) u32);
 
@@ -71,10 +156,36 @@ impl Shape {
         Self(4 * (words - FIXED_WORDS) as u32)
     }
 
-    /// Whether an item of this shape may become one of the shape `other` where it lies: only the
-    /// value's length differs, and all of that is in the shape.
+    /// Whether an item with this shape's lengths and fields may become one of the shape `other`
+    /// where it lies: only the value's length differs, and all of that is in the shape.
     pub(crate) fn has_form_of(self, other: Self) -> bool {
-        (self.0 ^ other.0) & !LEN_MASK == 0 && !self.has_ext()
+        (self.0 ^ other.0) & !(LEN_MASK | SHORT) == 0 && !self.has_ext()
+    }
+
+    /// Whether lengths and fields are those of the shape `other`.
+    #[inline(always)]
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !SHORT == 0
+    }
+
+    /// Whether the header is a short one.
+    #[inline(always)]
+    pub(crate) fn is_short(self) -> bool {
+        self.0 & SHORT != 0
+    }
+
+    /// The shape of the same item with a long header.
+    pub(crate) fn long(self) -> Self {
+        Self(self.0 & !SHORT)
+    }
+
+    /// The shape of the same item with a short header; none if it does not fit into one.
+    #[inline]
+    pub(crate) fn short(self) -> Option<Self> {
+        let fits = self.0 & (HAS_EXT | HAS_VERSION) == 0
+            && self.0 & LEN_MASK < 1 << SHORT_LEN_BITS
+            && self.0 >> KEY_SHIFT & KEY_MASK < 1 << SHORT_KEY_BITS;
+        fits.then_some(Self(self.0 | SHORT))
     }
 
     /// Whether there is an extension word.
@@ -101,7 +212,8 @@ impl Shape {
     /// Where the client flags are, in words from the item's start.
     pub(crate) fn flags_at(self) -> usize {
         // Two words if there is an extension.
-        FIXED_WORDS + (self.0 >> (HAS_EXT.trailing_zeros() - 1) & 2) as usize
+        FIXED_WORDS - usize::from(self.is_short())
+            + (self.0 >> (HAS_EXT.trailing_zeros() - 1) & 2) as usize
     }
 
     /// Where the expiry is.
@@ -118,7 +230,7 @@ impl Shape {
     #[inline(always)]
     pub(crate) fn key_at(self) -> usize {
         // The four bits that say which fields there are, times four.
-        (KEY_AT >> (self.0 >> 28 << 2) & 0xf) as usize
+        (KEY_AT >> (self.0 >> 28 << 2) & 0xf) as usize - self.count(SHORT)
     }
 }
 
@@ -136,6 +248,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The shape that the item has with a long header.
     pub(crate) fn shape(&self) -> Shape {
         let field = |present: bool, bit: u32| if present { bit } else { 0 };
         Shape(
@@ -152,7 +265,7 @@ impl Header {
         self.value_len > LEN_MASK as usize || self.key_len > KEY_SHORT || self.group != Group::NONE
     }
 
-    /// Words of the whole item.
+    /// Words of the whole item, at most.
     pub(crate) fn words(&self) -> usize {
         item_words(self.shape(), self.lengths())
     }
@@ -161,25 +274,56 @@ impl Header {
         Lengths { key: self.key_len, value: self.value_len }
     }
 
-    /// The size class of the item.
+    /// The size class of the item with the shortest header that it can have.
     pub(crate) fn class(&self) -> u8 {
-        class_of(self.words() * 4)
+        let shape = self.shape();
+        class_of(item_words(shape.short().unwrap_or(shape), self.lengths()) * 4)
     }
 }
+
+/// What a segment's version is ahead of that of the first item with a short header: most of those
+/// that follow are greater.
+const BASE_AHEAD: u64 = (1 << (SEQUENCE_SHORT - 2)) * 3 / 2;
 
 /// All that stands before the value of an item which is to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'k> {
     pub(crate) header: Header,
-    /// The header's, computed once.
+    /// The header's, computed once, and that of a short header if it is to have one.
     pub(crate) shape: Shape,
     pub(crate) key: &'k [u8],
     pub(crate) state: State,
+    /// Of an item with a short header: its version.
+    version: u64,
 }
 
 impl<'k> Head<'k> {
     pub(crate) fn new(header: Header, key: &'k [u8], state: State) -> Self {
-        Self { header, shape: header.shape(), key, state }
+        Self { header, shape: header.shape(), key, state, version: 0 }
+    }
+
+    /// With a short header if possible, as the item will have this version.
+    #[inline]
+    pub(crate) fn shortened(self, version: u64) -> Self {
+        Self { shape: self.shape.short().unwrap_or(self.shape), version, ..self }
+    }
+
+    /// With a long header.
+    pub(crate) fn long(self) -> Self {
+        Self { shape: self.shape.long(), ..self }
+    }
+
+    /// The version that a segment opened for this item is to have, where the last version given out
+    /// is `last`: versions of items like it are to fit into short headers.
+    pub(crate) fn base(&self, last: u64) -> u64 {
+        if self.shape.is_short() { self.version + BASE_AHEAD } else { last }
+    }
+
+    /// Whether the item can have the header that it is to have in a segment of version `base`.
+    #[inline(always)]
+    pub(crate) fn fits(&self, base: u64) -> bool {
+        let sequence = self.version.wrapping_sub(base) as i64;
+        !self.shape.is_short() || First(IS_SHORT).with_sequence(sequence).is_some()
     }
 
     /// Words that must lie in one piece: those before the value, the key's last word included. A
@@ -208,10 +352,10 @@ impl<'k> Head<'k> {
     pub(crate) fn encode(&self) -> ([u32; HEADER_MAX], usize) {
         let header = &self.header;
         let state = self.state.with_live(false);
-        let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0, 0];
+        let mut words = [First::pending(self.shape).0, state.0, self.shape.0, 0, 0, 0, 0, 0, 0];
         // Optional words follow in the order of their bits in the shape, as the positions above
         // expect.
-        let mut len = FIXED_WORDS;
+        let mut len = FIXED_WORDS - usize::from(self.shape.is_short());
         let mut push = |word: u32| {
             words[len] = word;
             len += 1;
@@ -265,7 +409,7 @@ pub(crate) fn item_words(shape: Shape, lengths: Lengths) -> usize {
     shape.key_at() + (lengths.key + lengths.value).div_ceil(4)
 }
 
-/// What changes about an item without a new value: word 2.
+/// What changes about an item without a new value: word 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State(pub(crate) u32);
 
@@ -384,7 +528,7 @@ mod tests {
         assert_eq!(PLAIN.words(), 3 + 30);
         let full = Header { flags: 1, expiry: Some(9), version: Some(7), ..PLAIN };
         assert_eq!(full.words(), 3 + 4 + 30);
-        assert_eq!(Header { value_len: 1 << 20, ..PLAIN }.words(), 3 + 2 + 5 + (1 << 18));
+        assert_eq!(Header { value_len: 1 << 19, ..PLAIN }.words(), 3 + 2 + 5 + (1 << 17));
         assert_eq!(Header { group: Group(9), ..PLAIN }.words(), 3 + 2 + 30);
     }
 
@@ -399,7 +543,7 @@ mod tests {
             version: Some(7 << 32 | 8),
         };
         let (words, len) = Head::new(header, &[b'k'; 250], State::default()).encode();
-        let shape = Shape(words[1]);
+        let shape = Shape(words[2]);
         assert_eq!((len, shape.key_at()), (HEADER_MAX, HEADER_MAX));
         assert_eq!(lengths(shape, || words[3]), Lengths { key: 250, value: (1 << 30) - 1 });
         assert_eq!(words[GROUP_AT], 1 << 31 | 4);
@@ -415,8 +559,63 @@ mod tests {
             assert_eq!(header.words(), words);
             let key = vec![b'k'; key_len];
             let (encoded, _) = Head::new(header, &key, State::default()).encode();
-            let shape = Shape(encoded[1]);
+            let shape = Shape(encoded[2]);
             assert_eq!(lengths(shape, || encoded[3]), Lengths { key: key_len, value: 0 });
+        }
+    }
+
+    #[test]
+    fn a_short_header_says_all_that_a_long_one_does() {
+        for (key_len, value_len, flags, expiry) in
+            [(1, 0, 0, None), (63, 255, 7, None), (20, 10, 0, Some(9)), (9, 100, 1, Some(2))]
+        {
+            let header = Header { key_len, value_len, flags, expiry, ..PLAIN };
+            let key = [b'k'; 63];
+            let long = Head::new(header, &key[..key_len], State::default());
+            let head = long.shortened(5);
+            assert_eq!(long.item_words() - head.item_words(), 1);
+            let (words, len) = head.encode();
+            let first = First(words[0]);
+            assert!(first.is_short() && first.is_pending());
+            let shape = first.shape(|| panic!("a short header has no word for it"));
+            assert_eq!((shape, shape.key_at()), (head.shape, len));
+            assert!(shape.is_like(long.shape) && long.shape.has_form_of(shape));
+            assert_eq!(lengths(shape, || 0), header.lengths());
+            if flags != 0 {
+                assert_eq!(words[shape.flags_at()], flags);
+            }
+            if let Some(expiry) = expiry {
+                assert_eq!(words[shape.expiry_at()], expiry);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_short_header_has_a_long_one() {
+        let fits = |header: Header| header.shape().short().is_some();
+        assert!(fits(PLAIN) && fits(Header { key_len: 63, value_len: 255, ..PLAIN }));
+        for header in [
+            Header { key_len: 64, ..PLAIN },
+            Header { value_len: 256, ..PLAIN },
+            Header { group: Group(1), ..PLAIN },
+            Header { version: Some(1), ..PLAIN },
+        ] {
+            assert!(!fits(header), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn sequences_are_kept_as_far_as_there_is_room() {
+        let shapes = [(PLAIN.shape().short().unwrap(), 1 << 14), (PLAIN.shape(), 1 << 30)];
+        for (shape, end) in shapes {
+            let first = First::pending(shape);
+            for sequence in [1 - end, -1, 0, 1, end - 1] {
+                let with = first.with_sequence(sequence).unwrap();
+                assert_eq!((i64::from(with.sequence()), with.is_pending()), (sequence, false));
+                assert_eq!(with.shape(|| shape.0), shape);
+            }
+            assert_eq!(first.with_sequence(end), None);
+            assert_eq!(first.with_sequence(-end), None);
         }
     }
 

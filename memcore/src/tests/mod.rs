@@ -10,6 +10,7 @@ mod common {
     pub(super) mod values;
 }
 mod abuse;
+mod cost;
 #[cfg(feature = "flash")]
 mod flash;
 mod long_keys;
