@@ -19,8 +19,8 @@ pub(crate) const LOC_MAX: u64 = 1 << LOC_BITS.1;
 /// How the words of an index are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Words {
-    /// The lowest bit of the tag.
-    shift: u32,
+    /// The lowest bit of the tag, alone.
+    one: u64,
 }
 
 impl Words {
@@ -28,42 +28,42 @@ impl Words {
     pub(super) fn new(end: Loc) -> Self {
         debug_assert!(end <= LOC_MAX, "addresses up to {end}");
         let bits = u64::BITS - end.saturating_sub(1).leading_zeros();
-        Self { shift: bits.max(LOC_BITS.0) + 1 }
+        Self { one: 1 << (bits.max(LOC_BITS.0) + 1) }
     }
 
     /// The fewest groups of a shard: with the tag, the number of a group makes up a position.
     pub(super) fn groups_min(self) -> u32 {
-        1 << (self.shift - u32::BITS)
+        (self.one >> u32::BITS) as u32
     }
 
     /// The bits of a position that its tag has.
     pub(super) fn tag_mask(self) -> u32 {
-        u32::MAX >> (self.shift - u32::BITS)
+        u32::MAX / self.groups_min()
     }
 
     #[inline(always)]
     pub(super) fn has_tag(self, word: u64, position: u32) -> bool {
         // A comparison whose outcome can be added to a number as it is.
-        word ^ u64::from(position) << self.shift < 1 << self.shift
+        word ^ u64::from(position).wrapping_mul(self.one) < self.one
     }
 
     #[inline(always)]
     pub(super) fn loc_of(self, word: u64) -> Loc {
-        (word & !(u64::MAX << self.shift)) >> 1
+        (word & (self.one - 1)) >> 1
     }
 
     pub(super) fn tag_of(self, word: u64) -> u32 {
-        (word >> self.shift) as u32
+        (word >> self.one.trailing_zeros()) as u32
     }
 
     #[inline(always)]
     pub(super) fn word_of(self, position: u32, loc: Loc) -> u64 {
-        u64::from(position) << self.shift | loc << 1
+        u64::from(position).wrapping_mul(self.one) | loc << 1
     }
 
     /// The word of a slot after it was led to another address.
     pub(super) fn leading_to(self, word: u64, loc: Loc) -> u64 {
-        word & (u64::MAX << self.shift | MARK) | loc << 1
+        word & (self.one.wrapping_neg() | MARK) | loc << 1
     }
 }
 

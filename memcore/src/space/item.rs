@@ -179,7 +179,11 @@ impl Space {
         if first.is_pending() {
             return None;
         }
-        Some(self.parse(words, loc, stamp, first))
+        // Each kind of header by itself: a short one has fewer fields to look for.
+        Some(match first.is_short() {
+            true => self.parse(words, loc, stamp, first),
+            false => self.parse(words, loc, stamp, first),
+        })
     }
 
     /// Reads the header of an item whether or not it is complete, for those who hold its segment.

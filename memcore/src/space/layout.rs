@@ -77,6 +77,7 @@ const IS_SHORT: u32 = 1 << 31;
 /// Bits of a sequence.
 const SEQUENCE_SHORT: u32 = 15;
 const SEQUENCE_LONG: u32 = 31;
+const SHORT_SEQUENCE: u32 = (1 << SEQUENCE_SHORT) - 1;
 /// Bits of a value's length in a short header, and of a key's behind them.
 const SHORT_LEN_BITS: u32 = 8;
 const SHORT_KEY_BITS: u32 = 6;
@@ -114,14 +115,21 @@ impl First {
     /// Whether the item's bytes are being written.
     #[inline(always)]
     pub(crate) fn is_pending(self) -> bool {
-        // No sequence is as far below zero as this.
-        self.0 << self.above() == 1 << 31
+        // No sequence is as far below zero as this. No variable shifts: every lookup asks.
+        match self.is_short() {
+            true => self.0 & SHORT_SEQUENCE == 1 << (SEQUENCE_SHORT - 1),
+            false => self.0 == 1 << (SEQUENCE_LONG - 1),
+        }
     }
 
     /// The sequence: what the version differs by from the segment's.
     #[inline(always)]
     pub(crate) fn sequence(self) -> i32 {
-        (self.0 << self.above()) as i32 >> self.above()
+        const SHORT_ABOVE: u32 = u32::BITS - SEQUENCE_SHORT;
+        match self.is_short() {
+            true => (self.0 << SHORT_ABOVE) as i32 >> SHORT_ABOVE,
+            false => (self.0 << 1) as i32 >> 1,
+        }
     }
 
     /// The same item under another sequence, if there is room for that.
