@@ -180,7 +180,10 @@ mod tests {
         assert_eq!(grow(&rows), 2 * ROW);
         assert_eq!(grow(&rows), 0);
         let groups = [40, 40, GROUPS_MIN, GROUPS_MIN];
-        assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, GROUPS_MIN, true) + 2 * ROW + 2 * stash);
+        assert_eq!(
+            rows.bytes(groups.into_iter()),
+            Rows::bytes_min(4, GROUPS_MIN, true) + 2 * ROW + 2 * stash
+        );
         assert_eq!(rows.leave(40, GROUPS_MIN).0, stash);
         assert_eq!(rows.leave(40, 25).0, ROW + stash_bytes(40) - stash_bytes(25));
     }
@@ -198,7 +201,10 @@ mod tests {
         assert_eq!(ahead(), Some(3));
         let groups = [40, 40, GROUPS_MIN, GROUPS_MIN];
         let stash = stash_bytes(40) - stash_bytes(GROUPS_MIN);
-        assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, GROUPS_MIN, true) + 3 * ROW + 2 * stash);
+        assert_eq!(
+            rows.bytes(groups.into_iter()),
+            Rows::bytes_min(4, GROUPS_MIN, true) + 3 * ROW + 2 * stash
+        );
         // It goes with the first shard that shrinks.
         assert_eq!(rows.leave(40, GROUPS_MIN), (ROW + stash, 3..4));
     }
