@@ -27,18 +27,25 @@ pub use scenario::{HalfHandshakes, Handshakes, Idle, Passwords, SlowReaders};
 
 /// An attack on a server.
 pub trait Scenario: Sync {
-    /// What is put before and behind the server's command.
+    /// What is put before and behind the server's command: over TLS, unless a scenario says else.
     ///
     /// # Errors
     /// If a file that the server is to read can't be written.
-    fn words(&self, ground: &Ground) -> io::Result<(Vec<String>, Vec<String>)>;
+    fn words(&self, ground: &Ground) -> io::Result<(Vec<String>, Vec<String>)> {
+        Ok((Vec::new(), scenario::encrypted_words(ground)))
+    }
 
     /// A healthy client's connection, and what it asks again and again.
     ///
     /// # Errors
     /// If the server refuses it.
-    fn healthy(&self, ground: &Ground, addr: SocketAddr)
-    -> io::Result<(Box<dyn Stream>, Question)>;
+    fn healthy(
+        &self,
+        ground: &Ground,
+        addr: SocketAddr,
+    ) -> io::Result<(Box<dyn Stream>, Question)> {
+        scenario::healthy_encrypted(ground, addr)
+    }
 
     /// Attacks until a moment. All of its connections are closed when it returns.
     ///

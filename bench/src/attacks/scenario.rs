@@ -23,18 +23,6 @@ pub struct Handshakes {
 }
 
 impl Scenario for Handshakes {
-    fn words(&self, ground: &Ground) -> io::Result<(Vec<String>, Vec<String>)> {
-        Ok((Vec::new(), encrypted_words(ground)))
-    }
-
-    fn healthy(
-        &self,
-        ground: &Ground,
-        addr: SocketAddr,
-    ) -> io::Result<(Box<dyn Stream>, Question)> {
-        healthy_encrypted(ground, addr)
-    }
-
     fn attack(&self, ground: &Ground, addr: SocketAddr, until: Instant) -> io::Result<Tally> {
         swarm::reconnect(ground, addr, self.clients, self.rate, until)
     }
@@ -51,18 +39,6 @@ pub struct HalfHandshakes {
 }
 
 impl Scenario for HalfHandshakes {
-    fn words(&self, ground: &Ground) -> io::Result<(Vec<String>, Vec<String>)> {
-        Ok((Vec::new(), encrypted_words(ground)))
-    }
-
-    fn healthy(
-        &self,
-        ground: &Ground,
-        addr: SocketAddr,
-    ) -> io::Result<(Box<dyn Stream>, Question)> {
-        healthy_encrypted(ground, addr)
-    }
-
     fn attack(&self, ground: &Ground, addr: SocketAddr, until: Instant) -> io::Result<Tally> {
         let open = |number: usize| -> io::Result<TcpStream> {
             let mut stream = connect_from(number % SOURCES, addr)?;
@@ -158,18 +134,6 @@ pub struct SlowReaders {
 }
 
 impl Scenario for SlowReaders {
-    fn words(&self, ground: &Ground) -> io::Result<(Vec<String>, Vec<String>)> {
-        Ok((Vec::new(), encrypted_words(ground)))
-    }
-
-    fn healthy(
-        &self,
-        ground: &Ground,
-        addr: SocketAddr,
-    ) -> io::Result<(Box<dyn Stream>, Question)> {
-        healthy_encrypted(ground, addr)
-    }
-
     fn attack(&self, ground: &Ground, addr: SocketAddr, until: Instant) -> io::Result<Tally> {
         let mut writer = ground.encrypted(connect_from(0, addr)?)?;
         store(&mut writer, "slow", self.size)?;
@@ -335,13 +299,16 @@ impl Passwords {
     }
 }
 
-fn encrypted_words(ground: &Ground) -> Vec<String> {
+pub(super) fn encrypted_words(ground: &Ground) -> Vec<String> {
     let mut words = ground.tls_flags();
     words.extend(["-c", CONNECTIONS].map(str::to_owned));
     words
 }
 
-fn healthy_encrypted(ground: &Ground, addr: SocketAddr) -> io::Result<(Box<dyn Stream>, Question)> {
+pub(super) fn healthy_encrypted(
+    ground: &Ground,
+    addr: SocketAddr,
+) -> io::Result<(Box<dyn Stream>, Question)> {
     healthy_plain(ground.encrypted(connect_from(0, addr)?)?)
 }
 

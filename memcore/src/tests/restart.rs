@@ -97,7 +97,7 @@ fn damage(path: &std::path::Path, count: usize, seed: u64) {
     let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
     let mut page = vec![0; 4_096];
     let pages: Vec<u64> = (0..file.metadata().unwrap().len() / 4_096)
-        // The first page, and the state at the end, lead to an empty cache.
+        // Where that is the first page, or the state at the end, the cache begins empty.
         .filter(|number| {
             file.read_exact_at(&mut page, number * 4_096).unwrap();
             page.iter().any(|&byte| byte != 0)
