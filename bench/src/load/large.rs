@@ -112,28 +112,16 @@ mod tests {
     use memserver::TestServer;
 
     use super::*;
-    use crate::load::Bound;
+    use crate::load::{Bound, tests};
     use crate::value::Sizes;
 
     fn load(server: &TestServer) -> Load {
         Load {
-            addr: server.address(),
-            connections: 3,
             threads: 1,
-            depth: 4,
-            keys: 100,
-            key_size: 20,
             sizes: Sizes::Fixed(100),
             zipf: 0.0,
-            gets: 1.0,
-            width: 1,
-            preload: true,
-            verify: true,
-            rate: None,
-            warmup: Duration::ZERO,
             bound: Bound::Requests(500),
-            seed: 1,
-            server_pid: None,
+            ..tests::load(server)
         }
     }
 

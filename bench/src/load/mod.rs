@@ -141,14 +141,15 @@ pub enum LoadError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use memcore::Attrs;
     use memserver::TestServer;
 
     use super::*;
     use crate::value::push_key;
 
-    fn load(server: &TestServer) -> Load {
+    /// A thousand gets of keys that are there.
+    pub(crate) fn load(server: &TestServer) -> Load {
         Load {
             addr: server.address(),
             connections: 3,

@@ -108,12 +108,10 @@ const KEPT: f64 = 0.98;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use memserver::TestServer;
 
     use super::*;
-    use crate::load::Bound;
+    use crate::load::{Bound, tests};
     use crate::value::Sizes;
 
     #[test]
@@ -145,23 +143,12 @@ mod tests {
     fn a_latency_that_every_rate_keeps_is_kept_up_to_the_limit_and_an_impossible_one_never() {
         let server = TestServer::start().unwrap();
         let load = Load {
-            addr: server.address(),
             connections: 4,
             threads: 1,
-            depth: 4,
-            keys: 100,
-            key_size: 20,
             sizes: Sizes::Fixed(100),
             zipf: 0.0,
-            gets: 1.0,
-            width: 1,
-            preload: true,
-            verify: true,
-            rate: None,
-            warmup: Duration::ZERO,
             bound: Bound::Requests(200),
-            seed: 1,
-            server_pid: None,
+            ..tests::load(&server)
         };
         let impossible = Slo { quantile: 0.5, most_ns: 0 };
         let mut attempts = 0;
