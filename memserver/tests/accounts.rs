@@ -4,7 +4,11 @@ mod program;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use program::{Client, Folder, Program, command, run};
 
@@ -71,6 +75,25 @@ fn users_are_read_again_when_that_is_asked_for() {
     let mut third = program.connect();
     log_in(&mut third, "new2", "word", FAILED);
     log_in(&mut third, "new", "word", "STORED");
+}
+
+#[test]
+fn clients_do_not_wait_for_files_that_are_read_again() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "old:word\n").unwrap();
+    let program = Program::start(&["-Y", file.to_str().unwrap(), "-t", "1"]);
+    // Whoever opens it waits for a writer.
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    program.signal(SIGHUP);
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(10));
+        log_in(&mut program.connect(), "old", "word", "STORED");
+    }
+    fs::write(&file, "new:word\n").unwrap();
+    assert_eq!(program.line(), "read the users again");
+    log_in(&mut program.connect(), "new", "word", "STORED");
 }
 
 #[test]
@@ -195,7 +218,7 @@ fn a_process_of_this_machine_is_known_over_a_unix_socket() {
     let accounts = format!("accounts={}", file.display());
     let program = Program::start(&["-s", socket.to_str().unwrap(), "-o", &accounts]);
     let ask = |request: &str, reply: &str| {
-        let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        let mut client = UnixStream::connect(&socket).unwrap();
         client.set_read_timeout(Some(program::WAIT)).unwrap();
         client.write_all(request.as_bytes()).unwrap();
         let mut found = vec![0; reply.len()];
@@ -225,7 +248,7 @@ fn administration_is_for_this_machine_or_the_unix_socket() {
     program.connect().ask("flush_all\r\nverbosity 0\r\n", "OK\r\nOK\r\n");
     let program = Program::start(&["-s", socket.to_str().unwrap(), "-o", "admin_only=unix"]);
     program.connect().ask("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n");
-    let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let mut client = UnixStream::connect(&socket).unwrap();
     client.set_read_timeout(Some(program::WAIT)).unwrap();
     client.write_all(b"flush_all\r\n").unwrap();
     let mut found = [0; 4];
@@ -271,8 +294,8 @@ fn hashes_are_compared_while_others_are_served() {
     let mut client = program.connect();
     log_in(&mut client, "plain", "word", "STORED");
     let mut guessing: Vec<_> = (0..GUESSES).map(|_| program.connect()).collect();
-    for guesser in &mut guessing {
-        guesser.send("set login 0 0 12\r\nhashed guess\r\nget a\r\n");
+    for (number, guesser) in guessing.iter_mut().enumerate() {
+        guesser.send(format!("set login 0 0 14\r\nhashed guess{number:02}\r\nget a\r\n"));
     }
     for _ in 0..10 {
         client.ask("get a\r\n", "END\r\n");
@@ -290,6 +313,51 @@ fn hashes_are_compared_while_others_are_served() {
     }
     log_in(&mut program.connect(), "nobody", "secret", FAILED);
     log_in(&mut program.connect(), "hashed", HASH, FAILED);
+}
+
+#[test]
+fn whoever_has_not_failed_goes_before_those_who_guess() {
+    const GUESSES: usize = 12;
+    let folder = Folder::new();
+    let (file, socket) = (folder.file("users"), folder.file("socket"));
+    fs::write(&file, format!("hashed:{HASH}\nother:word\n")).unwrap();
+    let users = ["-Y", file.to_str().unwrap(), "-s", socket.to_str().unwrap()];
+    let program = Program::start(&[&users[..], &["-t", "1"]].concat());
+    let mut watching = program.connect();
+    log_in(&mut watching, "other", "word", "STORED");
+    log_in(&mut program.connect(), "hashed", "guess", FAILED);
+    let mut guessing: Vec<_> = (0..GUESSES).map(|_| program.connect()).collect();
+    for (number, guesser) in guessing.iter_mut().enumerate() {
+        guesser.send(format!("set login 0 0 14\r\nhashed guess{number:02}\r\n"));
+    }
+    // All of them have been read.
+    watching.ask("get a\r\n", "END\r\n");
+    let mut client = UnixStream::connect(&socket).unwrap();
+    client.set_read_timeout(Some(program::WAIT)).unwrap();
+    client.write_all(b"set login 0 0 13\r\nhashed secret\r\n").unwrap();
+    let mut reply = [0; "STORED\r\n".len()];
+    client.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"STORED\r\n");
+    let failed: usize = watching.stat("stats", "auth_errors").parse().unwrap();
+    assert!(failed < GUESSES / 2, "{failed} guesses went before");
+}
+
+#[test]
+fn guesses_from_an_address_do_not_lock_out_who_has_logged_in_from_there() {
+    let folder = Folder::new();
+    let file = folder.file("users");
+    fs::write(&file, "name:word\nvictim:word\n").unwrap();
+    let more = ["-o", "auth_lockout=3"];
+    let program = Program::start(&[&["-Y", file.to_str().unwrap()], &more[..]].concat());
+    log_in(&mut program.connect(), "name", "word", "STORED");
+    for _ in 0..2 {
+        log_in(&mut program.connect(), "victim", "guess", FAILED);
+        // A password of one's own is no way to go on guessing.
+        log_in(&mut program.connect(), "name", "word", "STORED");
+    }
+    log_in(&mut program.connect(), "victim", "guess", FAILED);
+    log_in(&mut program.connect(), "victim", "word", FAILED);
+    log_in(&mut program.connect(), "name", "word", "STORED");
 }
 
 #[test]
@@ -331,7 +399,7 @@ fn who_connects_logs_in_and_administers_is_written_down() {
     let file = folder.file("users");
     fs::write(&file, "name:word\n").unwrap();
     let users = ["-Y", file.to_str().unwrap()];
-    let more = ["-o", "audit=text,auth_lockout=2", "-X"];
+    let more = ["-o", "audit=text,auth_lockout=3", "-X"];
     let program = Program::start(&[&users[..], &more].concat());
     let expect = |words: &str| {
         let line = program.line();
@@ -358,8 +426,11 @@ fn who_connects_logs_in_and_administers_is_written_down() {
         log_in(&mut client, "x\u{1b}y", "guess", FAILED);
         expect("login peer=PEER user=x\\x1by result=failed");
     }
-    log_in(&mut client, "name", "word", FAILED);
-    expect("login peer=PEER user=name result=locked");
+    log_in(&mut client, "other", "word", FAILED);
+    expect("login peer=PEER user=other result=locked");
+    // Who has logged in from there before is not taken for the one who guesses.
+    log_in(&mut client, "name", "word", "STORED");
+    expect("login peer=PEER user=name result=ok");
     // Without users as well, and in JSON.
     let program = Program::start(&["-o", "audit=json,idle_timeout=1"]);
     let mut client = program.connect();

@@ -179,6 +179,9 @@ pub struct Passwords {
     /// over the binary protocol, with -S
     #[argh(switch)]
     pub sasl: bool,
+    /// from the address of the clients that log in, who are all of one user then
+    #[argh(switch)]
+    pub shared: bool,
     /// with passwords that are stored as Argon2 hashes, which memcached does not have
     #[argh(switch)]
     pub hashed: bool,
@@ -236,7 +239,8 @@ impl Passwords {
         let mut guess = 0;
         while Instant::now() < until {
             if stream.is_none() {
-                stream = connect_from(1 + number % self.sources.max(1), addr).ok();
+                let other = 1 + number % self.sources.max(1);
+                stream = connect_from(if self.shared { 0 } else { other }, addr).ok();
             }
             let Some(open) = &mut stream else { continue };
             guess += 1;
@@ -255,10 +259,11 @@ impl Passwords {
         tally
     }
 
-    /// Connects and logs in with the right password again and again, each time as another user.
+    /// Connects and logs in with the right password again and again, each time as another user if
+    /// nobody guesses at the same address.
     fn log_in_honestly(&self, addr: SocketAddr, until: Instant) -> Tally {
         let mut tally = Tally::default();
-        let mut user = 1;
+        let mut user = usize::from(!self.shared);
         while Instant::now() < until {
             let began = Instant::now();
             let granted = connect_from(0, addr)
@@ -267,7 +272,7 @@ impl Passwords {
                 Ok(true) => tally.logins.record(began.elapsed().as_nanos() as u64),
                 _ => tally.locked_out += 1,
             }
-            user += 1;
+            user += usize::from(!self.shared);
             thread::sleep(EVERY);
         }
         tally

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::auth::account::Account;
 use crate::auth::file::{self, FileError};
-use crate::auth::table::{Lookup, Question, Table};
+use crate::auth::table::{Lookup, Table};
 use crate::auth::users::{self, User};
-use crate::auth::verifier::{PendingLogin, Verifier};
 use crate::config::{Login, Users};
 use crate::os::{files, reason};
 
@@ -75,8 +74,6 @@ pub(crate) struct Accounts {
     tables: Mutex<Arc<Tables>>,
     /// How often they were exchanged.
     generation: AtomicU32,
-    /// Compares passwords with hashes, once threads may be started.
-    verifier: OnceLock<Verifier>,
 }
 
 #[derive(Debug, Default)]
@@ -101,12 +98,7 @@ impl Accounts {
             return Ok(None);
         }
         let tables = Mutex::new(Arc::new(Tables::read(users)?));
-        Ok(Some(Self {
-            users: users.clone(),
-            tables,
-            generation: AtomicU32::new(0),
-            verifier: OnceLock::new(),
-        }))
+        Ok(Some(Self { users: users.clone(), tables, generation: AtomicU32::new(0) }))
     }
 
     /// Reads them again. If that fails, those from before stay.
@@ -144,31 +136,6 @@ impl Accounts {
     /// Who the owner of a client's certificate is, who needs no password.
     pub(crate) fn of_subject(&self, subject: &str) -> Option<Arc<Account>> {
         self.tables.lock().subjects.get(subject).cloned()
-    }
-
-    /// Starts the thread that compares passwords with hashes.
-    ///
-    /// # Errors
-    /// The system refused it.
-    pub(crate) fn start(&self) -> io::Result<()> {
-        // It is started once.
-        let _ = self.verifier.set(Verifier::start()?);
-        Ok(())
-    }
-
-    /// Has a question answered, and `wake` called then; none if too many wait. If `is_wanted` says
-    /// no when its turn comes, the answer is nobody. Without the thread the caller waits for the
-    /// answer.
-    pub(crate) fn ask(
-        &self,
-        question: Question,
-        is_wanted: impl FnOnce() -> bool + Send + 'static,
-        wake: impl FnOnce() + Send + 'static,
-    ) -> Option<Arc<PendingLogin>> {
-        match self.verifier.get() {
-            Some(verifier) => verifier.ask(question, is_wanted, wake),
-            None => Some(Arc::new(PendingLogin::of(question.answer()))),
-        }
     }
 
     /// Whose name and password these are.

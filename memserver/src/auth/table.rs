@@ -32,6 +32,8 @@ pub(crate) struct Question {
     table: Arc<Table>,
     user: Box<[u8]>,
     password: Box<[u8]>,
+    /// Of both.
+    digest: Digest,
 }
 
 /// Names with their passwords. The passwords themselves are not kept.
@@ -110,7 +112,8 @@ impl Table {
             return Lookup::Known(account);
         }
         let table = Arc::clone(self);
-        Lookup::Slow(Question { table, user: user.into(), password: password.into() })
+        let (user, password) = (user.into(), password.into());
+        Lookup::Slow(Question { table, user, password, digest: wanted })
     }
 
     /// Whose name and password these are, among those that are stored as hashes.
@@ -149,6 +152,15 @@ impl Question {
         }
     }
 }
+
+impl PartialEq for Question {
+    /// Whether both have the same answer.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.table, &other.table) && self.digest == other.digest
+    }
+}
+
+impl Eq for Question {}
 
 impl fmt::Debug for Question {
     /// Without the password, which has no place in a log.

@@ -11,7 +11,9 @@ use super::{Exec, binary};
 use crate::auth::account::Account;
 use crate::auth::accounts::Scheme;
 use crate::auth::audit::{self, Event, EventKind};
-use crate::auth::table::Lookup;
+use crate::auth::lockout::Source;
+use crate::auth::table::{Lookup, Question};
+use crate::auth::verifier::{Ask, PendingLogin, Refusal};
 use crate::net::socket::Peer;
 use crate::os::log;
 use crate::session::access::{Login, LoginReply, Verdict, Verifying};
@@ -80,32 +82,40 @@ impl Exec<'_> {
         let Core { accounts, lockout, cache, .. } = &self.shared.core;
         let (peer, now) = (self.peer(), cache.now().as_secs());
         let account = match accounts {
-            Some(accounts) if !self.shared.core.is_locked_out(peer) => {
+            Some(accounts) if !lockout.refuses(peer, user, now) => {
                 match accounts.find(scheme, user, password) {
-                    Lookup::Known(account) => {
-                        lockout.note(peer, account.is_some(), now);
-                        account.ok_or("failed")
-                    }
+                    Lookup::Known(account) => account.ok_or(Refusal::Failed),
                     Lookup::Slow(question) => {
-                        let (shared, worker) = (Arc::clone(self.shared), self.index);
-                        let wake = move || shared.control.wake(worker);
-                        let shared = Arc::clone(self.shared);
-                        // Others of the same source may have failed by then.
-                        let is_wanted = move || !shared.core.is_locked_out(peer);
-                        if let Some(login) = accounts.ask(question, is_wanted, wake) {
-                            let verifying = Verifying { login, user: user.into(), reply };
-                            pending.put(Pending::Verifying(Box::new(verifying)));
-                            return Flow::Done;
-                        }
-                        // Its turn would come after its client has given up.
-                        Err("busy")
+                        let login = self.verify(question, user);
+                        let verifying = Verifying { login, user: user.into(), reply };
+                        pending.put(Pending::Verifying(Box::new(verifying)));
+                        return Flow::Done;
                     }
                 }
             }
-            _ => Err("locked"),
+            _ => Err(Refusal::Locked),
         };
         self.conclude(user, account, reply, pending, out);
         Flow::Done
+    }
+
+    /// Has a password compared with hashes.
+    fn verify(&self, question: Question, user: &[u8]) -> Arc<PendingLogin> {
+        let Core { verifier, lockout, cache, .. } = &self.shared.core;
+        let Some(verifier) = verifier else {
+            return Arc::new(PendingLogin::of(question.answer().ok_or(Refusal::Failed)));
+        };
+        let peer = self.peer();
+        let standing = lockout.standing(peer, user, cache.now().as_secs());
+        let (shared, worker) = (Arc::clone(self.shared), self.index);
+        let wake = move || shared.control.wake(worker);
+        let (shared, user) = (Arc::clone(self.shared), Box::<[u8]>::from(user));
+        // Others of the same source may have failed by then.
+        let is_wanted = move || {
+            let Core { lockout, cache, .. } = &shared.core;
+            !lockout.refuses(peer, &user, cache.now().as_secs())
+        };
+        verifier.ask(Ask { question, source: Source::of(peer), standing }, is_wanted, wake)
     }
 
     /// Ends a login whose password was compared with a hash.
@@ -113,14 +123,7 @@ impl Exec<'_> {
     pub(super) fn finish_login(&mut self, pending: &mut Pending, out: &mut Output) {
         let Pending::Verifying(verifying) = std::mem::take(pending) else { return };
         let Verifying { login, user, reply } = *verifying;
-        let account = login.account();
-        let Core { lockout, cache, .. } = &self.shared.core;
-        let account = if account.is_none() && self.shared.core.is_locked_out(self.peer()) {
-            Err("locked")
-        } else {
-            lockout.note(self.peer(), account.is_some(), cache.now().as_secs());
-            account.ok_or("failed")
-        };
+        let account = login.answer().unwrap_or(Err(Refusal::Failed));
         self.conclude(&user, account, reply, pending, out);
     }
 
@@ -129,13 +132,18 @@ impl Exec<'_> {
     fn conclude(
         &mut self,
         user: &[u8],
-        account: Result<Arc<Account>, &'static str>,
+        account: Result<Arc<Account>, Refusal>,
         reply: LoginReply,
         pending: &mut Pending,
         out: &mut Output,
     ) {
         let granted = account.is_ok();
         self.count_login(granted);
+        // Without a look at the password nobody has guessed.
+        if matches!(account, Ok(_) | Err(Refusal::Failed)) {
+            let Core { lockout, cache, .. } = &self.shared.core;
+            lockout.note(self.peer(), user, granted, cache.now().as_secs());
+        }
         if self.verbosity() > 0 {
             let peer = self.peer();
             match &account {
@@ -147,7 +155,7 @@ impl Exec<'_> {
             }
         }
         if let Some(format) = self.shared.core.config.audit {
-            let result = account.as_ref().err().copied().unwrap_or("ok");
+            let result = account.as_ref().map_or_else(|refusal| refusal.word(), |_| "ok");
             let name = user.escape_ascii().to_string();
             let (what, peer) = (EventKind::Login(result), self.peer());
             audit::write(format, Event { what, peer, user: Some(&name) });

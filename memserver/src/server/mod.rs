@@ -16,6 +16,7 @@ use std::time::Duration;
 use memcore::Cache;
 
 use crate::auth::accounts::Accounts;
+use crate::auth::verifier::Verifier;
 use crate::config::{Config, Port};
 use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
 use crate::event_loop::flash::FlashThreads;
@@ -168,8 +169,12 @@ impl Server {
             workers: setups.iter().map(WorkerSetup::handle).collect(),
         };
         let listening = sockets.listening(&config);
+        // Not before: a process that switches users must not have threads yet.
+        log::start();
+        let verifier = hooks.accounts.as_ref().map(|_| Verifier::start()).transpose();
+        let verifier = verifier.map_err(refused("a thread"))?;
         let core = Core::new(cache, config, listening, hooks.clock).with_accounts(hooks.accounts);
-        let core = Core { tls: hooks.tls, ..core };
+        let core = Core { verifier, tls: hooks.tls, ..core };
         let shared = Shared::new(core, hooks.evictions, threads.clone());
         let acceptor = Acceptor::new(
             accepting,
@@ -198,11 +203,6 @@ impl Server {
         };
         // Before the threads: from the first request on no eviction is missed.
         shared.watch.hear();
-        // Not before: a process that switches users must not have threads yet.
-        log::start();
-        if let Some(accounts) = &shared.core.accounts {
-            accounts.start().map_err(refused("a thread"))?;
-        }
         server.run(acceptor, workers, threads.workers)?;
         if !sockets.datagrams.is_empty() {
             let udp = Udp::start(sockets.datagrams, Arc::clone(&shared));

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use crate::auth::accounts::Accounts;
 use crate::auth::lockout::Lockout;
 use crate::auth::rights::Rights;
+use crate::auth::verifier::Verifier;
 use crate::config::flash::FlashConfig;
 use crate::config::runtime::RuntimeSettings;
 use crate::config::{AdminOnly, Config};
 use crate::net::conn_info::ConnInfo;
-use crate::net::socket::Peer;
 use crate::state::clock::DrivenClock;
 use crate::state::flash::FlashQueue;
 use crate::tls::Context;
@@ -44,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) sandbox: OnceLock<String>,
     /// Who may log in; none if nobody has to.
     pub(crate) accounts: Option<Accounts>,
+    /// Compares passwords with hashes; without it, whoever asks does.
+    pub(crate) verifier: Option<Verifier>,
     /// How listeners speak TLS, if some do.
     pub(crate) tls: Option<Arc<Context>>,
     /// Reads of the flash tier, if there is one.
@@ -85,6 +87,7 @@ impl Core {
             clock,
             sandbox: OnceLock::new(),
             accounts: None,
+            verifier: None,
             tls: None,
         }
     }
@@ -92,11 +95,6 @@ impl Core {
     /// The same for a server whose clients have to log in, if there are `accounts`.
     pub(crate) fn with_accounts(self, accounts: Option<Accounts>) -> Self {
         Self { accounts, ..self }
-    }
-
-    /// Whether logins from `peer` are refused now.
-    pub(crate) fn is_locked_out(&self, peer: Peer) -> bool {
-        self.lockout.refuses(peer, self.cache.now().as_secs())
     }
 
     /// Whether connections differ in what their clients may do.
