@@ -312,7 +312,7 @@ impl Acceptor {
         let Some(signals) = &mut self.signals else { return };
         match signals.take() {
             None => {}
-            Some(Signal::Reload) => self.reload(),
+            Some(Signal::Reload) => self.shared.reload.ask(),
             Some(Signal::Stop | Signal::StopGracefully) if self.drain.is_some() => {
                 self.handle.stop();
             }
@@ -321,19 +321,6 @@ impl Acceptor {
                 self.manager.notify(service::STOPPING);
                 self.drain(self.shared.core.config.drain_timeout);
             }
-        }
-    }
-
-    /// Reads files again. Clients are served meanwhile.
-    fn reload(&self) {
-        if let Some(tls) = &self.shared.core.tls {
-            // What came of it has been logged.
-            let _ = tls.refresh();
-        }
-        let Some(accounts) = &self.shared.core.accounts else { return };
-        match accounts.reload() {
-            Ok(()) => log::line(format_args!("read the users again")),
-            Err(error) => log::warning(&format!("the users stay as they were: {error}")),
         }
     }
 

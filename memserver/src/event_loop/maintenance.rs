@@ -74,9 +74,6 @@ fn run(shared: &Shared, stop: &AtomicBool) {
         let after = cache.sweeps();
         report(shared, before, after);
         before = after;
-        if let Some(tls) = &shared.core.tls {
-            tls.look_for_changes();
-        }
         slack.look(shared, Instant::now());
         if cache.restored().is_some() {
             warn_of_loss(cache, &mut lost);

@@ -1,4 +1,4 @@
-//! The threads that serve: accepting, one event loop per worker, upkeep.
+//! The threads that serve: accepting, one event loop per worker, upkeep, reading files again.
 
 pub(crate) mod acceptor;
 pub(crate) mod arena;
@@ -8,6 +8,7 @@ pub(crate) mod flash;
 mod handshakes;
 pub(crate) mod maintenance;
 mod placement;
+pub(crate) mod reloader;
 #[cfg(test)]
 mod steady_tests;
 pub(crate) mod threads;

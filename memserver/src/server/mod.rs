@@ -21,6 +21,7 @@ use crate::config::{Config, Port};
 use crate::event_loop::acceptor::{Acceptor, AcceptorHandle, AcceptorSetup};
 use crate::event_loop::flash::FlashThreads;
 use crate::event_loop::maintenance::Maintenance;
+use crate::event_loop::reloader::Reloader;
 use crate::event_loop::threads::Threads;
 use crate::event_loop::worker::{Worker, WorkerHandle, WorkerSetup};
 use crate::http::Admin;
@@ -92,6 +93,7 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     udp: Option<Udp>,
     maintenance: Option<Maintenance>,
+    reloader: Option<Reloader>,
     flash: Option<FlashThreads>,
     admin: Option<Admin>,
     admin_address: Option<SocketAddr>,
@@ -196,6 +198,7 @@ impl Server {
             workers: Vec::new(),
             udp: None,
             maintenance: None,
+            reloader: None,
             flash: None,
             admin: None,
             admin_address: sockets.admin.as_ref().and_then(Listener::local_addr),
@@ -210,6 +213,7 @@ impl Server {
         }
         let maintenance = Maintenance::start(Arc::clone(&shared));
         server.maintenance = Some(maintenance.map_err(refused("a thread"))?);
+        server.reloader = Reloader::start(&shared).map_err(refused("a thread"))?;
         shared.phase.serve();
         if let Some(listener) = sockets.admin {
             let stop = StopOnDrop { acceptor: server.control.clone(), workers: Vec::new() };
@@ -433,6 +437,7 @@ impl Server {
         self.flash = None;
         self.shared.watch.stop();
         self.maintenance = None;
+        self.reloader = None;
         self.admin = None;
         result
     }

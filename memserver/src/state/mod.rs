@@ -11,4 +11,5 @@ pub(crate) mod hot;
 pub(crate) mod latency;
 pub(crate) mod phase;
 pub(crate) mod prefixes;
+pub(crate) mod reload;
 pub(crate) mod shared;

@@ -14,6 +14,7 @@ use crate::state::core::Core;
 use crate::state::gauges::Gauges;
 use crate::state::hot::{self, Hottest};
 use crate::state::phase::Phase;
+use crate::state::reload::Reload;
 use crate::watch::{Evictions, Hub};
 
 /// The state of one server.
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) budgets: Budgets,
     /// Where the server is between its start and its end.
     pub(crate) phase: Phase,
+    /// Files that are to be read again.
+    pub(crate) reload: Reload,
     /// The server's threads.
     pub(crate) control: Box<dyn Control>,
     /// The watchers.
@@ -48,6 +51,7 @@ impl Shared {
             budgets,
             cache_baseline: Mutex::default(),
             phase: Phase::default(),
+            reload: Reload::default(),
             control: Box::new(control),
             watch: Hub::new(&core.config, evictions),
             core,

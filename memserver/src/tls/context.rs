@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
@@ -14,8 +14,6 @@ use super::{Session, provider};
 use crate::config::tls::{ClientCheck, TlsSettings};
 use crate::os::log;
 
-/// How often files are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Days before the end of a certificate from which on it is warned of.
 const ENDS_SOON_DAYS: u64 = 14;
 
@@ -35,9 +33,7 @@ struct Current {
 
 /// What is known of the files.
 struct Look {
-    /// When they were last looked at.
-    at: Instant,
-    /// How they looked then.
+    /// How they looked at the last look.
     seen: Stamp,
     /// How they looked when they were last read.
     read: Stamp,
@@ -61,7 +57,7 @@ impl Context {
         Ok(Self {
             settings: settings.clone(),
             current: Mutex::new(Current { endpoints: Arc::new(endpoints), since: now }),
-            look: Mutex::new(Look { at: now, read: seen.clone(), seen }),
+            look: Mutex::new(Look { read: seen.clone(), seen }),
         })
     }
 
@@ -104,10 +100,6 @@ impl Context {
     /// may be written one after the other.
     pub(crate) fn look_for_changes(&self) {
         let mut look = self.look.lock();
-        if look.at.elapsed() < LOOK_INTERVAL {
-            return;
-        }
-        look.at = Instant::now();
         let seen = Stamp::of(&self.settings);
         let is_still = seen == look.seen;
         let is_new = seen != look.read;
