@@ -416,6 +416,26 @@ fn handshakes_that_do_not_go_on_are_ended() {
 }
 
 #[test]
+fn a_crowd_that_does_not_go_on_keeps_nobody_out() {
+    // Room for 16 handshakes.
+    let server = Server::with("", &["-o", "client_memory=1m", "-t", "1"]);
+    let address = server.program.address();
+    let crowd: Vec<_> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            // The beginning of a first message.
+            stream.write_all(b"\x16\x03\x01\x02\x00\x01").unwrap();
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    server.connect().ask("mn\r\n", "MN\r\n");
+    // All of the crowd are gone after 5 seconds.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    drop(crowd);
+}
+
+#[test]
 fn garbage_after_the_handshake_ends_the_connection() {
     let server = Server::start();
     let mut client = server.connect();

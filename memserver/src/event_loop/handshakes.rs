@@ -14,8 +14,10 @@ use crate::state::budgets::Budgets;
 pub(crate) struct Handshakes {
     /// Connections with something to do.
     ready: VecDeque<usize>,
-    /// Those that need memory to begin.
+    /// Those that need memory to begin, the newest last.
     waiting: VecDeque<usize>,
+    /// Whether the newest of them goes before the oldest.
+    newest_is_next: bool,
     /// How many are not done.
     unfinished: usize,
 }
@@ -88,18 +90,31 @@ impl Handshakes {
         }
     }
 
-    /// Gives memory to the first that waits for it.
+    /// Gives memory to one that waits for it: in turns to the oldest, so that in a crowd all get
+    /// some, and to the newest, so that those who never go on keep nobody out.
     fn admit(&mut self, conns: &mut [Option<Conn>], budgets: &Budgets) -> Option<usize> {
-        loop {
-            let index = *self.waiting.front()?;
-            let conn = conns[index].as_mut();
-            let waits = conn.and_then(|conn| conn.handshake.as_mut());
-            if let Some(handshake) = waits.filter(|handshake| handshake.permit.is_none()) {
-                handshake.permit = Some(budgets.handshakes.take(BYTES)?);
-                self.waiting.pop_front();
-                return Some(index);
-            }
+        // Those that have left have left their numbers.
+        while self.waiting.front().is_some_and(|&index| waits(conns, index).is_none()) {
             self.waiting.pop_front();
         }
+        while self.waiting.back().is_some_and(|&index| waits(conns, index).is_none()) {
+            self.waiting.pop_back();
+        }
+        let next = if self.newest_is_next { self.waiting.back() } else { self.waiting.front() };
+        let index = *next?;
+        waits(conns, index)?.permit = Some(budgets.handshakes.take(BYTES)?);
+        if self.newest_is_next {
+            self.waiting.pop_back();
+        } else {
+            self.waiting.pop_front();
+        }
+        self.newest_is_next = !self.newest_is_next;
+        Some(index)
     }
+}
+
+/// What is kept of connection number `index`, if that waits for memory.
+fn waits(conns: &mut [Option<Conn>], index: usize) -> Option<&mut Unfinished> {
+    let handshake = conns[index].as_mut()?.handshake.as_mut()?;
+    handshake.permit.is_none().then_some(handshake)
 }
