@@ -9,86 +9,94 @@ use seccompiler::{
     SeccompFilter, SeccompRule,
 };
 
+/// Calls with their names.
+type Calls = [(&'static str, libc::c_long)];
+
+macro_rules! calls {
+    ($($(#[$attr:meta])* $name:ident),* $(,)?) => {
+        &[$($(#[$attr])* (stringify!($name), libc::$name)),*]
+    };
+}
+
 /// Bits of the flags of `openat` that change something.
 const CHANGES: libc::c_int = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
 
 /// What a server needs, whatever its clients do.
-const NEEDED: &[libc::c_long] = &[
+const NEEDED: &Calls = calls![
     // Connections.
-    libc::SYS_accept4,
-    libc::SYS_recvfrom,
-    libc::SYS_recvmsg,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
-    libc::SYS_getsockname,
-    libc::SYS_getpeername,
-    libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
-    libc::SYS_shutdown,
-    libc::SYS_close,
-    libc::SYS_fcntl,
+    SYS_accept4,
+    SYS_recvfrom,
+    SYS_recvmsg,
+    SYS_sendto,
+    SYS_sendmsg,
+    SYS_getsockname,
+    SYS_getpeername,
+    SYS_getsockopt,
+    SYS_setsockopt,
+    SYS_shutdown,
+    SYS_close,
+    SYS_fcntl,
     // Events.
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_ctl,
-    libc::SYS_ppoll,
-    libc::SYS_read,
-    libc::SYS_write,
-    libc::SYS_readv,
-    libc::SYS_writev,
+    SYS_epoll_pwait,
+    SYS_epoll_ctl,
+    SYS_ppoll,
+    SYS_read,
+    SYS_write,
+    SYS_readv,
+    SYS_writev,
     // Memory; what could be executed is not among it.
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    libc::SYS_brk,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_brk,
     // Threads and time.
-    libc::SYS_futex,
+    SYS_futex,
     // Threads that have just been started make these before their first own.
-    libc::SYS_rseq,
-    libc::SYS_set_robust_list,
-    libc::SYS_sched_yield,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_tgkill,
-    libc::SYS_clock_gettime,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_gettimeofday,
-    libc::SYS_getrandom,
-    libc::SYS_getrusage,
-    libc::SYS_uname,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigaction,
-    libc::SYS_sigaltstack,
-    libc::SYS_restart_syscall,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
+    SYS_rseq,
+    SYS_set_robust_list,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_tgkill,
+    SYS_clock_gettime,
+    SYS_clock_nanosleep,
+    SYS_gettimeofday,
+    SYS_getrandom,
+    SYS_getrusage,
+    SYS_uname,
+    SYS_rt_sigreturn,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigaction,
+    SYS_sigaltstack,
+    SYS_restart_syscall,
+    SYS_exit,
+    SYS_exit_group,
     // Files that were opened before, or are removed at the end.
-    libc::SYS_fstat,
-    libc::SYS_lseek,
-    libc::SYS_unlinkat,
+    SYS_fstat,
+    SYS_lseek,
+    SYS_unlinkat,
 ];
 
 /// Calls that newer processors have others for.
 #[cfg(target_arch = "x86_64")]
-const OLDER: &[libc::c_long] =
-    &[libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_unlink, libc::SYS_nanosleep];
+const OLDER: &Calls = calls![SYS_epoll_wait, SYS_poll, SYS_unlink, SYS_nanosleep];
 #[cfg(not(target_arch = "x86_64"))]
-const OLDER: &[libc::c_long] = &[];
+const OLDER: &Calls = &[];
 
 /// What reading a file takes, apart from opening it.
-const READING: &[libc::c_long] = &[
-    libc::SYS_statx,
-    libc::SYS_newfstatat,
+const READING: &Calls = calls![
+    SYS_statx,
+    SYS_newfstatat,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_stat,
+    SYS_stat,
 ];
 
 /// What closing a memory file takes, which was opened before.
-const CLOSING: &[libc::c_long] = &[libc::SYS_pwrite64, libc::SYS_fsync];
+const CLOSING: &Calls = calls![SYS_pwrite64, SYS_fsync];
 
 /// What reading and writing at any place of a file takes, which was opened before.
-const AT_PLACES: &[libc::c_long] = &[libc::SYS_pread64, libc::SYS_pwrite64];
+const AT_PLACES: &Calls = calls![SYS_pread64, SYS_pwrite64];
 
 /// Has the system refuse all other calls, to all threads, but for what is needed.
 ///
@@ -106,7 +114,7 @@ fn program(needs: &Needs) -> Result<BpfProgram, Error> {
     let needed = needed.chain(CLOSING.iter().filter(|_| needs.memory_file));
     let needed = needed.chain(AT_PLACES.iter().filter(|_| needs.flash));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        needed.map(|&number| (number, Vec::new())).collect();
+        needed.map(|&(_, number)| (number, Vec::new())).collect();
     let no_code = only(2, libc::PROT_EXEC, 0)?;
     rules.insert(SYS_mmap, vec![no_code.clone()]);
     rules.insert(SYS_mprotect, vec![no_code]);
@@ -130,3 +138,7 @@ fn only(index: u8, mask: libc::c_int, value: libc::c_int) -> Result<SeccompRule,
     let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, bits, value as u64)?;
     Ok(SeccompRule::new(vec![condition])?)
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;
