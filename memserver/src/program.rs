@@ -157,6 +157,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     announce(&sockets, &config)?;
     let start = start_line(&config, &sockets, accounts.is_some());
     sandbox.as_mut().map(Sandbox::confine);
+    needs(&config, &process).read.iter().for_each(|path| warn_if_unreadable(path));
     if let Some(last_resort) = last_resort {
         last_resort.start(config.drain_timeout, announced(&config, &process))?;
     }
@@ -261,6 +262,15 @@ fn needs(config: &Config, process: &Process) -> Needs {
         read: users.chain(config.tls.iter().flat_map(TlsSettings::files)).cloned().collect(),
         written: process.pid_file.iter().cloned().collect(),
         removed: config.socket_files().map(Path::to_owned).collect(),
+    }
+}
+
+/// Says so if a file was read with more rights than are left.
+fn warn_if_unreadable(path: &Path) {
+    // It is not opened: a pipe would wait for a writer.
+    if let Err(rustix::io::Errno::ACCESS) = rustix::fs::access(path, rustix::fs::Access::READ_OK) {
+        let path = path.display();
+        log::warning(&format!("{path} can't be read again with the rights that are left"));
     }
 }
 

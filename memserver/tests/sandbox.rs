@@ -3,7 +3,7 @@
 mod program;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
 use program::{Folder, Program};
@@ -121,6 +121,23 @@ fn what_happens_later_goes_on_working() {
     let (status, lines) = program.end();
     assert!(status.success(), "{lines:?}");
     assert!(!pid.exists());
+}
+
+#[test]
+fn files_that_only_the_superuser_may_read_are_told() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let users = folder.file("users");
+    fs::write(&users, "a:b\n").unwrap();
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(11211), Some(11211)).unwrap();
+    let args = ["-u", "11211", "-Y", users.to_str().unwrap()];
+    let program = wrapped(&["env"], &args, folder);
+    let line = program.line();
+    assert!(line.contains("users can't be read again with the rights that are left"), "{line}");
+    program.connect().ask("set login 0 0 3\r\na b\r\n", "STORED\r\n");
 }
 
 #[test]
