@@ -621,12 +621,13 @@ fn a_certificate_stands_in_for_a_password() {
     let users = "[users.web]\nsubjects = ['O=Tests,CN=client']\nrights = ['read', 'stats']\n";
     fs::write(&accounts, users).unwrap();
     let words = format!(",ssl_ca_cert=CA,ssl_verify_mode=1,accounts={}", accounts.display());
-    let server = Server::with(&words, &[]);
+    let server = Server::with(&words, &["-o", "audit=text"]);
     let address = server.program.address();
     let named = server.authority.client().with(&server.authority, "client");
     let mut known = named.connect(address);
     known.ask("get a\r\n", "END\r\n");
     known.ask("set a 0 0 1\r\nx\r\n", "CLIENT_ERROR not allowed\r\n");
+    while !server.program.line().ends_with(" user=web result=certificate") {}
     server.connect().ask("get a\r\n", "CLIENT_ERROR unauthenticated\r\n");
     // Another certificate of the same authority is nobody's.
     fs::write(&accounts, users.replace("CN=client", "CN=other")).unwrap();

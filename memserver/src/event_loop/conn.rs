@@ -8,8 +8,9 @@ use mio::event::Event;
 use mio::{Registry, Token};
 
 use crate::auth::accounts::Accounts;
+use crate::auth::audit::EventKind;
 use crate::auth::guard::Guard;
-use crate::config::{AdminOnly, Binding};
+use crate::config::{AdminOnly, AuditFormat, Binding};
 use crate::event_loop::arena::{Arena, Input, READ_MIN};
 use crate::event_loop::unfinished::Unfinished;
 use crate::net::socket::Peer;
@@ -183,14 +184,18 @@ impl Conn {
     }
 
     /// Finds out who its client is by the certificate that it has shown, once it has sent
-    /// something, and whether it is still who it was. None of what it sent has been looked at.
-    pub(crate) fn recognise(&mut self, accounts: &Accounts) {
+    /// something, and whether it is still who it was. None of what it sent has been looked at. The
+    /// first is written down if there is an `audit`.
+    pub(crate) fn recognise(&mut self, accounts: &Accounts, audit: Option<AuditFormat>) {
         let Some(guard) = &mut self.guard else { return };
         if !std::mem::replace(&mut guard.is_recognised, true) && guard.account.is_none() {
             let subject = self.transport.subject();
             guard.account = subject.and_then(|subject| accounts.of_subject(&subject));
             if guard.account.is_some() {
                 self.dialogue.guard(Access::Granted);
+                if let Some(format) = audit {
+                    guard.audit(format, EventKind::Login("certificate"));
+                }
             }
         }
         let generation = accounts.generation();

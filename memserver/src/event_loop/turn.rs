@@ -250,7 +250,7 @@ fn recognise(participants: &[Participant], conns: &mut [Option<Conn>], shared: &
     let Some(accounts) = &shared.core.accounts else { return };
     for part in participants {
         if let Some(conn) = &mut conns[part.conn] {
-            conn.recognise(accounts);
+            conn.recognise(accounts, shared.core.config.audit);
         }
     }
 }
