@@ -50,6 +50,35 @@ fn readers_of_large_values_wait_for_each_other() {
     assert_eq!(client.stat("stats", "response_obj_oom"), "0");
 }
 
+/// The kernel's own buffers grow with what a client sends, and are then his to fill.
+#[cfg(target_os = "linux")]
+#[test]
+fn requests_that_are_not_read_stay_small_in_the_kernel() {
+    const LEN: usize = 4 << 20;
+    /// More than the server and both of its buffers take, and the client's own one.
+    const TAKEN_MAX: usize = 1 << 20;
+    let program = Program::start(&["-m", "64", "-I", "8m"]);
+    let mut client = program.connect();
+    socket2::SockRef::from(&client.0).set_send_buffer_size(64 << 10).unwrap();
+    for _ in 0..24 {
+        store(&mut client, "grows", b'g', LEN);
+    }
+    store(&mut client, "reply", b'r', 9000);
+    client.0.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let requests = b"get reply\r\n".repeat(1000);
+    let mut taken = 0;
+    while taken < 4 * TAKEN_MAX {
+        match client.0.write(&requests) {
+            Ok(len) => taken += len,
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                break;
+            }
+        }
+    }
+    assert!(taken < TAKEN_MAX, "{taken} bytes were taken");
+}
+
 /// A reader that has paused is no burden to others, and may go on unless its value is gone.
 #[test]
 fn readers_that_pause_give_up_what_they_hold() {

@@ -257,6 +257,9 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsSettings>,
     /// How long clients may finish what they are about when a signal ends the server.
     pub(crate) drain_timeout: Duration,
+    /// What the kernel may keep of one connection's requests, and of its replies: twice as many
+    /// bytes for its own. 0 leaves it to the system.
+    pub(crate) socket_buffers: usize,
     /// Ports may be shared with other servers, as far as the system lets them.
     pub(crate) reuse_port: bool,
     /// Where health and metrics are asked for over HTTP. Without it nothing is measured for them.
@@ -327,6 +330,7 @@ impl Default for Config {
             users: Users::default(),
             tls: None,
             drain_timeout: Duration::from_millis(500),
+            socket_buffers: 128 << 10,
             reuse_port: false,
             admin: None,
             runtime: RuntimeSettings::default(),

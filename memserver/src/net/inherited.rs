@@ -31,7 +31,7 @@ pub(crate) fn take(config: &Config) -> Result<Option<Opened>, ListenError> {
     let mut names = names.split(':');
     for index in 0..sockets.len() {
         let fail = |source| ListenError::Inherited { number: index + 1, source };
-        let kind = one(&mut sockets, index).map_err(fail)?;
+        let kind = one(&mut sockets, index, config.socket_buffers).map_err(fail)?;
         let security = match &kind {
             Kind::Tcp(_) => config.security(&Listen::default()),
             Kind::Unix(_) => Security::Plain,
@@ -46,10 +46,10 @@ pub(crate) fn take(config: &Config) -> Result<Option<Opened>, ListenError> {
     Ok(Some(opened))
 }
 
-fn one(sockets: &mut ListenFd, index: usize) -> io::Result<Kind> {
+fn one(sockets: &mut ListenFd, index: usize, buffers: usize) -> io::Result<Kind> {
     if let Ok(Some(tcp)) = sockets.take_tcp_listener(index) {
         tcp.set_nonblocking(true)?;
-        set_tcp_options(&tcp)?;
+        set_tcp_options(&tcp, buffers)?;
         return Ok(Kind::Tcp(TcpListener::from_std(tcp)));
     }
     match sockets.take_unix_listener(index)? {

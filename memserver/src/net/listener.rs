@@ -134,6 +134,15 @@ struct TcpOptions {
     backlog: u32,
     /// Other servers may listen on the same port.
     reuse_port: bool,
+    /// What the kernel keeps of a connection, 0 for its own choice.
+    socket_buffers: usize,
+}
+
+impl TcpOptions {
+    fn of(config: &Config, backlog: u32) -> Self {
+        let (reuse_port, socket_buffers) = (config.reuse_port, config.socket_buffers);
+        Self { backlog, reuse_port, socket_buffers }
+    }
 }
 
 /// Sockets that were opened.
@@ -158,7 +167,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
         open_tcp(config, &mut opened)?;
     }
     if let Some(Endpoint::Tcp(host, port)) = &config.admin {
-        opened.admin = Some(admin_tcp(host, *port, config.reuse_port)?);
+        opened.admin = Some(admin_tcp(host, *port, TcpOptions::of(config, ADMIN_BACKLOG))?);
     }
     if let Some(path) = &config.unix_socket {
         opened.listeners.push(at_path(path, config)?);
@@ -183,18 +192,17 @@ fn at_path(path: &Path, config: &Config) -> Result<Listener, ListenError> {
 }
 
 /// Opens the address for health and metrics. Of a name with several addresses one is enough.
-fn admin_tcp(host: &str, port: u16, reuse_port: bool) -> Result<Listener, ListenError> {
+fn admin_tcp(host: &str, port: u16, options: TcpOptions) -> Result<Listener, ListenError> {
     let at = Listen { host: Some(host.to_owned()), ..Listen::default() };
     let fail = |source| ListenError::Tcp { place: describe(&at, port), port, source };
-    let opened =
-        named(host, port, TcpOptions { backlog: ADMIN_BACKLOG, reuse_port }, &[]).map_err(fail)?;
+    let opened = named(host, port, options, &[]).map_err(fail)?;
     let first = opened.into_iter().next();
     let tcp = first.ok_or_else(|| fail(ErrorKind::AddrNotAvailable.into()))?;
     Ok(Listener { kind: Kind::Tcp(tcp), binding: Binding::Auto, security: Security::Plain })
 }
 
 fn open_tcp(config: &Config, opened: &mut Opened) -> Result<(), ListenError> {
-    let options = TcpOptions { backlog: config.tcp_backlog, reuse_port: config.reuse_port };
+    let options = TcpOptions::of(config, config.tcp_backlog);
     let everywhere = [Listen::default()];
     let places = if config.listen.is_empty() { &everywhere[..] } else { &config.listen };
     let all = &mut opened.listeners;
@@ -451,7 +459,7 @@ fn tcp(address: SocketAddr, options: TcpOptions) -> io::Result<TcpListener> {
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    set_tcp_options(&socket)?;
+    set_tcp_options(&socket, options.socket_buffers)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
@@ -459,8 +467,14 @@ fn tcp(address: SocketAddr, options: TcpOptions) -> io::Result<TcpListener> {
 }
 
 /// Sets what accepted sockets inherit.
-pub(super) fn set_tcp_options(socket: &impl AsFd) -> io::Result<()> {
+pub(super) fn set_tcp_options(socket: &impl AsFd, buffers: usize) -> io::Result<()> {
     let socket = SockRef::from(socket);
+    // A size that is set is kept. The system's own grow with what a client has sent, up to
+    // `tcp_rmem`, and are then his to fill although nobody reads.
+    if buffers > 0 {
+        socket.set_recv_buffer_size(buffers)?;
+        socket.set_send_buffer_size(buffers)?;
+    }
     // Finds clients that have vanished without closing.
     socket.set_keepalive(true)?;
     // A turn's replies leave with one write: waiting for more would only delay them.
@@ -531,6 +545,10 @@ mod tests {
             }
         };
         let options = socket2::SockRef::from(&accepted);
+        // Linux counts its own part as well, and shows twice what was asked for.
+        let held = if cfg!(target_os = "linux") { 256 << 10 } else { 128 << 10 };
+        assert_eq!(options.recv_buffer_size().unwrap(), held);
+        assert_eq!(options.send_buffer_size().unwrap(), held);
         #[cfg(target_os = "linux")]
         assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
         assert!(options.tcp_nodelay().unwrap());
