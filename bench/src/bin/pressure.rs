@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use bench::launch::Recipe;
 use bench::pressure::{
-    Exit, LargeReads, LogPipe, LongCommands, PartialLines, Report, Scenario, Shrink, SlowUploads,
-    UnreadReplies, run,
+    Exit, Expiry, Growth, LargeReads, LogPipe, LongCommands, PartialLines, Report, Scenario,
+    Shrink, SlowUploads, UnreadReplies, run,
 };
 
 /// Puts servers under pressure and reports what their other clients notice.
@@ -31,6 +31,8 @@ enum Attack {
     SlowUploads(SlowUploads),
     PartialLines(PartialLines),
     Shrink(Shrink),
+    Expiry(Expiry),
+    Growth(Growth),
     LongCommands(LongCommands),
     LogPipe(LogPipe),
 }
@@ -43,6 +45,8 @@ impl Attack {
             Self::SlowUploads(scenario) => scenario,
             Self::PartialLines(scenario) => scenario,
             Self::Shrink(scenario) => scenario,
+            Self::Expiry(scenario) => scenario,
+            Self::Growth(scenario) => scenario,
             Self::LongCommands(scenario) => scenario,
             Self::LogPipe(scenario) => scenario,
         }

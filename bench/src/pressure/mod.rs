@@ -1,5 +1,6 @@
 //! How a server behaves towards its other clients while some of them put it under pressure: large
-//! values, slow uploads, unread replies, unfinished lines, long commands, a log that nobody reads.
+//! values, slow uploads, unread replies, unfinished lines, long commands, a log that nobody reads,
+//! items that expire together, growth.
 //!
 //! `scenario` has the attacks, `conn` a client's connection, `probe` the healthy clients whose
 //! waits are measured. This file conducts a run: start, prepare, attack, settle, stop.
@@ -21,7 +22,8 @@ use crate::process::{self, Memory};
 
 pub use probe::Waits;
 pub use scenario::{
-    LargeReads, LogPipe, LongCommands, PartialLines, Shrink, SlowUploads, UnreadReplies,
+    Expiry, Growth, LargeReads, LogPipe, LongCommands, PartialLines, Shrink, SlowUploads,
+    UnreadReplies,
 };
 
 /// An attack on a server.

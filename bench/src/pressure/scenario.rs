@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use argh::FromArgs;
 
@@ -217,18 +217,7 @@ impl Scenario for Shrink {
     }
 
     fn prepare(&self, addr: SocketAddr) -> io::Result<()> {
-        let mut conn = Conn::open(addr)?;
-        let value = "v".repeat(self.size);
-        let mut batch = String::new();
-        for i in 0..self.items {
-            batch += &format!("set item:{i} 0 0 {} noreply\r\n{value}\r\n", self.size);
-            if batch.len() > 1 << 20 || i + 1 == self.items {
-                conn.send(batch.as_bytes())?;
-                batch.clear();
-                conn.ask("version")?;
-            }
-        }
-        Ok(())
+        fill(addr, self.items, self.size, 0)
     }
 
     fn attack(&self, addr: SocketAddr) -> io::Result<Tally> {
@@ -247,6 +236,77 @@ impl Scenario for Shrink {
         conn.send(format!("cache_memlimit {}\r\n", self.to).as_bytes())?;
         thread::sleep(Duration::from_millis(50));
         Ok(())
+    }
+}
+
+/// Many items that expire in the same second.
+#[derive(Clone, Debug, FromArgs)]
+#[argh(subcommand, name = "expiry")]
+pub struct Expiry {
+    /// memory limit in MiB (default 1024)
+    #[argh(option, default = "1024")]
+    pub mib: u64,
+    /// number of items (default 1000000)
+    #[argh(option, default = "1_000_000")]
+    pub items: u32,
+    /// bytes of a value (default 100)
+    #[argh(option, default = "100")]
+    pub size: usize,
+    /// seconds that they live, which have to be enough to store them (default 15)
+    #[argh(option, default = "15")]
+    pub ttl: u64,
+    /// seconds after that (default 5)
+    #[argh(option, default = "5")]
+    pub after: u64,
+}
+
+impl Scenario for Expiry {
+    fn flags(&self) -> Vec<String> {
+        flags(&["-m", &self.mib.to_string()])
+    }
+
+    fn attack(&self, addr: SocketAddr) -> io::Result<Tally> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let end = since + Duration::from_secs(self.ttl);
+        fill(addr, self.items, self.size, end.as_secs())?;
+        let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let left = end.checked_sub(passed).ok_or_else(|| io::Error::other("--ttl is too short"))?;
+        thread::sleep(left + Duration::from_secs(self.after));
+        let mut tally = Tally::default();
+        let mut conn = Conn::open(addr)?;
+        for item in 0..1000 {
+            match conn.ask(&format!("get item:{item}"))?.as_str() {
+                "END" => tally.answered += 1,
+                _ => return Err(io::Error::other("an item outlived its time")),
+            }
+        }
+        Ok(tally)
+    }
+}
+
+/// A cache that grows from nothing.
+#[derive(Clone, Debug, FromArgs)]
+#[argh(subcommand, name = "growth")]
+pub struct Growth {
+    /// memory limit in MiB (default 1024)
+    #[argh(option, default = "1024")]
+    pub mib: u64,
+    /// number of items (default 6000000)
+    #[argh(option, default = "6_000_000")]
+    pub items: u32,
+    /// bytes of a value (default 100)
+    #[argh(option, default = "100")]
+    pub size: usize,
+}
+
+impl Scenario for Growth {
+    fn flags(&self) -> Vec<String> {
+        flags(&["-m", &self.mib.to_string()])
+    }
+
+    fn attack(&self, addr: SocketAddr) -> io::Result<Tally> {
+        fill(addr, self.items, self.size, 0)?;
+        Ok(Tally { answered: u64::from(self.items), ..Tally::default() })
     }
 }
 
@@ -339,6 +399,22 @@ struct Bad<'a> {
     begin: &'a dyn Fn(usize) -> Vec<u8>,
     /// What each of them sends again and again.
     again: &'a [u8],
+}
+
+/// Stores many items of `size` bytes one after the other.
+fn fill(addr: SocketAddr, items: u32, size: usize, expiry: u64) -> io::Result<()> {
+    let mut conn = Conn::open(addr)?;
+    let value = "v".repeat(size);
+    let mut batch = String::new();
+    for i in 0..items {
+        batch += &format!("set item:{i} 0 {expiry} {size} noreply\r\n{value}\r\n");
+        if batch.len() > 1 << 20 || i + 1 == items {
+            conn.send(batch.as_bytes())?;
+            batch.clear();
+            conn.ask("version")?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets clients misbehave, who come back when they are closed, beside some who do `request`s.
