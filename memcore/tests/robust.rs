@@ -107,23 +107,30 @@ fn resident() -> Option<usize> {
 #[test]
 #[ignore = "run by another test"]
 fn child_with_a_thousand_caches() {
-    let before = resident();
-    // A huge page is far more than one of them holds.
-    let small = || Cache::builder(mib(64)).huge_pages(false).build().unwrap();
-    let caches: Vec<Cache> = (0..1_000).map(|_| small()).collect();
-    for (number, cache) in caches.iter().enumerate() {
-        cache.set("k", &number.to_le_bytes(), Attrs::new()).unwrap();
+    // Limits below and above the one from which huge pages are asked for.
+    for (count, limit, items, most) in [
+        (1_000, mib(64), 0, 160 << 10),
+        (1_000, mib(64), 1, 160 << 10),
+        (1_000, mib(1), 100, 100 << 10),
+        (20, gib(1), 1, 2 << 20),
+    ] {
+        let before = resident();
+        let caches: Vec<Cache> = (0..count).map(|_| Cache::new(limit).unwrap()).collect();
+        let numbers = || caches.iter().enumerate().flat_map(|at| (0..items).map(move |i| (at, i)));
+        for ((number, cache), item) in numbers() {
+            cache.set(u64::to_le_bytes(item), &number.to_le_bytes(), Attrs::new()).unwrap();
+        }
+        for ((number, cache), item) in numbers() {
+            assert_eq!(cache.get(u64::to_le_bytes(item)).unwrap(), number.to_le_bytes());
+        }
+        let used = caches.iter().map(|cache| cache.stats().used).sum::<usize>() / count;
+        if let (Some(before), Some(after)) = (before, resident()) {
+            let each = (after - before) / count;
+            println!("limit {limit}, {items} items: {each} bytes each, accounted {used}");
+            assert!(each < most, "limit {limit}, {items} items: {each} bytes each");
+            assert!(each <= used, "limit {limit}: {each} bytes each, accounted {used}");
+        }
     }
-    for (number, cache) in caches.iter().enumerate() {
-        assert_eq!(cache.get("k").unwrap(), number.to_le_bytes());
-    }
-    let used: usize = caches.iter().map(|cache| cache.stats().used).sum();
-    if let (Some(before), Some(after)) = (before, resident()) {
-        println!("resident {} KiB, accounted {} KiB", (after - before) >> 10, used >> 10);
-        assert!((after - before) / 1_000 < 256 << 10, "more than an empty cache may take");
-        assert!(after - before <= used, "more than is accounted");
-    }
-    assert!(used / 1_000 < 512 << 10, "{} bytes each", used / 1_000);
 }
 
 /// Runs a test that is ignored otherwise in a process of its own, behind a command of the shell.

@@ -211,8 +211,14 @@ mod mapped {
         }
 
         /// Asks for huge pages, or for none; a refusal changes nothing but speed and slack.
+        ///
+        /// Never for the beginning, which is used first: a cache that holds next to nothing would
+        /// take a whole huge page for it.
         pub(crate) fn advise_huge(&self, on: bool) {
-            self.advise_huge_for(0, self.len * size_of::<T>(), on);
+            let bytes = self.len * size_of::<T>();
+            let head = HUGE_PAGE.min(bytes);
+            self.advise_huge_for(0, head, false);
+            self.advise_huge_for(head, bytes, on);
         }
 
         /// No huge pages any more where bytes `start..end` are about to be given back: the system
