@@ -1,13 +1,13 @@
 //! Typed values with tags, and loads that the data overtakes: nobody gets what is out of date.
 
 use std::collections::BTreeMap;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Barrier, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use memcore::typed::{LoadError, TypedCache};
-use memcore::{Cache, Change, ManualClock, Moment, TagError, mib};
+use memcore::{Attrs, Cache, Change, ManualClock, Moment, TagError, mib};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -351,4 +351,42 @@ proptest! {
             }
         }
     }
+}
+
+/// Tags take memory, for which items may have to go, of which the listener is told by whoever renews
+/// the tags.
+#[test]
+fn a_listener_may_store_values_with_tags_that_are_being_renewed() {
+    static USED: OnceLock<Words> = OnceLock::new();
+    static RENEWING: AtomicBool = AtomicBool::new(false);
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+    let (send, done) = mpsc::channel();
+    thread::spawn(move || {
+        let builder = Cache::builder(mib(1)).max_item_size(1 << 14).on_removal(|_, gone| {
+            if gone.key != b"k" && RENEWING.swap(false, Ordering::Relaxed) {
+                let words = USED.get().expect("it is there before anything is removed");
+                words.insert("told", &text("v")).unwrap();
+                TOLD.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let cache = builder.build().unwrap();
+        for number in 0..20_000 {
+            cache.set(format!("{number}"), &[0; 50], Attrs::new()).unwrap();
+        }
+        let all = "all";
+        let builder = TypedCache::builder(cache.clone());
+        let words = USED.get_or_init(|| builder.tags(&[all]).unwrap().build());
+        // What was invalidated stays as long as somebody has it; in the end there is no room.
+        let mut kept = Vec::new();
+        while let Ok(tagged) = cache.tagged(&[all]) {
+            kept.push(tagged);
+            words.invalidate_tag(all);
+            RENEWING.store(true, Ordering::Relaxed);
+            words.insert("k", &text("v")).unwrap();
+            RENEWING.store(false, Ordering::Relaxed);
+        }
+        send.send(()).unwrap();
+    });
+    done.recv_timeout(Duration::from_secs(20)).expect("who renews the tags waits for itself");
+    assert!(TOLD.load(Ordering::Relaxed) > 0, "nothing was removed for tags");
 }
