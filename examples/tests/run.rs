@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Runs an example, which `cargo test` has built, and returns what it prints.
-fn run(name: &str) -> String {
+fn run(name: &str, args: &[&str]) -> String {
     // The tests are in target/PROFILE/deps, the examples in target/PROFILE/examples.
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     let path: PathBuf = path.join("examples").join(name);
-    let output = Command::new(&path).output();
+    let output = Command::new(&path).args(args).output();
     let output = output.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}, {errors}", output.status);
@@ -18,7 +18,11 @@ fn run(name: &str) -> String {
 }
 
 fn says(name: &str, lines: &[&str]) {
-    let said = run(name);
+    says_with(name, &[], lines);
+}
+
+fn says_with(name: &str, args: &[&str], lines: &[&str]) {
+    let said = run(name, args);
     for line in lines {
         assert!(said.contains(line), "{name} does not say `{line}` but\n{said}");
     }
@@ -79,4 +83,24 @@ fn web_pages() {
         "the one that renews <h1>news</h1><p>page 2",
     ];
     says("web_pages", &lines);
+}
+
+#[test]
+fn query_cache() {
+    let lines = [
+        "1000 requests to a table of 4000 orders",
+        "hit ratio ",
+        "8 threads miss a report together: databases are asked 1 time(s)",
+    ];
+    says_with("query_cache", &["4000"], &lines);
+}
+
+/// Each file in `examples/` has a test here.
+#[test]
+fn none_is_left_out() {
+    let own = include_str!("run.rs");
+    for file in std::fs::read_dir("examples").unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap().replace(".rs", "");
+        assert!(own.contains(&format!("(\"{name}\"")), "{name} is not run");
+    }
 }
