@@ -8,14 +8,16 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// All documents below a folder, but those of others.
+/// All documents below a folder, but those of others and links to documents elsewhere: packages have
+/// the workspace's changelog.
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() && !name.starts_with('.') && !["target", "node_modules"].contains(&name) {
             documents(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
+        } else if path.extension().is_some_and(|extension| extension == "md") && !path.is_symlink()
+        {
             found.push(path);
         }
     }
