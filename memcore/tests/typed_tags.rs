@@ -353,8 +353,7 @@ proptest! {
     }
 }
 
-/// Tags take memory, for which items may have to go, of which the listener is told by whoever renews
-/// the tags.
+/// Tags take memory, for which items may have to go. Whoever renews the tags tells the listener.
 #[test]
 fn a_listener_may_store_values_with_tags_that_are_being_renewed() {
     static USED: OnceLock<Words> = OnceLock::new();

@@ -8,8 +8,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// All documents below a folder, but those of others and links to documents elsewhere: packages have
-/// the workspace's changelog.
+/// All documents below a folder, but those of others, and links to documents elsewhere: packages
+/// have the workspace's changelog.
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
