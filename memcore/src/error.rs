@@ -188,6 +188,9 @@ pub enum MemoryFileError {
         /// The largest limit that it has room for.
         most: usize,
     },
+    /// The flash tier has other devices than the one that it was closed with, or they hold
+    /// something else.
+    OtherFlash,
     /// Memory can't lie in a file on this system.
     Unsupported,
     /// The system refused something.
@@ -206,6 +209,7 @@ impl fmt::Display for MemoryFileError {
             Self::Format => f.write_str("it was written in another format"),
             Self::Damaged { what } => write!(f, "its {what} is damaged"),
             Self::Limit { least, most } => write!(f, "it is for limits of {least} to {most} bytes"),
+            Self::OtherFlash => f.write_str("what is on flash is not what it was closed with"),
             Self::Unsupported => f.write_str("memory can't lie in a file on this system"),
             Self::System { reason } => write!(f, "{reason}"),
         }

@@ -1,14 +1,19 @@
 //! A cache that goes on where another one was closed, and one that can't.
 #![cfg(all(target_os = "linux", not(memcore_fallback)))]
 
+mod common {
+    pub(crate) mod damage;
+}
+
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use memcore::{
     Attrs, Builder, Cache, CloseError, ConfigError, ManualClock, MemoryFileError, Moment, Restored,
 };
+
+use common::damage::{Flips, pages_in_use};
 
 const LIMIT: usize = 8 << 20;
 const START: Moment = Moment::from_secs(1_000_000);
@@ -243,17 +248,10 @@ fn a_cache_that_is_in_use_is_not_closed() {
 fn no_flipped_byte_leads_to_a_wrong_value() {
     let scratch = Scratch::new("flip");
     scratch.fill();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let (mut refused, mut lost) = (0, 0);
-    let data = data_of(&scratch);
+    let mut flips = Flips::new(pages_in_use(&scratch.0), 0x9e37_79b9_7f4a_7c15);
     for _ in 0..60 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let at = data[(random >> 33) as usize % data.len()] + (random >> 20) % 4_096;
-        let file = File::options().read(true).write(true).open(&scratch.0).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 1 << (random % 8)], at).unwrap();
-        drop(file);
+        let at = flips.flip(&scratch.0);
         let cache = scratch.open();
         let before = cache.restored().unwrap().clone();
         for number in 0..2_000_u32 {
@@ -273,20 +271,4 @@ fn no_flipped_byte_leads_to_a_wrong_value() {
         scratch.fill();
     }
     assert!(refused > 0 && lost > 30, "{refused} refused, {lost} lost");
-}
-
-/// Where pages of the file are that hold anything.
-fn data_of(scratch: &Scratch) -> Vec<u64> {
-    let file = File::open(&scratch.0).unwrap();
-    let len = file.metadata().unwrap().len();
-    let mut page = [0; 4_096];
-    let mut found = Vec::new();
-    for at in (0..len).step_by(4_096) {
-        let here = (len - at).min(4_096) as usize;
-        file.read_exact_at(&mut page[..here], at).unwrap();
-        if here == 4_096 && page.iter().any(|&byte| byte != 0) {
-            found.push(at);
-        }
-    }
-    found
 }

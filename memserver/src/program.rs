@@ -434,6 +434,9 @@ fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Ca
     })?;
     if let (Some(path), Some(restored)) = (&config.memory_file, cache.restored()) {
         log_restored(path, restored);
+        if let Some(restored) = cache.flash_restored() {
+            log_flash(restored);
+        }
     }
     Ok(cache)
 }
@@ -469,6 +472,19 @@ fn log_restored(path: &Path, restored: &Restored) {
         }
         Restored::Discarded(reason) => {
             log::warning(&format!("memory file {path}: starting empty, since {reason}"))
+        }
+        _ => {}
+    }
+}
+
+/// Says what became of what the last run had on flash.
+fn log_flash(restored: &Restored) {
+    match restored {
+        Restored::Items(items) => {
+            log::line(format_args!("flash tier: {items} items are there again"));
+        }
+        Restored::Discarded(reason) => {
+            log::warning(&format!("flash tier: starting empty, since {reason}"));
         }
         _ => {}
     }

@@ -86,6 +86,61 @@ fn what_has_no_room_in_memory_is_read_from_flash() {
 }
 
 #[test]
+fn a_restart_keeps_what_is_in_memory_and_what_is_on_flash() {
+    let folder = Folder::new();
+    let (memory, path) = (folder.file("memory"), folder.file("flash"));
+    let memory = memory.to_str().unwrap();
+    let path = path.to_str().unwrap();
+    let start = || start(path, &["-e", memory]);
+    let server = start();
+    let mut client = server.connect();
+    fill(&mut client);
+    client.ask("delete k3\r\nset k4 4 0 1\r\nx\r\n", "DELETED\r\nSTORED\r\n");
+    let on_flash = counted(&mut client, "extstore_objects_used");
+    server.signal(15);
+    let (status, _) = server.end();
+    assert!(status.success(), "{status}");
+
+    let server = start();
+    let mut client = server.connect();
+    assert!(counted(&mut client, "extstore_objects_used").abs_diff(on_flash) < 100);
+    client.ask("get k3\r\nget k4\r\n", "END\r\nVALUE k4 4 1\r\nx\r\nEND\r\n");
+    assert!(count_found(&mut client, 5..ITEMS, LEN) > ITEMS * 95 / 100);
+    assert!(counted(&mut client, "get_extstore") > 500);
+    assert_eq!(counted(&mut client, "badcrc_from_extstore"), 0);
+    let (status, _, err) = program::run(&[
+        "-l",
+        "127.0.0.1",
+        "-p",
+        "-1",
+        "-u",
+        "root",
+        "-o",
+        &format!("ext_path={path}:64m"),
+    ]);
+    assert!(status != 0 && err.contains("resource busy"), "{err}");
+    server.signal(15);
+    let (_, lines) = server.end();
+    let is_told = |line: &&String| line.contains("flash tier: ") && line.contains("there again");
+    assert_eq!(lines.iter().filter(is_told).count(), 1, "{lines:?}");
+
+    // With another file instead, memory is kept and flash is not.
+    File::create(path).unwrap();
+    let server = start();
+    let mut client = server.connect();
+    assert!((100..ITEMS).contains(&count_found(&mut client, 5..ITEMS, LEN)));
+    assert_eq!(counted(&mut client, "badcrc_from_extstore"), 0);
+    server.signal(9);
+    let (_, lines) = server.end();
+    let is_told = |line: &&String| line.contains("what is on flash is not what it was closed with");
+    assert_eq!(lines.iter().filter(is_told).count(), 1, "{lines:?}");
+    let strict = format!("memory_file_strict,ext_path={path}:64m");
+    let (status, _, err) =
+        program::run(&["-l", "127.0.0.1", "-p", "-1", "-u", "root", "-e", memory, "-o", &strict]);
+    assert!(status == 71 && err.contains("it was not closed"), "{err}");
+}
+
+#[test]
 fn large_values_come_back() {
     let folder = Folder::new();
     let path = folder.file("flash");

@@ -109,16 +109,29 @@ fn kill(id: u32, signal: i32) {
 
 #[test]
 fn a_killed_server_never_leaves_a_wrong_value() {
-    let kills = std::env::var("MEMSERVER_RESTART_KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let folder = Folder::new();
     let file = folder.file("memory").to_str().unwrap().to_owned();
-    let args = ["-m", "64", "-I", "1m", "-t", "2", "-e", file.as_str()];
+    campaign(&["-m", "64", "-I", "1m", "-t", "2", "-e", &file]);
+}
+
+#[test]
+fn nor_does_one_with_a_flash_tier() {
+    let folder = Folder::new();
+    let file = folder.file("memory").to_str().unwrap().to_owned();
+    let log = folder.file("flash");
+    let words = format!("ext_path={}:64m,ext_page_size=2,ext_item_size=64", log.display());
+    campaign(&["-m", "12", "-I", "1m", "-t", "2", "-e", &file, "-o", &words]);
+}
+
+/// Starts and kills a server again and again.
+fn campaign(args: &[&str]) {
+    let kills = std::env::var("MEMSERVER_RESTART_KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let all: Vec<Progress> = (0..KEYS).map(|_| Progress::default()).collect();
     let rngs: Vec<_> = (0..WRITERS).map(|writer| Mutex::new(Rng(writer))).collect();
     let mut rng = Rng(99);
     let (mut kept, mut empty, mut items, mut writes) = (0, 0, 0, 0);
     for _ in 0..kills {
-        let server = Program::start(&args);
+        let server = Program::start(args);
         let (address, id) = (server.address(), server.id());
         match check(address, &all) {
             0 => empty += 1,
@@ -147,7 +160,7 @@ fn a_killed_server_never_leaves_a_wrong_value() {
         });
         let _ = server.end();
         if rng.below(3) == 0 {
-            kill_while_it_starts(&args, rng.below(40));
+            kill_while_it_starts(args, rng.below(40));
         }
         writes = all.iter().map(|progress| progress.done.load(SeqCst)).sum::<u64>();
     }

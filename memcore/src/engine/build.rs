@@ -78,10 +78,15 @@ impl Engine {
     ) -> Result<Box<Self>, ConfigError> {
         let sizes = Sizes::choose(&builder)?;
         let (most, limit) = (sizes.limit_most, builder.limit);
-        match Self::assemble(builder.clone(), sizes, source) {
+        let build = |sizes: Sizes, source: &mut Source| {
+            let mut engine = Self::assemble(builder.clone(), sizes, source)?;
+            engine.attach_flash(&builder, source)?;
+            Ok(engine)
+        };
+        match build(sizes, source) {
             // A system that counts reservations may refuse room to grow, but not the limit itself.
             Err(ConfigError::System { .. }) if most > limit => {
-                Self::assemble(builder, Sizes { limit_most: limit, ..sizes }, source)
+                build(Sizes { limit_most: limit, ..sizes }, source)
             }
             result => result,
         }
@@ -111,13 +116,7 @@ impl Engine {
             limit_most: sizes.limit_most,
             limit_least: sizes.least(),
         };
-        #[cfg(all(feature = "flash", not(loom)))]
-        let flash = builder.flash.clone();
-        #[allow(unused_mut, reason = "without flash nothing is attached")]
-        let mut engine = Box::new(Self::new(builder, settings, upkeep, seed, sizes, space, index));
-        #[cfg(all(feature = "flash", not(loom)))]
-        engine.attach_flash(flash.as_ref())?;
-        Ok(engine)
+        Ok(Box::new(Self::new(builder, settings, upkeep, seed, sizes, space, index)))
     }
 }
 

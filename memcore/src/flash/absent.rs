@@ -2,15 +2,41 @@
 
 use std::sync::Arc;
 
-use crate::Key;
+use crate::config::Builder;
 use crate::engine::Engine;
 use crate::index::{Guard, Position};
+use crate::memory::region::Source;
+use crate::restart::state::{Reader, Writer};
 use crate::space::item::Item;
+use crate::{ConfigError, Key, MemoryFileError};
 
 /// The tier of an engine: none.
 pub(crate) type Slot = Option<std::convert::Infallible>;
 
 impl Engine {
+    pub(crate) fn attach_flash(&mut self, _: &Builder, _: &mut Source) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    pub(crate) fn resume_flash(
+        &mut self,
+        _: &Builder,
+        _: &mut Reader<'_>,
+        _: &mut Source,
+    ) -> Result<Option<MemoryFileError>, ConfigError> {
+        Ok(None)
+    }
+
+    pub(crate) fn renew_flash(
+        &mut self,
+        _: &Builder,
+        _: Option<MemoryFileError>,
+    ) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    pub(crate) fn save_flash(&mut self, _: &mut Writer) {}
+
     #[inline(always)]
     pub(crate) fn forget_flash(&self, _: Position, _: &Guard<'_>) -> bool {
         debug_assert!(self.flash.is_none());

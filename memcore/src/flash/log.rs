@@ -102,7 +102,7 @@ impl Log {
     fn open(&mut self, map: &Map, len: usize) -> Option<usize> {
         let index = self.buffers.iter().position(|buffer| buffer.phase == Phase::Free)?;
         let buffer = &mut self.buffers[index];
-        let mut start = self.head;
+        let mut start = self.head.next_multiple_of(map.unit());
         if map.region_end(start) - start < len as u64 {
             start = map.region_end(start);
         }
@@ -125,6 +125,13 @@ impl Log {
         buffer.used = end;
         buffer.phase = Phase::Full;
         self.head = buffer.start + end as u64;
+    }
+
+    /// Closes the open buffer, if there is one, though it is not full.
+    pub(super) fn finish(&mut self) {
+        if let Some(open) = self.buffers.iter().position(|buffer| buffer.phase == Phase::Open) {
+            self.close(open);
+        }
     }
 
     /// Whether a buffer is to be written.

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::Device;
+use super::{Device, device};
+use crate::restart::state::checksum;
 
 /// Regions begin at multiples of this, and so does what is written at once.
 pub(super) const ALIGN: u64 = 4096;
@@ -83,6 +84,34 @@ impl Map {
     /// Where the region of a position ends.
     pub(super) fn region_end(&self, pos: u64) -> u64 {
         (pos / self.region + 1) * self.region
+    }
+
+    /// What tells the layout of the log from others.
+    pub(super) fn shape(&self) -> Vec<u64> {
+        let mut shape = vec![self.region, self.unit, self.devices.len() as u64];
+        shape.extend((0..self.devices.len()).map(|device| {
+            self.regions.iter().filter(|(of, _)| *of as usize == device).count() as u64
+        }));
+        shape
+    }
+
+    /// Checksums of the pages of each device that were written last by a log that ends at `head`:
+    /// what tells its devices from others, and from older copies. `None` if one can't be read.
+    pub(super) fn last_pages(&self, head: u64) -> Option<Vec<u64>> {
+        let last = (head - 1) / self.region;
+        let lap = last.saturating_sub(self.regions.len() as u64 - 1)..=last;
+        let page_of = |device: usize| {
+            let is_of = |number: &u64| {
+                self.regions[*number as usize % self.regions.len()].0 as usize == device
+            };
+            // Before the log has come to a device, nothing is written there.
+            let Some(region) = lap.clone().rev().find(is_of) else { return Some(0) };
+            let spot = self.spot(head.min((region + 1) * self.region) - ALIGN);
+            let mut page = [0; ALIGN as usize];
+            let len = device::read_up_to(spot.device, spot.at, &mut page).ok()?;
+            Some(checksum(&page[..len]))
+        };
+        (0..self.devices.len()).map(page_of).collect()
     }
 
     pub(super) fn spot(&self, pos: u64) -> Spot<'_> {

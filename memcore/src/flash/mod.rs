@@ -12,10 +12,14 @@
 //! tier in the repository has the design.
 
 mod device;
+mod keep;
 mod log;
 mod map;
+mod names;
 mod options;
 mod record;
+#[cfg(all(test, target_os = "linux", not(any(miri, memcore_fallback))))]
+mod restart_tests;
 mod spill;
 mod stats;
 mod table;
@@ -41,14 +45,16 @@ pub use self::ticket::{Brought, Located, Ticket};
 
 use self::log::{Load, Log};
 use self::map::{ALIGN, Map};
+use self::names::Names;
 use self::options::Rules;
-use self::record::{BLOCK, Name};
+use self::record::BLOCK;
 use self::stats::Counts;
 use self::table::{Extent, Table, Word};
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::index::{Guard, Position};
+use crate::memory::region::Source;
 use crate::memory::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
-use crate::{AsKey, Cache, ConfigError};
+use crate::{AsKey, Cache, ConfigError, Restored};
 
 /// 1/SHARE of the limit, but for what a cache needs to work, is the most that the table may take.
 const SHARE: usize = 2;
@@ -71,7 +77,7 @@ pub(crate) struct Tier {
     /// Whether a buffer is to be written; a mirror of the log's state.
     has_load: AtomicBool,
     is_on: AtomicBool,
-    name: Name,
+    names: Names,
     rules: Rules,
     /// Smaller items don't go to flash.
     size_min: AtomicUsize,
@@ -83,13 +89,42 @@ pub(crate) struct Tier {
     readers: Mutex<Vec<Box<[u8]>>>,
     reader_back: Condvar,
     counts: Counts,
+    /// What became of what an earlier process had put there.
+    restored: Restored,
+    /// Regions that were filled when this process began.
+    filled_before: u64,
     /// Bytes of the limit that it takes from the start, and those of the empty table among them.
     fixed: usize,
     table_min: usize,
 }
 
-impl Tier {
-    fn new(flash: &Flash, limit_most: usize, shards: u32) -> Result<Self, ConfigError> {
+/// A tier as it is set up, which has no table yet.
+struct Plan {
+    map: Map,
+    buffers: usize,
+    /// Bytes of a buffer.
+    buffer: usize,
+    reads: usize,
+    shards: u32,
+    /// The most that the table may take.
+    table_most: usize,
+    /// Bytes of the limit that the tier takes from the start.
+    fixed: usize,
+    /// The least limit that works with it.
+    least: usize,
+}
+
+/// What a tier begins with.
+struct Contents {
+    /// Where the log goes on.
+    head: u64,
+    names: Names,
+    table: Table,
+    restored: Restored,
+}
+
+impl Plan {
+    fn new(flash: &Flash, settings: &Settings, shards: u32) -> Result<Self, ConfigError> {
         let refused = |reason: &str| ConfigError::Flash { reason: reason.to_owned() };
         let buffer = flash.buffer / ALIGN as usize * ALIGN as usize;
         if buffer == 0 || buffer as u64 > flash.region {
@@ -102,22 +137,52 @@ impl Tier {
             return Err(refused("it is not larger than its write buffers"));
         }
         let most = (map.capacity() / map.unit()).saturating_mul(10).try_into();
-        let most = most.unwrap_or(usize::MAX).min(limit_most / SHARE);
-        let table = Table::new(shards, most).map_err(|error| ConfigError::System {
+        let table_most = most.unwrap_or(usize::MAX).min(settings.limit_most / SHARE);
+        let fixed = buffers * buffer
+            + reads * BLOCK
+            + map.bytes()
+            + size_of::<Tier>()
+            + Table::bytes_min(shards);
+        let least = (settings.limit_least + fixed).max(fixed * SHARE);
+        Ok(Self { map, buffers, buffer, reads, shards, table_most, fixed, least })
+    }
+
+    /// Whether the tier can be had under a limit.
+    fn check(&self, limit: usize) -> Result<(), ConfigError> {
+        let least = self.least;
+        if limit < least { Err(ConfigError::LimitTooSmall { limit, least }) } else { Ok(()) }
+    }
+
+    /// A tier begins with this if there is nothing to go on with.
+    fn empty(&self, source: &mut Source) -> Result<Contents, ConfigError> {
+        let table = Table::new(self.shards, self.table_most, source);
+        let table = table.map_err(|error| ConfigError::System {
             what: "address space",
             reason: error.to_string(),
         })?;
         // The beginning stays free, so that no record is at 0.
-        let log = Log::new(ALIGN, buffers, buffer);
-        let fixed = buffers * buffer + reads * BLOCK + map.bytes() + size_of::<Self>();
-        Ok(Self {
-            head: AtomicU64::new(log.head()),
-            frontier: AtomicU64::new(log.frontier()),
-            log: Mutex::new(log),
+        let (head, names) = (ALIGN, Names::new(ALIGN, random()));
+        Ok(Contents { head, names, table, restored: Restored::Nothing })
+    }
+}
+
+/// The standard library's hasher starts from the system's randomness.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl Tier {
+    fn new(flash: &Flash, plan: Plan, contents: Contents) -> Self {
+        let Plan { map, buffers, buffer, reads, shards, fixed, .. } = plan;
+        let Contents { head, names, table, restored } = contents;
+        Self {
+            head: AtomicU64::new(head),
+            frontier: AtomicU64::new(head),
+            log: Mutex::new(Log::new(head, buffers, buffer)),
             filled: Condvar::new(),
             has_load: AtomicBool::new(false),
             is_on: AtomicBool::new(true),
-            name: Name::new(RandomState::new().build_hasher().finish()),
+            names,
             rules: flash.rules,
             size_min: AtomicUsize::new(flash.size_min),
             waits: flash.waits,
@@ -125,11 +190,13 @@ impl Tier {
             readers: Mutex::new((0..reads).map(|_| vec![0; BLOCK].into()).collect()),
             reader_back: Condvar::new(),
             counts: Counts::default(),
-            fixed: fixed + Table::bytes_min(shards),
+            restored,
+            filled_before: (head - 1) / map.region(),
+            fixed,
             table_min: Table::bytes_min(shards),
             map,
             table,
-        })
+        }
     }
 
     fn is_on(&self) -> bool {
@@ -146,11 +213,16 @@ impl Tier {
         // Relaxed: for what a shard's table has, the shard's lock orders this behind the append. A
         // record that is overwritten at this moment is found to be no record.
         let unit = self.map.unit();
-        let frontier = self.frontier.load(Ordering::Relaxed);
         Extent {
             head: self.head.load(Ordering::Relaxed).div_ceil(unit),
-            tail: frontier.saturating_sub(self.map.capacity()).div_ceil(unit),
+            tail: self.tail().div_ceil(unit),
         }
+    }
+
+    /// What begins before this has been overwritten, or can't be read for another reason.
+    fn tail(&self) -> u64 {
+        let frontier = self.frontier.load(Ordering::Relaxed);
+        frontier.saturating_sub(self.map.capacity()).max(self.names.start())
     }
 
     /// Where a word leads to; `None` if that has been overwritten.
@@ -160,7 +232,7 @@ impl Tier {
 
     /// Whether what is at `pos` has not been overwritten.
     fn is_there(&self, pos: u64) -> bool {
-        pos + self.map.capacity() >= self.frontier.load(Ordering::Relaxed)
+        pos >= self.tail()
     }
 
     /// Notes what changed about the log, which is locked.
@@ -347,15 +419,11 @@ impl Cache {
 
 impl Engine {
     /// Attaches a tier to an engine that is being built.
-    pub(crate) fn attach_flash(&mut self, flash: Option<&Flash>) -> Result<(), ConfigError> {
-        let Some(flash) = flash else { return Ok(()) };
-        let tier = Tier::new(flash, self.settings.limit_most, self.index.shards())?;
-        let limit = self.space.pool.limit();
-        let least = (self.settings.limit_least + tier.fixed).max(tier.fixed * SHARE);
-        if limit < least || !self.space.pool.take_bytes(tier.fixed) {
-            return Err(ConfigError::LimitTooSmall { limit, least });
-        }
-        self.settings.limit_least = least;
+    fn attach(&mut self, flash: &Flash, plan: Plan, contents: Contents) -> Result<(), ConfigError> {
+        plan.check(self.space.pool.limit())?;
+        self.settings.limit_least = plan.least;
+        let tier = Tier::new(flash, plan, contents);
+        self.space.pool.charge(tier.memory());
         self.flash = Some(Box::new(tier));
         Ok(())
     }

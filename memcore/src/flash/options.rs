@@ -75,15 +75,22 @@ impl Flash {
     /// owner only. With more than one file, each next region is in another one.
     ///
     /// # Errors
-    /// The file can't be opened or has no room.
+    /// The file can't be opened, has no room, or is in use: of two caches with one file each would
+    /// overwrite what the other one needs.
     pub fn file(self, path: impl AsRef<Path>, bytes: u64) -> io::Result<Self> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
+        let kind = file.metadata()?.file_type();
+        #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
+        if kind.is_file() || std::os::unix::fs::FileTypeExt::is_block_device(&kind) {
+            let is_ours = crate::memory::system::try_lock(&file)?;
+            is_ours.then_some(()).ok_or(io::ErrorKind::ResourceBusy)?;
+        }
         // A block device has its size.
-        if file.metadata()?.is_file() {
+        if kind.is_file() {
             file.set_len(bytes)?;
         }
         Ok(self.device(file, bytes))

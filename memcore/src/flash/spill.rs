@@ -38,7 +38,7 @@ impl Engine {
         let mut log = tier.log.lock();
         let appended = log.append(&tier.map, len, |pos, into| {
             let head = head_of(item, pos, now);
-            record::write(&tier.name, &head, key, into, |from, into| {
+            record::write(tier.names.of(pos), &head, key, into, |from, into| {
                 self.copy_value_part(item, from, into);
             });
         });

@@ -1,8 +1,8 @@
 //! What a flash tier counts.
 
 use super::{Brought, Tier};
-use crate::Cache;
 use crate::memory::sync::{AtomicU64, Mutex, Ordering};
+use crate::{Cache, Restored};
 
 /// Counters and gauges of a flash tier. Counters start when the cache is built.
 ///
@@ -189,7 +189,8 @@ impl Tier {
             bytes_used: head.min(self.map.capacity()),
             memory: self.memory(),
             table_memory: self.table.bytes(),
-            regions_filled: frontier.saturating_sub(1) / self.map.region(),
+            regions_filled: (frontier.saturating_sub(1) / self.map.region())
+                .saturating_sub(self.filled_before),
             ..FlashStats::default()
         };
         self.counts.fill(&mut stats);
@@ -198,6 +199,42 @@ impl Tier {
 }
 
 impl Cache {
+    /// What became of what was on flash when the cache was [closed](Cache::close) whose
+    /// [memory file](crate::Builder::memory_file) this one goes on with; `None` if it has no tier.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::flash::Flash;
+    /// use memcore::{Attrs, Cache, Restored};
+    ///
+    /// # if cfg!(not(target_os = "linux")) { return Ok(()); }
+    /// # let name = format!("memcore-again-{}", std::process::id());
+    /// # let file = std::env::temp_dir().join(&name);
+    /// # let log = std::env::temp_dir().join(name + ".log");
+    /// let open = || {
+    ///     let flash = Flash::new().file(&log, 16 << 20)?.region_size(1 << 20);
+    ///     let flash = flash.buffer_size(64 << 10);
+    ///     Ok::<_, Box<dyn std::error::Error>>(
+    ///         Cache::builder(8 << 20).memory_file(&file).flash(flash).build()?,
+    ///     )
+    /// };
+    /// let cache = open()?;
+    /// assert_eq!(cache.flash_restored(), Some(&Restored::Nothing));
+    /// for number in 0..3_000_u32 {
+    ///     cache.set(number.to_le_bytes(), &[b'v'; 5_000], Attrs::new())?;
+    /// }
+    /// let on_flash = cache.flash_stats().map_or(0, |stats| stats.items);
+    /// cache.close()?;
+    /// assert_eq!(open()?.flash_restored(), Some(&Restored::Items(on_flash)));
+    /// # std::fs::remove_file(&file)?;
+    /// # std::fs::remove_file(&log)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn flash_restored(&self) -> Option<&Restored> {
+        self.engine().flash.as_ref().map(|tier| &tier.restored)
+    }
+
     /// What its flash tier has counted, if it has one.
     ///
     /// # Examples

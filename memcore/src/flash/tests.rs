@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::{Brought, Device, FAILURES_MAX, Flash, Located};
@@ -20,12 +20,28 @@ struct Inner {
     loses_writes: AtomicBool,
 }
 
+impl Memory {
+    /// All that was written.
+    pub(super) fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.bytes.lock().unwrap()
+    }
+
+    /// From now on nothing that is written arrives.
+    pub(super) fn lose_writes(&self) {
+        self.0.loses_writes.store(true, SeqCst);
+    }
+
+    pub(super) fn fail_writes(&self, on: bool) {
+        self.0.fails_writes.store(on, SeqCst);
+    }
+}
+
 impl Device for Memory {
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
         if self.0.fails_reads.load(SeqCst) {
             return Err(io::Error::other("cannot read"));
         }
-        let bytes = self.0.bytes.lock().unwrap();
+        let bytes = self.bytes();
         let there = bytes.get(at as usize..).unwrap_or_default();
         let len = there.len().min(into.len());
         into[..len].copy_from_slice(&there[..len]);
@@ -39,7 +55,7 @@ impl Device for Memory {
         if self.0.loses_writes.load(SeqCst) {
             return Ok(from.len());
         }
-        let mut bytes = self.0.bytes.lock().unwrap();
+        let mut bytes = self.bytes();
         let end = at as usize + from.len();
         if bytes.len() < end {
             bytes.resize(end, 0);
@@ -249,7 +265,7 @@ fn a_device_that_cannot_write_ends_the_tier_and_nothing_else() {
     let tiered = tiered(32 << 20, |flash| flash);
     tiered.fill(2_000, 3_000);
     let before = tiered.stats();
-    tiered.memory.0.fails_writes.store(true, SeqCst);
+    tiered.memory.fail_writes(true);
     tiered.fill(3_000, 3_000);
     let stats = tiered.stats();
     assert!(!stats.is_on && stats.failure.unwrap().starts_with("writing: "));
@@ -284,17 +300,17 @@ fn changed_bytes_and_those_of_another_log_are_misses() {
     let tiered = tiered(32 << 20, |flash| flash);
     tiered.fill(2_000, 3_000);
     let keys = tiered.on_flash(2_000);
-    tiered.memory.0.bytes.lock().unwrap().iter_mut().for_each(|byte| *byte ^= 1);
+    tiered.memory.bytes().iter_mut().for_each(|byte| *byte ^= 1);
     let number = keys[0];
     assert_eq!(tiered.bring_in(number), Brought::Unreadable);
     assert_eq!(tiered.stats().bad_records, 1);
     // It is not asked for again.
     assert!(matches!(tiered.locate(number), Located::Nowhere));
-    tiered.memory.0.bytes.lock().unwrap().iter_mut().for_each(|byte| *byte ^= 1);
+    tiered.memory.bytes().iter_mut().for_each(|byte| *byte ^= 1);
     assert!(tiered.check(keys[1], 3_000));
 
     // Another cache writes the same to the same places of the same device, and nothing arrives.
-    tiered.memory.0.loses_writes.store(true, SeqCst);
+    tiered.memory.lose_writes();
     let flash = Flash::new().device(tiered.memory.clone(), 32 << 20).region_size(1 << 20);
     let flash = flash.buffer_size(128 << 10);
     let clock = tiered.clock.clone();

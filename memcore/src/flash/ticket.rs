@@ -268,13 +268,15 @@ impl Engine {
             let pos = head.pos + (block * BLOCK) as u64;
             let bad = match tier.read(pos, buffer) {
                 Err(error) => tier.judge(claim, Some(error)),
-                Ok(len) => match record::read_block(&tier.name, head, block, &buffer[..len]) {
-                    Err(record::Bad) => tier.judge(claim, None),
-                    Ok(value) => {
-                        place.write(value);
-                        continue;
+                Ok(len) => {
+                    match record::read_block(tier.names.of(head.pos), head, block, &buffer[..len]) {
+                        Err(record::Bad) => tier.judge(claim, None),
+                        Ok(value) => {
+                            place.write(value);
+                            continue;
+                        }
                     }
-                },
+                }
             };
             self.drop_claim(tier, claim, bad);
             return bad;
@@ -417,7 +419,7 @@ impl Tier {
     /// which is in `into` then.
     fn read_record(&self, claim: &Claim, into: &mut [u8]) -> Result<(Head, usize), Brought> {
         let len = self.read(claim.pos, into).map_err(|error| self.judge(claim, Some(error)))?;
-        let (head, key, value) = record::read(&self.name, claim.pos, &into[..len])
+        let (head, key, value) = record::read(self.names.of(claim.pos), claim.pos, &into[..len])
             .map_err(|record::Bad| self.judge(claim, None))?;
         match *key == *claim.key {
             true => Ok((head, value.len())),

@@ -40,7 +40,9 @@ impl Engine {
         let mut bytes = vec![0; BLOCK];
         let Ok(len) = tier.read(pos, &mut bytes) else { return };
         // A device may lose what was written to it.
-        let Ok((head, key, _)) = record::read(&tier.name, pos, &bytes[..len]) else { return };
+        let Ok((head, key, _)) = record::read(tier.names.of(pos), pos, &bytes[..len]) else {
+            return;
+        };
         let key = Key { bytes: key, hash: self.hot.hash(key), tag: self.hot.tag() };
         assert_eq!(self.position(&key), position, "a word leads to a key of its place");
         let Some(found) = self.find(&key, &self.index.lock(position)) else { return };

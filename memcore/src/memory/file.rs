@@ -61,6 +61,19 @@ mod mapped {
             self.end
         }
 
+        /// The regions behind `end` are no more.
+        pub(crate) fn forget_behind(&mut self, end: u64) {
+            self.end = end;
+        }
+
+        /// Gives back what lies behind all regions.
+        ///
+        /// # Errors
+        /// The system's refusal.
+        pub(crate) fn trim(&self) -> io::Result<()> {
+            self.file.set_len(self.end)
+        }
+
         /// Empties the file. No region of it is left.
         ///
         /// # Errors
@@ -119,6 +132,14 @@ mod none {
         }
 
         pub(crate) fn end(&self) -> u64 {
+            match *self {}
+        }
+
+        pub(crate) fn forget_behind(&mut self, _: u64) {
+            match *self {}
+        }
+
+        pub(crate) fn trim(&self) -> io::Result<()> {
             match *self {}
         }
 

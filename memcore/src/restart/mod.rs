@@ -27,6 +27,13 @@ use crate::space::pool::Freed;
 use crate::space::segments::Phase;
 use crate::{ConfigError, MemoryFileError, Restored};
 
+/// An engine that can go on with what its memory file holds.
+struct Resumed {
+    engine: Box<Engine>,
+    /// Why what is on flash was not taken up.
+    flash: Option<MemoryFileError>,
+}
+
 impl Engine {
     /// Builds an engine in a file: with what is in it, or an empty one.
     #[inline(never)]
@@ -43,10 +50,12 @@ impl Engine {
         };
         let mut source = Source::File(file);
         let restored = match Self::resume(&builder, &mut source) {
-            Ok(Some(engine)) => return engine.keep_in(source)?.go_on(),
+            Ok(Some(Resumed { engine, flash })) => {
+                return engine.keep_in(source)?.go_on(&builder, flash);
+            }
             Ok(None) => Restored::Nothing,
-            Err(error) if strict => return Err(error.into()),
-            Err(error) => Restored::Discarded(error),
+            Err(ConfigError::MemoryFile(error)) if !strict => Restored::Discarded(error),
+            Err(error) => return Err(error),
         };
         if let Source::File(file) = &mut source {
             file.clear().map_err(MemoryFileError::from)?;
@@ -67,10 +76,7 @@ impl Engine {
     }
 
     /// An engine with what the file holds; none if it is empty.
-    fn resume(
-        builder: &Builder,
-        source: &mut Source,
-    ) -> Result<Option<Box<Self>>, MemoryFileError> {
+    fn resume(builder: &Builder, source: &mut Source) -> Result<Option<Resumed>, ConfigError> {
         let Source::File(file) = &*source else { return Ok(None) };
         let Some(Superblock { sizes, seed, state }) = Superblock::read(file)? else {
             return Ok(None);
@@ -78,27 +84,36 @@ impl Engine {
         let state = state.ok_or(MemoryFileError::NotClosed)?;
         let (least, most) = (sizes.least(), sizes.limit_most);
         if !(least..=most).contains(&builder.limit) {
-            return Err(MemoryFileError::Limit { least, most });
+            return Err(MemoryFileError::Limit { least, most }.into());
         }
         let bytes = read_state(file, state)?;
-        let whole = file.len()?;
+        let whole = file.len().map_err(MemoryFileError::from)?;
         let strict = builder.memory_file_strict;
-        let builder = builder.clone().seed(seed);
-        let mut engine = Self::assemble(builder, sizes, source)
+        let mut engine = Self::assemble(builder.clone().seed(seed), sizes, source)
             .map_err(|error| MemoryFileError::System { reason: error.to_string() })?;
         // A region that the file does not have would read as zero, not as what was kept.
         let Source::File(file) = &*source else { return Ok(None) };
-        if file.len()? != whole || file.end() > state.at {
-            return Err(Damaged("length").into());
+        if file.len().map_err(MemoryFileError::from)? != whole || file.end() > state.at {
+            return Err(MemoryFileError::from(Damaged("length")).into());
         }
-        engine.restore(&mut Reader::new(&bytes), strict)?;
+        let mut from = Reader::new(&bytes);
+        engine.restore(&mut from, strict).map_err(MemoryFileError::from)?;
         let items = engine.stats().total.items;
         engine.restored = Some(Restored::Items(items));
-        Ok(Some(engine))
+        let flash = engine.resume_flash(builder, &mut from, source)?;
+        Ok(Some(Resumed { engine, flash }))
     }
 
     /// Goes on with what the file held, now that it says that it is open: from here on it changes.
-    fn go_on(self: Box<Self>) -> Result<Box<Self>, ConfigError> {
+    fn go_on(
+        mut self: Box<Self>,
+        builder: &Builder,
+        flash: Option<MemoryFileError>,
+    ) -> Result<Box<Self>, ConfigError> {
+        if let Some(file) = &self.memory_file {
+            file.trim().map_err(MemoryFileError::from)?;
+        }
+        self.renew_flash(builder, flash)?;
         let pool = &self.space.pool;
         pool.recount();
         if self.unverified.is_some() {
@@ -110,7 +125,7 @@ impl Engine {
         Ok(self)
     }
 
-    /// Sets what was kept. Nothing in the file is changed until all of it was found whole, but for
+    /// Sets what was kept, but for what concerns the flash tier, which comes last. Nothing in the file is changed until all of it was found whole, but for
     /// the bytes of items: unless `strict`, those are compared later.
     fn restore(&mut self, from: &mut Reader<'_>, strict: bool) -> Result<(), Damaged> {
         self.hot.restore(from)?;
@@ -130,9 +145,6 @@ impl Engine {
             whole?;
         } else {
             self.unverified = Some(Box::new(Unverified::new(pool, || from.take())?));
-        }
-        if !from.is_empty() {
-            return Err(Damaged("state"));
         }
         Ok(())
     }
@@ -155,6 +167,7 @@ impl Engine {
         self.space.pool.table_checksums(|sum| out.put(sum));
         self.index.checksums(|sum| out.put(sum));
         self.space.pool.segment_checksums(|sum| out.put(sum));
+        self.save_flash(&mut out);
         let at = file.end().next_multiple_of(1 << 16);
         let bytes = out.bytes();
         file.write(at, bytes)?;

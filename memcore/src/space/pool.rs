@@ -414,6 +414,13 @@ impl Pool {
         is_wanted
     }
 
+    /// Takes bytes for what is there already, though that may be more than the limit.
+    pub(crate) fn charge(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.used += bytes;
+        self.mirror(&state);
+    }
+
     /// Frees what [`Self::take_bytes`] took.
     pub(crate) fn free_bytes(&self, bytes: usize) {
         let mut state = self.state.lock();

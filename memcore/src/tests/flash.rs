@@ -86,3 +86,20 @@ proptest! {
         pair.finish();
     }
 }
+
+#[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
+proptest! {
+    #![proptest_config(cases(16))]
+
+    #[test]
+    fn with_flash_answers_after_each_restart_are_right_or_misses(
+        seed in any::<u64>(),
+        faults in prop_oneof![2 => Just(0_u64), 1 => 3..60_u64],
+        every in 20..200_usize,
+        ops in proptest::collection::vec(op(96, 60 << 10), 400..600),
+    ) {
+        let disk = Disk::with_faults(faults);
+        let pair = Pair::with_flash(1 << 20, 96, seed, flash(&disk, 1 << 20));
+        super::restart::run(pair, &ops, every, "flash");
+    }
+}

@@ -1,13 +1,16 @@
 //! Tests of the whole cache that recount what it keeps as sums, which is not public.
 
-mod common {
+pub(crate) mod common {
     pub(super) mod model;
     pub(super) mod ops;
     pub(super) mod pair;
     pub(super) mod snapshots;
     // Shared with the tests of the public face.
+    #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
+    #[path = "../../../tests/common/damage.rs"]
+    pub(crate) mod damage;
     #[path = "../../../tests/common/values.rs"]
-    pub(super) mod values;
+    pub(crate) mod values;
 }
 mod abuse;
 #[cfg(feature = "flash")]

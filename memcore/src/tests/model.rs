@@ -141,8 +141,11 @@ pub(super) fn op(keys: usize, most: usize) -> impl Strategy<Value = Op> {
     ]
 }
 
+/// So many cases, unless `PROPTEST_CASES` asks for another number.
 pub(super) fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let cases = std::env::var_os("PROPTEST_CASES").map_or(cases, |_| default.cases);
+    ProptestConfig { cases, ..default }
 }
 
 proptest! {

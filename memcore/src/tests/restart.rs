@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use memcore::{Attrs, Cache, Restored};
 use proptest::prelude::*;
 
-use super::common::pair::Pair;
+use super::common::damage::{Flips, pages_in_use};
+use super::common::pair::{Op, Pair};
 use super::model::{cases, op};
 
 /// Where a test may keep a file, which it removes itself.
@@ -14,7 +15,7 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 /// Runs `ops`, restarting before each `every` of them.
-fn run(mut pair: Pair, ops: &[super::common::pair::Op], every: usize, name: &str) {
+pub(super) fn run(mut pair: Pair, ops: &[Op], every: usize, name: &str) {
     let path = scratch(name);
     // A case that failed leaves its file.
     let _ = std::fs::remove_file(&path);
@@ -91,28 +92,6 @@ fn value(key: u32, generation: u32) -> Vec<u8> {
     pattern.iter().copied().cycle().take(len).collect()
 }
 
-/// Flips a bit in each of `count` pages of the file that hold something.
-fn damage(path: &std::path::Path, count: usize, seed: u64) {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-    let mut page = vec![0; 4_096];
-    let pages: Vec<u64> = (0..file.metadata().unwrap().len() / 4_096)
-        // Where that is the first page, or the state at the end, the cache begins empty.
-        .filter(|number| {
-            file.read_exact_at(&mut page, number * 4_096).unwrap();
-            page.iter().any(|&byte| byte != 0)
-        })
-        .collect();
-    let mut random = seed | 1;
-    for _ in 0..count {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
-        let at = pages[(random >> 33) as usize % pages.len()] * 4_096 + (random >> 20) % 4_096;
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 1 << (random % 8)], at).unwrap();
-    }
-}
-
 /// Damaged segments give nothing wrong, whatever is done first, and their memory is used again.
 #[test]
 fn damaged_segments_are_lost_whatever_is_done_first() {
@@ -129,7 +108,11 @@ fn damaged_segments_are_lost_whatever_is_done_first() {
             cache.set(key(number), &value(number, 0), Attrs::new()).unwrap();
         }
         cache.close().unwrap();
-        damage(&path, [1, 2, 8, 60][round as usize % 4], u64::from(round) * 77 + 5);
+        // Where that is the first page, or the state at the end, the cache begins empty.
+        let mut flips = Flips::new(pages_in_use(&path), u64::from(round) * 77 + 5);
+        for _ in 0..[1, 2, 8, 60][round as usize % 4] {
+            flips.flip(&path);
+        }
         let cache = open();
         let mut generations = vec![0; KEYS as usize];
         for number in (0..KEYS).filter(|number| number % 5 == round % 5) {

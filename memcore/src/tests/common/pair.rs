@@ -115,6 +115,9 @@ pub(crate) struct Pair {
     /// Whether nothing may be evicted and there may be too little memory.
     fills: bool,
     start_limit: usize,
+    /// Its tier, for when it is opened again.
+    #[cfg(all(test, feature = "flash"))]
+    flash: Option<memcore::flash::Flash>,
     /// Whether pinned memory has kept the cache from getting below a lower limit so far.
     is_over: bool,
     /// Items that were there when the cache was opened.
@@ -143,8 +146,9 @@ impl Pair {
         seed: u64,
         flash: memcore::flash::Flash,
     ) -> Self {
-        let pair = Self::build(limit, keys, true, false, seed, |builder| builder.flash(flash));
-        Self { returns: true, ..pair }
+        let tier = flash.clone();
+        let pair = Self::build(limit, keys, true, false, seed, |builder| builder.flash(tier));
+        Self { returns: true, flash: Some(flash), ..pair }
     }
 
     /// A cache that evicts nothing, and refuses what has no room.
@@ -178,6 +182,8 @@ impl Pair {
             returns: false,
             fills,
             start_limit: limit,
+            #[cfg(all(test, feature = "flash"))]
+            flash: None,
             is_over: false,
             found: 0,
             handles,
@@ -226,13 +232,24 @@ impl Pair {
         self.open.clear();
         let limit = self.cache.stats().limit;
         let items = self.cache.stats().total.items;
-        let builder = Cache::builder(limit).max_item_size(MAX_ITEM).clock(self.clock.clone());
-        let builder = builder.memory_file(path);
+        let builder = Cache::builder(limit).max_item_size(MAX_ITEM.min(limit / 2));
+        let builder = builder.clock(self.clock.clone()).memory_file(path);
+        #[cfg(feature = "flash")]
+        let builder = match &self.flash {
+            Some(flash) => builder.flash(flash.clone()),
+            None => builder,
+        };
         let none = Cache::builder(limit).build().expect("a cache of this size");
         let closed = std::mem::replace(&mut self.cache, none);
         let is_first = closed.restored().is_none();
+        #[cfg(feature = "flash")]
+        let on_flash = closed.flash_stats().filter(|stats| stats.is_on).map(|stats| stats.items);
         closed.close().expect("nobody else uses it");
         self.cache = builder.build().expect("a cache of this size");
+        #[cfg(feature = "flash")]
+        if let Some(items) = on_flash.filter(|_| !is_first) {
+            assert_eq!(self.cache.flash_restored(), Some(&Restored::Items(items)));
+        }
         let expected = if is_first { Restored::Nothing } else { Restored::Items(items) };
         assert_eq!(self.cache.restored(), Some(&expected));
         self.cache.track_access_exactly();
