@@ -110,6 +110,20 @@ impl Cache {
         self.0.restored.as_ref()
     }
 
+    /// Items of the [memory file](Builder::memory_file) that were lost since it was damaged.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// // As in the statistics, of which it is the only one that is looked at here.
+    /// assert_eq!(cache.lost_items(), cache.stats().lost);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn lost_items(&self) -> u64 {
+        self.0.lost_items()
+    }
+
     /// Ends the cache. If its memory lies in a [file](Builder::memory_file), the next cache goes on
     /// with it. A cache that is dropped without this leaves a file that can't be used.
     ///

@@ -272,3 +272,33 @@ fn no_flipped_byte_leads_to_a_wrong_value() {
     }
     assert!(refused > 0 && lost > 30, "{refused} refused, {lost} lost");
 }
+
+/// A cache that is closed right after it was opened has looked at nothing: it does so while it is
+/// closed, and what is damaged is not taken for whole by the next one.
+#[test]
+fn a_cache_that_is_closed_at_once_keeps_what_is_whole() {
+    let scratch = Scratch::new("at-once");
+    scratch.fill();
+    let mut flips = Flips::new(pages_in_use(&scratch.0), 4_711);
+    let (mut kept, mut there) = (0, 2_000);
+    for _ in 0..8 {
+        flips.flip(&scratch.0);
+        scratch.open().close().unwrap();
+        let cache = scratch.builder().memory_file_strict(true).build().unwrap();
+        let found = (0..2_000_u32).filter(|number| {
+            let found = cache.get(number.to_le_bytes());
+            assert!(found.as_ref().is_none_or(|found| *found == [*number as u8; 300]), "{number}");
+            found.is_some()
+        });
+        let found = found.count() as u64;
+        assert!(found <= there);
+        kept += u64::from(found > 0 && found < there);
+        there = found;
+        cache.close().unwrap();
+        if there == 0 {
+            scratch.fill();
+            there = 2_000;
+        }
+    }
+    assert!(kept > 3, "{kept}");
+}

@@ -1,9 +1,9 @@
 //! What a memory file keeps of the tier, so that a restart finds on flash what was there.
 //!
-//! The table lies in the file, behind the index. What is said about it, and about the log, stands at
-//! the end of the file's state and is of no use before the file is marked as closed. Records are not
-//! looked at: whatever the devices hold by now, a word leads to the record that was written for it
-//! or to something that is no record.
+//! The table lies in the file, behind the index. What is said about it, and about the log, stands
+//! at the end of the file's state and is of no use before the file is marked as closed. Records are
+//! not looked at: whatever the devices hold by now, a word leads to the record that was written for
+//! it or to something that is no record.
 
 use super::map::ALIGN;
 use super::names::Names;

@@ -125,8 +125,9 @@ impl Engine {
         Ok(self)
     }
 
-    /// Sets what was kept, but for what concerns the flash tier, which comes last. Nothing in the file is changed until all of it was found whole, but for
-    /// the bytes of items: unless `strict`, those are compared later.
+    /// Sets what was kept, but for what concerns the flash tier, which comes last. Nothing in the
+    /// file is changed until all of it was found whole, but for the bytes of items: unless
+    /// `strict`, those are compared later.
     fn restore(&mut self, from: &mut Reader<'_>, strict: bool) -> Result<(), Damaged> {
         self.hot.restore(from)?;
         self.counters.restore(from)?;
@@ -141,7 +142,7 @@ impl Engine {
         // Which segments there are sums of is known from the table.
         whole?;
         if strict {
-            pool.segment_checksums(|sum| whole = whole.and(compare(from, sum)));
+            pool.segment_checksums(|_| None, |sum| whole = whole.and(compare(from, sum)));
             whole?;
         } else {
             self.unverified = Some(Box::new(Unverified::new(pool, || from.take())?));
@@ -152,7 +153,7 @@ impl Engine {
     /// Ends the engine. If its memory lies in a file, the next one can go on with it.
     pub(crate) fn close(mut self) -> Result<(), MemoryFileError> {
         let Some(file) = self.memory_file.take() else { return Ok(()) };
-        self.verify_all();
+        let known = self.verify_all();
         self.come_to_rest();
         if !self.space.pool.is_at_rest() {
             // A defect, since nobody else has the cache. The file stays marked as open.
@@ -166,7 +167,7 @@ impl Engine {
         self.space.pool.save(&mut out);
         self.space.pool.table_checksums(|sum| out.put(sum));
         self.index.checksums(|sum| out.put(sum));
-        self.space.pool.segment_checksums(|sum| out.put(sum));
+        self.space.pool.segment_checksums(|id| known.get(&id).copied(), |sum| out.put(sum));
         self.save_flash(&mut out);
         let at = file.end().next_multiple_of(1 << 16);
         let bytes = out.bytes();

@@ -1,6 +1,6 @@
 //! Checksums of segments that are yet to be compared, and what is known about their bytes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::state::checksum;
 use crate::memory::sync::{AtomicBool, AtomicU64, Mutex, Ordering, fence};
@@ -52,7 +52,20 @@ impl Unverified {
     }
 }
 
+/// Checksums of segments, by their numbers.
+pub(crate) type KnownSums = HashMap<SegmentId, u64>;
+
 impl Sums {
+    /// The checksums of segments that nobody has used yet. Of one that has been read, because an
+    /// item goes on in it, bytes may have changed.
+    pub(super) fn known(&self, space: &Space) -> KnownSums {
+        let is_unread = |&id: &SegmentId| {
+            space.table().stamp(id).is_unverified() && self.bytes[id as usize] == Bytes::Unread
+        };
+        let unread = (0..self.bound()).filter(is_unread);
+        unread.map(|id| (id, self.expected[id as usize])).collect()
+    }
+
     /// The number behind the last segment that there is a checksum of.
     pub(super) fn bound(&self) -> SegmentId {
         self.expected.len() as SegmentId

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::sums::{Sums, Unverified};
+use super::sums::{KnownSums, Sums, Unverified};
 use crate::counters::Event;
 use crate::engine::Engine;
 use crate::engine::retire::items_of;
@@ -45,7 +45,7 @@ impl Engine {
     /// The same for the segment that an item begins in.
     #[inline(always)]
     pub(crate) fn is_readable(&self, loc: Loc) -> bool {
-        self.unverified.is_none() || self.is_whole(self.space.table().segment_of(loc))
+        self.is_whole(self.space.table().segment_of(loc))
     }
 
     /// Items that were lost because the memory file was damaged.
@@ -63,9 +63,14 @@ impl Engine {
         self.verify_step(unverified, &mut self.upkeep.reclaim.lock(), budget)
     }
 
-    /// Compares all segments that are left.
-    pub(crate) fn verify_all(&self) {
+    /// Compares all segments that are left; the checksums of those that are whole, as far as they
+    /// stay what they are while nobody uses the cache.
+    pub(crate) fn verify_all(&self) -> KnownSums {
+        let Some(unverified) = &self.unverified else { return KnownSums::default() };
+        let known = unverified.sums.lock().known(&self.space);
         while self.verify_more(usize::MAX) {}
+        // What was lost has left traces in other segments.
+        if self.lost_items() == 0 { known } else { KnownSums::default() }
     }
 
     /// Whether a segment's items can be read, and the one that goes on at its front.

@@ -585,11 +585,16 @@ impl Pool {
         self.table.checksums(bound, each);
     }
 
-    /// Checksums of the segments that hold items.
-    pub(crate) fn segment_checksums(&mut self, mut each: impl FnMut(u64)) {
+    /// Checksums of the segments that hold items, some of which are known.
+    pub(crate) fn segment_checksums(
+        &mut self,
+        known: impl Fn(SegmentId) -> Option<u64>,
+        mut each: impl FnMut(u64),
+    ) {
         for id in self.filled().collect::<Vec<_>>() {
             let used = self.table.row(id).used.load(Ordering::Relaxed) as usize;
-            each(checksum(self.memory.bytes(self.table.start(id) as usize, used)));
+            let (start, memory) = (self.table.start(id) as usize, &mut self.memory);
+            each(known(id).unwrap_or_else(|| checksum(memory.bytes(start, used))));
         }
     }
 

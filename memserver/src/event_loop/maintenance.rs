@@ -85,7 +85,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
 
 /// Says how many items of a damaged memory file were lost, when all of it was looked through.
 fn warn_of_loss(cache: &Cache, before: &mut u64) {
-    let lost = cache.stats().lost;
+    let lost = cache.lost_items();
     if lost != *before {
         log::warning(&format!("the memory file was damaged: {lost} items are lost"));
         *before = lost;
