@@ -12,6 +12,8 @@
 //! tier in the repository has the design.
 
 mod device;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod keep;
 mod log;
 mod map;
@@ -39,6 +41,9 @@ use std::time::Duration;
 use parking_lot::Condvar;
 
 pub use self::device::Device;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use self::fuzzing::fuzz_flash;
 pub use self::options::Flash;
 pub use self::stats::FlashStats;
 pub use self::ticket::{Brought, Located, Ticket};

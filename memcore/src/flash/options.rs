@@ -85,9 +85,11 @@ impl Flash {
         let file = options.open(path)?;
         let kind = file.metadata()?.file_type();
         #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
-        if kind.is_file() || std::os::unix::fs::FileTypeExt::is_block_device(&kind) {
-            let is_ours = crate::memory::system::try_lock(&file)?;
-            is_ours.then_some(()).ok_or(io::ErrorKind::ResourceBusy)?;
+        let keeps_bytes = kind.is_file() || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
+        #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
+        if keeps_bytes && !crate::memory::system::try_lock(&file)? {
+            let busy = io::ErrorKind::ResourceBusy;
+            return Err(io::Error::new(busy, "another cache uses it"));
         }
         // A block device has its size.
         if kind.is_file() {

@@ -67,7 +67,7 @@ impl Name {
         Self(RapidSecrets::seed(seed))
     }
 
-    fn sum(&self, pos: u64, block: usize, bytes: &[u8]) -> u64 {
+    pub(super) fn sum(&self, pos: u64, block: usize, bytes: &[u8]) -> u64 {
         let place = (pos ^ (block as u64) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         rapidhash_v3_seeded(bytes, &self.0) ^ place
     }
@@ -132,7 +132,8 @@ impl Head {
         let wide = |at: usize| u64::from(word(at)) | u64::from(word(at + 1)) << 32;
         let bits = word(1);
         let has = |bit: u32| bits & bit != 0;
-        (word(0) == MAGIC && bits & !BITS == 0).then(|| Self {
+        let can_be = bits & !BITS == 0 && (has(HAS_EXPIRY) || word(9) == 0);
+        (word(0) == MAGIC && can_be).then(|| Self {
             pos: wide(2),
             version: wide(4),
             key_len: word(6) as usize,

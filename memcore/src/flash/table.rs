@@ -285,6 +285,18 @@ impl Table {
         (buckets - STEP) as usize * BUCKET_BYTES
     }
 
+    /// Puts words into the buckets in use, one after the other, wherever they would belong.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn fill(&self, mut words: impl Iterator<Item = u64>) {
+        for shard in 0..self.shards.len() as u32 {
+            for bucket in 0..self.shard(shard).new.load(Ordering::Relaxed) {
+                for (cell, word) in self.bucket(shard, bucket).iter().zip(&mut words) {
+                    cell.store(word, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
     /// Visits all words of a shard, and the places of their keys.
     #[cfg(any(test, fuzzing))]
     pub(super) fn visit(&self, shard: u32, mut visit: impl FnMut(u32, Word)) {

@@ -423,3 +423,13 @@ fn a_tier_that_cannot_be_is_refused() {
     assert!(build(small()).is_ok());
     assert!(build(small().buffer_size(0)).is_err() && build(small().region_size(0)).is_err());
 }
+
+#[test]
+#[cfg(not(miri))]
+fn the_corpus_of_the_fuzz_target_finds_nothing() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/flash");
+    // It is not part of the published crate.
+    let Ok(inputs) = std::fs::read_dir(corpus) else { return };
+    let run = |input: std::fs::DirEntry| super::fuzz_flash(&std::fs::read(input.path()).unwrap());
+    assert!(inputs.map(|input| run(input.unwrap())).count() > 5);
+}

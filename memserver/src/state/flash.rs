@@ -33,6 +33,16 @@ pub(crate) struct FlashCounts {
     pub(crate) aborted: AtomicU64,
 }
 
+impl FlashCounts {
+    /// Makes all of them start from zero.
+    pub(crate) fn reset(&self) {
+        let Self { hits, misses, damaged, no_memory, aborted } = self;
+        for count in [hits, misses, damaged, no_memory, aborted] {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// An item that is to be read.
 #[derive(Debug)]
 struct Read {

@@ -83,6 +83,9 @@ impl Shared {
     pub(crate) fn reset_counts(&self) {
         *self.cache_baseline.lock() = Some(Box::new(self.core.cache.stats()));
         self.gauges.reset();
+        if let Some(queue) = &self.core.flash {
+            queue.counts.reset();
+        }
     }
 
     /// What the cache counts and has counted since the last reset.
