@@ -108,7 +108,7 @@ fn memory_and_flash_come_back_again_and_again() {
     // The log goes round its devices several times.
     let newest = |round: u32, key: u32| u64::from(round - (round + 3 - key % 3) % 3);
     let mut filled = 0;
-    for round in 0..12 {
+    for round in 0..18 {
         let cache = place.open();
         let stats = cache.flash_stats().unwrap();
         if round >= 3 {
@@ -290,5 +290,5 @@ fn no_flipped_bit_leads_to_a_wrong_value() {
             device.bytes().clone_from(log);
         }
     }
-    assert!(tables > 3 && records > 10, "{tables} tables, {records} records");
+    assert!(tables > 1 && records > 10, "{tables} tables, {records} records");
 }

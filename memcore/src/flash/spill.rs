@@ -27,6 +27,9 @@ impl Engine {
         // An item that came from there and has not changed is there still.
         let copy = tier.table.find(position, lock).and_then(|word| tier.position_of(word));
         if copy.is_some_and(|pos| tier.is_young(pos)) {
+            if item.state.is_fetched() {
+                tier.table.mark_fetched(position, lock);
+            }
             return tier.counts.kept();
         }
         if !self.is_worth_writing(tier, item, now) {

@@ -4,7 +4,7 @@
 //! ```text
 //!   shard   [ bucket ][ bucket ] ...      bucket = place * buckets / 2^32
 //!   bucket  16 words
-//!   word    [ second | tag: lower 27 bits of the place | size, 3 bits | address, 33 bits ]
+//!   word    [ second | tag: lower 27 bits of the place | fetched | size, 2 | address, 33 bits ]
 //! ```
 //!
 //! It is cut into the index's shards and guarded by their locks. A key has two places, of which it
@@ -44,7 +44,9 @@ const SECOND: u64 = 1 << (u64::BITS - 1);
 const TAG_MASK: u32 = (1 << TAG_BITS) - 1;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 /// The sizes that a word can name, in bytes: what a first read asks for.
-const SIZES: [usize; 6] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, usize::MAX];
+const SIZES: [usize; 3] = [4 << 10, 16 << 10, usize::MAX];
+/// Of a word whose item was fetched, whatever its record says.
+const FETCHED: u64 = 1 << (TAG_SHIFT - 1);
 
 /// A word of the table: never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +141,14 @@ impl Word {
         (self.0 >> TAG_SHIFT) as u32 & TAG_MASK
     }
 
+    /// Whether it was noted that its item was fetched.
+    pub(super) fn is_fetched(self) -> bool {
+        self.0 & FETCHED != 0
+    }
+
     /// The most that the record may have, in bytes, as far as that is known.
     pub(super) fn size(self) -> usize {
-        SIZES[((self.0 >> ADDRESS_BITS & 7) as usize).saturating_sub(1).min(SIZES.len() - 1)]
+        SIZES[((self.0 >> ADDRESS_BITS & 3) as usize).saturating_sub(1)]
     }
 
     /// The unit where the record begins; `None` if it has been overwritten.
@@ -236,6 +243,16 @@ impl Table {
             let mut words = self.bucket_of(position.shard, place.at).iter().map(load);
             words.find(|word| word.is_of(place))
         })
+    }
+
+    /// Notes that the key's item was fetched, if there is a word of it.
+    pub(super) fn mark_fetched(&self, position: Position, _lock: &Guard<'_>) {
+        for place in Place::both(position) {
+            let cells = self.bucket_of(position.shard, place.at).iter();
+            for cell in cells.filter(|cell| load(cell).is_of(place)) {
+                cell.store(cell.load(Ordering::Relaxed) | FETCHED, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Forgets the key; whether there was something to forget.
@@ -583,7 +600,9 @@ mod tests {
             let word = table.find(place(number), &lock);
             word.is_some_and(|word| {
                 let size = 1_000 + (number as usize % 7) * 10_000;
-                assert!(word.size() >= size && (size < 4 << 10 || word.size() / 2 < size * 2));
+                assert!(word.size() >= size);
+                assert!(size > 16 << 10 || word.size() < size * 5, "{size}");
+                assert!(!word.is_fetched());
                 word.unit(extent(items, items)) == Some(number + 1)
             })
         });

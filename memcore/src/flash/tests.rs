@@ -157,6 +157,13 @@ fn items_of_all_sizes_come_back_as_they_were() {
         (0..count).for_each(|number| _ = tiered.check(number, len));
         let again = tiered.stats();
         assert!(again.kept > 0, "{again:?}");
+        let written = (again.put - stats.put) as usize;
+        assert!(written * 50 < count as usize, "{written} of {count} were written again");
+        // What was fetched says so, though its record was written before.
+        for number in 0..count {
+            let meta = tiered.cache.peek(number.to_le_bytes());
+            assert!(meta.is_none_or(|meta| meta.fetched), "{number}: {meta:?}");
+        }
         assert!(tiered.cache.stats().used <= LIMIT);
         tiered.cache.validate();
     }

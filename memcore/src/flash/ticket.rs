@@ -8,7 +8,6 @@ use super::table::Word;
 use super::{FAILURES_MAX, Tier, device};
 use crate::engine::Engine;
 use crate::engine::probe::Probe;
-use crate::index::{Guard, Position};
 use crate::ops::write::{NewItem, PutError};
 use crate::space::item::Part;
 use crate::space::layout::{Header, State};
@@ -225,12 +224,10 @@ impl Engine {
             }
             let header = self.header_of_record(head);
             let parts = [Part::Bytes(value), Part::Bytes(&[])];
-            let new = NewItem { header, state: state_of(head), parts, version: head.version };
+            let new =
+                NewItem { header, state: state_of(head, claim.word), parts, version: head.version };
             match self.put_brought(&mut at, &new, head.epoch) {
-                Ok(true) => {
-                    tier.keep_or_forget(head, at.position, &at.lock);
-                    return Brought::InMemory;
-                }
+                Ok(true) => return Brought::InMemory,
                 Ok(false) => return Brought::Nothing,
                 Err(error) => {
                     drop(at);
@@ -292,23 +289,17 @@ impl Engine {
         head: &Head,
     ) -> Brought {
         let mut settled = None;
-        let committed = place.commit_brought(state_of(head), head.version, |at, epoch| {
-            settled = self.is_settled(tier, claim, head, at);
-            if settled.is_none() && epoch != head.epoch {
-                settled = Some(Brought::Nothing);
-            }
-            settled.is_none()
-        });
+        let committed =
+            place.commit_brought(state_of(head, claim.word), head.version, |at, epoch| {
+                settled = self.is_settled(tier, claim, head, at);
+                if settled.is_none() && epoch != head.epoch {
+                    settled = Some(Brought::Nothing);
+                }
+                settled.is_none()
+            });
         match (settled, committed) {
             (Some(brought), _) => brought,
-            (None, Ok(_)) => {
-                let position = self.index.position(claim.hash);
-                let lock = self.index.lock(position);
-                if tier.table.find(position, &lock) == Some(claim.word) {
-                    tier.keep_or_forget(head, position, &lock);
-                }
-                Brought::InMemory
-            }
+            (None, Ok(_)) => Brought::InMemory,
             (None, Err(_)) => Brought::NoRoom,
         }
     }
@@ -397,14 +388,6 @@ impl Claim {
 }
 
 impl Tier {
-    /// Decides what becomes of the record of an item that is in memory now. It stays as long as a
-    /// later copy of the item would say the same: that it was fetched can't be taken back.
-    fn keep_or_forget(&self, head: &Head, position: Position, lock: &Guard<'_>) {
-        if !head.fetched {
-            self.table.remove(position, lock);
-        }
-    }
-
     fn buffer(&self) -> Buffer<'_> {
         let mut readers = self.readers.lock();
         loop {
@@ -468,10 +451,10 @@ impl Drop for Buffer<'_> {
 }
 
 /// The state of an item that comes from flash. How often it was used is for its ghost to say.
-fn state_of(head: &Head) -> State {
+fn state_of(head: &Head, word: Word) -> State {
     State::default()
         .with_access(head.access)
-        .with_fetched(head.fetched)
+        .with_fetched(head.fetched || word.is_fetched())
         .with_marked(head.marked)
         .with_lease(head.stale, head.taken)
 }
