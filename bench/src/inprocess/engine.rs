@@ -6,8 +6,6 @@ use super::{KEY_SIZE, VALUE_SIZE};
 
 /// A cache under measurement.
 pub trait Engine: Sync {
-    /// What tables call it.
-    fn name(&self) -> &'static str;
     /// Copies the value into `out`, which is empty; false if the key is not there.
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> bool;
     /// Copies the values of all keys behind each other; returns how many there were.
@@ -16,6 +14,39 @@ pub trait Engine: Sync {
     }
     /// Stores a value.
     fn set(&self, key: &[u8], value: &[u8]);
+}
+
+/// A cache that can be built for a measurement.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// What tables call it.
+    pub name: &'static str,
+    /// Whether it evicts what it has no room for.
+    pub evicts: bool,
+    build: fn(Needs) -> Box<dyn Engine>,
+}
+
+impl Candidate {
+    pub(super) const fn new(name: &'static str, build: fn(Needs) -> Box<dyn Engine>) -> Self {
+        Self { name, evicts: true, build }
+    }
+
+    #[cfg(feature = "rivals")]
+    pub(super) const fn without_evictions(
+        name: &'static str,
+        build: fn(Needs) -> Box<dyn Engine>,
+    ) -> Self {
+        Self { evicts: false, ..Self::new(name, build) }
+    }
+
+    /// Builds an empty one.
+    ///
+    /// # Panics
+    /// If it can't be built.
+    #[must_use]
+    pub fn build(&self, needs: Needs) -> Box<dyn Engine> {
+        (self.build)(needs)
+    }
 }
 
 /// What the caches must be able to hold.
@@ -53,10 +84,6 @@ impl Own {
 }
 
 impl Engine for Own {
-    fn name(&self) -> &'static str {
-        "memcore"
-    }
-
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
         self.0.get_into(key, out).is_some()
     }

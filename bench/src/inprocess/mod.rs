@@ -6,7 +6,7 @@ mod engine;
 mod rivals;
 mod task;
 
-pub use engine::{Engine, Needs};
+pub use engine::{Candidate, Engine, Needs};
 pub use task::{Crowd, Kind, Measured, Task, Time, fill, measure};
 
 /// Bytes of a key.
@@ -14,17 +14,23 @@ pub const KEY_SIZE: usize = 20;
 /// Bytes of a value.
 pub const VALUE_SIZE: usize = 100;
 
-/// All caches of this build, this workspace's first. `huge_pages` concerns only that one: without
-/// it, it does not ask the system for them.
-///
-/// # Panics
-/// If a cache can't be built.
+/// This workspace's cache. Without `huge_pages` it does not ask the system for them.
 #[must_use]
-pub fn engines(needs: Needs, huge_pages: bool) -> Vec<Box<dyn Engine>> {
-    let own: Box<dyn Engine> = Box::new(engine::Own::new(needs, huge_pages));
-    #[cfg(feature = "rivals")]
-    let others = rivals::rivals(needs);
-    #[cfg(not(feature = "rivals"))]
-    let others = Vec::new();
-    std::iter::once(own).chain(others).collect()
+pub fn own(huge_pages: bool) -> Candidate {
+    match huge_pages {
+        true => Candidate::new(OWN, |needs| Box::new(engine::Own::new(needs, true))),
+        false => Candidate::new(OWN, |needs| Box::new(engine::Own::new(needs, false))),
+    }
 }
+
+/// The other caches of this build.
+#[must_use]
+pub fn rivals() -> Vec<Candidate> {
+    #[cfg(feature = "rivals")]
+    let rivals = rivals::RIVALS.to_vec();
+    #[cfg(not(feature = "rivals"))]
+    let rivals = Vec::new();
+    rivals
+}
+
+const OWN: &str = "memcore";

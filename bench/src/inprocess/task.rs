@@ -261,7 +261,7 @@ const SPREAD: u64 = 4_294_967_311;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inprocess::{Needs, engines};
+    use crate::inprocess::{Needs, own, rivals};
 
     fn task(kind: Kind, zipf: f64) -> Task {
         Task { kind, keys: 2000, zipf, operations: 4000, time: Time::Wall }
@@ -269,14 +269,15 @@ mod tests {
 
     #[test]
     fn every_engine_finds_what_is_there_and_nothing_else() {
-        for engine in engines(Needs::Items(2000), false) {
+        for candidate in [own(false)].into_iter().chain(rivals()) {
+            let engine = candidate.build(Needs::Items(2000));
             fill(&*engine, 2000);
             for (kind, hits) in
                 [(Kind::Hit, 1.0), (Kind::HitMany, 1.0), (Kind::Miss, 0.0), (Kind::TimedMix, 1.0)]
             {
                 let task = task(kind, 0.99);
                 let measured = measure(&*engine, &task, &mut Crowd::new(&task, 2));
-                assert_eq!(measured.hits, hits, "{} {kind:?}", engine.name());
+                assert_eq!(measured.hits, hits, "{} {kind:?}", candidate.name);
                 assert!(measured.ns > 0.0);
                 let timed = if kind == Kind::TimedMix { 8000 } else { 0 };
                 assert_eq!(measured.latency.total(), timed);
@@ -286,11 +287,11 @@ mod tests {
 
     #[test]
     fn inserts_are_of_new_keys() {
-        let engine = &engines(Needs::Items(20_000), false)[0];
+        let engine = own(false).build(Needs::Items(20_000));
         let task = task(Kind::Insert, 0.0);
         let mut crowd = Crowd::new(&task, 2);
-        measure(&**engine, &task, &mut crowd);
-        measure(&**engine, &task, &mut crowd);
+        measure(&*engine, &task, &mut crowd);
+        measure(&*engine, &task, &mut crowd);
         let mut out = Vec::new();
         let there = |index: u32| {
             let mut key = [0; KEY_SIZE];
