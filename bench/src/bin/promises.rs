@@ -36,6 +36,8 @@ fn main() -> ExitCode {
 
 /// How long a load takes.
 const LOAD: Duration = Duration::from_millis(50);
+/// Bytes of an item with a tag, more or less.
+const BYTES: usize = 165;
 /// Bytes of stack of a thread that only asks.
 const STACK: usize = 128 << 10;
 
@@ -71,7 +73,7 @@ fn loads(waiters: usize) -> Result<(), Box<dyn Error>> {
         })?;
         let (loads, answers) = (loads.into_inner(), answers.into_inner());
         println!(
-            "  {name}: {loads} load(s), {answers} right answers, {:?} in all",
+            "  {name}: {loads} load(s), {answers} right answers, the last one after {:?}",
             began.elapsed()
         );
         if answers != waiters as u64 || !is_error && loads != 1 {
@@ -84,8 +86,8 @@ fn loads(waiters: usize) -> Result<(), Box<dyn Error>> {
 
 fn tags(items: u32) -> Result<(), Box<dyn Error>> {
     println!("{items} items have a tag, {items} another one, {items} none");
-    // 200 bytes each, and a third to spare.
-    let cache = Cache::new(items as usize * 3 * 270 + mib(16))?;
+    // There is room for them, and not for as many others.
+    let cache = Cache::new(items as usize * 3 * BYTES + mib(8))?;
     let before = cache.tagged(&["doomed"])?;
     let other = cache.tagged(&["other"])?;
     for item in 0..items {
@@ -109,7 +111,7 @@ fn tags(items: u32) -> Result<(), Box<dyn Error>> {
     let late = [count("late"), count("new"), count("doomed")];
     expect("of the same word later", late, [0, 1, 0])?;
 
-    // What they took is used by others before anything else is evicted.
+    // Their memory comes back as that of others does: when it is their turn to be evicted.
     let fresh = cache.tagged(&["fresh"])?;
     for item in 0..items {
         fresh.set(key("fresh", item), &[0; 100], Attrs::new())?;
