@@ -17,12 +17,17 @@ const fn case(name: &'static str, limit: usize, run: fn(&mut State, usize)) -> C
     Case { name, limit, run }
 }
 
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) const CASES: [Case; 8] = [
     case("process/get_hit", ROOMY, |state, count| {
         for i in 0..count {
             state.out.clear();
             let hit = state.cache.get_into(&state.keys[i % KEYS], &mut state.out);
             black_box(hit.expect("a key that was stored"));
+        }
+    }),
+    case("process/get_owned", ROOMY, |state, count| {
+        for i in 0..count {
+            black_box(state.cache.get(&state.keys[i % KEYS]).expect("a key that was stored"));
         }
     }),
     case("process/get_miss", ROOMY, |state, count| {

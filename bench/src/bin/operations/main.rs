@@ -1,10 +1,11 @@
-//! The cost of one operation: of the cache in process, and of the server from socket to reply, for
-//! each protocol.
+//! The cost of one operation: of the cache in process, of typed caches, and of the server from
+//! socket to reply, for each protocol.
 //!
 //! Without arguments it prints nanoseconds. `bench/instructions.sh` counts instructions, which
 //! repeat on any machine: it lists the cases (`--list`) and runs them one by one (`CASE COUNT`).
 
 mod local;
+mod typed;
 mod wire;
 
 use std::time::Instant;
@@ -29,13 +30,18 @@ fn main() {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    local::CASES.iter().map(|case| case.name).chain(wire::CASES.iter().map(|case| case.name))
+    let local = local::CASES.iter().map(|case| case.name);
+    let typed = typed::CASES.iter().map(|case| case.name);
+    local.chain(typed).chain(wire::CASES.iter().map(|case| case.name))
 }
 
 /// Brings the case into its steady state.
 fn open(name: &str) -> Run {
     if let Some(case) = local::CASES.iter().find(|case| case.name == name) {
         return case.open();
+    }
+    if let Some(case) = typed::CASES.iter().find(|case| case.name == name) {
+        return (case.open)();
     }
     let case = wire::CASES.iter().find(|case| case.name == name);
     case.unwrap_or_else(|| panic!("no case {name}")).open()
