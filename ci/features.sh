@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
-# The features of memcore: each builds alone and without warnings, and all of them together pass
-# their tests. Those of memserver: it builds without TLS, without datagrams, and with the other
+# The features of memcore: each builds alone and beside each other one, without warnings, and all of
+# them together pass their tests. Those of memserver: it builds without TLS, without datagrams, and with the other
 # library for TLS, which passes the tests of TLS.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-features=$(sed -n '/^\[features\]/,/^\[package/s/^\([a-z]*\) = .*/\1/p' memcore/Cargo.toml)
-[ -n "$features" ] || fail 'memcore has no features'
-for feature in $features; do
-    RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memcore --lib --features "$feature"
-    echo "memcore builds with $feature"
-done
+if have cargo-hack; then
+    # Each one, and each two of them: none hides what another one lacks.
+    RUSTFLAGS=-Dwarnings cargo hack check --quiet --target-dir target/features -p memcore --lib \
+        --feature-powerset --depth 2
+    echo 'memcore builds with each feature, and with each two of them'
+else
+    features=$(sed -n '/^\[features\]/,/^\[package/s/^\([a-z]*\) = .*/\1/p' memcore/Cargo.toml)
+    [ -n "$features" ] || fail 'memcore has no features'
+    for feature in $features; do
+        RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memcore --lib \
+            --features "$feature"
+        echo "memcore builds with $feature"
+    done
+fi
 cargo test --quiet -p memcore --all-features --doc
 cargo test --quiet -p memcore --all-features --test typed --test loads --test typed_tags --test observe
 
