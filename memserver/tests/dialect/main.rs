@@ -2,7 +2,15 @@
 //! session without sockets. Every answer has to be the recorded one, but for the differences that
 //! `conformance/dialect/exceptions.txt` lists with their reasons.
 
+#[cfg(feature = "rustls")]
+#[path = "../encrypted/mod.rs"]
+mod encrypted;
 mod exceptions;
+#[cfg(feature = "rustls")]
+mod over_tls;
+#[cfg(feature = "rustls")]
+#[path = "../program/mod.rs"]
+mod program;
 mod recording;
 mod template;
 
