@@ -100,8 +100,9 @@ fn measure(args: &Args, recipe: &Recipe, path: &Path) -> Result<(), Box<dyn std:
         look_aside(args, &mut client, &batch, &mut counts)?;
     }
     let stat = |client: &mut Client, name: &str| client.stat(name).unwrap_or(0);
-    let (items, written) =
-        (stat(&mut client, "extstore_objects_used"), stat(&mut client, "extstore_bytes_written"));
+    let items = stat(&mut client, "extstore_objects_used");
+    let table = stat(&mut client, "extstore_table");
+    let written = stat(&mut client, "extstore_bytes_written");
     let put = stat(&mut client, "extstore_objects_written") * (args.value + KEY) as u64;
     let alone = latency(args, server.addr, keys, false)?;
     let busy = latency(args, server.addr, keys, true)?;
@@ -112,7 +113,7 @@ fn measure(args: &Args, recipe: &Recipe, path: &Path) -> Result<(), Box<dyn std:
         server.name,
         100.0 * counts.found as f64 / counts.asked as f64,
         counts.stored,
-        stat(&mut client, "extstore_table") as f64 / items.max(1) as f64,
+        table as f64 / items.max(1) as f64,
         written as f64 / put.max(1) as f64,
         resident(server.pid())? >> 10,
         alone.quantile(0.5) / 1000,
