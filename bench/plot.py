@@ -93,8 +93,8 @@ def items():
 
 def inprocess():
     """Time of an operation in process, beside other caches'."""
-    groups = [(operation, [1.0, 1 / number(quick), 1 / number(moka)]) for operation, quick, moka in
-              rows_of("README.md", "| operation | quick_cache | moka |")]
+    groups = [(row[0], [1.0, 1 / number(row[3]), 1 / number(row[4])]) for row in
+              rows_of("README.md", "| operation | threads |") if row[1] == "1"]
     return chart("Time per operation in process, one thread", "memcore = 1; less is better",
                  ["memcore", "quick_cache", "moka"], groups)
 
