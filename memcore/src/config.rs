@@ -240,7 +240,7 @@ impl Builder {
     ///     .build()?;
     /// cache.set("k", b"v", Attrs::new())?;
     /// cache.delete("k");
-    /// assert_eq!(bytes.load(Ordering::Relaxed), 16);
+    /// assert_eq!(bytes.load(Ordering::Relaxed), 12, "a header of 8 bytes, key and value");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -4,8 +4,8 @@
 //!   is never exceeded. Memory is mapped when it is needed.
 //! - **Reads wait for no lock** and, in the steady state, write nothing shared.
 //!   [`Cache::get_many`] looks up batches several times faster than single lookups.
-//! - **Small overhead**: 12 bytes of header and about 13 bytes of index per item; flags and expiry
-//!   take memory only where they are used.
+//! - **Small overhead**: 8 to 12 bytes of header and about 11 bytes of index per item; flags and
+//!   expiry take memory only where they are used.
 //! - **Scan-resistant eviction** by use, age and size; **expiry** per item, reclaimed in
 //!   advance, with bounded work per step.
 //! - **No threads, no timers** unless asked for, and no global state but the numbers of threads.

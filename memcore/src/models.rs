@@ -158,7 +158,7 @@ fn a_reader_among_two_writers_never_sees_memory_that_is_reused() {
 #[test]
 fn a_key_is_found_while_its_group_is_moved() {
     check_bounded(2, || {
-        let index = Arc::new(Index::new(1, 1, false, &mut Source::System).unwrap());
+        let index = Arc::new(Index::new(1, 1_400, 1 << 20, false, &mut Source::System).unwrap());
         // The last position belongs to the group that is moved first.
         let position = Position { shard: 0, at: u32::MAX };
         index.insert(position, 7, &mut index.lock(position)).unwrap();

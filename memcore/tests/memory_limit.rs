@@ -4,6 +4,9 @@ mod common {
     pub(crate) mod values;
 }
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use common::values::{HEAD, Rng, certified, verify};
 use memcore::{Attrs, Cache, Expiry, Fetch, Fetched, Handle, Store, StoreError};
 
@@ -37,6 +40,21 @@ fn an_idle_cache_uses_next_to_nothing() {
     let stats = cache.stats();
     assert!(stats.used < MIB, "{} bytes used", stats.used);
     assert_eq!((stats.total.items, stats.total.bytes), (0, 0));
+}
+
+/// Address space is taken for all of it, and memory for what is used.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn limits_from_4_mib_to_1_tib_work() {
+    for limit in [4 * MIB, 64 * MIB, 100 << 30, 1 << 40] {
+        let cache = Cache::new(limit).unwrap();
+        for i in 0..1000_u32 {
+            cache.set(i.to_le_bytes(), &certified(i, 1, 100), Attrs::new()).unwrap();
+        }
+        assert_eq!(live_bytes(&cache, 0..1000), 100_000, "{limit}");
+        let stats = cache.stats();
+        assert!(stats.limit == limit && stats.used < MIB + limit / 200, "{}", stats.used);
+    }
 }
 
 #[test]
@@ -370,4 +388,68 @@ fn values_that_never_arrive_are_not_in_the_way() {
     }
     assert!(places.len() > 100, "only {} values on their way", places.len());
     assert_within_limit(&cache);
+}
+
+/// Bytes beyond key and value that an item takes of a full cache, nothing left out.
+fn cost(value_len: usize, attrs: Attrs) -> f64 {
+    let cache = Cache::builder(2 * LIMIT).seed(1).build().unwrap();
+    let value = vec![b'v'; value_len];
+    for i in 0..2 * LIMIT * 5 / 4 / (value_len + 36) {
+        cache.set(format!("key:{i:016}"), &value, attrs).unwrap();
+    }
+    let total = cache.stats().total;
+    assert!(total.evicted > 1_000);
+    (2 * LIMIT) as f64 / total.items as f64 - (20 + value_len) as f64
+}
+
+/// The document has what a cache of 64 MiB holds; a smaller one may differ a little.
+#[test]
+fn an_item_costs_what_the_document_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/memory.md");
+    // It is not in the package.
+    let Ok(document) = std::fs::read_to_string(path) else { return };
+    let ttl = Expiry::after(Duration::from_secs(100_000));
+    let mut rows = 0;
+    for line in document.lines() {
+        let cells: Vec<f64> = line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+        let &[len, plain, _, _, both, _, _] = &cells[..] else { continue };
+        if len < 1_000.0 {
+            let attrs = [Attrs::new(), Attrs::new().flags(7).expiry(ttl)];
+            let costs = attrs.map(|attrs| cost(len as usize, attrs));
+            let differs = |is: f64, says: f64| (is - says).abs() > 2.0;
+            let any = differs(costs[0], plain) || differs(costs[1], both);
+            assert!(!any, "{len} bytes: {costs:?}");
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 2, "values of 10 and 100 bytes");
+}
+
+/// What sizes there were before does not matter for how much of the memory values have.
+#[test]
+fn churn_with_changing_sizes_keeps_memory_in_use() {
+    let cache = Cache::builder(LIMIT).seed(2).build().unwrap();
+    let mut rng = Rng::new(3);
+    let value = vec![b'v'; 4_000];
+    let mut best = HashMap::new();
+    let mut next = 0_u32;
+    for round in 0..3 {
+        for mean in [100, 400, 2_000, 60, 1_000, 300] {
+            for step in 0..LIMIT * 3 / 2 / (mean + 50) {
+                let len = mean / 2 + rng.below(mean);
+                cache.set(next.to_le_bytes(), &value[..len], Attrs::new()).unwrap();
+                next += 1;
+                let recent = next - 1 - rng.below(1_000.min(next as usize)) as u32;
+                if step % 8 == 0 {
+                    cache.delete(recent.to_le_bytes());
+                } else if step % 8 == 4 {
+                    cache.set(recent.to_le_bytes(), &value[..mean], Attrs::new()).unwrap();
+                }
+            }
+            let live = cache.stats().total.bytes as f64 / LIMIT as f64;
+            let best = best.entry(mean).or_insert(live);
+            *best = live.max(*best);
+            assert!(live > 0.95 * *best, "round {round}, {mean} bytes: {live} of {best}");
+        }
+    }
 }

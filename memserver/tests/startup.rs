@@ -27,7 +27,7 @@ fn exit_statuses_and_streams() {
         (&["-o", "nosuch"], 1, "Illegal suboption"),
         (&["-c", "0"], 1, "-c must be"),
         (&["-m", "1"], 64, "half of the memory"),
-        (&["-m", "128g", "-u", "nobody"], 64, "this cache can grow to"),
+        (&["-m", "8192g", "-u", "nobody"], 64, "this cache can grow to"),
         (&["-p", "65536"], 64, "65535"),
         (&["-B", "foo"], 64, "auto, ascii or binary"),
         (&["-N", "9", "-t", "4"], 64, "-t 4"),

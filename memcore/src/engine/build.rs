@@ -16,7 +16,7 @@ use crate::space::Space;
 use crate::space::layout::{HEADER_MAX, KEY_MAX, KEY_SHORT};
 use crate::space::logs::logs_bytes;
 use crate::space::pool::{Pool, RESERVE};
-use crate::space::segments::{ROW_BYTES, Segments};
+use crate::space::segments::{Loc, ROW_BYTES, Segments};
 use crate::space::sizes::Sizes;
 use crate::upkeep::score::Weights;
 use crate::upkeep::state::Upkeep;
@@ -37,10 +37,12 @@ const _: () = assert!(4 * HEADER_MAX + KEY_SHORT < SEGMENT_BYTES_SMALL);
 const SHARD_BYTES: usize = 2 << 20;
 /// Shards, at least and at most.
 const SHARDS: (usize, usize) = if cfg!(loom) { (1, 1) } else { (4, 256) };
+/// Bytes of the limit for each shard where that makes more of them: a shard's stash is a list.
+const SHARD_BYTES_MAX: usize = 256 << 20;
 /// The fewest segments that a cache works with.
 const SEGMENTS_MIN: usize = if cfg!(loom) { 4 } else { 48 };
 /// Bytes that the smallest item and its slot take: no more items than that can exist.
-const ITEM_MIN: usize = 24;
+const ITEM_MIN: usize = 20;
 /// The least that the largest item may have: a header and a short key.
 const ITEM_LEAST: usize = 16;
 /// The largest item of all.
@@ -130,7 +132,7 @@ impl Sizes {
             false => (limit / SEGMENTS).clamp(least, most),
         };
         let segment_bytes = 1 << segment_bytes.ilog2();
-        let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1);
+        let shards = (limit / SHARD_BYTES).clamp(SHARDS.0, SHARDS.1).max(limit / SHARD_BYTES_MAX);
         let shards = if limit < SMALL { 1 } else { 1 << shards.ilog2() };
         let wanted = builder.limit_most.unwrap_or_else(|| default_most(limit));
         // Segment 0 and the margin behind the last one must be addressable, too.
@@ -169,7 +171,7 @@ impl Sizes {
 
     /// Bytes that are taken for good.
     fn fixed(&self) -> usize {
-        Index::bytes_min(self.shards, self.huge_pages) + self.overhead()
+        Index::bytes_min(self.shards, self.words() as Loc, self.huge_pages) + self.overhead()
     }
 
     /// Whether they are those of a small cache.
@@ -188,12 +190,18 @@ impl Sizes {
         self.fixed() + (SEGMENTS_MIN + RESERVE) * (self.segment_bytes + ROW_BYTES)
     }
 
+    /// Words of all segments.
+    fn words(&self) -> usize {
+        self.segments() * (self.segment_bytes / 4)
+    }
+
     fn reserve(&self, source: &mut Source) -> io::Result<(Region<AtomicU32>, Segments, Index)> {
         let words = self.segment_bytes / 4;
-        let memory = Region::reserve(self.segments() * words + MARGIN, source)?;
+        let memory = Region::reserve(self.words() + MARGIN, source)?;
         memory.advise_huge(self.huge_pages);
         let table = Segments::new(self.segments(), words.ilog2(), source)?;
-        let index = Index::new(self.shards, self.limit_most / ITEM_MIN, self.huge_pages, source)?;
+        let (slots, end) = (self.limit_most / ITEM_MIN, self.words() as Loc);
+        let index = Index::new(self.shards, slots, end, self.huge_pages, source)?;
         Ok((memory, table, index))
     }
 }

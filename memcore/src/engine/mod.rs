@@ -24,7 +24,7 @@ use crate::memory::sync::{AtomicUsize, Ordering, fence};
 use crate::removal::Listeners;
 use crate::restart::sums::Unverified;
 use crate::space::Space;
-use crate::space::item::{Item, KeyBuffer, Outline};
+use crate::space::item::{Item, KeyBuffer};
 use crate::space::layout::Shape;
 use crate::space::segments::{CLASSES, Loc, Stamp};
 use crate::space::sizes::Sizes;
@@ -77,6 +77,15 @@ pub(crate) struct Settings {
 pub(crate) struct Found {
     pub(crate) item: Item,
     pub(crate) slot: SlotRef,
+}
+
+/// What a key's home line says of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Glance {
+    Found(Found),
+    Absent,
+    /// It is for [`Engine::look_further`] to say.
+    Unclear,
 }
 
 /// Reports removals when it is dropped: what the operation returns need not be moved for that.
@@ -192,29 +201,34 @@ impl Engine {
         key: &Key<'_>,
         approach: &Approach,
     ) -> Result<Option<Found>, NeedsLock> {
-        let Some(mut home) = self.index.home_slots(approach) else {
-            return self.look_further(key);
-        };
-        for slot in home.slots.by_ref() {
-            if !slot.is_of(approach.position) {
-                continue;
-            }
-            match self.look_at(key, slot) {
-                ControlFlow::Break(found) => return Ok(Some(found)),
-                ControlFlow::Continue(Certainty::Stable) => {}
-                ControlFlow::Continue(_) => return self.look_further(key),
-            }
-        }
-        match self.index.is_absent(approach, &home) {
-            true => Ok(None),
-            false => self.look_further(key),
+        match self.glance(key, approach) {
+            Glance::Found(found) => Ok(Some(found)),
+            Glance::Absent => Ok(None),
+            Glance::Unclear => self.look_further(key),
         }
     }
 
-    /// The same for a key that may lie elsewhere than in its home line. It stands apart, so that
-    /// what the usual lookup finds need not go through memory.
+    /// What the key's home line says, where nearly every search ends.
+    // Callers that treat each answer by itself need not have what is found go through memory.
+    #[inline(always)]
+    pub(crate) fn glance(&self, key: &Key<'_>, approach: &Approach) -> Glance {
+        let Some(mut home) = self.index.home_slots(approach) else { return Glance::Unclear };
+        for slot in home.slots.by_ref() {
+            match self.look_at(key, slot) {
+                ControlFlow::Break(found) => return Glance::Found(found),
+                ControlFlow::Continue(Certainty::Stable) => {}
+                ControlFlow::Continue(_) => return Glance::Unclear,
+            }
+        }
+        if self.index.is_absent(approach, &home) { Glance::Absent } else { Glance::Unclear }
+    }
+
+    /// Looks up a key that may lie elsewhere than in its home line.
+    ///
+    /// # Errors
+    /// The shard has to be locked.
     #[inline(never)]
-    fn look_further(&self, key: &Key<'_>) -> Result<Option<Found>, NeedsLock> {
+    pub(crate) fn look_further(&self, key: &Key<'_>) -> Result<Option<Found>, NeedsLock> {
         self.index.search(self.position(key), |slot| self.look_at(key, slot))
     }
 
@@ -253,7 +267,7 @@ impl Engine {
         // one of their bytes sees stamp or sequence changed below.
         fence(Ordering::Acquire);
         let Found { item, slot } = found;
-        self.space.word(item.loc).load(Ordering::Relaxed) == item.sequence
+        self.space.word(item.loc).load(Ordering::Relaxed) == item.first.0
             && self.space.stamp_at(item.loc) == item.stamp
             && self.index.is_unchanged(*slot)
     }
@@ -268,15 +282,37 @@ impl Engine {
     /// Finds a key in its locked shard, whether or not the item is visible.
     #[inline(always)]
     pub(crate) fn find(&self, key: &Key<'_>, lock: &Guard<'_>) -> Option<Found> {
-        let slot = self.index.search_locked(self.position(key), lock, |slot| {
-            self.space.prefetch(slot.loc());
-            if !self.is_readable(slot.loc()) {
-                return false;
+        let (slots, elsewhere) = self.index.home_locked(self.position(key));
+        // Where nearly every search ends. A loop, as `find_map` is not inlined.
+        for slot in slots {
+            if let Some(found) = self.find_at(key, slot) {
+                return Some(found);
             }
-            let Outline { shape, key_len, .. } = self.space.outline(slot.loc());
-            self.space.has_key(slot.loc(), shape, key_len, key.bytes, || true)
+        }
+        if elsewhere.is_nowhere() { None } else { self.find_further(key, lock) }
+    }
+
+    #[inline(never)]
+    fn find_further(&self, key: &Key<'_>, lock: &Guard<'_>) -> Option<Found> {
+        let mut found = None;
+        self.index.search_locked(self.position(key), lock, |slot| {
+            found = self.find_at(key, slot);
+            found.is_some()
         })?;
-        Some(Found { item: self.space.read_any(slot.loc()), slot })
+        found
+    }
+
+    /// The item that a slot of a locked shard leads to, if it is the key's.
+    #[inline(always)]
+    fn find_at(&self, key: &Key<'_>, slot: SlotRef) -> Option<Found> {
+        let loc = slot.loc();
+        self.space.prefetch(loc);
+        if !self.is_readable(loc) {
+            return None;
+        }
+        let item = self.space.read_any(loc);
+        let is_it = self.space.has_key(loc, item.shape, item.key_len(), key.bytes, || true);
+        is_it.then_some(Found { item, slot })
     }
 
     /// Why the item must not be seen, if so.

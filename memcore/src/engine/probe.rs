@@ -33,15 +33,18 @@ impl Engine {
     /// removed, and so is what is on flash of the key: it would be out of date.
     #[inline(always)]
     pub(crate) fn probe<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
-        let mut at = self.probe_unchanged(key);
-        at.was_on_flash = self.forget_flash(at.position, &at.lock);
-        at
+        self.probe_to(key, true)
     }
 
     /// The same for an operation that changes nothing that others can see.
-    // Returned by value it would be copied twice: 40 instructions of 900.
     #[inline(always)]
     pub(crate) fn probe_unchanged<'k>(&self, key: &Key<'k>) -> Probe<'_, 'k> {
+        self.probe_to(key, false)
+    }
+
+    // One place that makes a probe: it would be copied to be completed.
+    #[inline(always)]
+    fn probe_to<'k>(&self, key: &Key<'k>, change: bool) -> Probe<'_, 'k> {
         let now = self.now();
         let position = self.position(key);
         let mut lock = self.index.lock(position);
@@ -55,7 +58,8 @@ impl Engine {
                 }
             },
         };
-        Probe { key: *key, position, now, lock, found, was_on_flash: false }
+        let was_on_flash = change && self.forget_flash(position, &lock);
+        Probe { key: *key, position, now, lock, found, was_on_flash }
     }
 
     /// Removes an item that may not be seen.

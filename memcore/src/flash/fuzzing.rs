@@ -84,7 +84,7 @@ fn check_kept(bytes: &[u8]) {
 
 /// Whatever words there are, keys that are entered are found.
 fn use_table(table: &Table) {
-    let index = Index::new(SHARDS as usize, 1 << 12, false, &mut Source::System);
+    let index = Index::new(SHARDS as usize, 1 << 12, 1 << 20, false, &mut Source::System);
     let index = index.expect("an index");
     for number in 0..2_000_u32 {
         let position = Position { shard: number % SHARDS, at: number.wrapping_mul(0x9e37_79b9) };

@@ -553,7 +553,7 @@ mod tests {
     const SHARDS: u32 = 2;
 
     fn index() -> Index {
-        Index::new(SHARDS as usize, 1 << 12, false, &mut Source::System).unwrap()
+        Index::new(SHARDS as usize, 1 << 12, 1 << 20, false, &mut Source::System).unwrap()
     }
 
     fn table(bytes: usize) -> Table {

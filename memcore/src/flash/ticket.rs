@@ -337,7 +337,7 @@ impl Engine {
         epoch: u32,
     ) -> Result<bool, PutError> {
         let ghost = self.index.take_ghost(at.position, &mut at.lock);
-        let mut head = new.head(at.key.bytes);
+        let mut head = self.head_of(new, at.key.bytes, at.item());
         head.state = head.state.with_uses(ghost.map_or(0, |uses| uses + 1));
         let room = match self.room_for(&head, at.now, None) {
             Ok(room) => room,

@@ -1,9 +1,9 @@
 //! Ghosts: keys whose items were evicted lately, and how often they had been used. A key that comes
 //! back while it is remembered has shown that it is worth more than one that is new.
 //!
-//! A group remembers 32 keys, which is 1.33 for every item: four in each of eight words, of which
-//! the position chooses one. They are forgotten when newer ones push them out of their word. One
-//! new key in 1,000 is taken for a ghost by mistake.
+//! A group remembers 32 keys, which is two for every three items: four in each of eight words, of
+//! which the position chooses one. They are forgotten when newer ones push them out of their word.
+//! One new key in 1,000 is taken for a ghost by mistake.
 //!
 //! ```text
 //!   ghost  [ tag, 12 bits, not 0 | uses, 4 bits ]

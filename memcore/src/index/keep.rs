@@ -50,7 +50,7 @@ impl Index {
     /// Bytes that the index takes beyond those of an empty one.
     pub(crate) fn bytes_grown(&self, huge_pages: bool) -> usize {
         let (bytes, _) = self.size();
-        bytes - rows::Rows::bytes_min(self.shards.len(), huge_pages)
+        bytes - rows::Rows::bytes_min(self.shards.len(), self.words.groups_min(), huge_pages)
     }
 
     /// Checksums of all slots, block by block.

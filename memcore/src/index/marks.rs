@@ -1,21 +1,25 @@
-//! Marks: what a line says about its keys that found no place in it, one bit in each slot.
+//! Marks: what a line says about its keys that found no place in it, two bits in each slot.
 //!
-//! The first five are a filter of the keys in other lines of the group, the other three one of the
-//! keys in the stash; a key has one of each. They are chosen by the lowest bits of the position: a
+//! The first five slots of a line count the keys whose path led past the line to another one of the
+//! group, the other three say whether one of the line's own keys is in the stash; a key belongs to
+//! one of the five and to one of the three. They are chosen by the lowest bits of the position: a
 //! tag has those as well, and they have no part in the choice of the line.
 
-use super::{Group, Guard, Home, Index, LINE, Position, tag_of};
+use super::{Group, Guard, Home, Index, LINE, LINES, LineIndex, Position};
 use crate::memory::sync::{AtomicU64, Ordering};
 
-/// A slot's mark: some key of the line that this slot's mark stands for is elsewhere.
-pub(super) const MARK: u64 = 1;
+/// Bits of a mark.
+pub(super) const MARK_BITS: u32 = 2;
+/// A slot's mark: how many of the keys that it stands for are elsewhere. The highest count may
+/// stand for more.
+pub(super) const MARK: u64 = (1 << MARK_BITS) - 1;
 
-/// Marks of a line for keys in other lines; the rest are for keys in the stash.
+/// Slots of a line that count keys in other lines; the rest are for keys in the stash.
 const STRAY_MARKS: usize = 5;
 /// Bits of a position that choose its marks.
 const BITS: u32 = 8;
 
-/// The slot of a key's home line that has its mark if it is in another line.
+/// The slot of a line that has a key's mark if its path led past the line.
 #[inline(always)]
 pub(super) fn stray_mark(at: u32) -> usize {
     share(at, STRAY_MARKS)
@@ -29,14 +33,14 @@ pub(super) fn stash_mark(at: u32) -> usize {
 
 #[inline(always)]
 pub(super) fn is_marked(slot: &AtomicU64) -> bool {
-    // Pairs with the release store of `set_mark`: marks are read before slots, so a key that was
-    // moved away from here is found there.
+    // Pairs with the release store of `Index::set_mark`: marks are read before slots, so a key that
+    // was moved away from here is found there.
     slot.load(Ordering::Acquire) & MARK != 0
 }
 
 /// Whether keys of a line may be in the stash. The shard is locked.
 #[inline(always)]
-pub(super) fn has_stash_marks(line: &[AtomicU64]) -> bool {
+pub(super) fn has_stash_marks(line: &[AtomicU64; LINE]) -> bool {
     line[STRAY_MARKS..].iter().fold(0, |any, slot| any | slot.load(Ordering::Relaxed)) & MARK != 0
 }
 
@@ -46,26 +50,52 @@ fn share(at: u32, of: usize) -> usize {
 }
 
 impl Index {
-    pub(super) fn set_mark(&self, slot: usize, on: bool) {
+    fn set_mark(&self, slot: usize, mark: u64) {
         let cell = self.slots.at(slot);
-        let word = cell.load(Ordering::Relaxed);
         // Pairs with the acquire load of `is_marked`.
-        cell.store(if on { word | MARK } else { word & !MARK }, Ordering::Release);
+        cell.store(cell.load(Ordering::Relaxed) & !MARK | mark, Ordering::Release);
     }
 
-    /// Takes the mark of a key away that was in another line, if no other key there has it.
-    pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32) {
-        // A mark stands for many keys: the line's other strays are looked through before it goes.
+    fn mark(&self, slot: usize) -> u64 {
+        self.slots.at(slot).load(Ordering::Relaxed) & MARK
+    }
+
+    /// Counts a key that goes past a line.
+    pub(super) fn mark_stray(&self, passed: LineIndex, at: u32) {
+        let slot = passed + stray_mark(at);
+        self.set_mark(slot, (self.mark(slot) + 1).min(MARK));
+    }
+
+    /// Counts a key no more that was in `line`.
+    pub(super) fn unmark_stray(&self, home: Home, group: Group, at: u32, line: LineIndex) {
+        for passed in home.path().take_while(|&passed| passed != line) {
+            let slot = passed + stray_mark(at);
+            let mark = self.mark(slot);
+            debug_assert!(mark != 0, "a key that went past is not counted");
+            let left = if mark == MARK { self.strays(home, group, passed, at) } else { mark - 1 };
+            self.set_mark(slot, left);
+        }
+    }
+
+    /// Counts the keys with the mark of `at` that went past a line.
+    #[cold]
+    fn strays(&self, home: Home, group: Group, passed: LineIndex, at: u32) -> u64 {
         let mark = stray_mark(at);
-        let has_mark = |word: u64| {
-            let tag = tag_of(word);
-            word & !MARK != 0
-                && stray_mark(tag) == mark
-                && home.group + group.line(group.position(tag)) == home.line
+        let cells = self.slots.cells(home.group, LINE * LINES);
+        let words = cells.iter().map(|cell| cell.load(Ordering::Relaxed));
+        let goes_past = |&(slot, word): &(usize, u64)| {
+            stray_mark(self.words.tag_of(word)) == mark && word & !MARK != 0 && {
+                let line = home.group + group.line(self.at_of(group, word));
+                Home { line, ..home }.passes(passed, slot)
+            }
         };
-        let mut cells = home.other_lines().flat_map(|line| self.line(line));
-        let is_left = cells.any(|cell| has_mark(cell.load(Ordering::Relaxed)));
-        self.set_mark(home.line + mark, is_left);
+        // As many as can be counted.
+        (home.group..).zip(words).filter(goes_past).take(MARK as usize).count() as u64
+    }
+
+    /// Says that a key is in the stash.
+    pub(super) fn mark_stashed(&self, home: LineIndex, at: u32) {
+        self.set_mark(home + stash_mark(at), 1);
     }
 
     /// Takes the mark of a key away that was in the stash, if no other key there has it.
@@ -74,6 +104,6 @@ impl Index {
         let mark = mark_of(position.at);
         let group = self.mapping(position).group(position.at);
         let is_left = lock.stash.of_group(group).iter().any(|&(at, _)| mark_of(at) == mark);
-        self.set_mark(mark, is_left);
+        self.set_mark(mark, u64::from(is_left));
     }
 }

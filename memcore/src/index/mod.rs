@@ -1,19 +1,20 @@
 //! The index: from a key's hash to the addresses of items, 8 bytes a slot. It must never know an
 //! item's bytes.
 //!
-//! The hash chooses a shard and a position within it. A shard is a run of groups; a group is four
+//! The hash chooses a shard and a position within it. A shard is a run of groups; a group is seven
 //! lines of eight slots for items and one line that remembers keys evicted lately:
 //!
 //! ```text
 //!   hash   [ shard | position, 32 bits | ...]        group = position * groups / 2^32
-//!   group  [ line 0 ][ line 1 ][ line 2 ][ line 3 ][ ghosts ]
-//!   slot   [ tag: lower 28 bits of the position | address, 35 bits | mark ]
+//!   group  [ line 0 ][ line 1 ] ... [ line 6 ][ ghosts ]
+//!   slot   [ tag: lower 28 bits of the position | address, 34 bits | mark, 2 ]   see `words`
 //! ```
 //!
-//! A key has a home line; only if that is full does it go to another line of its group. The few
-//! keys that find their whole group full wait in the shard's stash, behind its lock. The marks of
-//! the home line are small filters of the keys that are elsewhere, so that nearly every lookup
-//! reads one line. Group and tag together give the position back: growing needs no look at items.
+//! A key has a home line, and a path from there over the other lines of its group: it lies in the
+//! first line of its path that had a free slot. The few keys that find their whole group full wait
+//! in the shard's stash, behind its lock. The marks of a line are small filters of the keys that
+//! went past it, so that nearly every lookup reads one line. Group and tag together give the
+//! position back: growing needs no look at items.
 //!
 //! Writers hold the shard's lock. Readers hold nothing: a match is certified by the caller, and a
 //! miss by the shard's sequence, which changes only while slots move.
@@ -24,30 +25,31 @@ mod marks;
 mod resize;
 mod rows;
 mod stash;
+mod words;
 
-use std::iter;
 use std::ops::ControlFlow;
 
 use self::marks::{MARK, has_stash_marks, is_marked, stash_mark, stray_mark};
+pub(crate) use self::words::LOC_MAX;
+use self::words::Words;
+use crate::memory::line::{LINE, upper_parts};
 use crate::memory::region::{OS_PAGE, Region, Source};
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, spin_loop};
 use crate::space::segments::Loc;
 
-/// Slots of a line.
-const LINE: usize = 8;
-/// Lines of a group that hold slots.
-const LINES: usize = 4;
+/// Lines of a group that hold slots. A model takes the longer the more words there are to move.
+const LINES: usize = if cfg!(loom) { 3 } else { 7 };
 /// Words of a group: its slots and a line of ghosts.
 const GROUP: usize = LINE * LINES + LINE;
 /// Bytes of a group.
 pub(crate) const GROUP_BYTES: usize = GROUP * size_of::<u64>();
-/// Groups of a block, the fewest that are whole pages.
-const BLOCK: usize = 64;
+/// Slots of a group.
+#[cfg(all(test, not(loom)))]
+pub(crate) const GROUP_SLOTS: usize = LINES * LINE;
+/// Groups of a block: whole pages, and what the smallest shard has.
+const BLOCK: usize = 16;
 /// Pages of a block.
 const BLOCK_PAGES: usize = BLOCK * GROUP * size_of::<u64>() / OS_PAGE;
-/// Bits of a tag, and the fewest groups of a shard: together they make up a position.
-const TAG_BITS: u32 = 28;
-const GROUPS_MIN: u32 = 1 << (32 - TAG_BITS);
 
 /// Where a slot is in the region of all slots. From [`STASH`] on it is a place in the stash.
 type SlotIndex = usize;
@@ -56,18 +58,13 @@ type LineIndex = SlotIndex;
 
 /// Slot numbers from here on stand for places in the stash.
 const STASH: SlotIndex = usize::MAX / 2;
-const LOC_BITS: u32 = 35;
-const TAG_SHIFT: u32 = 64 - TAG_BITS;
-const TAG_MASK: u32 = (1 << TAG_BITS) - 1;
-
-/// Addresses are below this.
-pub(crate) const LOC_MAX: u64 = 1 << LOC_BITS;
 
 /// The index.
 #[derive(Debug)]
 pub(crate) struct Index {
     shards: Box<[Shard]>,
     slots: Region<AtomicU64>,
+    words: Words,
     /// Groups for which a shard has address space.
     groups_max: u32,
     /// Words between a shard's blocks.
@@ -122,25 +119,15 @@ pub(crate) struct Position {
 pub(crate) struct SlotRef {
     at: SlotIndex,
     word: u64,
+    /// Where the word leads; 0 if nowhere.
+    loc: Loc,
 }
 
 impl SlotRef {
     /// The address of the item that the slot leads to.
     #[inline(always)]
     pub(crate) fn loc(self) -> Loc {
-        loc_of(self.word)
-    }
-
-    /// Whether it may be a key's of this position. A slot that holds another key now did not hold
-    /// that one for a moment at least.
-    #[inline(always)]
-    pub(crate) fn is_of(self, position: Position) -> bool {
-        matches(self.word, position.at)
-    }
-
-    /// The same slot after it was led to another address.
-    pub(crate) fn with_loc(self, loc: Loc) -> Self {
-        Self { word: word_leading_to(self.word, loc), ..self }
+        self.loc
     }
 }
 
@@ -159,13 +146,21 @@ pub(crate) struct Approach {
     home: Home,
 }
 
-/// Where keys of a line may be that are not in it.
+/// Where keys may be that are not in a line of their path.
 #[derive(Clone, Copy, Debug)]
-struct Elsewhere {
-    /// In another line of the group.
+pub(crate) struct Elsewhere {
+    /// Further along.
     strays: bool,
     /// In the stash.
     stashed: bool,
+}
+
+impl Elsewhere {
+    /// Whether they are nowhere.
+    #[inline(always)]
+    pub(crate) fn is_nowhere(self) -> bool {
+        !self.strays && !self.stashed
+    }
 }
 
 /// A group and the count under which it is one.
@@ -176,21 +171,25 @@ struct Group {
 }
 
 impl Index {
-    /// An index of `shards` shards (a power of two) with address space for `slots` slots in all.
+    /// An index of `shards` shards (a power of two) with address space for `slots` slots in all,
+    /// which lead to addresses below `end`.
     pub(crate) fn new(
         shards: usize,
         slots: usize,
+        end: Loc,
         huge_pages: bool,
         source: &mut Source,
     ) -> std::io::Result<Self> {
         let groups = slots.div_ceil(shards * LINE * LINES);
-        let blocks = groups.max(GROUPS_MIN as usize).div_ceil(BLOCK);
+        let words = Words::new(end);
+        let least = words.groups_min();
+        let blocks = groups.max(least as usize).div_ceil(BLOCK);
         let stride = shards * BLOCK * GROUP;
         let shard = || Shard {
             shared: Line(Mapping {
                 sequence: AtomicU32::new(0),
-                old: AtomicU32::new(groups_of_pages(pages_min())),
-                new: AtomicU32::new(groups_of_pages(pages_min())),
+                old: AtomicU32::new(least),
+                new: AtomicU32::new(least),
                 moved: AtomicU32::new(0),
             }),
             state: Mutex::new(ShardState::default()),
@@ -200,15 +199,18 @@ impl Index {
         Ok(Self {
             shards: std::iter::repeat_with(shard).take(shards).collect(),
             slots,
+            words,
             groups_max: (blocks * BLOCK) as u32,
             stride,
-            rows: rows::Rows::new(shards, blocks, huge_pages),
+            rows: rows::Rows::new(shards, blocks, least, huge_pages),
         })
     }
 
-    /// Bytes that an empty index of `shards` shards takes.
-    pub(crate) fn bytes_min(shards: usize, huge_pages: bool) -> usize {
-        rows::Rows::bytes_min(shards, huge_pages) + shards * size_of::<Shard>()
+    /// Bytes that an empty index of `shards` shards takes, whose slots lead to addresses below
+    /// `end`.
+    pub(crate) fn bytes_min(shards: usize, end: Loc, huge_pages: bool) -> usize {
+        let least = Words::new(end).groups_min();
+        rows::Rows::bytes_min(shards, least, huge_pages) + shards * size_of::<Shard>()
     }
 
     /// Number of shards.
@@ -288,19 +290,31 @@ impl Index {
     /// slots are moving. If it is none of them, [`Self::is_absent`] says what that means.
     #[inline(always)]
     pub(crate) fn home_slots(&self, approach: &Approach) -> Option<HomeSlots<'_>> {
+        if !approach.is_steady() {
+            return None;
+        }
         let &Approach { position, home, .. } = approach;
         let cells = self.line(home.line);
         let elsewhere = elsewhere(cells, position);
-        let slots = Candidates::new(cells, home.line, position);
-        approach.is_steady().then_some(HomeSlots { slots, elsewhere })
+        let slots = Candidates::new(cells, home.line, position, self.words);
+        Some(HomeSlots { slots, elsewhere })
+    }
+
+    /// The slots of the home line that may be this key's, and where else it may be, in the locked
+    /// shard.
+    #[inline(always)]
+    pub(crate) fn home_locked(&self, position: Position) -> (Candidates<'_>, Elsewhere) {
+        let home = self.home(position);
+        let cells = self.line(home.line);
+        let slots = Candidates::new(cells, home.line, position, self.words);
+        (slots, elsewhere(cells, position))
     }
 
     /// Whether the key is nowhere, if it is in none of the slots of its home line. Otherwise it is
     /// for [`Self::search`] to say.
     #[inline(always)]
     pub(crate) fn is_absent(&self, approach: &Approach, home: &HomeSlots<'_>) -> bool {
-        let Elsewhere { strays, stashed } = home.elsewhere;
-        !strays && !stashed && self.is_unmoved(approach)
+        home.elsewhere.is_nowhere() && self.is_unmoved(approach)
     }
 
     /// Whether no slot has moved since the search began.
@@ -320,17 +334,18 @@ impl Index {
         position: Position,
         check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
-        let Elsewhere { strays, stashed } = elsewhere(self.line(home.line), position);
+        let Elsewhere { mut strays, stashed } = elsewhere(self.line(home.line), position);
         if let Certainty::Changed = self.search_line(home.line, position, check)? {
             return ControlFlow::Continue(Certainty::Changed);
         }
-        if strays {
-            // Only a few keys are strays; without the mark three more lines would be read for each
-            // miss.
-            for line in home.other_lines() {
-                if let Certainty::Changed = self.search_line(line, position, check)? {
-                    return ControlFlow::Continue(Certainty::Changed);
-                }
+        // Only a few keys are strays; without marks the whole group would be read for each miss.
+        for line in home.path().skip(1) {
+            if !strays {
+                break;
+            }
+            Elsewhere { strays, .. } = elsewhere(self.line(line), position);
+            if let Certainty::Changed = self.search_line(line, position, check)? {
+                return ControlFlow::Continue(Certainty::Changed);
             }
         }
         ControlFlow::Continue(if stashed { Certainty::Stashed } else { Certainty::Stable })
@@ -343,8 +358,8 @@ impl Index {
         position: Position,
         check: &mut impl FnMut(SlotRef) -> ControlFlow<T, Certainty>,
     ) -> ControlFlow<T, Certainty> {
-        for slot in Candidates::new(self.line(line), line, position) {
-            if slot.is_of(position) && check(slot)? == Certainty::Changed {
+        for slot in Candidates::new(self.line(line), line, position, self.words) {
+            if check(slot)? == Certainty::Changed {
                 return ControlFlow::Continue(Certainty::Changed);
             }
         }
@@ -354,9 +369,9 @@ impl Index {
     /// An address to which the key may well lead, for prefetching.
     #[inline(always)]
     pub(crate) fn guess(&self, position: Position) -> Option<Loc> {
-        let words = self.line(self.home(position).line).iter();
-        let word = words.map(|cell| cell.load(Ordering::Relaxed));
-        word.filter(|&word| matches(word, position.at)).map(loc_of).next()
+        let line = self.home(position).line;
+        let mut slots = Candidates::new(self.line(line), line, position, self.words);
+        slots.next().map(SlotRef::loc)
     }
 
     /// Looks for a slot of this key in the locked shard, where nothing changes.
@@ -374,7 +389,9 @@ impl Index {
         match self.search_group(self.home(position), position, &mut check) {
             ControlFlow::Break(slot) => Some(slot),
             // Several keys may share a position, so each place is checked.
-            ControlFlow::Continue(Certainty::Stashed) => lock.stashed(position).find(|&s| is_it(s)),
+            ControlFlow::Continue(Certainty::Stashed) => {
+                lock.stashed(position, self.words).find(|&s| is_it(s))
+            }
             ControlFlow::Continue(_) => None,
         }
     }
@@ -415,6 +432,11 @@ impl Index {
         self.search_locked(position, lock, |slot| slot.loc() == loc)
     }
 
+    /// The same slot after it was led to another address.
+    pub(crate) fn led_to(&self, slot: SlotRef, loc: Loc) -> SlotRef {
+        SlotRef { word: self.words.leading_to(slot.word, loc), loc, ..slot }
+    }
+
     /// Leads the slot to another address. The shard is locked.
     pub(crate) fn redirect(&self, slot: SlotRef, loc: Loc, lock: &mut Guard<'_>) {
         if let Some(place) = slot.at.checked_sub(STASH) {
@@ -423,7 +445,7 @@ impl Index {
         let cell = self.slots.at(slot.at);
         let word = cell.load(Ordering::Relaxed);
         // Pairs with the acquire loads of `search_line` and `is_unchanged`.
-        cell.store(word_leading_to(word, loc), Ordering::Release);
+        cell.store(self.words.leading_to(word, loc), Ordering::Release);
     }
 
     /// Enters a key. The shard is locked.
@@ -454,42 +476,45 @@ impl Index {
     ) -> Result<(), GroupFull> {
         let groups = self.mapping(position).new.load(Ordering::Relaxed) as usize;
         lock.stash.insert(position.at, loc, stash_of_groups(groups))?;
-        self.set_mark(home.line + stash_mark(position.at), true);
+        self.mark_stashed(home.line, position.at);
         Ok(())
     }
 
-    /// Puts a key into the home line, or else into another one of the group; false if it is full.
+    /// Puts a key into the first line of its path with a free slot; false if the group is full.
     fn place(&self, home: Home, at: u32, loc: Loc) -> bool {
-        let word = word_of(at, loc);
+        let word = self.words.word_of(at, loc);
         if let Some(cell) = self.free_cell(home.line) {
             fill(cell, word);
             return true;
         }
-        for line in home.other_lines() {
-            if let Some(cell) = self.free_cell(line) {
-                // Readers that don't see this yet come before the insertion.
-                self.set_mark(home.line + stray_mark(at), true);
-                fill(cell, word);
-                return true;
-            }
+        let with_room = |line| self.free_cell(line).map(|cell| (line, cell));
+        let Some((line, cell)) = home.path().find_map(with_room) else { return false };
+        // Readers that don't see these yet come before the insertion.
+        for passed in home.path().take_while(|&passed| passed != line) {
+            self.mark_stray(passed, at);
         }
-        false
+        fill(cell, word);
+        true
     }
 
     /// Whether a key would find a place in its group.
     fn has_free_slot(&self, home: Home) -> bool {
-        iter::once(home.line).chain(home.other_lines()).any(|line| self.free_cell(line).is_some())
+        home.path().any(|line| self.free_cell(line).is_some())
     }
 
     fn free_cell(&self, line: usize) -> Option<&AtomicU64> {
         let cells = self.line(line);
-        slots_that(cells, |word| word & !MARK == 0).take_first().map(|slot| &cells[slot])
+        // The few others look like free ones that far.
+        let mut slots = Slots(upper_parts(cells, 0, 0));
+        std::iter::from_fn(|| slots.take_first())
+            .map(|slot| &cells[slot])
+            .find(|cell| cell.load(Ordering::Relaxed) & !MARK == 0)
     }
 
     /// The slots of a line.
     #[inline(always)]
-    fn line(&self, line: usize) -> &[AtomicU64] {
-        self.slots.cells(line, LINE)
+    fn line(&self, line: LineIndex) -> &[AtomicU64; LINE] {
+        self.slots.array(line)
     }
 
     /// Removes a slot of this key. The shard is locked.
@@ -511,11 +536,10 @@ impl Index {
         cell.store(cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
         let group = self.mapping(position).group(position.at);
         let home = self.home_in(position.shard, group, position.at);
-        let is_stray = !(home.line..home.line + LINE).contains(&slot.at);
-        if is_stray {
-            self.unmark_stray(home, group, position.at);
+        let line = home.line_of(slot.at);
+        if line != home.line {
+            self.unmark_stray(home, group, position.at, line);
         }
-        let line = home.group + (slot.at - home.group) / LINE * LINE;
         if has_stash_marks(self.line(line)) {
             self.unstash(position.shard, group, slot.at, line, lock);
         }
@@ -533,7 +557,7 @@ impl Index {
     ) {
         let is_of_line = |at| self.home(Position { shard, at }).line == line;
         let Some((at, loc)) = lock.stash.take_first(group, is_of_line) else { return };
-        fill(self.slots.at(slot), word_of(at, loc));
+        fill(self.slots.at(slot), self.words.word_of(at, loc));
         // Who still sees the mark waits for the lock, who does not sees the slot.
         self.unmark_stashed(Position { shard, at }, lock);
     }
@@ -543,14 +567,14 @@ impl Index {
         let line = self.home(position).line;
         std::array::from_fn(|i| {
             let word = self.slots.at(line + i).load(Ordering::Relaxed);
-            SlotRef { at: line + i, word }
+            SlotRef { at: line + i, word, loc: self.words.loc_of(word) }
         })
     }
 
     /// The position of an item in the same group as `position`.
     pub(crate) fn position_of(&self, slot: SlotRef, position: Position) -> Position {
         let group = self.mapping(position).group(position.at);
-        Position { shard: position.shard, at: group.position(tag_of(slot.word)) }
+        Position { shard: position.shard, at: self.at_of(group, slot.word) }
     }
 
     /// Visits the items of the group that `position` belongs to, from there on, and returns the
@@ -566,10 +590,10 @@ impl Index {
         for slot in start..start + LINE * LINES {
             let word = self.slots.at(slot).load(Ordering::Relaxed);
             if word & !MARK != 0 {
-                let at = group.position(tag_of(word));
+                let at = self.at_of(group, word);
                 // A resized group may begin before `position`; that part was visited.
                 if at >= position.at {
-                    visit(Position { shard: position.shard, at }, loc_of(word));
+                    visit(Position { shard: position.shard, at }, self.words.loc_of(word));
                 }
             }
         }
@@ -604,6 +628,11 @@ impl Index {
         assert_eq!(known, items, "items of shard {shard}");
     }
 
+    /// The position, within the shard, of the key that a word in a slot of the group belongs to.
+    fn at_of(&self, group: Group, word: u64) -> u32 {
+        group.position(self.words.tag_of(word), self.words.tag_mask())
+    }
+
     #[inline(always)]
     fn mapping(&self, position: Position) -> &Mapping {
         &self.shards[position.shard as usize].shared.0
@@ -630,19 +659,29 @@ impl Index {
     }
 }
 
-/// Slots of a line that may be a key's, or are free by now.
+/// Slots of a line that may be a key's.
 #[derive(Debug)]
 pub(crate) struct Candidates<'i> {
-    cells: &'i [AtomicU64],
+    cells: &'i [AtomicU64; LINE],
     line: LineIndex,
+    /// The key's.
+    tag: u32,
+    words: Words,
     /// Those that were not looked at yet.
     left: Slots,
 }
 
 impl<'i> Candidates<'i> {
     #[inline(always)]
-    fn new(cells: &'i [AtomicU64], line: LineIndex, position: Position) -> Self {
-        Self { cells, line, left: slots_that(cells, |word| has_tag(word, position.at)) }
+    fn new(
+        cells: &'i [AtomicU64; LINE],
+        line: LineIndex,
+        position: Position,
+        words: Words,
+    ) -> Self {
+        let tag = words.tag(position.at);
+        let left = Slots(upper_parts(cells, words.tag_shift(), tag));
+        Self { cells, line, tag, words, left }
     }
 }
 
@@ -651,11 +690,18 @@ impl Iterator for Candidates<'_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<SlotRef> {
-        let slot = self.left.take_first()?;
-        // Pairs with the release stores of `fill` and `redirect`: the item that a slot leads to is
-        // complete.
-        let word = self.cells[slot].load(Ordering::Acquire);
-        Some(SlotRef { at: self.line + slot, word })
+        loop {
+            let slot = self.left.take_first()?;
+            // Pairs with the release stores of `fill` and `redirect`: the item that a slot leads to
+            // is complete.
+            let word = self.cells[slot].load(Ordering::Acquire);
+            let loc = self.words.loc_of(word);
+            // One that is free, or holds another key by now, did not hold this one for a moment at
+            // least.
+            if self.words.tag_of(word) == self.tag && loc != 0 {
+                return Some(SlotRef { at: self.line + slot, word, loc });
+            }
+        }
     }
 }
 
@@ -675,11 +721,29 @@ impl Approach {
 }
 
 impl Home {
+    /// The lines where the key may be, from its home line on.
     #[inline(always)]
-    fn other_lines(self) -> impl Iterator<Item = usize> {
-        let line = (self.line - self.group) / LINE;
-        // Each of the others once, and in another order for each home line, so that strays spread.
-        (1..LINES).map(move |step| self.group + (line ^ step) * LINE)
+    fn path(self) -> impl Iterator<Item = LineIndex> {
+        let line = self.line_number(self.line);
+        // Each line once, and in another order for each home line, so that strays spread.
+        let others = (0..=LINES).map(move |step| line ^ step).filter(|&line| line < LINES);
+        others.map(move |line| self.group + line * LINE)
+    }
+
+    /// The line that a slot of the group is in.
+    fn line_of(self, slot: SlotIndex) -> LineIndex {
+        self.group + self.line_number(slot) * LINE
+    }
+
+    fn line_number(self, slot: SlotIndex) -> usize {
+        (slot - self.group) / LINE
+    }
+
+    /// Whether the path goes past a line before it comes to the slot.
+    fn passes(self, line: LineIndex, slot: SlotIndex) -> bool {
+        // The order of `path`.
+        let step = |at| self.line_number(self.line) ^ self.line_number(at);
+        step(line) < step(slot)
     }
 }
 
@@ -704,10 +768,13 @@ pub(crate) enum Certainty {
 
 impl ShardState {
     /// The places in the stash that hold this very position.
-    fn stashed(&self, position: Position) -> impl Iterator<Item = SlotRef> {
+    fn stashed(&self, position: Position, words: Words) -> impl Iterator<Item = SlotRef> {
         let places = self.stash.of(position.at);
-        places
-            .map(move |(place, loc)| SlotRef { at: STASH + place, word: word_of(position.at, loc) })
+        places.map(move |(place, loc)| SlotRef {
+            at: STASH + place,
+            word: words.word_of(position.at, loc),
+            loc,
+        })
     }
 }
 
@@ -753,15 +820,15 @@ impl Group {
     /// A key's home line, in slots from the group's start.
     #[inline(always)]
     fn line(self, position: u32) -> usize {
-        // The two bits behind those that have chosen the group.
-        let fine = (u64::from(position) * u64::from(self.count)) >> 30;
-        (fine as usize & (LINES - 1)) * LINE
+        // What is left of the product that has chosen the group.
+        let fine = position.wrapping_mul(self.count);
+        scale(fine, LINES as u32) as usize * LINE
     }
 
-    /// The position of a key of this group.
-    fn position(self, tag: u32) -> u32 {
+    /// The position of a key of this group, from the bits of it that its tag has.
+    fn position(self, tag: u32, mask: u32) -> u32 {
         let first = u64::from(self.first());
-        let mask = u64::from(TAG_MASK);
+        let mask = u64::from(mask);
         // The tag is the lower part of the position, and a group spans at most as many positions as
         // there are tags. So the upper part is that of the group's first position, or one more.
         let same = first & !mask | u64::from(tag);
@@ -785,39 +852,19 @@ fn scale(position: u32, groups: u32) -> u32 {
     ((u64::from(position) * u64::from(groups)) >> 32) as u32
 }
 
-#[inline(always)]
-fn has_tag(word: u64, position: u32) -> bool {
-    // A comparison whose outcome can be added to a number as it is.
-    word ^ u64::from(position) << TAG_SHIFT < 1 << TAG_SHIFT
-}
-
-#[inline(always)]
-fn matches(word: u64, position: u32) -> bool {
-    has_tag(word, position) && loc_of(word) != 0
-}
-
-/// Whether keys of a line may be elsewhere. To be asked before any slot is looked at; `is_marked`
+/// Whether keys may have gone past a line. To be asked before any slot is looked at; `is_marked`
 /// says why.
 #[inline(always)]
-fn elsewhere(line: &[AtomicU64], position: Position) -> Elsewhere {
+fn elsewhere(line: &[AtomicU64; LINE], position: Position) -> Elsewhere {
     Elsewhere {
         strays: is_marked(&line[stray_mark(position.at)]),
         stashed: is_marked(&line[stash_mark(position.at)]),
     }
 }
 
-/// Slots of a line, a bit each.
+/// Slots of a line, a bit each. All are compared without a branch, which could not be predicted.
 #[derive(Clone, Copy, Debug)]
 struct Slots(u32);
-
-/// Bitmask of the slots that match. All are compared without a branch, which could not be
-/// predicted.
-#[inline(always)]
-fn slots_that(cells: &[AtomicU64], matches: impl Fn(u64) -> bool) -> Slots {
-    // In reverse, so that the first slot ends up in the lowest bit.
-    let words = cells.iter().rev().map(|cell| cell.load(Ordering::Relaxed));
-    Slots(words.fold(0, |slots, word| slots << 1 | u32::from(matches(word))))
-}
 
 impl Slots {
     #[inline(always)]
@@ -828,29 +875,11 @@ impl Slots {
     }
 }
 
-#[inline(always)]
-fn loc_of(word: u64) -> Loc {
-    word >> 1 & (LOC_MAX - 1)
-}
-
 /// Puts a word into a free slot, whose mark stays.
 fn fill(cell: &AtomicU64, word: u64) {
     debug_assert_eq!(cell.load(Ordering::Relaxed) & !MARK, 0, "the slot is free");
     // Pairs with the acquire loads of `search_line` and `is_unchanged`.
     cell.store(word | cell.load(Ordering::Relaxed) & MARK, Ordering::Release);
-}
-
-fn word_of(position: u32, loc: Loc) -> u64 {
-    u64::from(position & TAG_MASK) << TAG_SHIFT | loc << 1
-}
-
-/// The word of a slot after it was led to another address.
-fn word_leading_to(word: u64, loc: Loc) -> u64 {
-    word & !((LOC_MAX - 1) << 1) | loc << 1
-}
-
-fn tag_of(word: u64) -> u32 {
-    (word >> TAG_SHIFT) as u32
 }
 
 fn pages_of_groups(groups: usize) -> usize {
@@ -861,18 +890,14 @@ fn stash_of_pages(pages: usize) -> usize {
     stash_of_groups(groups_of_pages(pages) as usize)
 }
 
-/// Places in the stash of a shard with this number of groups: several times what is needed on
-/// average when the groups are as full as they get before the shard grows.
+/// Places in the stash of a shard with this number of groups: more than are needed on average when
+/// the groups are as full as they get before the shard grows, most of all where there are few.
 fn stash_of_groups(groups: usize) -> usize {
-    16 + groups / 2
+    16 + groups
 }
 
 fn groups_of_pages(pages: usize) -> u32 {
     (pages * OS_PAGE / (GROUP * size_of::<u64>())) as u32
-}
-
-fn pages_min() -> usize {
-    pages_of_groups(GROUPS_MIN as usize)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use super::{
     BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
-    groups_of_pages, loc_of, pages_min, pages_of_groups, scale, stash_of_groups, tag_of,
+    groups_of_pages, pages_of_groups, scale, stash_of_groups,
 };
 use crate::memory::region::OS_PAGE;
 use crate::memory::sync::{Ordering, fence};
@@ -15,25 +15,25 @@ use crate::space::segments::Loc;
 use crate::work::note;
 
 /// Per cent of its slots that a shard fills before it grows.
-const FULL: u64 = 78;
+const FULL: u64 = 87;
 /// Per cent of its slots from which a shard also grows because its stash fills up: items of a small
 /// shard may be spread unevenly by chance. Keys that were made to collide fill the stash long
 /// before that, and must not get memory for it.
-const UNEVEN: u64 = 60;
+const UNEVEN: u64 = 70;
 /// Per cent of its slots below which a shard shrinks.
-const SPARSE: u64 = 35;
+const SPARSE: u64 = 55;
 /// The same while the limit is lowered: otherwise items would have to make room for slots that
 /// nobody needs any more.
-const SPARSE_WHEN_LOWERED: u64 = 55;
+const SPARSE_WHEN_LOWERED: u64 = 65;
 /// Per cent of its slots that a shard fills after it has shrunk.
-const SHRUNK: u64 = 65;
+const SHRUNK: u64 = 75;
 
 /// Keys of a stash that are looked at to tell whether it is still needed.
 const STASH_SAMPLE: usize = 64;
 
 /// A shard grows by 1/STEPS of its pages: small enough that shards of different sizes don't waste
 /// much, large enough that an item is moved only now and then.
-pub(super) const STEPS: usize = 16;
+pub(super) const STEPS: usize = 24;
 /// Words of a page.
 const PAGE: usize = OS_PAGE / size_of::<u64>();
 
@@ -81,7 +81,8 @@ impl Index {
         }
         // Well below FULL, so that the next insertions don't make it grow again.
         let wanted = items * 100 / SHRUNK / (LINE * LINES) as u64;
-        let wanted = groups_of_pages(pages_of_groups(wanted as usize).max(pages_min()));
+        let wanted = groups_of_pages(pages_of_groups(wanted as usize));
+        let wanted = wanted.max(self.words.groups_min());
         // A stash that colliding keys have filled may be too large for fewer groups.
         let fits = || lock.stash.len() <= stash_of_groups(wanted as usize) / 2;
         if wanted < groups && (fits() || self.has_room_for_stash(shard, lock)) {
@@ -165,10 +166,11 @@ impl Index {
         }
         let (slots, ghosts) = taken.split_at(LINE * LINES);
         for &word in slots.iter().filter(|&&word| word & !MARK != 0) {
-            let at = from.position(tag_of(word));
+            let at = self.at_of(from, word);
             let group = Group { number: scale(at, new), count: new };
             let home = self.home_in(shard, group, at);
-            self.place_or_stash(home, Position { shard, at }, loc_of(word), lock, lost);
+            let loc = self.words.loc_of(word);
+            self.place_or_stash(home, Position { shard, at }, loc, lock, lost);
         }
         for (at, loc) in lock.stash.take(from) {
             let group = Group { number: scale(at, new), count: new };

@@ -8,7 +8,7 @@ use super::stash::Stash;
 use std::ops::Range;
 
 use super::resize::STEPS;
-use super::{BLOCK, BLOCK_PAGES, GROUPS_MIN, pages_of_groups, stash_of_pages};
+use super::{BLOCK, BLOCK_PAGES, pages_of_groups, stash_of_pages};
 use crate::memory::region::OS_PAGE;
 use crate::memory::sync::Mutex;
 
@@ -37,19 +37,22 @@ impl Taken {
 }
 
 impl Rows {
-    /// Rows of one block of each of `shards` shards, all of which have their smallest size.
-    pub(super) fn new(shards: usize, rows: usize, huge_pages: bool) -> Self {
-        let mut users = vec![0; rows].into_boxed_slice();
-        let paid = rows_of_groups(GROUPS_MIN);
-        users[..paid].fill(shards as u32);
-        Self { shards, taken: huge_pages.then(|| Mutex::new(Taken { users, paid })) }
+    /// Rows of one block of each of `shards` shards, all of which have `groups` groups.
+    pub(super) fn new(shards: usize, rows: usize, groups: u32, huge_pages: bool) -> Self {
+        let taken = || {
+            let mut users = vec![0; rows].into_boxed_slice();
+            let paid = rows_of_groups(groups);
+            users[..paid].fill(shards as u32);
+            Mutex::new(Taken { users, paid })
+        };
+        Self { shards, taken: huge_pages.then(taken) }
     }
 
-    /// Bytes that all shards of the smallest size take.
-    pub(super) fn bytes_min(shards: usize, huge_pages: bool) -> usize {
-        let pages = pages_of_groups(GROUPS_MIN as usize);
+    /// Bytes that all shards of `groups` groups take.
+    pub(super) fn bytes_min(shards: usize, groups: u32, huge_pages: bool) -> usize {
+        let pages = pages_of_groups(groups as usize);
         let taken = if huge_pages { pages.next_multiple_of(BLOCK_PAGES) } else { pages };
-        shards * (taken * OS_PAGE + stash_bytes(GROUPS_MIN))
+        shards * (taken * OS_PAGE + stash_bytes(groups))
     }
 
     /// A shard grows if `take` gets the bytes for it. The rows are locked meanwhile: no other shard
@@ -145,45 +148,49 @@ fn stash_bytes(groups: u32) -> usize {
 mod tests {
     use super::*;
 
+    const GROUPS_MIN: u32 = 16;
     const ROW: usize = 4 * BLOCK_PAGES * OS_PAGE;
 
     /// What a shard takes that grows to two and a half rows, its stash left out.
     fn grow(rows: &Rows) -> usize {
         let mut taken = 0;
-        assert!(rows.enter(GROUPS_MIN, 160, |bytes| {
+        assert!(rows.enter(GROUPS_MIN, 40, |bytes| {
             taken = bytes;
             true
         }));
-        taken - (stash_bytes(160) - stash_bytes(GROUPS_MIN))
+        taken - (stash_bytes(40) - stash_bytes(GROUPS_MIN))
     }
 
     #[test]
     fn on_ordinary_pages_a_shard_takes_what_it_uses() {
-        let rows = Rows::new(4, 10, false);
+        let rows = Rows::new(4, 10, GROUPS_MIN, false);
         let all = [GROUPS_MIN; 4].into_iter();
-        assert_eq!(rows.bytes(all), Rows::bytes_min(4, false));
+        assert_eq!(rows.bytes(all), Rows::bytes_min(4, GROUPS_MIN, false));
         for _ in 0..4 {
-            assert_eq!(grow(&rows), page_bytes(160) - page_bytes(GROUPS_MIN));
+            assert_eq!(grow(&rows), page_bytes(40) - page_bytes(GROUPS_MIN));
         }
     }
 
     #[test]
     fn on_huge_pages_the_first_shard_takes_a_row_and_the_last_one_frees_it() {
-        let rows = Rows::new(4, 10, true);
-        assert_eq!(rows.bytes([GROUPS_MIN; 4].into_iter()), Rows::bytes_min(4, true));
-        let stash = stash_bytes(160) - stash_bytes(GROUPS_MIN);
-        assert!(!rows.enter(GROUPS_MIN, 160, |_| false));
+        let rows = Rows::new(4, 10, GROUPS_MIN, true);
+        assert_eq!(rows.bytes([GROUPS_MIN; 4].into_iter()), Rows::bytes_min(4, GROUPS_MIN, true));
+        let stash = stash_bytes(40) - stash_bytes(GROUPS_MIN);
+        assert!(!rows.enter(GROUPS_MIN, 40, |_| false));
         assert_eq!(grow(&rows), 2 * ROW);
         assert_eq!(grow(&rows), 0);
-        let groups = [160, 160, GROUPS_MIN, GROUPS_MIN];
-        assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, true) + 2 * ROW + 2 * stash);
-        assert_eq!(rows.leave(160, GROUPS_MIN).0, stash);
-        assert_eq!(rows.leave(160, 100).0, ROW + stash_bytes(160) - stash_bytes(100));
+        let groups = [40, 40, GROUPS_MIN, GROUPS_MIN];
+        assert_eq!(
+            rows.bytes(groups.into_iter()),
+            Rows::bytes_min(4, GROUPS_MIN, true) + 2 * ROW + 2 * stash
+        );
+        assert_eq!(rows.leave(40, GROUPS_MIN).0, stash);
+        assert_eq!(rows.leave(40, 25).0, ROW + stash_bytes(40) - stash_bytes(25));
     }
 
     #[test]
     fn a_row_is_taken_ahead_once_most_shards_use_the_last_one() {
-        let rows = Rows::new(4, 10, true);
+        let rows = Rows::new(4, 10, GROUPS_MIN, true);
         let ahead = || rows.enter_ahead(|bytes, _| bytes == ROW);
         let used = rows_of_groups(GROUPS_MIN);
         assert_eq!((ahead(), ahead()), (Some(used), None));
@@ -192,22 +199,25 @@ mod tests {
         grow(&rows);
         assert_eq!(rows.enter_ahead(|_, _| false), None);
         assert_eq!(ahead(), Some(3));
-        let groups = [160, 160, GROUPS_MIN, GROUPS_MIN];
-        let stash = stash_bytes(160) - stash_bytes(GROUPS_MIN);
-        assert_eq!(rows.bytes(groups.into_iter()), Rows::bytes_min(4, true) + 3 * ROW + 2 * stash);
+        let groups = [40, 40, GROUPS_MIN, GROUPS_MIN];
+        let stash = stash_bytes(40) - stash_bytes(GROUPS_MIN);
+        assert_eq!(
+            rows.bytes(groups.into_iter()),
+            Rows::bytes_min(4, GROUPS_MIN, true) + 3 * ROW + 2 * stash
+        );
         // It goes with the first shard that shrinks.
-        assert_eq!(rows.leave(160, GROUPS_MIN), (ROW + stash, 3..4));
+        assert_eq!(rows.leave(40, GROUPS_MIN), (ROW + stash, 3..4));
     }
 
     /// What one shard could not pay for is not there for another one.
     #[test]
     fn as_much_is_freed_as_was_taken_while_others_get_nothing() {
-        let rows = Rows::new(4, 10, true);
+        let rows = Rows::new(4, 10, GROUPS_MIN, true);
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..20_000).for_each(|_| _ = rows.enter(GROUPS_MIN, 160, |_| false)));
+            scope.spawn(|| (0..20_000).for_each(|_| _ = rows.enter(GROUPS_MIN, 40, |_| false)));
             for _ in 0..20_000 {
-                let taken = grow(&rows) + stash_bytes(160) - stash_bytes(GROUPS_MIN);
-                assert_eq!(rows.leave(160, GROUPS_MIN).0, taken);
+                let taken = grow(&rows) + stash_bytes(40) - stash_bytes(GROUPS_MIN);
+                assert_eq!(rows.leave(40, GROUPS_MIN).0, taken);
             }
         });
     }

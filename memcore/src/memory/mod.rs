@@ -2,6 +2,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod file;
+pub(crate) mod line;
 pub(crate) mod region;
 pub(crate) mod row;
 pub(crate) mod sync;

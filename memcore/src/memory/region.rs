@@ -331,6 +331,12 @@ mod owned {
 }
 
 impl<T: Word> Region<T> {
+    /// `N` cells from `first` on.
+    #[inline(always)]
+    pub(crate) fn array<const N: usize>(&self, first: usize) -> &[T; N] {
+        self.cells(first, N).try_into().expect("as many cells as were asked for")
+    }
+
     /// Has the system provide memory for these cells now, if it has not yet: it zeroes it then, and
     /// that of a huge page takes it longer than any operation of the cache.
     pub(crate) fn provide(&self, first: usize, count: usize) {

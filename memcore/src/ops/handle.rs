@@ -11,6 +11,7 @@ use crate::memory::bytes::Run;
 use crate::memory::sync::{Ordering, fence};
 use crate::space::append::Room;
 use crate::space::item::{Item, KeyBuffer, Outline};
+use crate::space::layout::First;
 use crate::space::segments::{Loc, Pieces, Stamp};
 use crate::{Key, Meta, UpgradeError};
 
@@ -51,14 +52,14 @@ enum Bytes {
 struct Identity {
     loc: Loc,
     stamp: Stamp,
-    sequence: u32,
+    first: First,
     version: u64,
 }
 
 impl Identity {
     fn of(item: &Item) -> Self {
-        let Item { loc, stamp, sequence, version, .. } = *item;
-        Self { loc, stamp, sequence, version }
+        let Item { loc, stamp, first, version, .. } = *item;
+        Self { loc, stamp, first, version }
     }
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::engine::probe::Probe;
-use crate::engine::{Engine, Found};
+use crate::engine::{Engine, Found, Glance};
 use crate::index::{Guard, NeedsLock};
 use crate::ops::handle::{Handle, Pin};
 use crate::ops::write::{NewItem, PutError, expiry_field};
@@ -61,12 +61,12 @@ impl Engine {
         // The clock is read while the line is on its way.
         let approach = self.approach(key);
         let now = self.now();
-        match self.look(key, &approach) {
-            Ok(None) if how.create.is_none() && !self.waits_for_flash() => {
+        match self.glance(key, &approach) {
+            Glance::Absent if self.is_simple_miss(how) => {
                 self.count_miss(Miss::Absent);
                 return Fetched::Miss(Miss::Absent);
             }
-            Ok(Some(found)) if self.is_simple(&found, how, now) => {
+            Glance::Found(found) if self.is_simple(&found, how, now) => {
                 let hit = Hit { meta: found.item.meta(now), won: false, created: false };
                 // A lookup of its own: one that is handed on has to lie in memory.
                 let mut lookup = Lookup { how, out: &mut *out, head: &mut head };
@@ -75,9 +75,42 @@ impl Engine {
                     return delivered(hit, how);
                 }
             }
+            Glance::Unclear => return self.fetch_further(key, now, Lookup { how, out, head }),
             _ => {}
         }
         self.fetch_again(key, Lookup { how, out, head })
+    }
+
+    /// The same for a key that may lie elsewhere than in its home line.
+    #[inline(never)]
+    fn fetch_further<H: FnMut(&Hit, &mut Vec<u8>)>(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        now: u32,
+        mut lookup: Lookup<'_, H>,
+    ) -> Fetched {
+        let how = lookup.how;
+        match self.look_further(key) {
+            Ok(None) if self.is_simple_miss(how) => {
+                self.count_miss(Miss::Absent);
+                return Fetched::Miss(Miss::Absent);
+            }
+            Ok(Some(found)) if self.is_simple(&found, how, now) => {
+                let hit = Hit { meta: found.item.meta(now), won: false, created: false };
+                if self.copy_out(&found, &hit, None, &mut lookup) {
+                    self.note_fetch(key, how, &found, &hit, now);
+                    return delivered(hit, how);
+                }
+            }
+            _ => {}
+        }
+        self.fetch_again(key, lookup)
+    }
+
+    /// Whether a key that is absent is nothing but a miss.
+    #[inline(always)]
+    fn is_simple_miss(&self, how: &Fetch) -> bool {
+        how.create.is_none() && !self.waits_for_flash()
     }
 
     /// Whether it is enough to copy the item: nearly every lookup ends so, at the first attempt.
@@ -341,7 +374,8 @@ impl Engine {
         let mut new = self.copy_of(&old.item);
         new.header.expiry = expiry;
         let loc = self.rewrite(at, &old, &new)?;
-        at.found = Ok(Found { item: self.space.read_any(loc), slot: old.slot.with_loc(loc) });
+        at.found =
+            Ok(Found { item: self.space.read_any(loc), slot: self.index.led_to(old.slot, loc) });
         Ok(())
     }
 

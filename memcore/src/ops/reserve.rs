@@ -564,7 +564,7 @@ impl Engine {
         let slot = room.slot();
         new.header == slot.header
             && !effect.joins
-            && self.space.sequence_of(new.version, slot.loc).is_some()
+            && self.space.first_of(slot.first(), new.version, slot.loc).is_some()
             && self.space.stamp_at(slot.loc).epoch() == self.hot.epoch()
     }
 }

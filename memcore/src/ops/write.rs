@@ -8,9 +8,9 @@ use crate::memory::sync::Ordering;
 use crate::removal::Cause;
 use crate::space::append::{Claim, NeedsRoom, Room};
 use crate::space::item::{Item, Part};
-use crate::space::layout::{Head, Header, State};
+use crate::space::layout::{HEADER_MAX, Head, Header, State};
 use crate::space::pool::RESERVE;
-use crate::space::segments::{Loc, Pieces};
+use crate::space::segments::{Loc, Pieces, class_of};
 use crate::tags::Group;
 use crate::{Attrs, Expiry, Key, Mode, Moment, Store, StoreError, Stored};
 
@@ -29,11 +29,6 @@ pub(crate) struct NewItem<'a> {
 }
 
 impl NewItem<'_> {
-    /// What stands before the value.
-    pub(crate) fn head<'k>(&self, key: &'k [u8]) -> Head<'k> {
-        Head::new(self.header, key, self.state)
-    }
-
     /// Whether the value is that of an item whose value is at `at`.
     fn keeps_value(&self, at: usize) -> bool {
         matches!(self.parts, [Part::Stored { at: from, .. }, Part::Bytes([])] if from == at)
@@ -135,7 +130,10 @@ impl Engine {
     /// Whether an item of these lengths may be stored.
     #[inline]
     pub(crate) fn fits(&self, key: usize, value: usize, attrs: &Attrs, group: Group) -> bool {
-        value < 1 << 30 && header_of(key, value, attrs, group).words() * 4 <= self.item_max()
+        let most = self.item_max();
+        // Nearly every item fits with the largest header that there is.
+        (value < most && key + value + 4 * HEADER_MAX <= most)
+            || value < 1 << 30 && header_of(key, value, attrs, group).words() * 4 <= most
     }
 
     /// The size class of an item of these lengths, counted from 1.
@@ -205,7 +203,7 @@ impl Engine {
             Ok(_) => None,
             Err(_) => self.index.take_ghost(at.position, &mut at.lock),
         };
-        let mut head = new.head(at.key.bytes);
+        let mut head = self.head_of(new, at.key.bytes, at.item());
         if let Some(uses) = ghost {
             head.state = head.state.with_uses(uses + 1);
         }
@@ -227,6 +225,21 @@ impl Engine {
         self.publish(at, &room, new.version)
     }
 
+    /// What stands before the value of an item that takes the place of `old`, if there is one.
+    #[inline(always)]
+    pub(crate) fn head_of<'k>(
+        &self,
+        new: &NewItem<'_>,
+        key: &'k [u8],
+        old: Option<&Item>,
+    ) -> Head<'k> {
+        let head = Head::new(new.header, key, new.state);
+        // What is written again and again is to be changed where it lies, however many versions
+        // come in between, and where nothing may be evicted that is what must not fail.
+        let is_rewritten = old.is_some_and(|old| old.shape.is_like(head.shape));
+        if is_rewritten || !self.settings.evictions { head } else { head.shortened(new.version) }
+    }
+
     /// Memory for a whole item that takes the place of `old`.
     #[inline(always)]
     pub(crate) fn room_for(
@@ -244,6 +257,7 @@ impl Engine {
     }
 
     /// What a writer asks for memory with.
+    #[inline(always)]
     pub(crate) fn claim(&self, head: &Head<'_>, now: u32) -> Claim {
         let log = self.space.log_for(head, now);
         let is_large = head.item_words() > self.space.table().segment_words();
@@ -335,18 +349,16 @@ impl Engine {
     /// its class, in which it is counted.
     fn go_live(&self, room: &Room, version: u64) -> Result<Counts<'_>, PutError> {
         let slot = room.slot();
-        let sequence = match slot.header.version {
-            Some(_) => 0,
-            None => {
-                let Some(sequence) = self.space.sequence_of(version, slot.loc) else {
-                    // A snapshot with far greater versions was loaded meanwhile.
-                    self.space.free_room(room);
-                    return Err(PutError::Outdated);
-                };
-                sequence
-            }
+        let first = match slot.header.version {
+            Some(_) => slot.first().with_sequence(0),
+            None => self.space.first_of(slot.first(), version, slot.loc),
         };
-        self.space.go_live(room, sequence);
+        let Some(first) = first else {
+            // A snapshot with far greater versions was loaded meanwhile.
+            self.space.free_room(room);
+            return Err(PutError::Outdated);
+        };
+        self.space.go_live(room, first);
         let level = self.space.stamp_at(slot.loc).level();
         Ok(self.count_in(level, slot.class(), slot.size()))
     }
@@ -372,13 +384,15 @@ impl Engine {
         let Ok(Found { item: old, .. }) = &at.found else { return None };
         let (shape, words) = (new.header.shape(), new.header.words());
         let shows = self.listeners.as_ref().is_some_and(|listeners| listeners.wants_values());
-        if self.settings.evictions || new.joins() || shows || !shape.has_form_of(old.shape) {
+        // A memory file may have short headers of a cache that evicted.
+        let fits = shape.has_form_of(old.shape) && !old.shape.is_short();
+        if self.settings.evictions || new.joins() || shows || !fits {
             return None;
         }
         let cut = self.space.cut_of(old, words).filter(|_| words * 4 <= old.size())?;
         // Its lock comes before that of the shard, so it is not waited for.
         let _walkers = self.upkeep.reclaim.try_lock()?;
-        let sequence = self.space.begin_change(old, new.version)?;
+        let first = self.space.begin_change(old, new.version)?;
         self.retire_in_victim(old, Cause::Replaced, at.now);
         self.space.cut(old, &cut, shape);
         let at_value = self.space.value_at(old);
@@ -386,9 +400,9 @@ impl Engine {
         self.space.copy(value, &new.parts);
         self.space.set_flags_and_expiry(old, &new.header);
         self.space.set_state(old.loc, new.state.with_live(true));
-        self.space.end_change(old, sequence);
+        self.space.end_change(old, first);
         self.space.free_behind(old, &cut);
-        let counts = self.count_in(old.stamp.level(), new.header.class(), words * 4);
+        let counts = self.count_in(old.stamp.level(), class_of(words * 4), words * 4);
         counts.add(Event::Stored, 1);
         Some(old.loc)
     }
@@ -396,19 +410,19 @@ impl Engine {
     /// Makes an item the new one where it lies; false if their forms differ or that can't be done.
     pub(crate) fn change_in_place(&self, old: &Item, new: &NewItem<'_>) -> bool {
         // The shape has only a part of a long value's length, and no group.
-        let same_form = new.header.shape() == old.shape
+        let same_form = new.header.shape().is_like(old.shape)
             && new.header.value_len == old.value_len
             && (!old.shape.has_ext() || self.space.group_of(old) == new.header.group);
         if !same_form {
             return false;
         }
-        let Some(sequence) = self.space.begin_change(old, new.version) else { return false };
+        let Some(first) = self.space.begin_change(old, new.version) else { return false };
         if !new.keeps_value(self.space.value_at(old)) {
             self.space.copy(self.space.value_pieces(old), &new.parts);
         }
         self.space.set_flags_and_expiry(old, &new.header);
         self.space.set_state(old.loc, new.state.with_live(true));
-        self.space.end_change(old, sequence);
+        self.space.end_change(old, first);
         true
     }
 
@@ -420,7 +434,7 @@ impl Engine {
         old: &Found,
         new: &NewItem<'_>,
     ) -> Result<Loc, PutError> {
-        let head = new.head(at.key.bytes);
+        let head = self.head_of(new, at.key.bytes, Some(&old.item));
         let room = self.room_for(&head, at.now, Some(&old.item))?;
         self.supersede(old, &room, new, &mut at.lock)
     }

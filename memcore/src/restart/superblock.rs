@@ -12,7 +12,7 @@ use crate::space::sizes::Sizes;
 /// The first bytes of every memory file.
 const MAGIC: u64 = u64::from_le_bytes(*b"memcore\x1a");
 /// Changes whenever a file that was written before can't be read any more.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Numbers of a superblock; the last one is the checksum of the others.
 const NUMBERS: usize = 13;
 
@@ -152,10 +152,12 @@ mod tests {
 
     #[test]
     fn other_formats_are_refused_as_such() {
-        let mut bytes = bytes_of(&block(None));
-        bytes[8] = 99;
-        let sum = checksum(&bytes[..(NUMBERS - 1) * 8]);
-        bytes[(NUMBERS - 1) * 8..].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(Superblock::decode(&bytes), Err(MemoryFileError::Format));
+        for format in [1, FORMAT - 1, FORMAT + 1] {
+            let mut bytes = bytes_of(&block(None));
+            bytes[8] = format as u8;
+            let sum = checksum(&bytes[..(NUMBERS - 1) * 8]);
+            bytes[(NUMBERS - 1) * 8..].copy_from_slice(&sum.to_le_bytes());
+            assert_eq!(Superblock::decode(&bytes), Err(MemoryFileError::Format), "{format}");
+        }
     }
 }

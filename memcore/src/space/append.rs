@@ -4,7 +4,7 @@
 
 use crate::memory::sync::{Ordering, fence};
 use crate::space::Space;
-use crate::space::layout::{Head, Header, Shape, State, item_words};
+use crate::space::layout::{First, HEADER_MAX, Head, Header, Shape, State};
 use crate::space::logs::Open;
 use crate::space::segments::{Loc, LogId, Opening, Phase, Pieces, SegmentId, class_of};
 
@@ -14,7 +14,7 @@ use crate::space::segments::{Loc, LogId, Opening, Phase, Pieces, SegmentId, clas
 const SPAN_SHARE: usize = 128;
 const SPAN_SHARE_KEPT: usize = 8;
 /// Versions given out since a segment was opened, up to which it takes items.
-const VERSIONS_MAX: u64 = 1 << 30;
+const VERSIONS_MAX: i64 = 1 << 29;
 
 /// There is no segment to be had without reclaiming one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     pub(crate) header: Header,
     /// The header's, which takes a while to compute.
     shape: Shape,
+    /// Of the whole item.
+    words: usize,
     /// It counts as live already.
     counts: bool,
 }
@@ -64,6 +66,11 @@ impl Slot {
         (self.loc as usize + self.shape.key_at()) * 4
     }
 
+    /// The first word of the item while it is not live.
+    pub(crate) fn first(&self) -> First {
+        First::pending(self.shape)
+    }
+
     /// Whether there is room for a group of tags.
     #[inline(always)]
     pub(crate) fn has_ext(&self) -> bool {
@@ -72,7 +79,7 @@ impl Slot {
 
     /// Bytes of the whole item.
     pub(crate) fn size(&self) -> usize {
-        4 * item_words(self.shape, self.header.lengths())
+        4 * self.words
     }
 
     /// The size class of the item.
@@ -164,25 +171,35 @@ impl Space {
 
     /// Finds a place for an item of at most a segment and writes its head there.
     fn allocate(&self, claim: &Claim, head: &Head<'_>, soon: bool) -> Result<Slot, NeedsRoom> {
-        let words = head.item_words();
-        debug_assert!(words <= self.table().segment_words());
+        debug_assert!(head.item_words() <= self.table().segment_words());
         let mut open = self.logs.open(claim.log);
         self.seal_if_outdated(&mut open, &claim.opening);
+        let long;
+        let here = match head.fits(self.table().version_base(*open)) {
+            true => head,
+            false => {
+                long = head.long();
+                &long
+            }
+        };
+        let words = here.item_words();
         let left = self.words_left(*open);
         let slot = if words <= left {
-            let slot = self.append(*open, words, head, soon);
+            let slot = self.append(*open, words, here, soon);
             // Where this thread's next item of the kind will be.
             self.prefetch(slot.loc + words as u64);
             slot
         } else {
-            let next = self.open_segment(claim)?;
-            let spans = left > head.words() && self.may_span(words);
+            let version = head.base(claim.opening.version);
+            let opening = Opening { version, ..claim.opening };
+            let next = self.open_segment(&Claim { opening, ..*claim })?;
+            let spans = left > here.words() && self.may_span(words);
             let slot = if spans {
-                let slot = self.append(*open, left, head, false);
+                let slot = self.append(*open, left, here, false);
                 self.link(*open, next, slot.loc, words - left);
                 slot
             } else {
-                self.append(next, words, head, soon)
+                self.append(next, head.item_words(), head, soon)
             };
             self.seal(&mut open);
             *open = next;
@@ -205,7 +222,8 @@ impl Space {
         let row = self.table().row(id);
         let used = row.used.load(Ordering::Relaxed);
         let loc = self.table().start(id) + u64::from(used);
-        let slot = Slot { loc, header: head.header, shape: head.shape, counts };
+        let slot =
+            Slot { loc, header: head.header, shape: head.shape, words: head.item_words(), counts };
         match counts {
             true => self.table().add_live(id, words * 4),
             false => self.table().add_pending(id),
@@ -267,7 +285,7 @@ impl Space {
             return;
         }
         let outdated = self.table().stamp(id).epoch() != opening.epoch
-            || opening.version.wrapping_sub(self.table().version_base(id)) > VERSIONS_MAX;
+            || opening.version.wrapping_sub(self.table().version_base(id)) as i64 > VERSIONS_MAX;
         if outdated {
             self.seal(open);
         }
@@ -349,15 +367,15 @@ impl Space {
         }
     }
 
-    /// Turns a pending item into a live one, to which the index does not lead yet. `sequence` is
-    /// what its version comes to.
-    pub(crate) fn go_live(&self, room: &Room, sequence: u32) {
+    /// Turns a pending item into a live one, to which the index does not lead yet. `first` says its
+    /// version.
+    pub(crate) fn go_live(&self, room: &Room, first: First) {
         let slot = room.slot();
         let state = self.state_word(slot.loc);
         let live = State(state.load(Ordering::Relaxed)).with_live(true);
         state.store(live.0, Ordering::Relaxed);
         // Pairs with the acquire load of the sequence in `Space::read`: who sees it sees the item.
-        self.word(slot.loc).store(sequence, Ordering::Release);
+        self.word(slot.loc).store(first.0, Ordering::Release);
         if !slot.counts {
             let pieces = Pieces::new(self.table(), slot.loc as usize * 4, slot.size());
             let mut begins = true;
@@ -421,11 +439,12 @@ impl Space {
 
     /// Writes everything before the value. The log's lock or the chain keep others away.
     fn write_head(&self, loc: Loc, head: &Head<'_>) {
-        let (words, len) = head.encode();
-        let cells = self.memory().cells(loc as usize, len);
-        for (cell, &word) in cells.iter().zip(&words) {
-            cell.store(word, Ordering::Relaxed);
-        }
+        let cells: &[_; HEADER_MAX] = self.memory().array(loc as usize);
+        let mut len = 0;
+        head.encode(|word| {
+            cells[len].store(word, Ordering::Relaxed);
+            len += 1;
+        });
         if !head.has_long_key() {
             self.memory().write((loc as usize + len) * 4, head.key);
         }

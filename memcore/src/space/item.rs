@@ -3,7 +3,7 @@
 use crate::memory::sync::{AtomicU32, Ordering, fence};
 use crate::space::Space;
 use crate::space::layout::{
-    self, FIXED_WORDS, GROUP_AT, HEADER_MAX, Header, KEY_SHORT, Lengths, PENDING, Shape, State,
+    self, FIXED_WORDS, First, GROUP_AT, HEADER_MAX, Header, KEY_SHORT, Lengths, Shape, State,
 };
 use crate::space::segments::{Loc, Pieces, SegmentId, Stamp, class_of};
 use crate::tags::Group;
@@ -37,7 +37,8 @@ impl KeyBuffer {
 pub(crate) struct Item {
     pub(crate) loc: Loc,
     pub(crate) stamp: Stamp,
-    pub(crate) sequence: u32,
+    /// Its first word, with the sequence.
+    pub(crate) first: First,
     pub(crate) shape: Shape,
     pub(crate) state: State,
     /// Small enough not to make this type larger: it is copied by every operation.
@@ -151,7 +152,7 @@ impl Space {
     /// The word that holds an item's [`State`].
     #[inline(always)]
     pub(crate) fn state_word(&self, loc: Loc) -> &AtomicU32 {
-        self.word(loc + 2)
+        self.word(loc + 1)
     }
 
     /// Prefetches an item's first three cache lines.
@@ -174,11 +175,15 @@ impl Space {
         let words = self.memory().cells(loc as usize, HEADER_MAX);
         // Pairs with the release stores of `go_live` and `end_change`: the bytes belong to
         // this sequence or to a later one, which shows when the sequence is read again.
-        let sequence = words[0].load(Ordering::Acquire);
-        if sequence == PENDING {
+        let first = First(words[0].load(Ordering::Acquire));
+        if first.is_pending() {
             return None;
         }
-        Some(self.parse(words, loc, stamp, sequence))
+        // Each kind of header by itself: a short one has fewer fields to look for.
+        Some(match first.is_short() {
+            true => self.parse(words, loc, stamp, first),
+            false => self.parse(words, loc, stamp, first),
+        })
     }
 
     /// Reads the header of an item whether or not it is complete, for those who hold its segment.
@@ -186,14 +191,14 @@ impl Space {
     pub(crate) fn read_any(&self, loc: Loc) -> Item {
         let words = self.memory().cells(loc as usize, HEADER_MAX);
         // As in `read`. What a lock does not keep others from changing is not looked at.
-        let sequence = words[0].load(Ordering::Acquire);
-        self.parse(words, loc, self.stamp_at(loc), sequence)
+        let first = First(words[0].load(Ordering::Acquire));
+        self.parse(words, loc, self.stamp_at(loc), first)
     }
 
     #[inline(always)]
-    fn parse(&self, words: &[AtomicU32], loc: Loc, stamp: Stamp, sequence: u32) -> Item {
+    fn parse(&self, words: &[AtomicU32], loc: Loc, stamp: Stamp, first: First) -> Item {
         let field = |at: usize| words[at].load(Ordering::Relaxed);
-        let shape = Shape(field(1));
+        let shape = first.shape(|| field(2));
         let Lengths { key, value } = layout::lengths(shape, || field(3));
         let flags = if shape.has_flags() { field(shape.flags_at()) } else { 0 };
         let expiry = if shape.has_expiry() { field(shape.expiry_at()) } else { 0 };
@@ -202,14 +207,14 @@ impl Space {
             u64::from(field(at)) | u64::from(field(at + 1)) << 32
         } else {
             let base = self.table().version_base(self.table().segment_of(loc));
-            base.wrapping_add_signed(i64::from(sequence as i32))
+            base.wrapping_add_signed(first.sequence().into())
         };
         Item {
             loc,
             stamp,
-            sequence,
+            first,
             shape,
-            state: State(field(2)),
+            state: State(field(1)),
             key_len: key as u32,
             value_len: value,
             flags,
@@ -223,12 +228,12 @@ impl Space {
     pub(crate) fn outline(&self, loc: Loc) -> Outline {
         let words = self.memory().cells(loc as usize, 4);
         let field = |at: usize| words[at].load(Ordering::Relaxed);
-        let shape = Shape(field(1));
+        let shape = First(field(0)).shape(|| field(2));
         let lengths = layout::lengths(shape, || field(3));
         Outline {
             shape,
             key_len: lengths.key,
-            state: State(field(2)),
+            state: State(field(1)),
             words: layout::item_words(shape, lengths),
         }
     }
@@ -431,42 +436,44 @@ impl Space {
         }
     }
 
-    /// What `version` comes to as the sequence of an item at `loc`, if it can be expressed so.
-    pub(crate) fn sequence_of(&self, version: u64, loc: Loc) -> Option<u32> {
+    /// The first word of an item at `loc` with this version, if that can be expressed so. Of the
+    /// old first word all but the sequence stays.
+    #[inline(always)]
+    pub(crate) fn first_of(&self, old: First, version: u64, loc: Loc) -> Option<First> {
         let base = self.table().version_base(self.table().segment_of(loc));
-        sequence(version, base)
+        old.with_sequence(version.wrapping_sub(base) as i64)
     }
 
-    /// Begins a change of a live item's bytes under a new version: its sequence when the change is
+    /// Begins a change of a live item's bytes under a new version: its first word when the change is
     /// done, or `None` if a handle reads the bytes or the version can't be expressed. The shard is
     /// locked; readers without lock notice.
     #[inline(always)]
-    pub(crate) fn begin_change(&self, item: &Item, version: u64) -> Option<u32> {
+    pub(crate) fn begin_change(&self, item: &Item, version: u64) -> Option<First> {
         if item.shape.has_version() {
             return None;
         }
-        let sequence = self.sequence_of(version, item.loc)?;
+        let first = self.first_of(item.first, version, item.loc)?;
         let word = self.word(item.loc);
-        word.store(PENDING, Ordering::Relaxed);
+        word.store(item.first.changing().0, Ordering::Relaxed);
         // Pairs with the fence in `Engine::pin`: either this sees the pin of a reader, or the
         // reader sees that the item is changing. It is a release fence as well, which pairs with
-        // the acquire fence of `Engine::is_current`: who sees a byte written below sees PENDING or
-        // the new sequence.
+        // the acquire fence of `Engine::is_current`: who sees a byte written below sees that it is
+        // pending, or the new sequence.
         fence(Ordering::SeqCst);
         let is_pinned = |(segment, _): (SegmentId, usize)| self.table().is_pinned(segment);
         if self.pieces(item).by_segment().any(is_pinned) {
             // Nothing was changed: a reader that sees the old sequence again may go on.
-            word.store(item.sequence, Ordering::Release);
+            word.store(item.first.0, Ordering::Release);
             return None;
         }
-        Some(sequence)
+        Some(first)
     }
 
     /// Ends what [`begin_change`](Self::begin_change) began.
     #[inline(always)]
-    pub(crate) fn end_change(&self, item: &Item, sequence: u32) {
+    pub(crate) fn end_change(&self, item: &Item, first: First) {
         // Pairs with the acquire load of `read`: who sees the new sequence sees the new bytes.
-        self.word(item.loc).store(sequence, Ordering::Release);
+        self.word(item.loc).store(first.0, Ordering::Release);
     }
 
     /// Sets an item's state. The shard is locked.
@@ -535,16 +542,18 @@ impl Space {
         None
     }
 
-    /// Shortens an item that is being changed to one of another `shape`. The reclaimer is locked,
-    /// and with it all who walk segments.
+    /// Shortens an item with a long header that is being changed to one of another `shape`. The
+    /// reclaimer is locked, and with it all who walk segments.
     pub(crate) fn cut(&self, item: &Item, cut: &Cut, shape: Shape) {
         if let Some(loc) = cut.filler {
-            let head = [PENDING, Shape::filler(cut.rest / 4).0, State::default().0];
+            let shape = Shape::filler(cut.rest / 4);
+            let head = [First::pending(shape).0, State::default().0, shape.0];
             for (at, word) in (loc..).zip(head) {
                 self.word(at).store(word, Ordering::Relaxed);
             }
         }
-        self.word(item.loc + 1).store(shape.0, Ordering::Relaxed);
+        debug_assert!(!item.shape.is_short(), "the lengths of a short header are elsewhere");
+        self.word(item.loc + 2).store(shape.0, Ordering::Relaxed);
     }
 
     /// Frees what was behind a cut.
@@ -568,10 +577,4 @@ impl Space {
             begins = false;
         }
     }
-}
-
-/// A version as the difference to its segment's.
-fn sequence(version: u64, base: u64) -> Option<u32> {
-    let difference = i32::try_from(version.wrapping_sub(base) as i64).ok()? as u32;
-    (difference != PENDING).then_some(difference)
 }

@@ -1,43 +1,46 @@
-//! How an item lies in memory: three words, optional fields, key, value.
+//! How an item lies in memory: a header of two or three words, optional fields, key, value.
 //!
 //! ```text
-//!   word 0   sequence   changes with every change of the bytes below; PENDING while they change
-//!   word 1   shape      lengths, and which optional fields follow; see `Space::cut`
-//!   word 2   state      use counter, marks, second of last access
-//!   [word]   extension  upper bits of the lengths   values of 1 MiB, keys of 256 bytes and more,
-//!   [word]   group      of tags                     and items with tags have these two
-//!   [word]   client flags                         unless they are zero
-//!   [word]   expiry                               unless there is none
-//!   [2 words] version                             unless it follows from sequence and segment
+//!   word 0   first     short: lengths, which fields follow, and the sequence; long: the sequence
+//!   word 1   state     use counter, marks, second of last access
+//!   [word]   shape     lengths, and which fields follow   only of long headers; see `Space::cut`
+//!   [word]   extension upper bits of the lengths   values of 512 KiB, keys of 256 bytes and more,
+//!   [word]   group     of tags                     and items with tags have these two
+//!   [word]   client flags                          unless they are zero
+//!   [word]   expiry                                unless there is none
+//!   [2 words] version                              unless it follows from sequence and segment
 //!   key, value, padding to a word
 //! ```
+//!
+//! A short header has room for keys of up to 63 bytes, values of up to 255, and versions near that
+//! of the segment.
 //!
 //! This file knows words, not where they are kept.
 
 use crate::space::segments::class_of;
 use crate::tags::Group;
 
-/// The sequence of an item whose bytes are being written.
-pub(crate) const PENDING: u32 = 1 << 31;
-
 /// Keys of up to this many bytes need no extension word, and lie in one piece.
 pub(crate) const KEY_SHORT: usize = KEY_MASK as usize;
 /// Bytes of the longest key that a header can describe.
 pub(crate) const KEY_MAX: usize = 1 << 16;
 
-/// Words of every item's header.
+/// Words of a long header without optional fields: no header without them has more, and whatever
+/// lies in a segment has at least one less.
 pub(crate) const FIXED_WORDS: usize = 3;
 /// Bits of the value's length that are kept in the shape.
-const LEN_BITS: u32 = 20;
+const LEN_BITS: u32 = 19;
 const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
 const KEY_SHIFT: u32 = LEN_BITS;
 const KEY_BITS: u32 = 8;
 const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
 /// Bits of the extension word that hold upper bits of the value's length, and of the key's behind
-/// them. The other 13 are for fields to come; they are zero.
-const EXT_LEN_BITS: u32 = 10;
+/// them. The other 12 are for fields to come; they are zero.
+const EXT_LEN_BITS: u32 = 11;
 const EXT_KEY_BITS: u32 = 9;
-// The four highest bits, in this order: `key_at` takes them for an index.
+// The five highest bits, in this order: `key_at` takes them for an index.
+/// The header is a short one. Not kept in a long header's shape, where it is zero.
+const SHORT: u32 = 1 << 27;
 const HAS_EXT: u32 = 1 << 28;
 const HAS_FLAGS: u32 = 1 << 29;
 const HAS_EXPIRY: u32 = 1 << 30;
@@ -48,19 +51,121 @@ pub(crate) const GROUP_AT: usize = FIXED_WORDS + 1;
 /// Words of a header, at most.
 pub(crate) const HEADER_MAX: usize = FIXED_WORDS + 6;
 
-/// Words before the key, four bits for each combination of optional fields. The oldest x86-64 has
-/// no instruction that counts bits.
-const KEY_AT: u64 = {
-    let (mut table, mut fields) = (0, 0_u32);
-    while fields < 16 {
-        let words = FIXED_WORDS as u32 + fields.count_ones() + (fields & 1) + (fields >> 3);
-        table |= (words as u64) << (4 * fields);
-        fields += 1;
+/// Words before the key for each kind of header and combination of optional fields. The oldest
+/// x86-64 has no instruction that counts bits.
+static KEY_AT: [u8; 32] = {
+    let mut table = [0; 32];
+    let mut kind = 0;
+    while kind < table.len() {
+        let (is_short, fields) = (kind as u8 & 1, kind as u8 >> 1);
+        let optional = fields.count_ones() as u8 + (fields & 1) + (fields >> 3);
+        table[kind] = FIXED_WORDS as u8 - is_short + optional;
+        kind += 1;
     }
     table
 };
 
-/// An item's lengths and which optional fields it has: word 1.
+/// The first word of an item, which changes with every change of the bytes behind it.
+///
+/// ```text
+///   short  [ 1 | expiry | flags | key's length, 6 | value's length, 8 | sequence, 15 ]
+///   long   [ 0 | sequence, 31                                                        ]
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct First(pub(crate) u32);
+
+/// Set in the first word of a short header.
+const IS_SHORT: u32 = 1 << 31;
+/// Bits of a sequence.
+const SEQUENCE_SHORT: u32 = 15;
+const SEQUENCE_LONG: u32 = 31;
+const SHORT_SEQUENCE: u32 = (1 << SEQUENCE_SHORT) - 1;
+const LONG_SEQUENCE: u32 = (1 << SEQUENCE_LONG) - 1;
+/// Bits of a value's length in a short header, and of a key's behind them.
+const SHORT_LEN_BITS: u32 = 8;
+const SHORT_KEY_BITS: u32 = 6;
+/// The fields that a short header may have, the same bits in both kinds.
+const SHORT_FIELDS: u32 = HAS_FLAGS | HAS_EXPIRY;
+
+impl First {
+    /// The first word of an item of this shape whose bytes are being written.
+    pub(crate) fn pending(shape: Shape) -> Self {
+        if !shape.is_short() {
+            return Self(1 << (SEQUENCE_LONG - 1));
+        }
+        let lengths = lengths(shape, || 0);
+        Self(
+            IS_SHORT
+                | shape.0 & SHORT_FIELDS
+                | (lengths.key as u32) << (SEQUENCE_SHORT + SHORT_LEN_BITS)
+                | (lengths.value as u32) << SEQUENCE_SHORT
+                | 1 << (SEQUENCE_SHORT - 1),
+        )
+    }
+
+    /// Whether the header is a short one.
+    #[inline(always)]
+    pub(crate) fn is_short(self) -> bool {
+        self.0 & IS_SHORT != 0
+    }
+
+    /// The bits of the sequence.
+    #[inline(always)]
+    fn sequence_bits(self) -> u32 {
+        if self.is_short() { SHORT_SEQUENCE } else { LONG_SEQUENCE }
+    }
+
+    /// The same item while its bytes are being changed.
+    #[inline(always)]
+    pub(crate) fn changing(self) -> Self {
+        // The lowest sequence that there is.
+        let bits = self.sequence_bits();
+        Self(self.0 & !bits | (bits ^ bits >> 1))
+    }
+
+    /// Whether the item's bytes are being written.
+    #[inline(always)]
+    pub(crate) fn is_pending(self) -> bool {
+        // No sequence is as far below zero as this. No variable shifts: every lookup asks.
+        match self.is_short() {
+            true => self.0 & SHORT_SEQUENCE == 1 << (SEQUENCE_SHORT - 1),
+            false => self.0 == 1 << (SEQUENCE_LONG - 1),
+        }
+    }
+
+    /// The sequence: what the version differs by from the segment's.
+    #[inline(always)]
+    pub(crate) fn sequence(self) -> i32 {
+        const SHORT_ABOVE: u32 = u32::BITS - SEQUENCE_SHORT;
+        match self.is_short() {
+            true => (self.0 << SHORT_ABOVE) as i32 >> SHORT_ABOVE,
+            false => (self.0 << 1) as i32 >> 1,
+        }
+    }
+
+    /// The same item under another sequence, if there is room for that.
+    #[inline(always)]
+    pub(crate) fn with_sequence(self, sequence: i64) -> Option<Self> {
+        let bits = self.sequence_bits();
+        let most = u64::from(bits >> 1);
+        // One comparison for both ends.
+        let fits = (sequence as u64).wrapping_add(most) <= 2 * most;
+        fits.then_some(Self(self.0 & !bits | sequence as u32 & bits))
+    }
+
+    /// The shape; that of a long header is word 2.
+    #[inline(always)]
+    pub(crate) fn shape(self, word: impl FnOnce() -> u32) -> Shape {
+        if !self.is_short() {
+            return Shape(word());
+        }
+        let key = self.0 >> (SEQUENCE_SHORT + SHORT_LEN_BITS) & ((1 << SHORT_KEY_BITS) - 1);
+        let value = self.0 >> SEQUENCE_SHORT & ((1 << SHORT_LEN_BITS) - 1);
+        Shape(SHORT | self.0 & SHORT_FIELDS | key << KEY_SHIFT | value)
+    }
+}
+
+/// An item's lengths and which optional fields it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape(pub(crate) u32);
 
@@ -71,10 +176,36 @@ impl Shape {
         Self(4 * (words - FIXED_WORDS) as u32)
     }
 
-    /// Whether an item of this shape may become one of the shape `other` where it lies: only the
-    /// value's length differs, and all of that is in the shape.
+    /// Whether an item with this shape's lengths and fields may become one of the shape `other`
+    /// where it lies: only the value's length differs, and all of that is in the shape.
     pub(crate) fn has_form_of(self, other: Self) -> bool {
-        (self.0 ^ other.0) & !LEN_MASK == 0 && !self.has_ext()
+        (self.0 ^ other.0) & !(LEN_MASK | SHORT) == 0 && !self.has_ext()
+    }
+
+    /// Whether lengths and fields are those of the shape `other`.
+    #[inline(always)]
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !SHORT == 0
+    }
+
+    /// Whether the header is a short one.
+    #[inline(always)]
+    pub(crate) fn is_short(self) -> bool {
+        self.0 & SHORT != 0
+    }
+
+    /// The shape of the same item with a long header.
+    pub(crate) fn long(self) -> Self {
+        Self(self.0 & !SHORT)
+    }
+
+    /// The shape of the same item with a short header; none if it does not fit into one.
+    #[inline]
+    pub(crate) fn short(self) -> Option<Self> {
+        let fits = self.0 & (HAS_EXT | HAS_VERSION) == 0
+            && self.0 & LEN_MASK < 1 << SHORT_LEN_BITS
+            && self.0 >> KEY_SHIFT & KEY_MASK < 1 << SHORT_KEY_BITS;
+        fits.then_some(Self(self.0 | SHORT))
     }
 
     /// Whether there is an extension word.
@@ -101,7 +232,8 @@ impl Shape {
     /// Where the client flags are, in words from the item's start.
     pub(crate) fn flags_at(self) -> usize {
         // Two words if there is an extension.
-        FIXED_WORDS + (self.0 >> (HAS_EXT.trailing_zeros() - 1) & 2) as usize
+        FIXED_WORDS - usize::from(self.is_short())
+            + (self.0 >> (HAS_EXT.trailing_zeros() - 1) & 2) as usize
     }
 
     /// Where the expiry is.
@@ -117,8 +249,7 @@ impl Shape {
     /// Where the key is: the number of words before it.
     #[inline(always)]
     pub(crate) fn key_at(self) -> usize {
-        // The four bits that say which fields there are, times four.
-        (KEY_AT >> (self.0 >> 28 << 2) & 0xf) as usize
+        KEY_AT[(self.0 >> SHORT.trailing_zeros()) as usize].into()
     }
 }
 
@@ -136,6 +267,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The shape that the item has with a long header.
     pub(crate) fn shape(&self) -> Shape {
         let field = |present: bool, bit: u32| if present { bit } else { 0 };
         Shape(
@@ -152,7 +284,7 @@ impl Header {
         self.value_len > LEN_MASK as usize || self.key_len > KEY_SHORT || self.group != Group::NONE
     }
 
-    /// Words of the whole item.
+    /// Words of the whole item, at most.
     pub(crate) fn words(&self) -> usize {
         item_words(self.shape(), self.lengths())
     }
@@ -161,25 +293,66 @@ impl Header {
         Lengths { key: self.key_len, value: self.value_len }
     }
 
-    /// The size class of the item.
+    /// The size class of the item with the shortest header that it can have.
     pub(crate) fn class(&self) -> u8 {
-        class_of(self.words() * 4)
+        let shape = self.shape();
+        class_of(item_words(shape.short().unwrap_or(shape), self.lengths()) * 4)
     }
 }
+
+/// What a segment's version is ahead of that of the first item with a short header: most of those
+/// that follow are greater.
+const BASE_AHEAD: u64 = (1 << (SEQUENCE_SHORT - 2)) * 3 / 2;
 
 /// All that stands before the value of an item which is to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'k> {
     pub(crate) header: Header,
-    /// The header's, computed once.
+    /// The header's, computed once, and that of a short header if it is to have one.
     pub(crate) shape: Shape,
     pub(crate) key: &'k [u8],
     pub(crate) state: State,
+    /// Words of the whole item, computed once as well.
+    words: usize,
+    /// Of an item with a short header: its version.
+    version: u64,
 }
 
 impl<'k> Head<'k> {
     pub(crate) fn new(header: Header, key: &'k [u8], state: State) -> Self {
-        Self { header, shape: header.shape(), key, state }
+        let shape = header.shape();
+        Self { header, shape, key, state, words: item_words(shape, header.lengths()), version: 0 }
+    }
+
+    /// With a short header if possible, as the item will have this version.
+    #[inline]
+    pub(crate) fn shortened(self, version: u64) -> Self {
+        match self.shape.short() {
+            Some(shape) => Self { shape, version, words: self.words - 1, ..self },
+            None => self,
+        }
+    }
+
+    /// With a long header.
+    pub(crate) fn long(self) -> Self {
+        Self {
+            shape: self.shape.long(),
+            words: self.words + usize::from(self.shape.is_short()),
+            ..self
+        }
+    }
+
+    /// The version that a segment opened for this item is to have, where the last version given out
+    /// is `last`: versions of items like it are to fit into short headers.
+    pub(crate) fn base(&self, last: u64) -> u64 {
+        if self.shape.is_short() { self.version + BASE_AHEAD } else { last }
+    }
+
+    /// Whether the item can have the header that it is to have in a segment of version `base`.
+    #[inline(always)]
+    pub(crate) fn fits(&self, base: u64) -> bool {
+        let sequence = self.version.wrapping_sub(base) as i64;
+        !self.shape.is_short() || First(IS_SHORT).with_sequence(sequence).is_some()
     }
 
     /// Words that must lie in one piece: those before the value, the key's last word included. A
@@ -195,8 +368,9 @@ impl<'k> Head<'k> {
     }
 
     /// Words of the whole item.
+    #[inline(always)]
     pub(crate) fn item_words(&self) -> usize {
-        item_words(self.shape, self.header.lengths())
+        self.words
     }
 
     /// The size class of the item.
@@ -204,18 +378,17 @@ impl<'k> Head<'k> {
         class_of(self.item_words() * 4)
     }
 
-    /// The words before the key, and how many they are; the item is not live yet.
-    pub(crate) fn encode(&self) -> ([u32; HEADER_MAX], usize) {
+    /// Puts the words before the key one after the other; the item is not live yet.
+    #[inline(always)]
+    pub(crate) fn encode(&self, mut push: impl FnMut(u32)) {
         let header = &self.header;
-        let state = self.state.with_live(false);
-        let mut words = [PENDING, self.shape.0, state.0, 0, 0, 0, 0, 0, 0];
+        push(First::pending(self.shape).0);
+        push(self.state.with_live(false).0);
+        if !self.shape.is_short() {
+            push(self.shape.0);
+        }
         // Optional words follow in the order of their bits in the shape, as the positions above
         // expect.
-        let mut len = FIXED_WORDS;
-        let mut push = |word: u32| {
-            words[len] = word;
-            len += 1;
-        };
         if self.shape.has_ext() {
             let key = (header.key_len >> KEY_BITS) as u32;
             debug_assert!(key < 1 << EXT_KEY_BITS, "a key of {} bytes", header.key_len);
@@ -233,7 +406,6 @@ impl<'k> Head<'k> {
             push(version as u32);
             push((version >> 32) as u32);
         }
-        (words, len)
     }
 }
 
@@ -265,7 +437,7 @@ pub(crate) fn item_words(shape: Shape, lengths: Lengths) -> usize {
     shape.key_at() + (lengths.key + lengths.value).div_ceil(4)
 }
 
-/// What changes about an item without a new value: word 2.
+/// What changes about an item without a new value: word 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State(pub(crate) u32);
 
@@ -379,12 +551,22 @@ mod tests {
         version: None,
     };
 
+    /// The words before the key, and how many they are.
+    fn encoded(head: &Head<'_>) -> ([u32; HEADER_MAX], usize) {
+        let (mut words, mut len) = ([0; HEADER_MAX], 0);
+        head.encode(|word| {
+            words[len] = word;
+            len += 1;
+        });
+        (words, len)
+    }
+
     #[test]
     fn unused_fields_take_no_memory() {
         assert_eq!(PLAIN.words(), 3 + 30);
         let full = Header { flags: 1, expiry: Some(9), version: Some(7), ..PLAIN };
         assert_eq!(full.words(), 3 + 4 + 30);
-        assert_eq!(Header { value_len: 1 << 20, ..PLAIN }.words(), 3 + 2 + 5 + (1 << 18));
+        assert_eq!(Header { value_len: 1 << 19, ..PLAIN }.words(), 3 + 2 + 5 + (1 << 17));
         assert_eq!(Header { group: Group(9), ..PLAIN }.words(), 3 + 2 + 30);
     }
 
@@ -398,8 +580,8 @@ mod tests {
             expiry: Some(6),
             version: Some(7 << 32 | 8),
         };
-        let (words, len) = Head::new(header, &[b'k'; 250], State::default()).encode();
-        let shape = Shape(words[1]);
+        let (words, len) = encoded(&Head::new(header, &[b'k'; 250], State::default()));
+        let shape = Shape(words[2]);
         assert_eq!((len, shape.key_at()), (HEADER_MAX, HEADER_MAX));
         assert_eq!(lengths(shape, || words[3]), Lengths { key: 250, value: (1 << 30) - 1 });
         assert_eq!(words[GROUP_AT], 1 << 31 | 4);
@@ -414,9 +596,66 @@ mod tests {
             let header = Header { key_len, value_len: 0, ..PLAIN };
             assert_eq!(header.words(), words);
             let key = vec![b'k'; key_len];
-            let (encoded, _) = Head::new(header, &key, State::default()).encode();
-            let shape = Shape(encoded[1]);
+            let (encoded, _) = encoded(&Head::new(header, &key, State::default()));
+            let shape = Shape(encoded[2]);
             assert_eq!(lengths(shape, || encoded[3]), Lengths { key: key_len, value: 0 });
+        }
+    }
+
+    #[test]
+    fn a_short_header_says_all_that_a_long_one_does() {
+        for (key_len, value_len, flags, expiry) in
+            [(1, 0, 0, None), (63, 255, 7, None), (20, 10, 0, Some(9)), (9, 100, 1, Some(2))]
+        {
+            let header = Header { key_len, value_len, flags, expiry, ..PLAIN };
+            let key = [b'k'; 63];
+            let long = Head::new(header, &key[..key_len], State::default());
+            let head = long.shortened(5);
+            assert_eq!(long.item_words() - head.item_words(), 1);
+            let (words, len) = encoded(&head);
+            let first = First(words[0]);
+            assert!(first.is_short() && first.is_pending());
+            assert_eq!(first.with_sequence(7).unwrap().changing(), first);
+            let shape = first.shape(|| panic!("a short header has no word for it"));
+            assert_eq!((shape, shape.key_at()), (head.shape, len));
+            assert!(shape.is_like(long.shape) && long.shape.has_form_of(shape));
+            assert_eq!(lengths(shape, || 0), header.lengths());
+            if flags != 0 {
+                assert_eq!(words[shape.flags_at()], flags);
+            }
+            if let Some(expiry) = expiry {
+                assert_eq!(words[shape.expiry_at()], expiry);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_short_header_has_a_long_one() {
+        let fits = |header: Header| header.shape().short().is_some();
+        assert!(fits(PLAIN) && fits(Header { key_len: 63, value_len: 255, ..PLAIN }));
+        for header in [
+            Header { key_len: 64, ..PLAIN },
+            Header { value_len: 256, ..PLAIN },
+            Header { group: Group(1), ..PLAIN },
+            Header { version: Some(1), ..PLAIN },
+        ] {
+            assert!(!fits(header), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn sequences_are_kept_as_far_as_there_is_room() {
+        let shapes = [(PLAIN.shape().short().unwrap(), 1 << 14), (PLAIN.shape(), 1 << 30)];
+        for (shape, end) in shapes {
+            let first = First::pending(shape);
+            for sequence in [1 - end, -1, 0, 1, end - 1] {
+                let with = first.with_sequence(sequence).unwrap();
+                assert_eq!((i64::from(with.sequence()), with.is_pending()), (sequence, false));
+                assert_eq!(with.shape(|| shape.0), shape);
+                assert_eq!(with.changing(), first);
+            }
+            assert_eq!(first.with_sequence(end), None);
+            assert_eq!(first.with_sequence(-end), None);
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod common {
     pub(crate) mod values;
 }
 mod abuse;
+mod cost;
 #[cfg(feature = "flash")]
 mod flash;
 mod long_keys;

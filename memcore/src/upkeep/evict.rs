@@ -193,7 +193,8 @@ impl Engine {
             new.state = new.state.with_uses(uses).with_hit(false);
         }
         let mut key = KeyBuffer::new();
-        let head = new.head(self.space.key_of(item.loc, item.shape, item.key_len(), &mut key));
+        let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut key);
+        let head = self.head_of(&new, key, None);
         let class = head.class();
         let level = if compacts { victim.log.level } else { level_of(uses) };
         let claim = Claim {
