@@ -19,6 +19,7 @@
 //! Writers hold the shard's lock. Readers hold nothing: a match is certified by the caller, and a
 //! miss by the shard's sequence, which changes only while slots move.
 
+mod candidates;
 mod ghosts;
 mod keep;
 mod marks;
@@ -29,6 +30,7 @@ mod words;
 
 use std::ops::ControlFlow;
 
+use self::candidates::{Candidates, Slots};
 use self::marks::{MARK, has_stash_marks, is_marked, stash_mark, stray_mark};
 pub(crate) use self::words::LOC_MAX;
 use self::words::Words;
@@ -659,52 +661,6 @@ impl Index {
     }
 }
 
-/// Slots of a line that may be a key's.
-#[derive(Debug)]
-pub(crate) struct Candidates<'i> {
-    cells: &'i [AtomicU64; LINE],
-    line: LineIndex,
-    /// The key's.
-    tag: u32,
-    words: Words,
-    /// Those that were not looked at yet.
-    left: Slots,
-}
-
-impl<'i> Candidates<'i> {
-    #[inline(always)]
-    fn new(
-        cells: &'i [AtomicU64; LINE],
-        line: LineIndex,
-        position: Position,
-        words: Words,
-    ) -> Self {
-        let tag = words.tag(position.at);
-        let left = Slots(upper_parts(cells, words.tag_shift(), tag));
-        Self { cells, line, tag, words, left }
-    }
-}
-
-impl Iterator for Candidates<'_> {
-    type Item = SlotRef;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<SlotRef> {
-        loop {
-            let slot = self.left.take_first()?;
-            // Pairs with the release stores of `fill` and `redirect`: the item that a slot leads to
-            // is complete.
-            let word = self.cells[slot].load(Ordering::Acquire);
-            let loc = self.words.loc_of(word);
-            // One that is free, or holds another key by now, did not hold this one for a moment at
-            // least.
-            if self.words.tag_of(word) == self.tag && loc != 0 {
-                return Some(SlotRef { at: self.line + slot, word, loc });
-            }
-        }
-    }
-}
-
 /// Slots of a key's home line that may be the key's, and where else it may be.
 #[derive(Debug)]
 pub(crate) struct HomeSlots<'i> {
@@ -859,19 +815,6 @@ fn elsewhere(line: &[AtomicU64; LINE], position: Position) -> Elsewhere {
     Elsewhere {
         strays: is_marked(&line[stray_mark(position.at)]),
         stashed: is_marked(&line[stash_mark(position.at)]),
-    }
-}
-
-/// Slots of a line, a bit each. All are compared without a branch, which could not be predicted.
-#[derive(Clone, Copy, Debug)]
-struct Slots(u32);
-
-impl Slots {
-    #[inline(always)]
-    fn take_first(&mut self) -> Option<usize> {
-        let slot = (self.0 != 0).then(|| self.0.trailing_zeros() as usize);
-        self.0 &= self.0.wrapping_sub(1);
-        slot
     }
 }
 

@@ -444,9 +444,9 @@ impl Space {
         old.with_sequence(version.wrapping_sub(base) as i64)
     }
 
-    /// Begins a change of a live item's bytes under a new version: its first word when the change is
-    /// done, or `None` if a handle reads the bytes or the version can't be expressed. The shard is
-    /// locked; readers without lock notice.
+    /// Begins a change of a live item's bytes under a new version: its first word when the change
+    /// is done, or `None` if a handle reads the bytes or the version can't be expressed. The shard
+    /// is locked; readers without lock notice.
     #[inline(always)]
     pub(crate) fn begin_change(&self, item: &Item, version: u64) -> Option<First> {
         if item.shape.has_version() {
