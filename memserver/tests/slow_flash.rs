@@ -78,7 +78,9 @@ fn start() -> Setup {
     for number in 0..ITEMS {
         cache.set(format!("k{number}"), value(number).as_bytes(), Attrs::new()).unwrap();
         // The server has a thread that writes; this one waits until it has kept up.
-        cache.flash_work().map(|job| job.run());
+        if let Some(job) = cache.flash_work() {
+            job.run();
+        }
     }
     cache.set("here", b"1", Attrs::new()).unwrap();
     let keys = (0..ITEMS).map(|number| format!("k{number}"));
@@ -139,8 +141,8 @@ impl Client {
         self.send("stats\r\n");
         let stats = self.list();
         let mut lines = stats.lines().map(|line| line.split(' '));
-        let line = lines.find(|line| line.clone().nth(1) == Some(name)).unwrap();
-        line.last().unwrap().parse().unwrap()
+        let mut line = lines.find(|line| line.clone().nth(1) == Some(name)).unwrap();
+        line.next_back().unwrap().parse().unwrap()
     }
 }
 
