@@ -62,6 +62,7 @@ mod mapped {
         }
 
         /// The regions behind `end` are no more.
+        #[cfg(all(feature = "flash", not(loom)))]
         pub(crate) fn forget_behind(&mut self, end: u64) {
             self.end = end;
         }
@@ -135,6 +136,7 @@ mod none {
             match *self {}
         }
 
+        #[cfg(all(feature = "flash", not(loom)))]
         pub(crate) fn forget_behind(&mut self, _: u64) {
             match *self {}
         }

@@ -49,6 +49,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Whether all numbers were taken.
+    #[cfg(any(test, all(feature = "flash", not(loom))))]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

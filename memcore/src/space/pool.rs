@@ -415,6 +415,7 @@ impl Pool {
     }
 
     /// Takes bytes for what is there already, though that may be more than the limit.
+    #[cfg(all(feature = "flash", not(loom)))]
     pub(crate) fn charge(&self, bytes: usize) {
         let mut state = self.state.lock();
         state.used += bytes;
