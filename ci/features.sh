@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # The features of memcore: each builds alone and beside each other one, without warnings, and all of
-# them together pass their tests. Those of memserver: it builds without TLS, without datagrams, and with the other
-# library for TLS, which passes the tests of TLS.
+# them together pass their tests. Those of memserver: it builds without TLS, without datagrams, and
+# with the other library for TLS, which passes the tests of TLS.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
+# Its own folder: programs with other features must not take the place of those that other steps run.
+export CARGO_TARGET_DIR=$root/target/features
 
 if have cargo-hack; then
     # Each one, and each two of them: none hides what another one lacks.
-    RUSTFLAGS=-Dwarnings cargo hack check --quiet --target-dir target/features -p memcore --lib \
+    RUSTFLAGS=-Dwarnings cargo hack check --quiet -p memcore --lib \
         --feature-powerset --depth 2
     echo 'memcore builds with each feature, and with each two of them'
 else
     features=$(sed -n '/^\[features\]/,/^\[package/s/^\([a-z]*\) = .*/\1/p' memcore/Cargo.toml)
     [ -n "$features" ] || fail 'memcore has no features'
     for feature in $features; do
-        RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memcore --lib \
+        RUSTFLAGS=-Dwarnings cargo check --quiet -p memcore --lib \
             --features "$feature"
         echo "memcore builds with $feature"
     done
@@ -24,7 +26,7 @@ cargo test --quiet -p memcore --all-features --doc
 cargo test --quiet -p memcore --all-features --test typed --test loads --test typed_tags --test observe
 
 for features in '' tls udp; do
-    RUSTFLAGS=-Dwarnings cargo check --quiet --target-dir target/features -p memserver \
+    RUSTFLAGS=-Dwarnings cargo check --quiet -p memserver \
         --no-default-features --features "$features"
     echo "memserver builds with ${features:-nothing}"
 done

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ struct Inner {
     bytes: Mutex<Vec<u8>>,
     delay: Mutex<Option<Duration>>,
     changed: Condvar,
+    /// Reads that have begun.
+    begun: AtomicUsize,
 }
 
 impl Slow {
@@ -38,6 +41,7 @@ impl Slow {
 
 impl Device for Slow {
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         let delay = self.0.delay.lock().unwrap();
         let delay = *self.0.changed.wait_while(delay, |delay| delay.is_none()).unwrap();
         thread::sleep(delay.unwrap_or_default());
@@ -176,8 +180,13 @@ fn what_has_no_room_in_the_queue_is_a_miss() {
     // What is too much is left out at once; the others wait for as long as the device does.
     let asked = setup.keys[..QUEUE + THREADS + 20].chunks(20);
     let mut waiting: Vec<_> = asked.clone().map(|_| setup.connect()).collect();
+    let before = setup.device.0.begun.load(Ordering::Relaxed);
     for (client, keys) in waiting.iter_mut().zip(asked.clone()) {
         client.send(&format!("get {}\r\n", keys.join(" ")));
+        // Each thread takes one, or the queue would be full before and not afterwards.
+        while setup.device.0.begun.load(Ordering::Relaxed) < before + THREADS {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
     while other.stat("extstore_io_queue") < QUEUE as u64 {
         thread::sleep(Duration::from_millis(5));
