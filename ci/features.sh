@@ -10,15 +10,13 @@ export CARGO_TARGET_DIR=$root/target/features
 
 if have cargo-hack; then
     # Each one, and each two of them: none hides what another one lacks.
-    RUSTFLAGS=-Dwarnings cargo hack check --quiet -p memcore --lib \
-        --feature-powerset --depth 2
+    RUSTFLAGS=-Dwarnings cargo hack check --quiet -p memcore --lib --feature-powerset --depth 2
     echo 'memcore builds with each feature, and with each two of them'
 else
     features=$(sed -n '/^\[features\]/,/^\[package/s/^\([a-z]*\) = .*/\1/p' memcore/Cargo.toml)
     [ -n "$features" ] || fail 'memcore has no features'
     for feature in $features; do
-        RUSTFLAGS=-Dwarnings cargo check --quiet -p memcore --lib \
-            --features "$feature"
+        RUSTFLAGS=-Dwarnings cargo check --quiet -p memcore --lib --features "$feature"
         echo "memcore builds with $feature"
     done
 fi
@@ -26,8 +24,8 @@ cargo test --quiet -p memcore --all-features --doc
 cargo test --quiet -p memcore --all-features --test typed --test loads --test typed_tags --test observe
 
 for features in '' tls udp; do
-    RUSTFLAGS=-Dwarnings cargo check --quiet -p memserver \
-        --no-default-features --features "$features"
+    RUSTFLAGS=-Dwarnings cargo check --quiet -p memserver --no-default-features \
+        --features "$features"
     echo "memserver builds with ${features:-nothing}"
 done
 cargo test --quiet -p memserver --no-default-features --features tls --test startup datagrams

