@@ -153,14 +153,8 @@ impl Plan {
         let mut table = Table::new(self.shards, self.table_most, source)?;
         table.restore(from)?;
         let mut whole = Ok(());
-        table.checksums(|sum| {
-            let expected = from.take();
-            whole = whole.and(match expected == Ok(sum) {
-                true => Ok(()),
-                false => Err(Damaged("flash table")),
-            });
-        });
-        whole?;
+        table.checksums(|sum| whole = whole.and(from.compare(sum)));
+        whole.map_err(|_| Damaged("flash table"))?;
         if !from.is_empty() {
             return Err(Damaged("state").into());
         }

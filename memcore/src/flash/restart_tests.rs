@@ -43,6 +43,14 @@ impl Place {
         self.builder().build().unwrap()
     }
 
+    /// Opens it when memory is kept and nothing of what was on flash.
+    fn open_without_tier(&self) -> Cache {
+        let cache = self.open();
+        assert!(matches!(cache.restored(), Some(Restored::Items(500..))));
+        assert_eq!(cache.flash_restored(), Some(&Restored::Nothing));
+        cache
+    }
+
     /// Why what is on flash is not taken up: said when it has to be, and otherwise what the cache
     /// begins without.
     fn refusal(&self) -> MemoryFileError {
@@ -187,10 +195,7 @@ fn a_tier_of_another_size_begins_empty() {
     assert!(matches!(cache.restored(), Some(Restored::Items(500..))));
     check(&cache, |_| 1);
     cache.close().unwrap();
-    let cache = place.open();
-    assert!(matches!(cache.restored(), Some(Restored::Items(500..))));
-    assert_eq!(cache.flash_restored(), Some(&Restored::Nothing));
-    check(&cache, |_| 1);
+    check(&place.open_without_tier(), |_| 1);
 }
 
 #[test]
@@ -256,10 +261,7 @@ fn a_tier_that_has_failed_is_not_kept() {
     fill(&cache, KEYS..KEYS + 20, 0);
     cache.close().unwrap();
     place.devices.iter().for_each(|device| device.fail_writes(false));
-    let cache = place.open();
-    assert!(matches!(cache.restored(), Some(Restored::Items(500..))));
-    assert_eq!(cache.flash_restored(), Some(&Restored::Nothing));
-    check(&cache, |_| 0);
+    check(&place.open_without_tier(), |_| 0);
 }
 
 /// Wherever a bit is flipped in the memory file or on a device, no value is wrong.

@@ -52,7 +52,7 @@ impl Engine {
         key: &Key<'_>,
         how: &Fetch,
         out: &mut Vec<u8>,
-        mut head: impl FnMut(&Hit, &mut Vec<u8>),
+        head: impl FnMut(&Hit, &mut Vec<u8>),
     ) -> Fetched {
         if how.touch.is_some() {
             self.settle(key);
@@ -61,8 +61,25 @@ impl Engine {
         // The clock is read while the line is on its way.
         let approach = self.approach(key);
         let now = self.now();
+        let lookup = Lookup { how, out, head };
         match self.glance(key, &approach) {
-            Glance::Absent if self.is_simple_miss(how) => {
+            Glance::Unclear => self.fetch_further(key, now, lookup),
+            seen => self.fetch_seen(key, now, seen, lookup),
+        }
+    }
+
+    /// Delivers what was seen at once, if that is simple.
+    #[inline(always)]
+    fn fetch_seen<H: FnMut(&Hit, &mut Vec<u8>)>(
+        self: &Arc<Self>,
+        key: &Key<'_>,
+        now: u32,
+        seen: Glance,
+        lookup: Lookup<'_, H>,
+    ) -> Fetched {
+        let Lookup { how, out, mut head } = lookup;
+        match seen {
+            Glance::Absent if how.create.is_none() && !self.waits_for_flash() => {
                 self.count_miss(Miss::Absent);
                 return Fetched::Miss(Miss::Absent);
             }
@@ -75,7 +92,6 @@ impl Engine {
                     return delivered(hit, how);
                 }
             }
-            Glance::Unclear => return self.fetch_further(key, now, Lookup { how, out, head }),
             _ => {}
         }
         self.fetch_again(key, Lookup { how, out, head })
@@ -87,30 +103,14 @@ impl Engine {
         self: &Arc<Self>,
         key: &Key<'_>,
         now: u32,
-        mut lookup: Lookup<'_, H>,
+        lookup: Lookup<'_, H>,
     ) -> Fetched {
-        let how = lookup.how;
-        match self.look_further(key) {
-            Ok(None) if self.is_simple_miss(how) => {
-                self.count_miss(Miss::Absent);
-                return Fetched::Miss(Miss::Absent);
-            }
-            Ok(Some(found)) if self.is_simple(&found, how, now) => {
-                let hit = Hit { meta: found.item.meta(now), won: false, created: false };
-                if self.copy_out(&found, &hit, None, &mut lookup) {
-                    self.note_fetch(key, how, &found, &hit, now);
-                    return delivered(hit, how);
-                }
-            }
-            _ => {}
-        }
-        self.fetch_again(key, lookup)
-    }
-
-    /// Whether a key that is absent is nothing but a miss.
-    #[inline(always)]
-    fn is_simple_miss(&self, how: &Fetch) -> bool {
-        how.create.is_none() && !self.waits_for_flash()
+        let seen = match self.look_further(key) {
+            Ok(Some(found)) => Glance::Found(found),
+            Ok(None) => Glance::Absent,
+            Err(NeedsLock) => Glance::Unclear,
+        };
+        self.fetch_seen(key, now, seen, lookup)
     }
 
     /// Whether it is enough to copy the item: nearly every lookup ends so, at the first attempt.

@@ -137,12 +137,12 @@ impl Engine {
         let pool = &mut self.space.pool;
         pool.restore(from, grown + self.tags.bytes())?;
         let mut whole = Ok(());
-        pool.table_checksums(|sum| whole = whole.and(compare(from, sum)));
-        self.index.checksums(|sum| whole = whole.and(compare(from, sum)));
+        pool.table_checksums(|sum| whole = whole.and(from.compare(sum)));
+        self.index.checksums(|sum| whole = whole.and(from.compare(sum)));
         // Which segments there are sums of is known from the table.
         whole?;
         if strict {
-            pool.segment_checksums(|_| None, |sum| whole = whole.and(compare(from, sum)));
+            pool.segment_checksums(|_| None, |sum| whole = whole.and(from.compare(sum)));
             whole?;
         } else {
             self.unverified = Some(Box::new(Unverified::new(pool, || from.take())?));
@@ -194,11 +194,6 @@ impl Engine {
         }
         self.space.seal_logs();
     }
-}
-
-/// Compares a checksum with the next one that was kept.
-fn compare(from: &mut Reader<'_>, sum: u64) -> Result<(), Damaged> {
-    if from.take()? == sum { Ok(()) } else { Err(Damaged("memory")) }
 }
 
 fn read_state(file: &MemoryFile, state: State) -> Result<Vec<u8>, MemoryFileError> {

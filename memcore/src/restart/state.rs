@@ -48,6 +48,14 @@ impl<'b> Reader<'b> {
         self.take()?.try_into().map_err(|_| Damaged("state"))
     }
 
+    /// Compares a checksum with the next number.
+    ///
+    /// # Errors
+    /// It is another one, or there is none.
+    pub(crate) fn compare(&mut self, sum: u64) -> Result<(), Damaged> {
+        if self.take()? == sum { Ok(()) } else { Err(Damaged("memory")) }
+    }
+
     /// Whether all numbers were taken.
     #[cfg(any(test, all(feature = "flash", not(loom))))]
     pub(crate) fn is_empty(&self) -> bool {
