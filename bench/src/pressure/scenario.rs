@@ -213,7 +213,7 @@ pub struct Shrink {
 
 impl Scenario for Shrink {
     fn flags(&self) -> Vec<String> {
-        flags(&["-m", &self.mib.to_string()])
+        limit(self.mib)
     }
 
     fn prepare(&self, addr: SocketAddr) -> io::Result<()> {
@@ -262,15 +262,15 @@ pub struct Expiry {
 
 impl Scenario for Expiry {
     fn flags(&self) -> Vec<String> {
-        flags(&["-m", &self.mib.to_string()])
+        limit(self.mib)
     }
 
     fn attack(&self, addr: SocketAddr) -> io::Result<Tally> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
-        let end = since + Duration::from_secs(self.ttl);
-        fill(addr, self.items, self.size, end.as_secs())?;
-        let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
-        let left = end.checked_sub(passed).ok_or_else(|| io::Error::other("--ttl is too short"))?;
+        let (began, ttl) = (Instant::now(), Duration::from_secs(self.ttl));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        fill(addr, self.items, self.size, (now + ttl).as_secs())?;
+        let left = ttl.checked_sub(began.elapsed());
+        let left = left.ok_or_else(|| io::Error::other("--ttl is too short"))?;
         thread::sleep(left + Duration::from_secs(self.after));
         let mut tally = Tally::default();
         let mut conn = Conn::open(addr)?;
@@ -301,7 +301,7 @@ pub struct Growth {
 
 impl Scenario for Growth {
     fn flags(&self) -> Vec<String> {
-        flags(&["-m", &self.mib.to_string()])
+        limit(self.mib)
     }
 
     fn attack(&self, addr: SocketAddr) -> io::Result<Tally> {
@@ -506,6 +506,11 @@ fn stored(answer: Answer) -> io::Result<()> {
         Answer::Done => Ok(()),
         _ => Err(io::Error::other("the server did not store a value that the attack needs")),
     }
+}
+
+/// The flags of a server that only needs its limit.
+fn limit(mib: u64) -> Vec<String> {
+    flags(&["-m", &mib.to_string()])
 }
 
 fn flags(words: &[&str]) -> Vec<String> {

@@ -202,9 +202,11 @@ impl Waiting {
             is_wanted: Box::new(is_wanted),
             wakes: vec![Box::new(wake)],
         });
-        let is_full = self.jobs.len() > QUEUE_MAX;
+        if self.jobs.len() <= QUEUE_MAX {
+            return (pending, None);
+        }
         let last = (0..self.jobs.len()).max_by_key(|&index| self.jobs[index].rank);
-        (pending, last.filter(|_| is_full).map(|index| self.jobs.swap_remove(index)))
+        (pending, last.map(|index| self.jobs.swap_remove(index)))
     }
 
     /// The job whose turn it is.

@@ -140,8 +140,7 @@ struct TcpOptions {
 
 impl TcpOptions {
     fn of(config: &Config, backlog: u32) -> Self {
-        let (reuse_port, socket_buffers) = (config.reuse_port, config.socket_buffers);
-        Self { backlog, reuse_port, socket_buffers }
+        Self { backlog, reuse_port: config.reuse_port, socket_buffers: config.socket_buffers }
     }
 }
 
