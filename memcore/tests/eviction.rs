@@ -139,6 +139,54 @@ fn a_loop_larger_than_the_cache_is_kept_in_part() {
     assert_share(hits, keys, 0.6);
 }
 
+/// Eight rounds of a loop over 1.2 caches; keys from the number returned on are new.
+fn go_round(cache: &Cache, capacity: u32) -> u32 {
+    let keys = capacity * 12 / 10;
+    (0..8).for_each(|_| (0..keys).for_each(|key| _ = ask(cache, key)));
+    keys
+}
+
+#[test]
+fn after_a_loop_what_is_asked_for_lately_is_there_soon() {
+    let (cache, capacity) = cache();
+    let mut next = go_round(&cache, capacity);
+    let (window, mut random, first) = (capacity * 9 / 10, Random(5), next);
+    let (mut hits, mut again) = (0, 0);
+    for i in 0..capacity * 4 {
+        if next - first > window && i % 2 == 0 {
+            let hit = ask(&cache, next - 1 - random.below(window));
+            // Nearly all of what was asked for a cache ago has come since the loop.
+            if i > capacity * 2 {
+                (hits, again) = (hits + u32::from(hit), again + 1);
+            }
+        } else {
+            ask(&cache, next);
+            next += 1;
+        }
+    }
+    assert_share(hits, again, 0.85);
+}
+
+#[test]
+fn after_a_loop_a_hot_quarter_is_there_soon() {
+    let (cache, capacity) = cache();
+    let first = go_round(&cache, capacity);
+    let hot = capacity / 4;
+    let (mut next, mut turn, mut hits, mut reads) = (first + hot, 0, 0, 0);
+    for i in 0..capacity * 5 {
+        ask(&cache, next);
+        next += 1;
+        if i % 3 == 0 {
+            let hit = ask(&cache, first + turn % hot);
+            if i > capacity * 3 {
+                (hits, reads) = (hits + u32::from(hit), reads + 1);
+            }
+            turn += 1;
+        }
+    }
+    assert_share(hits, reads, 0.95);
+}
+
 #[test]
 fn a_scan_of_ten_caches_leaves_the_hot_half() {
     let (cache, capacity) = cache();

@@ -233,6 +233,40 @@ row! {
     }
 }
 
+/// Where hits are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HitCell {
+    pub(crate) level: u8,
+    pub(crate) age: u8,
+    /// They are hits of what a loop keeps.
+    pub(crate) kept: bool,
+}
+
+impl HitCell {
+    /// Ages of what a loop keeps are even numbers.
+    pub(crate) fn new(level: u8, age: usize, kept: bool) -> Self {
+        let age = if kept { age / 2 * 2 } else { age };
+        Self { level, age: age as u8, kept }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        let (level, age) = (usize::from(self.level), usize::from(self.age));
+        match self.kept {
+            true => KEPT_CELLS + level * KEPT_AGES + age / 2,
+            false => level * HIT_AGES + age,
+        }
+    }
+
+    pub(crate) fn from_index(index: usize) -> Self {
+        let kept = index >= KEPT_CELLS;
+        let (level, age) = match kept {
+            true => ((index - KEPT_CELLS) / KEPT_AGES, (index - KEPT_CELLS) % KEPT_AGES * 2),
+            false => (index / HIT_AGES, index % HIT_AGES),
+        };
+        Self { level: level as u8, age: age as u8, kept }
+    }
+}
+
 row! {
     /// What readers of items look at. Apart from the rest, which writers change all the time.
     pub(crate) struct Identity {
@@ -249,8 +283,12 @@ const VERSION_BITS: u32 = 57;
 const VERSION_MASK: u64 = (1 << VERSION_BITS) - 1;
 /// Ages by which hits of a level are told apart.
 pub(crate) const HIT_AGES: usize = 16;
+/// The same for segments that a loop keeps: two of those ages together.
+const KEPT_AGES: usize = HIT_AGES / 2;
+/// The first place where hits of those are counted.
+const KEPT_CELLS: usize = LEVELS * HIT_AGES;
 /// Places where hits are counted.
-pub(crate) const HIT_CELLS: usize = LEVELS * HIT_AGES;
+pub(crate) const HIT_CELLS: usize = KEPT_CELLS + LEVELS * KEPT_AGES;
 
 /// Bytes of everything that the table holds about a segment.
 pub(crate) const ROW_BYTES: usize =
@@ -299,7 +337,7 @@ impl Segments {
         self.identities.at(id as usize).base.load(Ordering::Relaxed) & VERSION_MASK
     }
 
-    /// Where hits of the segment's items are counted: a level and an age.
+    /// Where hits of the segment's items are counted: the number of a [`HitCell`].
     #[inline(always)]
     pub(crate) fn hit_cell(&self, id: SegmentId) -> usize {
         (self.identities.at(id as usize).base.load(Ordering::Relaxed) >> VERSION_BITS) as usize
@@ -397,7 +435,7 @@ impl Segments {
         // Pairs with the acquire fence of `Engine::is_current`: a reader that sees the new base, or
         // a byte written from here on, must see the new stamp as well.
         crate::memory::sync::fence(Ordering::Release);
-        let cell = u64::from(log.level) * HIT_AGES as u64;
+        let cell = HitCell::new(log.level, 0, false).index() as u64;
         debug_assert!(opening.version <= VERSION_MASK, "versions are counted up from 0");
         identity.base.store(opening.version | cell << VERSION_BITS, Ordering::Relaxed);
         self.set_place(id, Place { phase: Phase::Open, log });
@@ -605,8 +643,20 @@ mod tests {
         let log = LogId { level: 3, class: 0, group: 0 };
         let version = (1 << 40) + 5;
         table.open(1, log, &Opening { now: 1, epoch: 7, version });
-        assert_eq!((table.version_base(1), table.hit_cell(1)), (version, 3 * HIT_AGES));
+        let new = HitCell::new(3, 0, false).index();
+        assert_eq!((table.version_base(1), table.hit_cell(1)), (version, new));
         table.set_hit_cell(1, HIT_CELLS - 1);
         assert_eq!((table.version_base(1), table.hit_cell(1)), (version, HIT_CELLS - 1));
+    }
+
+    #[test]
+    fn every_place_for_hits_has_a_number() {
+        for index in 0..HIT_CELLS {
+            assert_eq!(HitCell::from_index(index).index(), index);
+        }
+        let cell = HitCell::new(4, 9, true);
+        assert_eq!((cell.age, HitCell::from_index(cell.index())), (8, cell));
+        // A row has seven bits for the number.
+        const { assert!(HIT_CELLS <= 1 << (64 - VERSION_BITS)) };
     }
 }

@@ -12,10 +12,10 @@ use crate::space::item::{Item, KeyBuffer, Outline};
 use crate::space::layout::State;
 use crate::space::pool::{Freed, Sealed};
 use crate::space::segments::{
-    HIT_AGES, LOGS, Loc, LogId, Phase, Place, SegmentId, Segments, level_of,
+    HitCell, LOGS, Loc, LogId, Phase, Place, SegmentId, Segments, level_of,
 };
 use crate::upkeep::activity::Demand;
-use crate::upkeep::levels::{StepEvents, worth_of_counted};
+use crate::upkeep::levels::{StepEvents, Tally, worth_of_counted};
 use crate::upkeep::policy::{
     Choice, Decision, Means, Note, Occupancy, Oldest, Outcome, Policy, Sample, Scores, Setting,
     View, Waiting,
@@ -434,13 +434,12 @@ impl View for EngineView<'_> {
         }
     }
 
-    fn age(&self, id: SegmentId) -> usize {
-        self.table().hit_cell(id) % HIT_AGES
+    fn cell(&self, id: SegmentId) -> HitCell {
+        HitCell::from_index(self.table().hit_cell(id))
     }
 
-    fn set_age(&self, id: SegmentId, age: usize) {
-        let level = usize::from(self.table().place(id).log.level);
-        self.table().set_hit_cell(id, level * HIT_AGES + age);
+    fn set_cell(&self, id: SegmentId, cell: HitCell) {
+        self.table().set_hit_cell(id, cell.index());
     }
 
     fn demand(&self) -> Demand {
@@ -456,12 +455,13 @@ impl View for EngineView<'_> {
     }
 
     fn happened(&self, demand: &Demand) -> StepEvents {
-        let counted = self.0.counters.hits();
+        let mut hits = Tally::default();
+        for (index, count) in self.0.counters.hits().into_iter().enumerate() {
+            *hits.at(HitCell::from_index(index)) = worth_of_counted(count);
+        }
         let all = |of: &[u64]| of.iter().sum::<u64>() as f64;
         StepEvents {
-            hits: std::array::from_fn(|level| {
-                std::array::from_fn(|age| worth_of_counted(counted[level * HIT_AGES + age]))
-            }),
+            hits,
             hit_count: all(&demand.hits),
             returned: all(&demand.returned),
             inserted: all(&demand.stored) - all(&demand.replaced),

@@ -6,11 +6,11 @@
 //! Hits are counted by level and age; the segments of each are found out in a walk over the table,
 //! a few rows for each victim, so that no step takes long.
 
-use crate::space::segments::{HIT_AGES as AGES, LEVELS};
+use crate::space::segments::{HIT_AGES as AGES, HitCell, LEVELS};
 use crate::upkeep::score::{HIT_UNIT, Weights, fading};
 
 /// Steps in which the cache is written anew once.
-const STEPS: f64 = 16.0;
+pub(crate) const STEPS: f64 = 16.0;
 /// What is remembered, in turnovers, and the least share of it that is forgotten where there is no
 /// evidence.
 const MEMORY: f64 = 2.0;
@@ -21,26 +21,49 @@ const TOLERANCE: f64 = 4.0;
 const KEPT: f64 = 0.1;
 /// Hits that a level starts with, so that few of them prove nothing.
 const PRIOR: f64 = 2.0;
-/// A loop is on when this many times more items come back after their eviction than are hit, and
-/// more than this share of all that is stored, and this many at least.
-const LOOP_RETURNS: f64 = 3.0;
-const LOOP_SHARE: f64 = 0.5;
-const LOOP_LEAST: f64 = 100.0;
-/// It is over, after this many steps, when old segments bring less than this share of the hits that
-/// young ones bring and would have brought.
-const LOOP_STEPS: u32 = 16;
-const LOOP_STAYS: f64 = 0.25;
-/// Ages from here on are old.
-const OLD: usize = 3;
-
 /// A number for each level and age.
 pub(crate) type ByAge = [[f64; AGES]; LEVELS];
+
+/// A number for each place where hits are counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Of what a loop keeps.
+    pub(crate) kept: ByAge,
+    /// Of everything else.
+    pub(crate) others: ByAge,
+}
+
+impl Tally {
+    pub(crate) fn at(&mut self, cell: HitCell) -> &mut f64 {
+        let table = if cell.kept { &mut self.kept } else { &mut self.others };
+        &mut table[usize::from(cell.level)][usize::from(cell.age)]
+    }
+
+    /// The sum of both, or that of everything else alone.
+    pub(crate) fn by_age(&self, with_kept: bool) -> ByAge {
+        match with_kept {
+            true => combined(&self.others, &self.kept, |others, kept| others + kept),
+            false => self.others,
+        }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let minus = |now, then| combined(now, then, |now, then| now - then);
+        Self { kept: minus(&self.kept, &before.kept), others: minus(&self.others, &before.others) }
+    }
+}
+
+fn combined(one: &ByAge, other: &ByAge, combine: impl Fn(f64, f64) -> f64) -> ByAge {
+    std::array::from_fn(|level| {
+        std::array::from_fn(|age| combine(one[level][age], other[level][age]))
+    })
+}
 
 /// What has happened since the last step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StepEvents {
-    /// Hits by level and age, each with the worth of its class.
-    pub(crate) hits: ByAge,
+    /// Hits, each with the worth of its class.
+    pub(crate) hits: Tally,
     /// Hits, however large.
     pub(crate) hit_count: f64,
     /// New items whose keys were remembered, and all new items.
@@ -51,11 +74,8 @@ pub(crate) struct StepEvents {
 impl StepEvents {
     /// What has happened since `before`, where both were counted from the beginning.
     pub(crate) fn since(&self, before: &Self) -> Self {
-        let hits = std::array::from_fn(|level| {
-            std::array::from_fn(|age| self.hits[level][age] - before.hits[level][age])
-        });
         Self {
-            hits,
+            hits: self.hits.since(&before.hits),
             hit_count: self.hit_count - before.hit_count,
             returned: self.returned - before.returned,
             inserted: self.inserted - before.inserted,
@@ -74,19 +94,6 @@ pub(crate) struct Levels {
     /// Worth of all hits and their number, remembered for as long as the rest.
     worth: f64,
     count: f64,
-    cycle: Cycle,
-}
-
-/// Whether what is asked for goes round in a loop, as remembered for one turnover.
-#[derive(Debug, Default)]
-struct Cycle {
-    on: bool,
-    steps: u32,
-    returned: f64,
-    inserted: f64,
-    hits: f64,
-    young: f64,
-    old: f64,
 }
 
 impl Levels {
@@ -97,7 +104,6 @@ impl Levels {
             factors: [1.0; LEVELS],
             worth: 0.0,
             count: 0.0,
-            cycle: Cycle::default(),
         }
     }
 
@@ -106,25 +112,25 @@ impl Levels {
         self.factors[level]
     }
 
-    /// Whether what is asked for goes round in a loop that is larger than the cache.
-    pub(crate) fn is_loop(&self) -> bool {
-        self.cycle.on
-    }
-
     /// Ends a step. `residency` is the worth of all bytes of a level and age, as if they had never
     /// been used and not grown old, by the part of a turnover that they were there.
-    pub(crate) fn step(&mut self, weights: &Weights, residency: &ByAge, happened: &StepEvents) {
-        let mut hits = happened.hits;
+    pub(crate) fn step(
+        &mut self,
+        weights: &Weights,
+        residency: &ByAge,
+        hits: &ByAge,
+        hit_count: f64,
+    ) {
+        let mut hits = *hits;
         let mut expected = *residency;
         for (level, row) in expected.iter_mut().enumerate() {
             for (age, expected) in row.iter_mut().enumerate() {
                 *expected *= f64::from(weights.of_level(level) / fading(middle(age)));
             }
         }
-        self.worth += hits.iter().flatten().sum::<f64>();
-        self.count += happened.hit_count;
+        self.worth += sum(&hits);
+        self.count += hit_count;
         let hit_worth = self.worth / self.count.max(1e-9);
-        self.cycle.step(&hits, happened, hit_worth);
         let all = ratio(sum(&hits), sum(&expected));
         // Half against all segments, half against those of the same age.
         let per_age: [f64; AGES] = std::array::from_fn(|age| {
@@ -160,35 +166,6 @@ impl Levels {
     }
 }
 
-impl Cycle {
-    fn step(&mut self, hits: &ByAge, happened: &StepEvents, hit_worth: f64) {
-        let kept = 1.0 - 1.0 / STEPS;
-        let young = hits.iter().flat_map(|row| &row[..OLD]).sum::<f64>();
-        let old = hits.iter().flat_map(|row| &row[OLD..]).sum::<f64>();
-        for (memory, new) in [
-            (&mut self.returned, happened.returned),
-            (&mut self.inserted, happened.inserted),
-            (&mut self.hits, happened.hit_count),
-            (&mut self.young, young),
-            (&mut self.old, old),
-        ] {
-            *memory = *memory * kept + new;
-        }
-        self.steps += 1;
-        let changes = if self.on {
-            self.steps > LOOP_STEPS
-                && self.old < LOOP_STAYS * (self.young + self.returned * hit_worth)
-        } else {
-            self.returned > LOOP_RETURNS * self.hits
-                && self.returned > LOOP_SHARE * self.inserted
-                && self.returned > LOOP_LEAST
-        };
-        if changes {
-            (self.on, self.steps) = (!self.on, 0);
-        }
-    }
-}
-
 /// The number of an age, in turnovers: half a power of two each, from 1/16 on.
 pub(crate) fn bucket(age: f32) -> usize {
     let sixteenths = age * STEPS as f32;
@@ -214,7 +191,7 @@ pub(crate) fn worth_of_counted(count: u64) -> f64 {
     count as f64 / HIT_UNIT
 }
 
-fn sum(table: &ByAge) -> f64 {
+pub(crate) fn sum(table: &ByAge) -> f64 {
     table.iter().flatten().sum()
 }
 
@@ -231,13 +208,13 @@ mod tests {
     fn steps(levels: &mut Levels, count: u32, hits: [f64; LEVELS]) {
         let weights = Weights::new(SIZE_WEIGHT);
         let mut residency = ByAge::default();
-        let mut happened = StepEvents::default();
+        let mut all = ByAge::default();
         for level in 0..LEVELS {
             residency[level][5] = 100.0;
-            happened.hits[level][5] = hits[level];
+            all[level][5] = hits[level];
         }
-        happened.hit_count = hits.iter().sum();
-        (0..count).for_each(|_| levels.step(&weights, &residency, &happened));
+        let hit_count = hits.iter().sum();
+        (0..count).for_each(|_| levels.step(&weights, &residency, &all, hit_count));
     }
 
     #[test]
@@ -262,28 +239,6 @@ mod tests {
         let mut levels = Levels::new();
         steps(&mut levels, 10, [0.0; LEVELS]);
         assert_eq!(levels.factors, [1.0; LEVELS]);
-    }
-
-    #[test]
-    fn a_loop_is_on_while_items_come_back_and_over_when_old_ones_bring_nothing() {
-        let weights = Weights::new(SIZE_WEIGHT);
-        let mut levels = Levels::new();
-        let step = |levels: &mut Levels, returned: f64, old: f64, young: f64| {
-            let mut happened = StepEvents {
-                returned,
-                inserted: 100.0,
-                hit_count: old + young,
-                ..StepEvents::default()
-            };
-            (happened.hits[0][OLD], happened.hits[0][0]) = (old, young);
-            levels.step(&weights, &ByAge::default(), &happened);
-        };
-        (0..32).for_each(|_| step(&mut levels, 90.0, 0.0, 5.0));
-        assert!(levels.is_loop());
-        (0..64).for_each(|_| step(&mut levels, 20.0, 70.0, 5.0));
-        assert!(levels.is_loop(), "the old ones are what is asked for");
-        (0..64).for_each(|_| step(&mut levels, 20.0, 1.0, 70.0));
-        assert!(!levels.is_loop());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod compact;
 pub(crate) mod evict;
 pub(crate) mod levels;
 pub(crate) mod limit;
+pub(crate) mod loops;
 pub(crate) mod policy;
 pub(crate) mod room;
 pub(crate) mod score;

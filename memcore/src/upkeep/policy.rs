@@ -12,9 +12,12 @@
 //! where scores come from is told in `score`.
 
 use crate::space::pool::Sealed;
-use crate::space::segments::{CLASS_MAX, LEVELS, LOGS, LogId, SegmentId, level_of};
+use crate::space::segments::{
+    CLASS_MAX, CLASSES, HitCell, LEVELS, LOGS, LogId, SegmentId, level_of,
+};
 use crate::upkeep::activity::{ClassActivity, Demand};
-use crate::upkeep::levels::{ByAge, Levels, StepEvents, bucket};
+use crate::upkeep::levels::{Levels, StepEvents, Tally, bucket, sum};
+use crate::upkeep::loops::{Holding, Loops, Requests};
 use crate::upkeep::score::{Weights, fading};
 
 /// A segment is not evicted before 1/PROBATION of all sealed segments have been opened after it, so
@@ -50,8 +53,9 @@ const WALKS: Walks = Walks { first: 32, again: 4 };
 /// looked at twice before it is time for the next step.
 const ROWS: u32 = 32;
 const ROWS_MAX: u32 = 1024;
-/// Segments that are passed on the way from the young end of a log in one choice.
+/// Segments that are passed on the way from the young end of a log in one choice, and of all logs.
 const PASSED: usize = 64;
+const PASSED_ALL: usize = 512;
 
 /// What the policy sees of a cache.
 pub(crate) trait View {
@@ -79,8 +83,8 @@ pub(crate) trait View {
     /// Visits the live items of a segment.
     fn visit(&self, id: SegmentId, visit: impl FnMut(Sample));
     /// Where hits of the segment's items are counted, and where they are from now on.
-    fn age(&self, id: SegmentId) -> usize;
-    fn set_age(&self, id: SegmentId, age: usize);
+    fn cell(&self, id: SegmentId) -> HitCell;
+    fn set_cell(&self, id: SegmentId, cell: HitCell);
     /// What was counted since the beginning.
     fn happened(&self, demand: &Demand) -> StepEvents;
     fn demand(&self) -> Demand;
@@ -153,12 +157,14 @@ pub(crate) struct Choice {
     age: f32,
     /// Everything in it survives; it has holes.
     pub(crate) compacts: bool,
+    /// Nothing in it survives.
+    useless: bool,
 }
 
 impl Choice {
     /// A segment with holes, all of whose items survive.
     pub(crate) fn compacting(id: SegmentId, log: LogId) -> Self {
-        Self { id, log, age: 0.0, compacts: true }
+        Self { id, log, age: 0.0, compacts: true, useless: false }
     }
 }
 
@@ -206,6 +212,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Policy {
     weights: Weights,
     levels: Levels,
+    loops: Loops,
     activity: ClassActivity,
     census: Census,
     /// What the bytes of victims were worth lately.
@@ -215,8 +222,8 @@ pub(crate) struct Policy {
     rounds: u32,
     /// Segments opened when the census was gone on with.
     seen: u32,
-    /// Where the last segment was found from the young end of its log.
-    cursor: SegmentId,
+    /// Where the last segment of each log was found from its young end.
+    cursors: [SegmentId; LOGS],
     random: u64,
 }
 
@@ -232,10 +239,11 @@ struct Walks {
 struct Census {
     next: SegmentId,
     /// Worth of the bytes that were found.
-    found: ByAge,
+    found: Tally,
     /// Segments opened when it began, and what had been counted then.
     began: u32,
     happened: StepEvents,
+    demand: Demand,
 }
 
 impl Policy {
@@ -243,13 +251,14 @@ impl Policy {
         Self {
             weights: Weights::new(size_weight),
             levels: Levels::new(),
+            loops: Loops::default(),
             activity: ClassActivity::default(),
             census: Census::default(),
             threshold: 0.0,
             evictions: 0,
             rounds: 0,
             seen: 0,
-            cursor: 0,
+            cursors: [0; LOGS],
             random: seed | 1,
         }
     }
@@ -275,11 +284,14 @@ impl Policy {
             found = found.or_else(|| self.least_worthy(view, sealed, age_min));
         }
         let (mut worth, mut choice) = found?;
-        let young = worth.and_then(|_| self.youngest_of(view, sealed, choice));
-        if let Some(young) = young {
-            let total = self.worth(view, young.id, &mut { WALKS });
-            worth = total.map(|total| self.faded(view, total, &young));
+        if let Some(young) = worth.and_then(|_| self.youngest(view, sealed)) {
+            worth = self.worth(view, young.id, &mut { WALKS });
+            worth = worth.map(|total| self.faded(view, total, &young));
             choice = young;
+        }
+        if choice.useless {
+            // It says nothing about what others have to be worth.
+            return Some(choice);
         }
         if let Some(worth) = worth {
             let first = self.threshold == 0.0;
@@ -311,7 +323,8 @@ impl Policy {
         }
         let coarse = is_coarse(occupancy.class, view.segment_bytes());
         let rounds_max = if coarse { ROUNDS_MAX } else { ROUNDS_LAST };
-        if self.rounds >= rounds_max || self.activity.is_idle(occupancy.class) {
+        let is_idle = self.activity.is_idle(occupancy.class);
+        if self.rounds >= rounds_max || is_idle || choice.useless {
             // Nothing survives.
             survivors.threshold = f32::INFINITY;
             survivors.rises = false;
@@ -376,15 +389,19 @@ impl Policy {
         let end = bound.min(self.census.next.saturating_add(rows));
         for id in self.census.next..end {
             let Some(waiting) = view.waiting(id) else { continue };
-            let counted = view.age(id);
+            let counted = view.cell(id);
             let worth = waiting.live as f64 * f64::from(self.weights.of_class(waiting.log.class));
-            self.census.found[usize::from(waiting.log.level)][counted] += worth;
-            let age = match waiting.sealed {
-                true => bucket(turnovers(sealed, waiting.born)),
-                false => 0,
+            *self.census.found.at(HitCell { level: waiting.log.level, ..counted }) += worth;
+            let (age, kept) = match waiting.sealed {
+                true => {
+                    let age = bucket(turnovers(sealed, waiting.born));
+                    (age, self.loops.keeps(sealed, waiting.born))
+                }
+                false => (0, false),
             };
-            if age != counted {
-                view.set_age(id, age);
+            let cell = HitCell::new(waiting.log.level, age, kept);
+            if cell != counted {
+                view.set_cell(id, cell);
             }
         }
         self.census.next = end;
@@ -394,11 +411,37 @@ impl Policy {
         }
         let demand = view.demand();
         let happened = view.happened(&demand);
+        let began = Census { began: sealed.opened, happened, demand, ..Census::default() };
+        let census = std::mem::replace(&mut self.census, began);
+        let happened = happened.since(&census.happened);
+        // What a loop has left is not judged with the rest of its level.
+        let with_kept = !self.loops.is_over();
         let share = f64::from(opened) / f64::from(count);
-        let found = self.census.found.map(|ages| ages.map(|worth| worth * share));
-        self.levels.step(&self.weights, &found, &happened.since(&self.census.happened));
+        let residency = census.found.by_age(with_kept).map(|ages| ages.map(|worth| worth * share));
+        let hits = happened.hits.by_age(with_kept);
+        self.levels.step(&self.weights, &residency, &hits, happened.hit_count);
         self.activity.step(&demand);
-        self.census = Census { next: 0, found: ByAge::default(), began: sealed.opened, happened };
+        let kept = sum(&census.found.kept);
+        let holding = Holding { all: sum(&census.found.others) + kept, kept, sealed };
+        if self.loops.step(&self.requests(&happened, &census.demand, &demand), &holding) {
+            // What levels brought in a loop says nothing about what they bring from here on.
+            self.levels = Levels::new();
+        }
+    }
+
+    fn requests(&self, happened: &StepEvents, before: &Demand, now: &Demand) -> Requests {
+        let since = |of: fn(&Demand) -> &[u64; CLASSES]| {
+            self.weights.worth_of_hits(of(now)) - self.weights.worth_of_hits(of(before))
+        };
+        Requests {
+            hit_count: happened.hit_count,
+            returned_count: happened.returned,
+            inserted_count: happened.inserted,
+            kept: sum(&happened.hits.kept),
+            others: sum(&happened.hits.others),
+            returned: since(|demand| &demand.returned),
+            inserted: since(|demand| &demand.stored) - since(|demand| &demand.replaced),
+        }
     }
 
     /// The one of all logs' oldest segments whose bytes are worth least, and how much; it has to be
@@ -418,7 +461,8 @@ impl Policy {
             }
             let Some(Oldest { id, born, flushed }) = view.oldest(log, head) else { continue };
             let age = turnovers(sealed, born);
-            let choice = Choice { id, log, age, compacts: false };
+            let useless = self.loops.is_useless(sealed, born);
+            let choice = Choice { id, log, age, compacts: false, useless };
             if flushed {
                 return Some((None, choice));
             }
@@ -477,23 +521,57 @@ impl Policy {
         total / view.segment_bytes() as f32 / fading(choice.age) * factor
     }
 
-    /// In a loop what was stored last is asked for last: the youngest segment of the log is a
-    /// better victim than the oldest one.
-    fn youngest_of(&mut self, view: &impl View, sealed: Sealed, oldest: Choice) -> Option<Choice> {
-        if !self.levels.is_loop() {
-            return None;
+    /// In a loop what was stored last is asked for last: the worth of items falls the other way
+    /// round, and the victim is the least worthy of the youngest segments of all logs.
+    fn youngest(&mut self, view: &impl View, sealed: Sealed) -> Option<Choice> {
+        let age_min = self.loops.due(sealed)?;
+        let mut least: Option<(f32, Choice)> = None;
+        let mut walks = WALKS;
+        let mut left = PASSED_ALL;
+        for (index, &head) in view.heads().iter().enumerate() {
+            if head == 0 {
+                continue;
+            }
+            let log = LogId::from_index(index);
+            let Some((id, waiting)) = self.youngest_of(view, sealed, log, age_min, &mut left)
+            else {
+                continue;
+            };
+            let total = match self.activity.is_idle(log.class) {
+                true => Some(self.least_worth(waiting.live)),
+                false => self.worth(view, id, &mut walks),
+            };
+            let Some(total) = total else { continue };
+            let age = turnovers(sealed, waiting.born);
+            let worth = total * self.levels.factor(usize::from(log.level)) * fading(age);
+            if least.is_none_or(|(least, _)| worth < least) {
+                let useless = self.loops.is_useless(sealed, waiting.born);
+                least = Some((worth, Choice { id, log, age, compacts: false, useless }));
+            }
         }
-        let age_min = sealed.count / PROBATION;
-        let find = |id: SegmentId| view.waiting(id).filter(|w| w.sealed && w.log == oldest.log);
+        least.map(|(_, choice)| choice)
+    }
+
+    /// The youngest segment of a log that is at least so old, if it is found soon.
+    fn youngest_of(
+        &mut self,
+        view: &impl View,
+        sealed: Sealed,
+        log: LogId,
+        age_min: u32,
+        left: &mut usize,
+    ) -> Option<(SegmentId, Waiting)> {
+        let find = |id: SegmentId| view.waiting(id).filter(|w| w.sealed && w.log == log);
         let is_due = |waiting: &Waiting| sealed.opened.wrapping_sub(waiting.born) >= age_min;
-        let mut id = match find(self.cursor) {
-            Some(_) => self.cursor,
-            None => view.newest(oldest.log),
+        let mut id = match find(self.cursors[log.index()]) {
+            Some(_) => self.cursors[log.index()],
+            None => view.newest(log),
         };
         let mut found = None;
-        for _ in 0..PASSED {
+        for _ in 0..PASSED.min(*left) {
+            *left -= 1;
             let Some(waiting) = find(id) else { break };
-            self.cursor = id;
+            self.cursors[log.index()] = id;
             if !is_due(&waiting) {
                 if found.is_some() {
                     break;
@@ -506,8 +584,7 @@ impl Policy {
             }
             id = view.newer(id);
         }
-        let (id, waiting) = found?;
-        Some(Choice { id, age: turnovers(sealed, waiting.born), ..oldest })
+        found
     }
 
     /// Xorshift: good enough to look here and there.
@@ -728,10 +805,10 @@ mod tests {
         fn visit(&self, id: SegmentId, visit: impl FnMut(Sample)) {
             self.segments[&id].1.iter().copied().for_each(visit);
         }
-        fn age(&self, _id: SegmentId) -> usize {
-            0
+        fn cell(&self, id: SegmentId) -> HitCell {
+            HitCell::new(self.segments[&id].0.log.level, 0, false)
         }
-        fn set_age(&self, _id: SegmentId, _age: usize) {}
+        fn set_cell(&self, _id: SegmentId, _cell: HitCell) {}
         fn happened(&self, _demand: &Demand) -> StepEvents {
             StepEvents::default()
         }
@@ -807,7 +884,8 @@ mod tests {
     fn decisions(policy: &mut Policy, level: u8, items: &[Sample]) -> Vec<Decision> {
         let mut table = Table::full().with(1, log(level, 1), 100, items[0]);
         table.segments.get_mut(&1).unwrap().1 = items.to_vec();
-        let choice = Choice { id: 1, log: log(level, 1), age: 1.0, compacts: false };
+        let choice =
+            Choice { id: 1, log: log(level, 1), age: 1.0, compacts: false, useless: false };
         let used = items.iter().map(|item| item.bytes).sum();
         let occupancy = Occupancy { class: 1, used, live: used };
         let mut survivors = policy.survivors(&table, &choice, occupancy);

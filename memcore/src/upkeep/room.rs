@@ -127,7 +127,18 @@ impl Engine {
 
     #[cold]
     fn attend(&self) {
-        let Some(mut reclaim) = self.upkeep.reclaim.try_lock() else { return };
+        let mut reclaim = match self.upkeep.reclaim.try_lock() {
+            Some(reclaim) => reclaim,
+            // Each who stores takes a step, as long as others are at it. One of them would have to
+            // empty whole segments alone otherwise, while the others take what it frees.
+            // Where nothing may be evicted there is no such work.
+            None if self.settings.evictions
+                && self.space.pool.available() < self.kept_free().div_ceil(2) =>
+            {
+                self.upkeep.reclaim.lock()
+            }
+            None => return,
+        };
         if self.is_short() {
             self.reclaim_step(&mut reclaim);
         } else {
@@ -179,5 +190,43 @@ impl Engine {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::{Attrs, Cache};
+
+    /// Whoever runs dry has to empty whole segments alone, which takes milliseconds.
+    #[test]
+    fn who_stores_waits_for_the_reclaimer_before_all_is_taken() {
+        let cache = Cache::new(64 << 20).unwrap();
+        let (stored, ends) = (AtomicU32::new(0), AtomicBool::new(false));
+        let store = |key: u32| {
+            cache.set(key.to_le_bytes(), &[1; 1000], Attrs::new()).unwrap();
+        };
+        (0..100_000).for_each(store);
+        let reclaim = cache.engine().upkeep.reclaim.lock();
+        let left = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    store(stored.fetch_add(1, Ordering::Relaxed));
+                }
+            });
+            let mut before = 0;
+            while stored.load(Ordering::Relaxed) != before || before == 0 {
+                before = stored.load(Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(100));
+            }
+            let left = cache.engine().space.pool.available();
+            ends.store(true, Ordering::Relaxed);
+            drop(reclaim);
+            left
+        });
+        assert_ne!(left, 0, "segments");
     }
 }

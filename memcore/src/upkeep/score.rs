@@ -80,6 +80,12 @@ impl Weights {
         self.classes[usize::from(class)]
     }
 
+    /// What so many hits of each class are worth.
+    pub(crate) fn worth_of_hits(&self, counts: &[u64; CLASSES]) -> f64 {
+        let worth = self.hits.iter().zip(counts).map(|(&hit, &count)| u64::from(hit) * count);
+        worth.sum::<u64>() as f64 / HIT_UNIT
+    }
+
     /// What a hit of each class counts, in 1/[`HIT_UNIT`].
     pub(crate) fn hits(&self) -> [u32; CLASSES] {
         self.hits
