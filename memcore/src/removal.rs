@@ -208,7 +208,7 @@ impl Listeners {
         let Some(listener) = &self.config.listener else { return };
         let address = std::ptr::from_ref(self) as usize;
         // What a listener removes is told when it has returned.
-        if TELLING.with_borrow(|telling| telling.contains(&address)) {
+        if TELLING.try_with(|telling| telling.borrow().contains(&address)).unwrap_or_default() {
             return;
         }
         // Again after something was told, by which more may have been removed.
@@ -231,18 +231,18 @@ impl Listeners {
                 Some(turn) => turn,
                 None if waiting < QUEUE_MAX => return told,
                 // A listener that waited for another one might wait for ever.
-                None if TELLING.with_borrow(|telling| !telling.is_empty()) => return told,
+                None if may_be_telling() => return told,
                 None => queue.turn.lock(),
             };
             let address = std::ptr::from_ref(self) as usize;
-            TELLING.with_borrow_mut(|telling| telling.push(address));
+            let _ = TELLING.try_with(|telling| telling.borrow_mut().push(address));
             // The lock of the queue must not be held while the listener runs.
             while let Some(removal) = pop(queue) {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.guard(|| listener(cache, &removal.borrowed()));
                 told += 1;
             }
-            TELLING.with_borrow_mut(Vec::pop);
+            let _ = TELLING.try_with(|telling| telling.borrow_mut().pop());
             drop(turn);
         }
     }
@@ -260,6 +260,11 @@ impl Listeners {
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
+}
+
+/// Whether this thread may be in a listener. One that is about to end can't say.
+fn may_be_telling() -> bool {
+    TELLING.try_with(|telling| !telling.borrow().is_empty()).unwrap_or(true)
 }
 
 fn pop(queue: &Queue) -> Option<Owned> {

@@ -92,6 +92,15 @@ impl Tagged {
     ///
     /// # Errors
     /// [`StoreError`], if it can't be stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.tagged(&["shoes"])?.set("k", b"v", Attrs::new())?;
+    /// assert!(cache.contains("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(&self, key: impl AsKey, value: &[u8], attrs: Attrs) -> Result<u64, StoreError> {
         match self.store(key, value, attrs, &Store::new())? {
             Stored::Done { version, .. } => Ok(version),
@@ -192,6 +201,17 @@ impl Tagged {
     }
 
     /// Whether none of the tags was invalidated since this was made.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::Cache;
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let tagged = cache.tagged(&["shoes"])?;
+    /// assert!(tagged.is_current());
+    /// cache.invalidate_tag("shoes");
+    /// assert!(!tagged.is_current());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_current(&self) -> bool {
         !self.cache.engine().tags.is_dead(self.group)

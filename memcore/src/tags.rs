@@ -5,14 +5,17 @@
 //! whoever uses the same word later gets another number. A number is reused only after the last
 //! item that has it is gone, so that nothing comes back.
 //!
+//! Items outside of memory count as gone, but for those of groups that are kept. Each use of a
+//! number has a serial, by which such an item is told from others when it returns.
+//!
 //! Lookups read the tables without a lock. What they read counts only if the item is certified
 //! afterwards, as with everything else that they read of it: a number is freed after its last item
 //! has left the index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use crate::memory::sync::{AtomicU32, Mutex, Ordering};
+use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::restart::state::{Damaged, Reader, Writer};
 
 /// Tags of an item, at most.
@@ -47,6 +50,14 @@ impl Group {
     fn row(self) -> usize {
         (self.0 & !SET) as usize
     }
+}
+
+/// A group as it is at a moment: later its number may stand for another one, but under another
+/// serial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Issue {
+    pub(crate) group: Group,
+    pub(crate) serial: u64,
 }
 
 /// Rows that never move, so that they are read without a lock.
@@ -103,6 +114,7 @@ struct Tag {
     /// Items, sets and handles that have it.
     refs: AtomicU32,
     dead: AtomicU32,
+    issued: Issued,
 }
 
 /// A set: its tags, and zeroes behind them.
@@ -110,6 +122,30 @@ struct Tag {
 struct Set {
     refs: AtomicU32,
     tags: [AtomicU32; TAGS_MAX],
+    issued: Issued,
+}
+
+/// What tells a group from earlier ones of its number: its serial, which is 0 while the number is
+/// free, and in the lowest bit whether it is kept for items that are not in memory. It changes
+/// behind the lock.
+#[derive(Debug, Default)]
+struct Issued(AtomicU64);
+
+impl Issued {
+    // Relaxed, here and below: who has a reference to the group got it after its serial was set,
+    // and whoever decides by the bit has the lock.
+    fn serial(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) >> 1
+    }
+
+    #[cfg(all(feature = "flash", not(loom)))]
+    fn is_kept(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & 1 != 0
+    }
+
+    fn set(&self, serial: u64, is_kept: bool) {
+        self.0.store(serial << 1 | u64::from(is_kept), Ordering::Relaxed);
+    }
 }
 
 /// Numbers in ascending order, and zeroes behind them.
@@ -135,6 +171,10 @@ struct Names {
     /// Numbers that were given out, free ones included.
     tag_count: u32,
     set_count: u32,
+    /// Groups that items outside of memory may have, the oldest first, with a reference to each.
+    kept: VecDeque<Group>,
+    /// The last serial that was given out.
+    serial: u64,
     /// Bytes that were taken for nothing and are to be given back on the next occasion.
     owed: usize,
 }
@@ -149,13 +189,13 @@ pub(crate) struct Tags {
 
 /// Bytes of a tag besides its row and its word.
 const TAG_BYTES: usize =
-    entry_bytes::<(Arc<[u8]>, u32)>() + 2 * size_of::<Option<Word>>() + ARC_BYTES + FREE_BYTES;
+    entry_bytes::<(Arc<[u8]>, u32)>() + 2 * size_of::<Option<Word>>() + ARC_BYTES + LIST_BYTES;
 /// Bytes of a set besides its row.
-const SET_BYTES: usize = entry_bytes::<(Members, u32)>() + FREE_BYTES;
+const SET_BYTES: usize = entry_bytes::<(Members, u32)>() + LIST_BYTES;
 /// What an allocation with two counters takes besides its contents.
 const ARC_BYTES: usize = 32;
-/// A place in the list of free numbers, which doubles.
-const FREE_BYTES: usize = 8;
+/// A place in the list of free numbers and one in that of kept groups, which double.
+const LIST_BYTES: usize = 16;
 
 /// There was no memory for tags. So many bytes that were taken for them are to be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +258,7 @@ impl Tags {
         words.resize(words.len().max(number as usize + 1), None);
         words[number as usize] = Some(Word { word: Arc::clone(&word), dead: false });
         names.tags.insert(word, number);
+        self.issue(names, Group(number));
         // Pairs with the acquire load of `is_dead`: who sees that the number is reused sees that
         // the items which had it have left the index.
         self.tags.get(number as usize)?.dead.store(0, Ordering::Release);
@@ -243,6 +284,7 @@ impl Tags {
             return None;
         };
         names.sets.insert(members, number);
+        self.issue(names, Group(number | SET));
         for (place, &tag) in self.sets.get(number as usize)?.tags.iter().zip(&members) {
             // Pairs with the acquire load of `is_dead`, as in `tag`.
             place.store(tag, Ordering::Release);
@@ -258,6 +300,90 @@ impl Tags {
             true => self.sets.get(group.row()).map(|set| &set.refs),
             false => self.tags.get(group.row()).map(|tag| &tag.refs),
         }
+    }
+
+    fn issued(&self, group: Group) -> Option<&Issued> {
+        match group.is_set() {
+            true => self.sets.get(group.row()).map(|set| &set.issued),
+            false => self.tags.get(group.row()).map(|tag| &tag.issued),
+        }
+    }
+
+    /// Gives a group that begins to be used the next serial.
+    fn issue(&self, names: &mut Names, group: Group) {
+        names.serial += 1;
+        if let Some(issued) = self.issued(group) {
+            issued.set(names.serial, false);
+        }
+    }
+
+    /// The group of a number that is free now had this serial.
+    fn recall(&self, group: Group) {
+        if let Some(issued) = self.issued(group) {
+            issued.set(0, false);
+        }
+    }
+
+    /// A group that somebody has a reference to, as it is now.
+    pub(crate) fn issue_of(&self, group: Group) -> Issue {
+        Issue { group, serial: self.issued(group).map_or(0, Issued::serial) }
+    }
+
+    /// A reference to a group, if it is still the one that it was and no tag of it was invalidated.
+    #[cfg(all(feature = "flash", not(loom)))]
+    pub(crate) fn hold_again(&self, issue: Issue) -> bool {
+        let _names = self.names.lock();
+        let is_same = issue.serial != 0 && self.issue_of(issue.group) == issue;
+        let is_usable = is_same && !self.is_dead(issue.group);
+        if is_usable {
+            self.hold(issue.group);
+        }
+        is_usable
+    }
+
+    /// Keeps a group, to which somebody has a reference, for items that leave memory. If more than
+    /// `most` are kept, the oldest are given up; returns the bytes of what that freed.
+    #[cfg(all(feature = "flash", not(loom)))]
+    pub(crate) fn keep(&self, group: Group, most: usize) -> usize {
+        let Some(issued) = self.issued(group) else { return 0 };
+        if issued.is_kept() {
+            return 0;
+        }
+        let mut names = self.names.lock();
+        if !issued.is_kept() {
+            issued.set(issued.serial(), true);
+            self.hold(group);
+            names.kept.push_back(group);
+        }
+        // Two, as `most` falls with the limit.
+        let mut freed = 0;
+        for _ in 0..2 {
+            if names.kept.len() > most {
+                freed += self.give_up(&mut names);
+            }
+        }
+        freed
+    }
+
+    /// Gives the oldest kept group up.
+    fn give_up(&self, names: &mut Names) -> usize {
+        let Some(group) = names.kept.pop_front() else { return 0 };
+        if let Some(issued) = self.issued(group) {
+            issued.set(issued.serial(), false);
+        }
+        // Pairs with itself, as in `release`.
+        let last = self.refs(group).is_some_and(|refs| refs.fetch_sub(1, Ordering::AcqRel) == 1);
+        if last { std::mem::take(&mut names.owed) + self.free(names, group) } else { 0 }
+    }
+
+    /// Keeps no group any more; returns the bytes of what that freed.
+    pub(crate) fn give_up_all(&self) -> usize {
+        let mut names = self.names.lock();
+        let mut bytes = 0;
+        while !names.kept.is_empty() {
+            bytes += self.give_up(&mut names);
+        }
+        bytes
     }
 
     /// One reference more to a group that cannot be freed meanwhile: somebody else has one, or the
@@ -297,6 +423,7 @@ impl Tags {
             names.tags.remove(&word);
         }
         names.free_tags.push(group.0);
+        self.recall(group);
         tag_bytes(&word)
     }
 
@@ -310,6 +437,7 @@ impl Tags {
         }
         names.sets.remove(&members);
         names.free_sets.push(number);
+        self.recall(group);
         let mut bytes = SET_BYTES;
         for tag in members.into_iter().filter(|&tag| tag != 0).map(Group) {
             // Pairs with itself, as in `release`.
@@ -390,6 +518,7 @@ impl Tags {
             word.word.iter().for_each(|&byte| out.put(byte.into()));
             out.put(word.dead.into());
             out.put(refs.into());
+            out.put(self.issue_of(Group(number)).serial);
         }
         out.put(names.set_count.into());
         out.put(names.sets.len() as u64);
@@ -398,7 +527,11 @@ impl Tags {
             let set = self.sets.get(number as usize);
             out.put(set.map_or(0, |set| set.refs.load(Ordering::Relaxed)).into());
             members.iter().for_each(|&tag| out.put(tag.into()));
+            out.put(self.issue_of(Group(number | SET)).serial);
         }
+        out.put(names.kept.len() as u64);
+        names.kept.iter().for_each(|group| out.put(group.0.into()));
+        out.put(names.serial);
     }
 
     /// Sets what was kept.
@@ -419,6 +552,7 @@ impl Tags {
             let word = Word { word, dead: from.take()? != 0 };
             tag.dead.store(word.dead.into(), Ordering::Relaxed);
             tag.refs.store(from.take_u32()?, Ordering::Relaxed);
+            tag.issued.set(from.take()?, false);
             if !word.dead {
                 names.tags.insert(Arc::clone(&word.word), number);
             }
@@ -437,12 +571,20 @@ impl Tags {
                 *member = from.take_u32()?;
                 place.store(*member, Ordering::Relaxed);
             }
+            set.issued.set(from.take()?, false);
             names.sets.insert(members, number);
         }
         for number in (1..=names.set_count).filter(|&number| is_free[number as usize]) {
             Self::made(&self.sets, number)?;
             names.free_sets.push(number);
         }
+        for _ in 0..from.take()? {
+            let group = Group(from.take_u32()?);
+            let issued = self.issued(group).ok_or(Damaged("tags"))?;
+            issued.set(issued.serial(), true);
+            names.kept.push_back(group);
+        }
+        names.serial = from.take()?;
         Ok(())
     }
 

@@ -230,6 +230,19 @@ fn a_file_that_can_t_be_trusted_leads_to_an_empty_cache_and_the_reason() {
     assert_eq!(scratch.open().restored(), Some(&Restored::Items(2_000)));
 }
 
+/// The first page of a file that a server of format 3 has closed.
+#[test]
+fn a_file_of_an_older_format_is_refused_by_its_number() {
+    const OLDER: &[u8] = include_bytes!("files/memory-3");
+    let scratch = Scratch::new("older");
+    fs::write(&scratch.0, OLDER).unwrap();
+    let strict = scratch.builder().memory_file_strict(true).build();
+    assert!(matches!(strict, Err(ConfigError::MemoryFile(MemoryFileError::Format))), "{strict:?}");
+    // Whoever refuses it leaves it to the version that can read it.
+    assert!(fs::read(&scratch.0).unwrap() == OLDER);
+    assert_eq!(scratch.reason(), MemoryFileError::Format);
+}
+
 #[test]
 fn a_cache_that_is_in_use_is_not_closed() {
     let scratch = Scratch::new("shared");

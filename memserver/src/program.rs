@@ -1,5 +1,7 @@
 //! The program around a server: from arguments to an exit status.
 
+mod cache;
+
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -11,12 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use memcore::flash::Flash;
-use memcore::{Cache, ConfigError, ManualClock, MemoryFileError, Restored};
+use memcore::ManualClock;
 
+use self::cache::Closer;
 use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, ParseContext, Process, SandboxMode, StartupError};
-use crate::config::flash::FlashConfig;
 use crate::config::tls::TlsSettings;
 use crate::config::{Config, Users};
 use crate::net::inherited;
@@ -44,8 +45,6 @@ const USERS: [&str; 3] = ["memcached", "memcache", "nobody"];
 /// The uid and gid of `nobody` where /etc/passwd is missing.
 const NOBODY: u32 = 65534;
 
-/// Write buffers of the flash tier.
-const FLASH_BUFFERS: usize = 4;
 /// How long the last log lines may take.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
@@ -100,6 +99,7 @@ fn check(options: Options) -> Result<(), StartupError> {
     }
     config.users.sasl_file = sasl_file(config.users.sasl_file);
     accounts(&config)?;
+    cache::check(&config)?;
     warnings.iter().for_each(|warning| log::warning(warning));
     // A reader that wanted nothing may have closed the pipe.
     let _ = writeln!(io::stdout(), "the settings are valid");
@@ -149,7 +149,10 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let evictions = Evictions::new();
     // What may fail comes before a socket file is created.
     let accounts = accounts(&config)?;
-    let cache = cache(&config, clock.clone(), evictions.clone())?;
+    // Comes first and so goes last, when nobody else has the cache any more.
+    let mut closer = Closer::default();
+    let cache = cache::open(&config, clock.clone(), evictions.clone())?;
+    closer.0 = Some(cache.clone());
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     if let Some(warning) = exposure(&config, sockets.addresses()) {
         log::warning(&warning);
@@ -165,13 +168,10 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let (clock, tls) = (Some(Arc::new(DrivenClock::new(clock))), tls.map(Arc::new));
     let (signals, told) = (Some(signals), manager.clone());
     let hooks = ProcessHooks { signals, manager: told, clock, evictions, accounts, tls };
-    let server = Server::start(cache.clone(), config, sockets, hooks)
+    let server = Server::start(cache, config, sockets, hooks)
         .map_err(|error| StartupError::system(error.to_string()))?;
-    if process.lock_memory
-        && let Err(error) = limits::lock_memory()
-    {
-        let reason = reason(&error);
-        log::warning(&format!("-k has no effect: can't lock memory: {reason}"));
+    if process.lock_memory {
+        lock_memory();
     }
     // Only now, since scripts take the file for a sign that the server serves.
     let _pid_file = process.pid_file.as_deref().and_then(write_pid);
@@ -184,7 +184,14 @@ fn serve(options: Options) -> Result<(), StartupError> {
     }
     manager.notify(service::READY);
     server.join().map_err(|error| system("keep serving", &error))?;
-    cache.close().map_err(|error| StartupError::system(format!("can't keep the cache: {error}")))
+    closer.close()
+}
+
+fn lock_memory() {
+    if let Err(error) = limits::lock_memory() {
+        let reason = reason(&error);
+        log::warning(&format!("-k has no effect: can't lock memory: {reason}"));
+    }
 }
 
 /// What is said when the server serves, but for the sandbox, which comes last.
@@ -403,91 +410,6 @@ fn prepare_memory() {
         memsys::heap::save_address_space();
     }
     memsys::heap::keep_reserve();
-}
-
-fn cache(config: &Config, clock: ManualClock, evictions: Evictions) -> Result<Cache, StartupError> {
-    let mut builder = Cache::builder(config.memory_limit)
-        .max_limit(config.memlimit_max.max(config.memory_limit))
-        .max_item_size(config.item_size_max)
-        .max_key_len(250)
-        .evictions(config.evictions)
-        .evict_size_weight(config.evict_size_weight as f32)
-        .watch_removals_while(evictions.wanted(), move |removal| evictions.note(removal))
-        .clock(clock);
-    if config.large_pages {
-        builder = builder.huge_pages(true);
-    }
-    if let Some(path) = &config.memory_file {
-        // The next start may have a larger limit.
-        let most = config.memlimit_max.max(config.memory_limit.saturating_mul(4));
-        let strict = config.memory_file_strict;
-        builder = builder.max_limit(most).memory_file(path).memory_file_strict(strict);
-    }
-    if config.flash.is_on() {
-        builder = builder.flash(flash(config)?);
-    }
-    let cache = builder.build().map_err(|error| match error {
-        ConfigError::System { .. } => StartupError::system(error.to_string()),
-        ConfigError::Flash { .. } => StartupError::usage(format!("-o ext_path: {error}")),
-        ConfigError::MemoryFile(_) => StartupError::system(format!("-e: {error}")),
-        _ => StartupError::usage(format!("-m: {error}")),
-    })?;
-    if let (Some(path), Some(restored)) = (&config.memory_file, cache.restored()) {
-        log_restored(path, restored);
-        if let Some(restored) = cache.flash_restored() {
-            log_flash(restored);
-        }
-    }
-    Ok(cache)
-}
-
-/// Opens the files of the flash tier.
-fn flash(config: &Config) -> Result<Flash, StartupError> {
-    let FlashConfig { paths, page_size, threads, item_size, .. } = &config.flash;
-    let mut flash = Flash::new();
-    for (path, bytes) in paths {
-        flash = flash.file(path, *bytes).map_err(|error| {
-            StartupError::system(format!("-o ext_path: {}: {error}", path.display()))
-        })?;
-    }
-    let buffer = config.flash.buffer(config.memory_limit, config.item_size_max);
-    Ok(flash
-        .region_size(*page_size)
-        .buffer_size(buffer)
-        .buffers(FLASH_BUFFERS)
-        .reads(*threads)
-        .min_item_size(*item_size)
-        .waits(false))
-}
-
-/// Says what became of the items of the last run.
-fn log_restored(path: &Path, restored: &Restored) {
-    let path = path.display();
-    match restored {
-        Restored::Items(items) => {
-            log::line(format_args!("memory file {path}: {items} items are there again"));
-        }
-        Restored::Discarded(MemoryFileError::InUse) => {
-            log::warning(&format!("-e has no effect: another process uses {path}"))
-        }
-        Restored::Discarded(reason) => {
-            log::warning(&format!("memory file {path}: starting empty, since {reason}"))
-        }
-        _ => {}
-    }
-}
-
-/// Says what became of what the last run had on flash.
-fn log_flash(restored: &Restored) {
-    match restored {
-        Restored::Items(items) => {
-            log::line(format_args!("flash tier: {items} items are there again"));
-        }
-        Restored::Discarded(reason) => {
-            log::warning(&format!("flash tier: starting empty, since {reason}"));
-        }
-        _ => {}
-    }
 }
 
 /// The file of users for SASL: the given one, or that which the environment names.

@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memcore::{Attrs, Cache};
+use memcore::typed::TypedCache;
+use memcore::{Attrs, Cache, Remove};
 use memserver::{Client, ClientError, Server, Swapped};
 
 fn server() -> (Cache, Server) {
@@ -151,4 +154,78 @@ fn an_error_among_many_replies_ends_the_connection() {
     let mut client = stranger(b"EN\r\nSERVER_ERROR out of memory\r\nVA 1 f0\r\nx\r\n");
     assert!(matches!(client.get_many(&["a", "b", "c"]), Err(ClientError::Refused(_))));
     assert!(matches!(client.get("d"), Err(ClientError::Broken)));
+}
+
+/// Clients in different processes know nothing of each other but what the server says.
+#[test]
+fn one_of_all_clients_loads() {
+    const CLIENTS: usize = 12;
+    let (cache, server) = server();
+    let typed: TypedCache<str, Vec<u8>> = TypedCache::new(cache);
+    for round in 0..3 {
+        let key = format!("key {round}");
+        let loads = AtomicU64::new(0);
+        let start = Barrier::new(CLIENTS);
+        thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    let mut client = client(&server);
+                    start.wait();
+                    let load = || {
+                        loads.fetch_add(1, Ordering::SeqCst);
+                        thread::sleep(Duration::from_millis(100));
+                        Ok::<_, ClientError>(b"value".to_vec())
+                    };
+                    assert_eq!(client.get_or_load(&key, MINUTE, load).unwrap(), b"value");
+                });
+            }
+        });
+        assert_eq!(loads.into_inner(), 1);
+        assert_eq!(typed.get(&key).as_deref(), Some(&b"value"[..]));
+    }
+    // They wait for a load of the program that has the cache as well.
+    let mut client = client(&server);
+    let loaded = typed.get_or_load("k", || {
+        let load = || -> Result<Vec<u8>, ClientError> { panic!("it is loaded elsewhere") };
+        thread::scope(|scope| {
+            let other = scope.spawn(|| client.get_or_load("k", MINUTE, load));
+            thread::sleep(Duration::from_millis(50));
+            typed.insert("k", &b"theirs".to_vec()).unwrap();
+            assert_eq!(other.join().unwrap().unwrap(), b"theirs");
+        });
+        Ok::<_, ClientError>(b"late".to_vec())
+    });
+    assert_eq!(loaded.unwrap(), b"late");
+    assert_eq!(typed.get("k").as_deref(), Some(&b"theirs"[..]));
+}
+
+#[test]
+fn a_client_that_does_not_load_leaves_it_to_others() {
+    let (cache, server) = server();
+    let (mut one, mut other) = (client(&server), client(&server));
+    let down = || -> Result<Vec<u8>, Box<dyn std::error::Error>> { Err("down".into()) };
+    let value = || Ok::<_, ClientError>(b"value".to_vec());
+    let began = Instant::now();
+    assert_eq!(one.get_or_load("k", MINUTE, down).unwrap_err().to_string(), "down");
+    assert_eq!(cache.stats().total.items, 0, "nothing stands for it");
+    let panics = || -> Result<Vec<u8>, ClientError> { panic!("a loader of somebody else") };
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        one.get_or_load("k", MINUTE, panics)
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(other.get_or_load("k", MINUTE, value).unwrap(), b"value");
+    // An old value is better than an error, and the next one tries again.
+    cache.remove_with("k", &Remove::new().invalidate(true)).unwrap();
+    assert_eq!(one.get_or_load("k", MINUTE, down).unwrap(), b"value");
+    let newer = || Ok::<_, ClientError>(b"newer".to_vec());
+    assert_eq!(other.get_or_load("k", MINUTE, newer).unwrap(), b"newer");
+    assert_eq!(one.get("k").unwrap().as_deref(), Some(&b"newer"[..]));
+    // What was written meanwhile stays.
+    let loaded = one.get_or_load("l", MINUTE, || {
+        other.set("l", b"theirs", MINUTE)?;
+        Ok::<_, ClientError>(b"late".to_vec())
+    });
+    assert_eq!(loaded.unwrap(), b"late");
+    assert_eq!(other.get("l").unwrap().as_deref(), Some(&b"theirs"[..]));
+    assert!(began.elapsed() < Duration::from_secs(20), "somebody waited for a lease to end");
 }

@@ -80,6 +80,8 @@ fn fill(server: &Program, count: usize) {
 fn check(server: &Program, count: usize) {
     let mut client = BufReader::new(TcpStream::connect(server.address()).unwrap());
     client.get_ref().set_read_timeout(Some(WAIT)).unwrap();
+    // A million items take a while.
+    let elapsed = 30 + count as i64 / 1_000;
     for n in 0..count {
         let (len, flags, ttl) = shape(n);
         client.get_mut().write_all(format!("mg {} v f t u\r\n", key(n)).as_bytes()).unwrap();
@@ -89,7 +91,7 @@ fn check(server: &Program, count: usize) {
         assert!(words[0] == "VA" && words[1] == len.to_string(), "{}: {line}", key(n));
         assert_eq!(words[2], format!("f{flags}"));
         let left: i64 = words[3][1..].parse().unwrap();
-        let wanted = if ttl == 0 { -1..=-1 } else { ttl as i64 - 30..=ttl as i64 };
+        let wanted = if ttl == 0 { -1..=-1 } else { ttl as i64 - elapsed..=ttl as i64 };
         assert!(wanted.contains(&left), "{left} of {ttl}");
         let mut bytes = vec![0; len + 2];
         client.read_exact(&mut bytes).unwrap();
@@ -97,6 +99,20 @@ fn check(server: &Program, count: usize) {
     }
     let mut client = server.connect();
     assert_eq!(client.stat("stats", "curr_items"), count.to_string());
+}
+
+/// Checks that items end at most two seconds earlier than those that they are copies of, or, as two
+/// clocks see it, one later.
+fn compare_times(server: &Program, source: &Program, count: usize) {
+    let mut clients = [source, server].map(|server| server.connect());
+    for n in 0..count {
+        let [before, after] = clients.each_mut().map(|client| {
+            let line = client.line(format!("mg {} t\r\n", key(n)));
+            line.trim_end()[4..].parse::<i64>().unwrap()
+        });
+        // The second one is asked a moment later, and their seconds begin at other moments.
+        assert!((before - 3..=before + 1).contains(&after), "{}: {before} and {after}", key(n));
+    }
 }
 
 /// memcached, if there is one: the one that is tested against, or the one that is installed.
@@ -107,8 +123,9 @@ fn memcached() -> Option<Program> {
     };
     // An address is a server that others fill as well.
     let path = reference().filter(|name| !name.contains(':')).or_else(installed)?;
+    let limit = limit();
     // A page that is moved to another size class may cost items that are in use.
-    let flags = ["-m", "256", "-U", "0", "-o", "slab_automove=0"].map(str::to_owned);
+    let flags = ["-m", &limit, "-U", "0", "-o", "slab_automove=0"].map(str::to_owned);
     Some(Program::reference(&path, &flags))
 }
 
@@ -156,7 +173,13 @@ fn check_ways(from: &Program, start: impl Fn() -> Program) {
 }
 
 fn ours() -> Program {
-    Program::start(&["-m", "256"])
+    Program::start(&["-m", &limit()])
+}
+
+/// MiB that are enough for all items.
+fn limit() -> String {
+    let items = std::env::var("MEMSERVER_COPIED_ITEMS").map_or(0, |n| n.parse().unwrap());
+    (items / 500).max(256).to_string()
 }
 
 #[test]
@@ -232,42 +255,82 @@ fn a_file_knows_what_is_out_of_date() {
     assert_eq!(err, "loaded: 0 items, 0 bytes of values; 1 out of date\n");
 }
 
+/// Copies from a full server are interrupted and run again; `MEMSERVER_COPIED_ITEMS` is how many
+/// items there are.
 #[test]
 fn a_copy_that_was_interrupted_goes_on() {
-    const COUNT: usize = 2_000;
-    let (from, to, folder) = (ours(), ours(), Folder::new());
-    fill(&from, COUNT);
+    interrupt(&ours());
+    if let Some(from) = memcached() {
+        interrupt(&from);
+    }
+}
+
+fn interrupt(from: &Program) {
+    let count = std::env::var("MEMSERVER_COPIED_ITEMS").map_or(2_000, |n| n.parse().unwrap());
+    let (to, folder) = (ours(), Folder::new());
+    fill(from, count);
     let (source, target) = (from.address().to_string(), to.address().to_string());
     let path = folder.file("state");
     let state = path.to_str().unwrap();
     let words = ["warm", "--from", &source, "--to", &target, "--state", state, "--rate"];
-    let mut slow = Command::new(env!("CARGO_BIN_EXE_memserver"))
-        .args(words)
-        .arg("500")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let items = || to.connect().stat("stats", "curr_items").parse::<usize>().unwrap();
-    while items() < 200 {
-        thread::sleep(Duration::from_millis(10));
-    }
-    slow.kill().unwrap();
-    slow.wait().unwrap();
+    let rate = (count / 4).to_string();
+    kill_once(&[&words[..], &[&rate]].concat(), || items() > count / 10);
     let before = items();
-    assert!(before < COUNT / 2, "{before} at 500 a second");
+    assert!(before < count / 2, "{before} at {rate} a second");
     // The file is of these two servers.
     let (status, err) = tool(&["warm", "--from", &target, "--to", &source, "--state", state]);
     assert!(status == 1 && err.contains(&format!("it was made for {source} to {target}")), "{err}");
-    let (status, err) = tool(&[&words[..], &["100000"]].concat());
+    let (status, err) = tool(&[&words[..], &["0"]].concat());
     assert_eq!(status, 0, "{err}");
     let copied = err.strip_prefix("copied: ").and_then(|text| text.split_once(' ')).unwrap().0;
     let copied: usize = copied.parse().unwrap();
-    assert!(copied <= COUNT - before && copied + before >= COUNT, "{copied} and {before}");
-    check(&to, COUNT);
+    assert!(copied <= count - before && copied + before >= count, "{copied} and {before}");
+    check(&to, count);
+    compare_times(&to, from, count);
     assert!(!path.exists(), "it is done");
+    interrupt_snapshot(&to, count);
     fs::write(&path, "anything else").unwrap();
     let (status, err) = tool(&[&words[..], &["100000"]].concat());
     assert!(status == 1 && err.contains("state: it is not a list of keys"), "{err}");
+}
+
+/// Runs a command and kills it once `is_time`.
+fn kill_once(words: &[&str], is_time: impl Fn() -> bool) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memserver"));
+    let mut child = command.args(words).stderr(Stdio::null()).spawn().unwrap();
+    while !is_time() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// A snapshot that was interrupted has no file of its name; another one is whole, and so is what is
+/// loaded of it in two attempts.
+fn interrupt_snapshot(from: &Program, count: usize) {
+    let (to, folder) = (ours(), Folder::new());
+    let path = folder.file("snapshot");
+    let (source, target) = (from.address().to_string(), to.address().to_string());
+    let save = ["snapshot", "save", path.to_str().unwrap(), "--addr", &source];
+    let load = ["snapshot", "load", path.to_str().unwrap(), "--addr", &target];
+    let rate = (count / 4).to_string();
+    let slowly = ["--rate", &rate];
+    let bytes = || {
+        let files = fs::read_dir(folder.path()).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    kill_once(&[&save[..], &slowly].concat(), || bytes() > 50_000);
+    assert!(!path.exists());
+    let (status, err) = tool(&save);
+    assert!(status == 0 && err.starts_with(&format!("saved: {count} items, ")), "{err}");
+    let items = || to.connect().stat("stats", "curr_items").parse::<usize>().unwrap();
+    kill_once(&[&load[..], &slowly].concat(), || items() > count / 10);
+    assert!(items() < count / 2);
+    let (status, err) = tool(&load);
+    assert_eq!(status, 0, "{err}");
+    check(&to, count);
+    compare_times(&to, from, count);
 }
 
 #[test]

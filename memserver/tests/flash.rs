@@ -3,7 +3,10 @@
 
 mod program;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Command;
 
 use program::{Client, Folder, Program};
 
@@ -110,6 +113,9 @@ fn a_restart_keeps_what_is_in_memory_and_what_is_on_flash() {
     let mut client = server.connect();
     assert!(counted(&mut client, "extstore_objects_used").abs_diff(on_flash) < 100);
     client.ask("get k3\r\nget k4\r\n", "END\r\nVALUE k4 4 1\r\nx\r\nEND\r\n");
+    assert_eq!(client.stat("stats extstore", "0:version"), "1");
+    assert_eq!(client.stat("stats extstore", "0:bytes"), (2 << 20).to_string());
+    assert_eq!(counted(&mut client, "extstore_page_evictions"), 0);
     assert!(count_found(&mut client, 5..ITEMS, LEN) > ITEMS * 95 / 100);
     assert!(counted(&mut client, "get_extstore") > 500);
     assert_eq!(counted(&mut client, "badcrc_from_extstore"), 0);
@@ -143,6 +149,70 @@ fn a_restart_keeps_what_is_in_memory_and_what_is_on_flash() {
     let (status, _, err) =
         program::run(&["-l", "127.0.0.1", "-p", "-1", "-u", "root", "-e", memory, "-o", &strict]);
     assert!(status == 71 && err.contains("it was not closed"), "{err}");
+}
+
+#[test]
+fn a_group_that_is_removed_is_gone_from_flash_as_well() {
+    let folder = Folder::new();
+    let path = folder.file("flash");
+    let words =
+        format!("ext_path={}:64m,ext_page_size=2,ext_wbuf_size=256k,group_flush", path.display());
+    let memory = folder.file("memory");
+    let start = || Program::start(&["-m", "8", "-e", memory.to_str().unwrap(), "-o", &words]);
+    let server = start();
+    let mut client = server.connect();
+    let key = |number: usize| format!("{}:{number}", ["a", "b", "b:c"][number % 3]);
+    for number in 0..ITEMS {
+        let request = format!("set {} 0 0 {LEN}\r\n{}\r\n", key(number), value(number, LEN));
+        client.ask(request, "STORED\r\n");
+    }
+    assert!(counted(&mut client, "extstore_objects_used") > 500);
+    let there = |client: &mut Client, rest: usize| {
+        let numbers = (0..ITEMS).filter(|number| number % 3 == rest);
+        let is_there =
+            |number: &usize| client.line(format!("mg {} s\r\n", key(*number))) != "EN\r\n";
+        numbers.filter(is_there).count()
+    };
+    client.ask("delete b:c:\r\n", "DELETED\r\n");
+    assert_eq!(there(&mut client, 2), 0);
+    assert!(there(&mut client, 1) > ITEMS * 95 / 300);
+    server.signal(15);
+    assert!(server.end().0.success());
+
+    let server = start();
+    let mut client = server.connect();
+    assert!([0, 1].iter().all(|&rest| there(&mut client, rest) > ITEMS * 95 / 300));
+    assert_eq!(there(&mut client, 2), 0);
+    client.ask("delete b:\r\n", "DELETED\r\n");
+    assert_eq!(there(&mut client, 1), 0);
+    assert!(there(&mut client, 0) > ITEMS * 95 / 300);
+}
+
+#[test]
+fn several_files_are_used_in_turn() {
+    let folder = Folder::new();
+    let [one, other] = ["one", "other"].map(|name| folder.file(name));
+    let words = format!(
+        "ext_path={}:32m,ext_path={}:16m:coldcompact,ext_page_size=2,ext_wbuf_size=256k",
+        one.display(),
+        other.display()
+    );
+    let server = Program::start(&["-m", "8", "-o", &words]);
+    let mut client = server.connect();
+    fill(&mut client);
+    assert!(count_found(&mut client, 0..ITEMS, LEN) > ITEMS * 95 / 100);
+    assert_eq!(counted(&mut client, "extstore_limit_maxbytes"), 48 << 20);
+    let written = |path: &Path| path.metadata().unwrap().blocks() * 512;
+    assert!(written(&one) > 4 << 20 && written(&other) > 4 << 20);
+    // More than there is room for: what is oldest goes.
+    for number in 0..8_000 {
+        client.ask(set(number, LEN), "STORED\r\n");
+    }
+    let [allocs, evictions] =
+        ["extstore_page_allocs", "extstore_page_evictions"].map(|name| counted(&mut client, name));
+    assert_eq!(allocs - evictions, 24);
+    assert!(counted(&mut client, "extstore_objects_evicted") > 1_000);
+    assert_eq!(counted(&mut client, "extstore_bytes_evicted"), evictions * (2 << 20));
 }
 
 #[test]
@@ -219,6 +289,7 @@ fn settings_of_the_tier_change_while_it_runs() {
         ("ext_recache_rate", "100"),
         ("ext_max_frag", "0.50"),
         ("ext_drop_unread", "yes"),
+        ("slab_automove_freeratio", "0.010"),
     ] {
         assert_eq!(client.stat("stats settings", name), value);
     }
@@ -260,19 +331,50 @@ fn a_full_device_switches_the_tier_off() {
 }
 
 #[test]
-fn a_tier_that_cannot_be_stops_the_start() {
+fn a_tier_that_cannot_be_stops_the_start_and_leaves_nothing_behind() {
     let folder = Folder::new();
-    let path = folder.file("flash");
-    let path = path.display();
+    let [path, pipe, memory] = ["flash", "pipe", "memory"].map(|name| folder.file(name));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (path, pipe, memory) = (path.display(), pipe.display(), memory.display());
+    let here = folder.path().display();
     for (word, why) in [
         (format!("ext_path={path}"), "FILE:SIZE"),
         (format!("ext_path={path}:64x"), "a whole number"),
         (format!("ext_path={path}:64m"), "no room for two regions"),
         (format!("ext_path={path}/nowhere:1g"), "ext_path"),
         (format!("ext_path={path}:1g,ext_wbuf_size=100m"), "larger than a region"),
+        (format!("ext_path={path}:1t,ext_page_size=1,ext_wbuf_size=64k"), "-o ext_path: "),
+        (format!("ext_path={path}:1t,ext_page_size=1,ext_wbuf_size=64k"), " there may be "),
+        (format!("ext_path={path}:1g,ext_path={path}:1g"), "it is given twice"),
+        (format!("ext_path={path}:1p,ext_page_size=1024"), " there may be "),
+        (format!("ext_path={pipe}:1g"), "it is no file and no block device"),
+        (format!("ext_path={here}:1g"), "-o ext_path: "),
+        (format!("ext_path={memory}:1g"), "is the memory file"),
     ] {
-        let (status, _, err) =
-            program::run(&["-m", "64", "-l", "127.0.0.1", "-p", "-1", "-u", "root", "-o", &word]);
+        let memory = memory.to_string();
+        let (status, _, err) = program::run(&[
+            "-m",
+            "8",
+            "-l",
+            "127.0.0.1",
+            "-p",
+            "-1",
+            "-u",
+            "root",
+            "-e",
+            &memory,
+            "-o",
+            &word,
+        ]);
         assert!(status != 0 && err.contains(why), "{word}: {err}");
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+        assert!(left.len() == 1, "{word}: {left:?}");
     }
+    // What is asked without a start says the same.
+    let word = format!("ext_path={path}:1t,ext_page_size=1,ext_wbuf_size=64k");
+    let (status, _, err) = program::run(&["--check-config", "-m", "8", "-o", &word]);
+    assert!(status == 64 && err.contains(" there may be "), "{err}");
+    let word = format!("ext_path={path}:1t");
+    let (status, _, err) = program::run(&["--check-config", "-m", "8", "-o", &word]);
+    assert!(status == 0, "{err}");
 }

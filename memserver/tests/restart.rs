@@ -76,6 +76,25 @@ fn items_outlive_a_server_that_is_asked_to_stop() {
 }
 
 #[test]
+fn a_start_that_fails_costs_nothing() {
+    let folder = Folder::new();
+    let path = folder.file("memory");
+    let file = path.to_str().unwrap();
+    let server = start(file, &[]);
+    server.connect().ask("set k 0 0 1\r\nx\r\n", "STORED\r\n");
+    server.signal(SIGTERM);
+    assert!(server.end().0.success());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (status, _, err) =
+        run(&["-m", "64", "-I", "2m", "-e", file, "-l", "127.0.0.1", "-p", &port, "-u", "root"]);
+    assert!(status == 71 && err.contains(&port), "{status}: {err}");
+    let server = start(file, &[]);
+    server.connect().ask("get k\r\n", "VALUE k 0 1\r\nx\r\nEND\r\n");
+    drop(server);
+}
+
+#[test]
 fn a_killed_server_leaves_nothing_that_is_served() {
     let folder = Folder::new();
     let path = folder.file("memory");

@@ -19,7 +19,7 @@ const UNSAFE: [&str; 8] = [
 ];
 /// The only files of the engine and the protocols that name a part of the system, and which. Of
 /// `std::io` it is the error with which address space may be refused, and what snapshots go to.
-const SYSTEM: [(&str, &str); 33] = [
+const SYSTEM: [(&str, &str); 37] = [
     ("memcore/src/memory/system.rs", "std::fs"),
     ("memcore/src/memory/system.rs", "std::os"),
     ("memcore/src/memory/file.rs", "std::fs"),
@@ -30,6 +30,8 @@ const SYSTEM: [(&str, &str); 33] = [
     ("memcore/src/restart/mod.rs", "std::path"),
     ("memcore/src/restart/mod.rs", "std::io"),
     ("memcore/src/config.rs", "std::path"),
+    ("memcore/src/size.rs", "std::fs"),
+    ("memcore/src/size.rs", "std::path"),
     ("memcore/src/memory/system.rs", "std::io"),
     ("memcore/src/memory/system.rs", "std::time"),
     ("memcore/src/clock.rs", "std::time"),
@@ -47,10 +49,12 @@ const SYSTEM: [(&str, &str); 33] = [
     ("memcore/src/flash/device.rs", "std::io"),
     ("memcore/src/flash/device.rs", "std::os"),
     ("memcore/src/flash/mod.rs", "std::io"),
-    ("memcore/src/flash/options.rs", "std::fs"),
     ("memcore/src/flash/options.rs", "std::io"),
-    ("memcore/src/flash/options.rs", "std::os"),
     ("memcore/src/flash/options.rs", "std::path"),
+    ("memcore/src/flash/place.rs", "std::fs"),
+    ("memcore/src/flash/place.rs", "std::io"),
+    ("memcore/src/flash/place.rs", "std::os"),
+    ("memcore/src/flash/place.rs", "std::path"),
     ("memcore/src/flash/table.rs", "std::io"),
     ("memcore/src/flash/ticket.rs", "std::io"),
 ];

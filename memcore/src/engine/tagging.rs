@@ -20,13 +20,14 @@ impl Engine {
         if words.iter().any(|word| !(1..=TAG_LEN_MAX).contains(&word.len())) {
             return Err(TagError::BadTag);
         }
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             match self.tags.acquire(words, |bytes| self.space.pool.take_bytes(bytes)) {
                 Ok(group) => return Ok(group),
                 Err(Refused(bytes)) => self.space.pool.free_bytes(bytes),
             }
-            // With one segment more than writers are left, the next attempt may take one.
-            if self.make_room_for(2).is_err() {
+            // With one segment more than writers are left, the next attempt may take one; a table
+            // that grows takes several.
+            if self.make_room_for(2 + attempt).is_err() {
                 break;
             }
         }
@@ -38,6 +39,14 @@ impl Engine {
     #[inline(never)]
     pub(crate) fn release_group(&self, group: Group) {
         let bytes = self.tags.release(group);
+        if bytes > 0 {
+            self.space.pool.free_bytes(bytes);
+        }
+    }
+
+    /// Gives up all groups that are kept for items outside of memory.
+    pub(crate) fn give_up_groups(&self) {
+        let bytes = self.tags.give_up_all();
         if bytes > 0 {
             self.space.pool.free_bytes(bytes);
         }

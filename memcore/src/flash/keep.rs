@@ -8,7 +8,7 @@
 use super::map::ALIGN;
 use super::names::Names;
 use super::table::Table;
-use super::{Contents, Plan, Tier};
+use super::{Contents, Flash, Plan, Tier};
 use crate::config::Builder;
 use crate::engine::Engine;
 use crate::memory::region::Source;
@@ -29,6 +29,8 @@ impl Engine {
     ) -> Result<(), ConfigError> {
         let Some(flash) = &builder.flash else { return Ok(()) };
         let plan = Plan::new(flash, &self.settings, self.index.shards())?;
+        plan.check(self.space.pool.limit())?;
+        size_files(flash)?;
         let contents = plan.empty(source)?;
         self.attach(flash, plan, contents)
     }
@@ -48,14 +50,19 @@ impl Engine {
         let plan = Plan::new(flash, &self.settings, self.index.shards())?;
         plan.check(self.space.pool.limit())?;
         if from.is_empty() {
+            size_files(flash)?;
             return Ok(None);
         }
         let Source::File(file) = &*source else { return Ok(None) };
         let end = file.end();
         match plan.resume(from, source) {
-            Ok(contents) => self.attach(flash, plan, contents).map(|()| None),
+            Ok(contents) => {
+                size_files(flash)?;
+                self.attach(flash, plan, contents).map(|()| None)
+            }
             Err(error) if builder.memory_file_strict => Err(error.into()),
             Err(error) => {
+                size_files(flash)?;
                 if let Source::File(file) = source {
                     file.forget_behind(end);
                 }
@@ -97,6 +104,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// Gives files their sizes. It comes last of what may be refused, and before a memory file says
+/// that it is open.
+fn size_files(flash: &Flash) -> Result<(), ConfigError> {
+    flash.size_files().map_err(|reason| ConfigError::Flash { reason })
 }
 
 impl Tier {

@@ -19,6 +19,7 @@ mod log;
 mod map;
 mod names;
 mod options;
+mod place;
 mod record;
 #[cfg(all(test, target_os = "linux", not(any(miri, memcore_fallback))))]
 mod restart_tests;
@@ -115,8 +116,9 @@ struct Plan {
     table_most: usize,
     /// Bytes of the limit that the tier takes from the start.
     fixed: usize,
-    /// The least limit that works with it.
+    /// The least limit that works with it, and without.
     least: usize,
+    least_without: usize,
 }
 
 /// What a tier begins with.
@@ -148,14 +150,31 @@ impl Plan {
             + map.bytes()
             + size_of::<Tier>()
             + Table::bytes_min(shards);
-        let least = (settings.limit_least + fixed).max(fixed * SHARE);
-        Ok(Self { map, buffers, buffer, reads, shards, table_most, fixed, least })
+        let least_without = settings.limit_least;
+        let least = (least_without + fixed).max(fixed * SHARE);
+        Ok(Self { map, buffers, buffer, reads, shards, table_most, fixed, least, least_without })
     }
 
     /// Whether the tier can be had under a limit.
     fn check(&self, limit: usize) -> Result<(), ConfigError> {
         let least = self.least;
-        if limit < least { Err(ConfigError::LimitTooSmall { limit, least }) } else { Ok(()) }
+        if limit >= least {
+            return Ok(());
+        }
+        let refused = |reason| Err(ConfigError::Flash { reason });
+        let list = self.map.bytes();
+        let room = (limit / SHARE).min(limit.saturating_sub(self.least_without));
+        let most = room.saturating_sub(self.fixed - list) / (list / self.map.regions());
+        if most < 2 {
+            let needs = "write buffers and reads need";
+            return refused(format!("{needs} a limit of {least} bytes at least, not {limit}"));
+        }
+        let (bytes, most) = (self.map.capacity(), most as u64 * self.map.region());
+        refused(format!(
+            "{bytes} bytes in regions of {} need a limit of {least} bytes at least; under one of \
+             {limit} there may be {most}, or larger regions",
+            self.map.region()
+        ))
     }
 
     /// A tier begins with this if there is nothing to go on with.
@@ -500,6 +519,7 @@ impl Engine {
             let lock = self.index.lock(Position { shard, at: 0 });
             self.space.pool.free_bytes(tier.table.clear(shard, &lock));
         }
+        self.give_up_groups();
     }
 }
 

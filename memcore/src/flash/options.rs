@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Device;
+use super::place::Place;
 
 /// A flash tier: where it lies and what goes there.
 ///
@@ -32,6 +32,8 @@ use super::Device;
 #[derive(Clone)]
 pub struct Flash {
     pub(super) devices: Vec<(Arc<dyn Device>, u64)>,
+    /// Those of them that paths name.
+    places: Vec<Arc<Place>>,
     pub(super) region: u64,
     pub(super) buffer: usize,
     pub(super) buffers: usize,
@@ -46,6 +48,7 @@ pub struct Flash {
 pub(super) struct Rules {
     pub(super) idle_min: u32,
     pub(super) left_min: u32,
+    pub(super) fetched_only: bool,
 }
 
 impl Flash {
@@ -61,6 +64,7 @@ impl Flash {
     pub fn new() -> Self {
         Self {
             devices: Vec::new(),
+            places: Vec::new(),
             region: 64 << 20,
             buffer: 2 << 20,
             buffers: 2,
@@ -71,31 +75,55 @@ impl Flash {
         }
     }
 
-    /// Uses `bytes` of the file at `path`, which is made if there is none and can be read by its
-    /// owner only. With more than one file, each next region is in another one.
+    /// Uses `bytes` of the file or the block device at `path`. A file is made if there is none, and
+    /// can be read by its owner only; it gets its size once the cache is built, and goes away again
+    /// if the cache can't be. With more than one file, each next region is in another one.
     ///
     /// # Errors
-    /// The file can't be opened, has no room, or is in use: of two caches with one file each would
+    /// It can't be opened, has no room, or is in use: of two caches with one file each would
     /// overwrite what the other one needs.
-    pub fn file(self, path: impl AsRef<Path>, bytes: u64) -> io::Result<Self> {
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
-        let kind = file.metadata()?.file_type();
-        #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
-        let keeps_bytes = kind.is_file() || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
-        #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
-        if keeps_bytes && !crate::memory::system::try_lock(&file)? {
-            let busy = io::ErrorKind::ResourceBusy;
-            return Err(io::Error::new(busy, "another cache uses it"));
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    /// use memcore::flash::Flash;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("memcore-file-{}", std::process::id()));
+    /// let flash = Flash::new().file(&path, 256 << 20)?;
+    /// let cache = Cache::builder(64 << 20).flash(flash).build()?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn file(mut self, path: impl AsRef<Path>, bytes: u64) -> io::Result<Self> {
+        let path = path.as_ref();
+        if self.uses(path) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is given twice"));
         }
-        // A block device has its size.
-        if kind.is_file() {
-            file.set_len(bytes)?;
+        let place = Arc::new(Place::open(path, bytes)?);
+        self.places.push(Arc::clone(&place));
+        self.devices.push((place, bytes));
+        Ok(self)
+    }
+
+    /// Whether a path leads to one of its files.
+    pub(crate) fn uses(&self, path: &Path) -> bool {
+        self.places.iter().any(|place| place.is_at(path))
+    }
+
+    /// Gives its files their sizes.
+    ///
+    /// # Errors
+    /// Which one can't have it, and why.
+    pub(super) fn size_files(&self) -> Result<(), String> {
+        for place in &self.places {
+            place.size().map_err(|error| format!("{}: {error}", place.path().display()))?;
         }
-        Ok(self.device(file, bytes))
+        Ok(())
+    }
+
+    /// From now on files that were made for it stay.
+    pub(crate) fn keep_files(&self) {
+        self.places.iter().for_each(|place| place.keep());
     }
 
     /// Uses `bytes` of a device.
@@ -107,6 +135,14 @@ impl Flash {
 
     /// Bytes of a region, rounded down to a multiple of 4,096. An item lies in one region. Default
     /// 64 MiB.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// // Small ones, for a small tier.
+    /// let flash = Flash::new().region_size(4 << 20).buffer_size(256 << 10);
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn region_size(mut self, bytes: u64) -> Self {
         self.region = bytes;
@@ -115,6 +151,13 @@ impl Flash {
 
     /// Bytes of a write buffer, rounded down to a multiple of 4,096: what is written at once, and
     /// the largest item that goes to flash. Default 2 MiB. Buffers count against the limit.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// let flash = Flash::new().buffer_size(1 << 20).buffers(4);
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer = bytes;
@@ -123,6 +166,14 @@ impl Flash {
 
     /// How many write buffers there are, at least two. If all of them wait to be written, items
     /// are evicted as without a flash tier. Default 2.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// // For a device that pauses now and then.
+    /// let flash = Flash::new().buffers(8);
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn buffers(mut self, count: usize) -> Self {
         self.buffers = count;
@@ -131,6 +182,13 @@ impl Flash {
 
     /// How many items are read at the same time; others wait. Each takes 64 KiB of the limit.
     /// Default 4.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// let flash = Flash::new().reads(32);
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn reads(mut self, count: usize) -> Self {
         self.reads = count;
@@ -144,6 +202,13 @@ impl Flash {
     /// If they don't, operations see what is in memory. The host calls
     /// [`locate`](crate::Cache::locate) before them, has its threads bring in what is on flash,
     /// and writes buffers.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// let flash = Flash::new().waits(false);
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn waits(mut self, on: bool) -> Self {
         self.waits = on;
@@ -151,6 +216,14 @@ impl Flash {
     }
 
     /// Items with fewer bytes, header and key included, don't go to flash. Default 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// // What is small costs flash more than memory.
+    /// let flash = Flash::new().min_item_size(512);
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn min_item_size(mut self, bytes: usize) -> Self {
         self.size_min = bytes;
@@ -158,13 +231,44 @@ impl Flash {
     }
 
     /// Items that were used within this time don't go to flash. Default 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::flash::Flash;
+    /// let flash = Flash::new().min_idle(Duration::from_secs(600));
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn min_idle(mut self, time: Duration) -> Self {
         self.rules.idle_min = secs(time);
         self
     }
 
+    /// Whether items that nobody has fetched since they were stored don't go to flash, which saves
+    /// writing them. Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::flash::Flash;
+    /// let flash = Flash::new().fetched_only(true);
+    /// # let _ = flash;
+    /// ```
+    #[must_use]
+    pub fn fetched_only(mut self, on: bool) -> Self {
+        self.rules.fetched_only = on;
+        self
+    }
+
     /// Items that expire within this time don't go to flash. Default 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::flash::Flash;
+    /// let flash = Flash::new().min_ttl(Duration::from_secs(3_600));
+    /// # let _ = flash;
+    /// ```
     #[must_use]
     pub fn min_ttl(mut self, time: Duration) -> Self {
         self.rules.left_min = secs(time);

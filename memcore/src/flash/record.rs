@@ -2,15 +2,19 @@
 //! each.
 //!
 //! ```text
-//!   block 0  [ head | key | value ...       | checksum ]   at most 64 KiB
-//!   block 1  [ value ...                    | checksum ]
+//!   block 0  [ head | group | key | value ...   | checksum ]   at most 64 KiB
+//!   block 1  [ value ...                        | checksum ]
 //! ```
+//!
+//! The group is that of the item's tags, and there if it has some.
 //!
 //! A checksum covers the bytes of its block, its number, the position of the record in the log and
 //! the name of the log. So it holds for nothing but this record: not for one that lay at the same
 //! place a lap or a process earlier, and not for two halves of different ones.
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+
+use crate::tags::{Group, Issue};
 
 /// Bytes of a block, its checksum included.
 pub(super) const BLOCK: usize = 64 << 10;
@@ -19,18 +23,21 @@ const SUM: usize = size_of::<u64>();
 /// Bytes of a block that belong to the record.
 pub(super) const PAYLOAD: usize = BLOCK - SUM;
 /// Bytes of the head.
-pub(super) const HEAD: usize = 48;
+const HEAD: usize = 48;
+/// Bytes of a group: its number and its serial.
+const GROUP: usize = 12;
 /// The longest key: it lies in the first block.
-pub(super) const KEY_MAX: usize = PAYLOAD - HEAD;
+pub(super) const KEY_MAX: usize = PAYLOAD - HEAD - GROUP;
 /// The first bytes of every record, and the format of what follows.
-const MAGIC: u32 = u32::from_le_bytes(*b"mcf\x01");
+const MAGIC: u32 = u32::from_le_bytes(*b"mcf\x02");
 
 const STALE: u32 = 1;
 const TAKEN: u32 = 1 << 1;
 const MARKED: u32 = 1 << 2;
 const FETCHED: u32 = 1 << 3;
 const HAS_EXPIRY: u32 = 1 << 4;
-const BITS: u32 = (1 << 5) - 1;
+const HAS_GROUP: u32 = 1 << 5;
+const BITS: u32 = (1 << 6) - 1;
 
 /// What is kept of an item besides its key and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,8 @@ pub(super) struct Head {
     pub(super) taken: bool,
     pub(super) marked: bool,
     pub(super) fetched: bool,
+    /// The group of its tags, as it was when this was written.
+    pub(super) issue: Issue,
 }
 
 /// The name of a log: no two logs have the same, so that none takes what another has written for
@@ -76,12 +85,26 @@ impl Name {
 impl Head {
     /// Bytes of the record without its checksums.
     fn payload(&self) -> usize {
-        HEAD + self.key_len + self.value_len
+        self.key_at() + self.key_len + self.value_len
+    }
+
+    fn has_group(&self) -> bool {
+        self.issue.group != Group::NONE
+    }
+
+    /// Where the key begins.
+    fn key_at(&self) -> usize {
+        if self.has_group() { HEAD + GROUP } else { HEAD }
+    }
+
+    /// Where the value begins.
+    pub(super) fn value_at(&self) -> usize {
+        self.key_at() + self.key_len
     }
 
     /// Bytes of the record.
     pub(super) fn len(&self) -> usize {
-        len_of(self.key_len, self.value_len)
+        len_of(self.key_len, self.value_len, self.has_group())
     }
 
     /// Blocks of the record.
@@ -94,13 +117,15 @@ impl Head {
         (self.payload() - block * PAYLOAD).min(PAYLOAD)
     }
 
-    fn encode(&self) -> [u8; HEAD] {
+    /// Writes what comes before the key to the beginning of `into`.
+    fn encode(&self, into: &mut [u8]) {
         let bit = |on: bool, bit: u32| if on { bit } else { 0 };
         let bits = bit(self.stale, STALE)
             | bit(self.taken, TAKEN)
             | bit(self.marked, MARKED)
             | bit(self.fetched, FETCHED)
-            | bit(self.expiry.is_some(), HAS_EXPIRY);
+            | bit(self.expiry.is_some(), HAS_EXPIRY)
+            | bit(self.has_group(), HAS_GROUP);
         let words = [
             MAGIC,
             bits,
@@ -115,24 +140,38 @@ impl Head {
             self.epoch,
             self.access,
         ];
-        let mut bytes = [0; HEAD];
-        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+        let Issue { group, serial } = self.issue;
+        let issue = [group.0, serial as u32, (serial >> 32) as u32];
+        let places = into[..self.key_at()].chunks_exact_mut(4);
+        for (place, word) in places.zip(words.into_iter().chain(issue)) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        bytes
     }
 
     /// The head as it stands there; nothing about it is certain yet.
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (bytes, _) = bytes.split_first_chunk::<HEAD>()?;
-        let word = |at: usize| {
+        let (fixed, rest) = bytes.split_first_chunk::<HEAD>()?;
+        let word_of = |bytes: &[u8], at: usize| {
             let [a, b, c, d] = [0, 1, 2, 3].map(|i| bytes[at * 4 + i]);
             u32::from_le_bytes([a, b, c, d])
         };
-        let wide = |at: usize| u64::from(word(at)) | u64::from(word(at + 1)) << 32;
+        let wide_of = |bytes: &[u8], at: usize| {
+            u64::from(word_of(bytes, at)) | u64::from(word_of(bytes, at + 1)) << 32
+        };
+        let word = |at| word_of(fixed, at);
+        let wide = |at| wide_of(fixed, at);
         let bits = word(1);
         let has = |bit: u32| bits & bit != 0;
-        let can_be = bits & !BITS == 0 && (has(HAS_EXPIRY) || word(9) == 0);
+        let issue = match has(HAS_GROUP) {
+            false => Issue::default(),
+            true => {
+                let bytes = rest.first_chunk::<GROUP>()?;
+                Issue { group: Group(word_of(bytes, 0)), serial: wide_of(bytes, 1) }
+            }
+        };
+        let can_be = bits & !BITS == 0
+            && (has(HAS_EXPIRY) || word(9) == 0)
+            && has(HAS_GROUP) == (issue.group != Group::NONE);
         (word(0) == MAGIC && can_be).then(|| Self {
             pos: wide(2),
             version: wide(4),
@@ -146,13 +185,14 @@ impl Head {
             taken: has(TAKEN),
             marked: has(MARKED),
             fetched: has(FETCHED),
+            issue,
         })
     }
 }
 
-/// Bytes of the record of an item with such a key and such a value.
-pub(super) fn len_of(key_len: usize, value_len: usize) -> usize {
-    let payload = HEAD + key_len + value_len;
+/// Bytes of the record of an item with such a key and such a value, and maybe with tags.
+pub(super) fn len_of(key_len: usize, value_len: usize, is_tagged: bool) -> usize {
+    let payload = HEAD + if is_tagged { GROUP } else { 0 } + key_len + value_len;
     payload + payload.div_ceil(PAYLOAD) * SUM
 }
 
@@ -171,9 +211,9 @@ pub(super) fn write(
         let (payload, sum) = bytes.split_at_mut(bytes.len() - SUM);
         let mut rest = &mut *payload;
         if block == 0 {
-            let (front, behind) = rest.split_at_mut(HEAD + key.len());
-            front[..HEAD].copy_from_slice(&head.encode());
-            front[HEAD..].copy_from_slice(key);
+            let (front, behind) = rest.split_at_mut(head.value_at());
+            head.encode(front);
+            front[head.key_at()..].copy_from_slice(key);
             rest = behind;
         }
         let here = rest.len();
@@ -199,7 +239,7 @@ pub(super) fn read<'b>(
         return Err(Bad);
     }
     let payload = read_block(name, &head, 0, bytes)?;
-    let (key, value) = payload[HEAD..].split_at(head.key_len);
+    let (key, value) = payload[head.key_at()..].split_at(head.key_len);
     Ok((head, key, value))
 }
 
@@ -243,7 +283,13 @@ mod tests {
             taken: false,
             marked: true,
             fetched: false,
+            issue: Issue::default(),
         }
+    }
+
+    fn tagged(head: Head) -> Head {
+        let issue = Issue { group: Group(1 << 31 | 6), serial: 5 << 33 | 7 };
+        Head { issue, ..head }
     }
 
     fn bytes_of(value: usize) -> Vec<u8> {
@@ -261,30 +307,33 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for len in [0, 1, 100, PAYLOAD - HEAD - 3, PAYLOAD - HEAD - 2, 65_536, 200_000] {
-            let (head, value) = (head(3, len), bytes_of(len));
-            let bytes = record(&head, b"key", &value);
-            let (read_head, key, first) = read(&NAME, head.pos, &bytes).unwrap();
-            assert_eq!((read_head, key), (head, &b"key"[..]));
-            let mut whole = first.to_vec();
-            for block in 1..head.blocks() {
-                let block = read_block(&NAME, &head, block, &bytes[block * BLOCK..]).unwrap();
-                whole.extend_from_slice(block);
+            for head in [head(3, len), tagged(head(3, len))] {
+                let value = bytes_of(len);
+                let bytes = record(&head, b"key", &value);
+                let (read_head, key, first) = read(&NAME, head.pos, &bytes).unwrap();
+                assert_eq!((read_head, key), (head, &b"key"[..]));
+                let mut whole = first.to_vec();
+                for block in 1..head.blocks() {
+                    let block = read_block(&NAME, &head, block, &bytes[block * BLOCK..]).unwrap();
+                    whole.extend_from_slice(block);
+                }
+                assert!(whole == value, "{len} bytes");
             }
-            assert!(whole == value, "{len} bytes");
         }
     }
 
     #[test]
     fn no_bit_may_differ_and_no_byte_may_be_missing() {
-        let (head, value) = (head(3, 60), bytes_of(60));
-        let bytes = record(&head, b"key", &value);
-        for at in 0..bytes.len() * 8 {
-            let mut damaged = bytes.clone();
-            damaged[at / 8] ^= 1 << (at % 8);
-            assert_eq!(read(&NAME, head.pos, &damaged), Err(Bad), "bit {at}");
-        }
-        for len in 0..bytes.len() {
-            assert_eq!(read(&NAME, head.pos, &bytes[..len]), Err(Bad), "{len} bytes");
+        for head in [head(3, 60), tagged(head(3, 60))] {
+            let bytes = record(&head, b"key", &bytes_of(60));
+            for at in 0..bytes.len() * 8 {
+                let mut damaged = bytes.clone();
+                damaged[at / 8] ^= 1 << (at % 8);
+                assert_eq!(read(&NAME, head.pos, &damaged), Err(Bad), "bit {at}");
+            }
+            for len in 0..bytes.len() {
+                assert_eq!(read(&NAME, head.pos, &bytes[..len]), Err(Bad), "{len} bytes");
+            }
         }
     }
 

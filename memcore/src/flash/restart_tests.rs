@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::Flash;
 use super::tests::Memory;
+use super::{Flash, Located};
 use crate::tests::common::damage::{Flips, pages_in_use};
 use crate::tests::common::values::{certified, verify};
 use crate::{Attrs, Builder, Cache, ConfigError, ManualClock, MemoryFileError, Moment, Restored};
@@ -133,6 +133,51 @@ fn memory_and_flash_come_back_again_and_again() {
         cache.close().unwrap();
     }
     assert!(filled > 2 * 24, "{filled} regions of 24");
+}
+
+#[test]
+fn tags_of_what_is_on_flash_are_kept_with_it() {
+    let mut place = Place::new("tagged");
+    let put = |cache: &Cache, key: u32, tag: &str| {
+        let tagged = cache.tagged(&[tag, "all"]).unwrap();
+        tagged.set(key.to_le_bytes(), &certified(key, 0, LEN), Attrs::new()).unwrap();
+    };
+    let cache = place.open();
+    put(&cache, KEYS, "lonely");
+    (0..KEYS).for_each(|key| put(&cache, key, ["a", "b", "c"][key as usize % 3]));
+    assert!(matches!(cache.locate(KEYS.to_le_bytes()), Located::OnFlash(_)));
+    assert!(cache.invalidate_tag("b"));
+    cache.close().unwrap();
+
+    let cache = place.open();
+    let there = |cache: &Cache, rest: u32| {
+        (0..KEYS).filter(|key| key % 3 == rest && cache.contains(key.to_le_bytes())).count()
+    };
+    assert!([0, 2].iter().all(|&rest| there(&cache, rest) > KEYS as usize * 9 / 30));
+    assert_eq!(there(&cache, 1), 0);
+    assert!(cache.invalidate_tag("c"));
+    // One that has its number now has none of its items.
+    put(&cache, KEYS + 1, "d");
+    cache.validate();
+    cache.close().unwrap();
+
+    let cache = place.open();
+    assert!(there(&cache, 0) > KEYS as usize * 9 / 30);
+    assert_eq!((there(&cache, 1), there(&cache, 2)), (0, 0));
+    cache.close().unwrap();
+
+    // What nothing has any more is no tag any more.
+    let resumed = place.open();
+    assert!(resumed.engine().tags.all_refs().len() > 2);
+    assert!(resumed.invalidate_tag("lonely"));
+    resumed.close().unwrap();
+    place.sizes = [17 << 20, 8 << 20];
+    let cache = place.open();
+    assert!(cache.flash_stats().unwrap().items == 0 && there(&cache, 0) > 100);
+    cache.validate();
+    cache.flush();
+    while cache.maintain(10_000) {}
+    assert_eq!(cache.engine().tags.all_refs().len(), 0);
 }
 
 #[test]

@@ -7,7 +7,12 @@ use crate::engine::Engine;
 use crate::index::{Guard, Position};
 use crate::memory::sync::Ordering;
 use crate::space::item::{Item, KeyBuffer};
-use crate::tags::Group;
+use crate::tags::{Group, Issue};
+
+/// One group of tags for each so many bytes of the limit is kept for items on flash.
+const KEPT_SHARE: usize = 16 << 10;
+/// At least so many.
+const KEPT_MIN: usize = 16;
 
 impl Engine {
     /// Puts a visible item that is about to be evicted into the log, if it is worth it. Its shard
@@ -30,6 +35,7 @@ impl Engine {
             if item.state.is_fetched() {
                 tier.table.mark_fetched(position, lock);
             }
+            self.keep_group(self.space.group_of(item));
             return tier.counts.kept();
         }
         if !self.is_worth_writing(tier, item, now) {
@@ -37,10 +43,11 @@ impl Engine {
         }
         let mut buffer = KeyBuffer::new();
         let key = self.space.key_of(item.loc, item.shape, item.key_len(), &mut buffer);
-        let len = record::len_of(item.key_len(), item.value_len);
+        let issue = self.keep_group(self.space.group_of(item));
+        let len = record::len_of(item.key_len(), item.value_len, issue.group != Group::NONE);
         let mut log = tier.log.lock();
         let appended = log.append(&tier.map, len, |pos, into| {
-            let head = head_of(item, pos, now);
+            let head = Head { issue, ..head_of(item, pos, now) };
             record::write(tier.names.of(pos), &head, key, into, |from, into| {
                 self.copy_value_part(item, from, into);
             });
@@ -58,14 +65,26 @@ impl Engine {
 
     fn is_worth_writing(&self, tier: &Tier, item: &Item, now: u32) -> bool {
         let rules = &tier.rules;
-        let has_tags = || self.space.group_of(item) != Group::NONE;
         item.size() >= tier.size_min.load(Ordering::Relaxed)
+            && (item.state.is_fetched() || !rules.fetched_only)
             && item.state.idle(now).max(0) as u32 >= rules.idle_min
             && (item.expiry == 0 || item.expiry - now.min(item.expiry) > rules.left_min)
             && item.key_len() <= KEY_MAX
-            && record::len_of(item.key_len(), item.value_len) <= tier.record_max
-            // Whether a tag has ended can't be told later.
-            && !has_tags()
+            && record::len_of(item.key_len(), item.value_len, true) <= tier.record_max
+    }
+
+    /// Keeps the group of an item that goes to flash: without it, its tags could not be told to be
+    /// alive when it comes back.
+    fn keep_group(&self, group: Group) -> Issue {
+        if group == Group::NONE {
+            return Issue::default();
+        }
+        let most = (self.space.pool.limit() / KEPT_SHARE).max(KEPT_MIN);
+        let freed = self.tags.keep(group, most);
+        if freed > 0 {
+            self.space.pool.free_bytes(freed);
+        }
+        self.tags.issue_of(group)
     }
 
     /// Copies a part of an item's value. Its shard is locked.
@@ -110,5 +129,6 @@ fn head_of(item: &Item, pos: u64, now: u32) -> Head {
         taken: state.is_taken(),
         marked: state.is_marked(),
         fetched: state.is_fetched(),
+        issue: Issue::default(),
     }
 }

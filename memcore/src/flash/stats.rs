@@ -39,6 +39,9 @@ pub struct FlashStats {
     pub regions: u64,
     /// Gauge: items on flash, those that are in memory as well included. Some may have ended.
     pub items: u64,
+    /// Items that were forgotten since they were overwritten, or since the table had no room. One
+    /// that was overwritten counts once something else comes to its place in the table.
+    pub evicted: u64,
     /// Gauge: bytes of the log that hold something: all of it once it was filled.
     pub bytes_used: u64,
     /// Gauge: bytes of the limit that the tier takes: its table and buffers.
@@ -81,6 +84,8 @@ pub struct FlashStats {
     pub gave_up: u64,
     /// Regions that were filled.
     pub regions_filled: u64,
+    /// Regions that were filled before the cache was built, by those that it goes on from.
+    pub regions_filled_before: u64,
 }
 
 macro_rules! counts {
@@ -186,11 +191,13 @@ impl Tier {
             region_size: self.map.region(),
             regions: self.map.regions() as u64,
             items: self.table.items(),
+            evicted: self.table.evicted(),
             bytes_used: head.min(self.map.capacity()),
             memory: self.memory(),
             table_memory: self.table.bytes(),
             regions_filled: (frontier.saturating_sub(1) / self.map.region())
                 .saturating_sub(self.filled_before),
+            regions_filled_before: self.filled_before,
             ..FlashStats::default()
         };
         self.counts.fill(&mut stats);

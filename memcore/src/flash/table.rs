@@ -75,6 +75,8 @@ pub(super) struct Table {
     slots: Region<AtomicU64>,
     /// Buckets for which a shard has address space.
     most: u32,
+    /// Words that were forgotten since their records were overwritten, or for want of room.
+    evicted: AtomicU64,
 }
 
 /// Guarded by the lock of the index's shard of the same number.
@@ -170,7 +172,8 @@ impl Table {
         let slots = Region::reserve(shards as usize * most as usize * BUCKET, source)?;
         let shard =
             || Shard { old: AtomicU32::new(STEP), new: AtomicU32::new(STEP), ..Shard::default() };
-        Ok(Self { shards: (0..shards).map(|_| shard()).collect(), slots, most })
+        let shards = (0..shards).map(|_| shard()).collect();
+        Ok(Self { shards, slots, most, evicted: AtomicU64::new(0) })
     }
 
     /// Buckets for which a shard has address space in a table that may grow to `bytes`.
@@ -235,6 +238,19 @@ impl Table {
     /// Items in the table. It is a sum over shards that are not locked.
     pub(super) fn items(&self) -> u64 {
         self.shards.iter().map(|shard| u64::from(shard.items.load(Ordering::Relaxed))).sum()
+    }
+
+    /// Words that made room for others, or whose records were overwritten; of those, the ones that
+    /// somebody has come across.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the key, whose record was overwritten.
+    pub(super) fn remove_overwritten(&self, position: Position, lock: &Guard<'_>) {
+        if self.remove(position, lock) {
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The key's word, if there is one.
@@ -360,7 +376,10 @@ impl Table {
             _ => second,
         };
         cells[room.at].store(new.at(place).0, Ordering::Relaxed);
-        self.shard(shard).count(i32::from(room.free > 0));
+        match room.free {
+            0 => _ = self.evicted.fetch_add(1, Ordering::Relaxed),
+            _ => self.shard(shard).count(1),
+        }
     }
 
     /// Moves a word of the full buckets at these places to its key's other one, if one of them has
@@ -409,6 +428,7 @@ impl Table {
         }
         if gone > 0 {
             self.shard(shard).count(-gone);
+            self.evicted.fetch_add(gone as u64, Ordering::Relaxed);
         }
         room
     }

@@ -11,7 +11,7 @@ use crate::engine::probe::Probe;
 use crate::ops::write::{NewItem, PutError};
 use crate::space::item::Part;
 use crate::space::layout::{Header, State};
-use crate::tags::Group;
+use crate::tags::{Group, Issue};
 use crate::{Attrs, Key, Moment, Reservation, StoreError};
 
 /// Where an item is.
@@ -113,6 +113,12 @@ struct Buffer<'t> {
     bytes: Box<[u8]>,
 }
 
+/// A reference to a group, until the item that has it is in memory.
+struct Held<'e> {
+    engine: &'e Engine,
+    group: Group,
+}
+
 impl Ticket {
     /// Reads the item and puts it into memory. It may take as long as the device does. Nothing is
     /// locked while the device is waited for.
@@ -154,7 +160,7 @@ impl Engine {
         }
         let Some(word) = tier.table.find(position, &lock) else { return Located::Nowhere };
         let Some(pos) = tier.position_of(word) else {
-            tier.table.remove(position, &lock);
+            tier.table.remove_overwritten(position, &lock);
             return Located::Nowhere;
         };
         let claim = Claim { key: key.bytes.into(), hash: key.hash, word, pos };
@@ -188,13 +194,17 @@ impl Engine {
                 self.drop_claim(tier, claim, brought);
                 brought
             }
-            Ok((head, len)) => {
-                let start = record::HEAD + head.key_len;
-                match head.blocks() {
-                    1 => self.bring_whole(tier, claim, &head, &buffer.bytes[start..start + len]),
-                    _ => self.bring_pieces(tier, claim, &head, &mut buffer.bytes, start),
+            Ok((head, len)) => match self.hold_issue(head.issue) {
+                None => {
+                    self.drop_ended(tier, claim);
+                    Brought::Nothing
                 }
-            }
+                Some(_held) if head.blocks() == 1 => {
+                    let start = head.value_at();
+                    self.bring_whole(tier, claim, &head, &buffer.bytes[start..start + len])
+                }
+                Some(_held) => self.bring_pieces(tier, claim, &head, &mut buffer.bytes),
+            },
         };
         tier.counts.brought(brought);
         drop(buffer);
@@ -204,12 +214,30 @@ impl Engine {
         brought
     }
 
+    /// A reference to the group of a record; `None` if a tag of it was invalidated since.
+    fn hold_issue(&self, issue: Issue) -> Option<Held<'_>> {
+        let is_usable = issue.group == Group::NONE || self.tags.hold_again(issue);
+        is_usable.then(|| Held { engine: self, group: issue.group })
+    }
+
     /// Forgets a record that is none.
     fn drop_claim(&self, tier: &Tier, claim: &Claim, why: Brought) {
+        // Where another key's record lies nothing is wrong.
+        if why == Brought::Unreadable {
+            self.forget_claim(tier, claim);
+        }
+    }
+
+    /// Forgets a record whose item has ended.
+    fn drop_ended(&self, tier: &Tier, claim: &Claim) {
+        tier.counts.ended();
+        self.forget_claim(tier, claim);
+    }
+
+    fn forget_claim(&self, tier: &Tier, claim: &Claim) {
         let position = self.index.position(claim.hash);
         let lock = self.index.lock(position);
-        // Where another key's record lies nothing is wrong.
-        if why == Brought::Unreadable && tier.table.find(position, &lock) == Some(claim.word) {
+        if tier.table.find(position, &lock) == Some(claim.word) {
             tier.table.remove(position, &lock);
         }
     }
@@ -239,15 +267,13 @@ impl Engine {
         }
     }
 
-    /// Brings in an item whose value is read piece by piece. The first block is in `buffer`, and
-    /// the value begins at `start` of it.
+    /// Brings in an item whose value is read piece by piece. The first block is in `buffer`.
     fn bring_pieces(
         self: &Arc<Self>,
         tier: &Tier,
         claim: &Claim,
         head: &Head,
         buffer: &mut [u8],
-        start: usize,
     ) -> Brought {
         let key = claim.key(self);
         let now = Moment::from_secs(self.now());
@@ -260,7 +286,7 @@ impl Engine {
         let Ok(mut place) = self.reserve_brought(&key, header, attrs) else {
             return Brought::NoRoom;
         };
-        place.write(&buffer[start..head.payload_of(0)]);
+        place.write(&buffer[head.value_at()..head.payload_of(0)]);
         for block in 1..head.blocks() {
             let pos = head.pos + (block * BLOCK) as u64;
             let bad = match tier.read(pos, buffer) {
@@ -362,7 +388,7 @@ impl Engine {
             key_len: head.key_len,
             value_len: head.value_len,
             flags: head.flags,
-            group: Group::NONE,
+            group: head.issue.group,
             expiry: head.expiry.or(self.settings.never),
             version: self.is_far(head.version).then_some(head.version),
         }
@@ -440,6 +466,14 @@ impl Tier {
             Some(_) => {}
         }
         Brought::Unreadable
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.group != Group::NONE {
+            self.engine.release_group(self.group);
+        }
     }
 }
 

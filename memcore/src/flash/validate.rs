@@ -5,6 +5,7 @@ use super::table::Word;
 use crate::Key;
 use crate::engine::Engine;
 use crate::index::Position;
+use crate::tags::{Group, Issue};
 
 impl Engine {
     /// Bytes of the limit that the tier takes.
@@ -50,6 +51,11 @@ impl Engine {
         assert_eq!(item.version, head.version, "a copy of another version");
         assert_eq!((item.flags, item.expiry), (head.flags, head.expiry.unwrap_or(0)));
         assert_eq!(item.stamp.epoch(), head.epoch, "a copy of another epoch");
+        let issue = match self.space.group_of(item) {
+            Group::NONE => Issue::default(),
+            group => self.tags.issue_of(group),
+        };
+        assert_eq!(issue, head.issue, "a copy with other tags");
         let marks = (state.is_stale(), state.is_taken(), state.is_marked());
         assert_eq!(marks, (head.stale, head.taken, head.marked));
         let says_fetched = head.fetched || word.is_fetched();

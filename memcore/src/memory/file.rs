@@ -9,10 +9,10 @@ pub(crate) use none::MemoryFile;
 /// A file that is mapped.
 #[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 mod mapped {
-    use std::fs::File;
+    use std::fs::{self, File};
     use std::io;
     use std::os::unix::fs::{FileExt, OpenOptionsExt};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::ptr::NonNull;
 
     use crate::memory::system;
@@ -20,11 +20,13 @@ mod mapped {
     /// Where regions begin in the file: multiples of a huge page, so that one can serve them.
     const ALIGN: u64 = 2 << 20;
 
-    /// A file that this process alone has open, and the end of its last region.
+    /// A file that this process alone has open, and the end of its last region. One that was made
+    /// here goes away again unless it is kept.
     #[derive(Debug)]
     pub(crate) struct MemoryFile {
         file: File,
         end: u64,
+        made: Option<PathBuf>,
     }
 
     impl MemoryFile {
@@ -35,9 +37,29 @@ mod mapped {
         pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
             // What is in it is nobody else's business.
             let mut options = File::options();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            let file = options.open(path)?;
-            Ok(system::try_lock(&file)?.then_some(Self { file, end: 0 }))
+            options.read(true).write(true).truncate(false).mode(0o600);
+            loop {
+                let (file, made) = match options.clone().create_new(true).open(path) {
+                    Ok(file) => (file, Some(path.to_owned())),
+                    // A link may lead to a file that is not there yet.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        (options.clone().create(true).open(path)?, None)
+                    }
+                    Err(error) => return Err(error),
+                };
+                if !system::try_lock(&file)? {
+                    return Ok(None);
+                }
+                // Who had made it may have removed it before it was locked here.
+                if system::is_at(&file, path) {
+                    return Ok(Some(Self { file, end: 0, made }));
+                }
+            }
+        }
+
+        /// From now on the file stays.
+        pub(crate) fn keep(&mut self) {
+            self.made = None;
         }
 
         /// Maps the next `bytes` of the file, which grows if it ends before. What was not written
@@ -116,6 +138,15 @@ mod mapped {
             self.file.sync_all()
         }
     }
+
+    impl Drop for MemoryFile {
+        fn drop(&mut self) {
+            // Nobody else has it: it is locked. Something else may have taken its place.
+            if let Some(path) = self.made.as_ref().filter(|path| system::is_at(&self.file, path)) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
 }
 
 /// There are none where memory is not mapped.
@@ -130,6 +161,10 @@ mod none {
     impl MemoryFile {
         pub(crate) fn open(_: &Path) -> io::Result<Option<Self>> {
             Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn keep(&mut self) {
+            match *self {}
         }
 
         pub(crate) fn end(&self) -> u64 {

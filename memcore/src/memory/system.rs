@@ -1,9 +1,11 @@
 //! What only the operating system can do, on Linux: memory that is taken where it is touched and
 //! can be given back, and the cheap clock.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -79,6 +81,12 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
     let error = io::Error::last_os_error();
     if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) }
+}
+
+/// Whether a path leads to this file.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let id = |of: io::Result<fs::Metadata>| of.ok().map(|of| (of.dev(), of.ino()));
+    id(file.metadata()).is_some_and(|own| id(fs::metadata(path)) == Some(own))
 }
 
 /// Asks for huge pages, or for none. A refusal changes nothing but speed and slack.

@@ -39,6 +39,11 @@ impl Engine {
     #[inline(never)]
     pub(crate) fn open(builder: Builder, path: &Path) -> Result<Box<Self>, ConfigError> {
         let strict = builder.memory_file_strict;
+        #[cfg(all(feature = "flash", not(loom)))]
+        if builder.flash.as_ref().is_some_and(|flash| flash.uses(path)) {
+            let reason = format!("{} is the memory file", path.display());
+            return Err(ConfigError::Flash { reason });
+        }
         let file = MemoryFile::open(path).map_err(MemoryFileError::from)?;
         let Some(file) = file else {
             if strict {
@@ -67,9 +72,10 @@ impl Engine {
 
     /// Makes the file the engine's own. From here on it is open, and says so.
     fn keep_in(mut self: Box<Self>, source: Source) -> Result<Box<Self>, ConfigError> {
-        if let Source::File(file) = source {
+        if let Source::File(mut file) = source {
             let block = Superblock { sizes: self.sizes, seed: self.seed, state: None };
             block.write(&file).map_err(MemoryFileError::from)?;
+            file.keep();
             self.memory_file = Some(file);
         }
         Ok(self)
@@ -113,7 +119,12 @@ impl Engine {
         if let Some(file) = &self.memory_file {
             file.trim().map_err(MemoryFileError::from)?;
         }
+        let goes_on = self.flash.is_some();
         self.renew_flash(builder, flash)?;
+        if !goes_on {
+            // What had them outside of memory is not there any more.
+            self.give_up_groups();
+        }
         let pool = &self.space.pool;
         pool.recount();
         if self.unverified.is_some() {

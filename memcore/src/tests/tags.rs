@@ -379,6 +379,49 @@ proptest! {
     }
 }
 
+#[cfg(all(feature = "flash", target_os = "linux", not(any(miri, memcore_fallback, loom))))]
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 24, failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn an_oracle_sees_the_same_or_misses_with_a_flash_tier(
+        ops in proptest::collection::vec(op(), 50..200),
+        faults in prop_oneof![2 => Just(0_u64), 1 => 3..60_u64],
+        every in 20..80_usize,
+    ) {
+        use super::flash::{Disk, flash};
+
+        let disk = Disk::with_faults(faults);
+        let path = std::env::temp_dir().join(format!("memcore-oracle-{}", std::process::id()));
+        let open = || {
+            let cache = Cache::builder(1 << 20).max_item_size(100_000).memory_file(&path);
+            cache.flash(flash(&disk, 1 << 20)).build().unwrap()
+        };
+        let _ = std::fs::remove_file(&path);
+        let (mut cache, mut oracle) = (open(), Oracle::default());
+        for (number, op) in ops.iter().enumerate() {
+            oracle.run(&cache, op);
+            // Others push what there is to flash, and have numbers that others had.
+            for other in 0..6_u8 {
+                let tags = [format!("other {}", (number * 6 + usize::from(other)) % 200)];
+                let tagged = cache.tagged(&tags).unwrap();
+                tagged.set([100 + other, number as u8], &[0; 20_000], Attrs::new()).unwrap();
+            }
+            if number % every == 0 {
+                oracle.held = None;
+                cache.close().unwrap();
+                cache = open();
+            }
+            oracle.compare(&cache, true);
+            cache.validate();
+        }
+        drop(cache);
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
 /// Data changes, and then its tag is invalidated. Whoever looks after that must see the new data
 /// or nothing, whatever writers with older data do.
 #[test]

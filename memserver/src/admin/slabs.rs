@@ -52,10 +52,8 @@ fn automove(shared: &Shared, word: &[u8], value: Option<&[u8]>) -> Result<(), Ad
     let fraction = || value.and_then(parse_f64).ok_or(AdminError::Unknown);
     match word {
         b"ratio" => runtime.slab_automove_ratio = fraction()?,
-        // Shown only by a memcached with a flash tier.
-        b"freeratio" => {
-            fraction()?;
-        }
+        // Shown where there is a flash tier.
+        b"freeratio" => runtime.slab_automove_freeratio = fraction()?,
         b"window" => match value.and_then(parse_u32) {
             Some(window @ WINDOW_MIN..=WINDOW_MAX) => runtime.slab_automove_window = window,
             Some(_) => return Err(AdminError::WindowOutOfBounds),

@@ -53,9 +53,15 @@ impl ParseContext {
         variables.sort();
         Ok(Self {
             variables,
-            memory: cgroup::memory().into_iter().chain(limits::address_space()).min(),
+            memory: memory(),
             quota: cgroup::quota(),
             read: |path| files::read(path, FILE_MAX),
         })
     }
+}
+
+/// Bytes of memory that this process may use, if that is known.
+fn memory() -> Option<u64> {
+    let machine = memcore::available_memory().map(|bytes| bytes as u64);
+    machine.into_iter().chain(limits::address_space()).min()
 }

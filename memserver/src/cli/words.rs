@@ -90,7 +90,7 @@ pub(super) static WORDS: &[Word] = &[
     word("slab_automove_window", Takes1("N"), "10", "decision window, 3 to 1800", FLOWS,
         |o, v| put(&mut o.config.runtime.slab_automove_window, v.number(3..=1800))),
     word("slab_automove_freeratio", Takes1("X"), "0.01", "share of memory kept free", FLOWS,
-        |_, v| v.factor(0.0, 1.0).map(drop)),
+        |o, v| put(&mut o.config.runtime.slab_automove_freeratio, v.factor(0.0, 1.0))),
     word("slab_chunk_max", Takes1("KB"), "512", "larger items are stored in pieces", CLASSES,
         chunk_max),
     word("slab_sizes", Takes1("A-B-C"), "", "sizes of the classes", CLASSES, nothing),
@@ -234,6 +234,8 @@ pub(super) static WORDS: &[Word] = &[
         |o, v| put(&mut o.config.flash.io_depth, v.number(1..=65_536))),
     word("ext_item_size", Takes1("BYTES"), "512", "flash: smaller items stay in memory", Act,
         |o, v| put(&mut o.config.flash.item_size, v.size(1, 0..=1 << 30))),
+    word("ext_fetched_only", Nothing, "off", "flash: items that nobody has read don't go there",
+        Act, |o, _| put(&mut o.config.flash.fetched_only, Ok(true))),
     word("ext_item_age", Takes1("SEC"), "", "flash: how long an item is unused when it goes there",
         Ignore("items go to flash when they are evicted"),
         |o, v| put(&mut o.config.flash.item_age, v.number(0..=u32::MAX))),
@@ -264,7 +266,8 @@ fn ext_path(options: &mut Options, value: Value<'_>) -> Result<(), StartupError>
     let unfit = || value.unfit("FILE:SIZE, such as /flash/cache:64g");
     let mut parts = value.text.rsplitn(3, ':');
     let (last, before, first) = (parts.next(), parts.next(), parts.next());
-    let is_kind = |word| matches!(word, "default" | "compact" | "lowttl" | "chunked" | "old");
+    let is_kind =
+        |word| matches!(word, "default" | "compact" | "coldcompact" | "lowttl" | "chunked" | "old");
     let (path, size) = match (first, before, last) {
         (Some(path), Some(size), Some(kind)) if is_kind(kind) => (path.to_owned(), size),
         (Some(start), Some(end), Some(size)) => (format!("{start}:{end}"), size),
@@ -274,7 +277,12 @@ fn ext_path(options: &mut Options, value: Value<'_>) -> Result<(), StartupError>
     if path.is_empty() {
         return Err(unfit());
     }
-    let size = Value { name: value.name, text: size }.size(MIB, MIB..=1 << 50)?;
+    // Nothing else is as large as memcached's `p`.
+    let (text, unit) = match size.strip_suffix(['p', 'P']) {
+        Some(number) if number.ends_with(|last: char| last.is_ascii_digit()) => (number, 1 << 50),
+        _ => (size, MIB),
+    };
+    let size = Value { name: value.name, text }.size(unit, MIB..=1 << 50)?;
     options.config.flash.paths.push((path.into(), size as u64));
     Ok(())
 }

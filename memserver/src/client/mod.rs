@@ -1,6 +1,7 @@
 //! A blocking client, for programs that use a server elsewhere, and for tests.
 
 mod error;
+mod load;
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -165,7 +166,7 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError`].
     pub fn fetch(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Item>, ClientError> {
         self.begin()?;
-        push_fetch(&mut self.out, key.as_ref())?;
+        fetch_line(&mut self.out, key.as_ref())?.end();
         self.send()?;
         self.item()
     }
@@ -182,7 +183,9 @@ impl<S: Read + Write> Client<S> {
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
             self.begin()?;
-            batch.iter().try_for_each(|key| push_fetch(&mut self.out, key.as_ref()))?;
+            for key in batch {
+                fetch_line(&mut self.out, key.as_ref())?.end();
+            }
             self.send()?;
             for _ in batch {
                 // Replies that nobody has read would be taken for those to the next request.
@@ -464,9 +467,9 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-fn push_fetch(out: &mut Vec<u8>, key: &[u8]) -> Result<(), ClientError> {
-    Line::get(out, key)?.flag(b'f').flag(b'c').flag(b't').flag(b'v').end();
-    Ok(())
+/// A request of the value of a key with what belongs to it, but for its end.
+fn fetch_line<'o>(out: &'o mut Vec<u8>, key: &[u8]) -> Result<Line<'o>, ClientError> {
+    Ok(Line::get(out, key)?.flag(b'f').flag(b'c').flag(b't').flag(b'v'))
 }
 
 /// What the flags of a reply say of the item.

@@ -22,6 +22,8 @@ pub(crate) struct FlashConfig {
     /// Reads that may wait for each of them.
     pub(crate) io_depth: usize,
     pub(crate) item_size: usize,
+    /// Whether only items that were read go there.
+    pub(crate) fetched_only: bool,
     /// Seconds.
     pub(crate) item_age: u32,
     /// Seconds.
@@ -43,6 +45,7 @@ impl Default for FlashConfig {
             threads: 4,
             io_depth: 64,
             item_size: 512,
+            fetched_only: false,
             item_age: u32::MAX,
             low_ttl: 0,
             recache_rate: 2000,

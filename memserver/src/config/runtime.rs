@@ -6,6 +6,7 @@
 pub(crate) struct RuntimeSettings {
     pub(crate) slab_automove: u32,
     pub(crate) slab_automove_ratio: f64,
+    pub(crate) slab_automove_freeratio: f64,
     /// Seconds.
     pub(crate) slab_automove_window: u32,
     pub(crate) lru_crawler: bool,
@@ -28,6 +29,7 @@ impl Default for RuntimeSettings {
         Self {
             slab_automove: 1,
             slab_automove_ratio: 0.8,
+            slab_automove_freeratio: 0.01,
             slab_automove_window: 10,
             lru_crawler: true,
             lru_crawler_sleep: 100,

@@ -1,13 +1,7 @@
-//! How much memory and how many processors this process may use, as its control groups or the
-//! machine say.
+//! How many processors this process may use, as its control groups or the machine say.
 
 use std::fs;
 use std::path::Path;
-
-/// Bytes of memory; none if nothing says.
-pub(crate) fn memory() -> Option<u64> {
-    memory_under(Path::new("/"))
-}
 
 /// Whole processors, at least one.
 pub(crate) fn processors() -> usize {
@@ -18,27 +12,6 @@ pub(crate) fn processors() -> usize {
 /// Processors that a quota pays for, rounded up; none if there is no quota.
 pub(crate) fn quota() -> Option<usize> {
     quota_under(Path::new("/"))
-}
-
-/// The smallest of all limits. Limits of a parent group bind as well, but a container sees its
-/// own group as the root of the hierarchy, so that the files at the top and those of the
-/// process's own group are all there is to look at.
-fn memory_under(root: &Path) -> Option<u64> {
-    let groups = groups(root);
-    let unified = groups.iter().map(|group| format!("sys/fs/cgroup{group}/memory.max"));
-    let legacy =
-        groups.iter().map(|group| format!("sys/fs/cgroup/memory{group}/memory.limit_in_bytes"));
-    // `max` is not a number: such a group has no limit. A legacy group without one names a number
-    // beyond any machine, which the machine's memory then undercuts.
-    let limits = unified.chain(legacy).filter_map(|file| read(root, &file)?.trim().parse().ok());
-    limits.chain(machine_memory_under(root)).min()
-}
-
-fn machine_memory_under(root: &Path) -> Option<u64> {
-    let text = read(root, "proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    // The unit is always kB, by which the system means KiB.
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Processors that the quota pays for, rounded up.
@@ -100,43 +73,29 @@ mod tests {
         }
     }
 
-    const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:  4096 kB\nMemFree: 1 kB\n");
-
     #[test]
-    fn without_groups_the_machine_counts() {
-        let tree = Tree::new("none", &[MACHINE]);
-        assert_eq!(memory_under(&tree.0), Some(4 << 20));
+    fn without_groups_there_is_no_quota() {
+        let tree = Tree::new("none", &[("proc/self/cgroup", "0::/\n")]);
         assert_eq!(quota_under(&tree.0), None);
     }
 
     #[test]
     fn unified_groups() {
         let files = [
-            MACHINE,
             ("proc/self/cgroup", "0::/a/b\n"),
-            ("sys/fs/cgroup/memory.max", "max\n"),
-            ("sys/fs/cgroup/a/b/memory.max", "1048576\n"),
             ("sys/fs/cgroup/cpu.max", "max 100000\n"),
             ("sys/fs/cgroup/a/b/cpu.max", "150000 100000\n"),
         ];
-        let tree = Tree::new("unified", &files);
-        assert_eq!(memory_under(&tree.0), Some(1 << 20));
-        assert_eq!(machine_memory_under(&tree.0), Some(4 << 20));
-        assert_eq!(quota_under(&tree.0), Some(2));
+        assert_eq!(quota_under(&Tree::new("unified", &files).0), Some(2));
     }
 
     #[test]
     fn legacy_groups() {
         let files = [
-            MACHINE,
-            ("proc/self/cgroup", "4:memory:/c\n3:cpu,cpuacct:/c\n"),
-            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
-            ("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "2097152\n"),
+            ("proc/self/cgroup", "3:cpu,cpuacct:/c\n"),
             ("sys/fs/cgroup/cpu/c/cpu.cfs_quota_us", "-1\n"),
             ("sys/fs/cgroup/cpu/c/cpu.cfs_period_us", "100000\n"),
         ];
-        let tree = Tree::new("legacy", &files);
-        assert_eq!(memory_under(&tree.0), Some(2 << 20));
-        assert_eq!(quota_under(&tree.0), None);
+        assert_eq!(quota_under(&Tree::new("legacy", &files).0), None);
     }
 }

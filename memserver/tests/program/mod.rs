@@ -250,6 +250,16 @@ impl<S: Read + Write> Client<S> {
         assert!(found == reply, "{} instead of {}", show(&found), show(reply));
     }
 
+    /// Sends `request`; the line that answers it.
+    pub(crate) fn line(&mut self, request: impl AsRef<[u8]>) -> String {
+        self.send(request);
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend(self.bytes(1));
+        }
+        String::from_utf8(line).unwrap()
+    }
+
     /// Everything up to and with the line `END`.
     pub(crate) fn list(&mut self, request: &str) -> String {
         self.send(format!("{request}\r\n"));

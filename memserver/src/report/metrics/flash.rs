@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use memcore::flash::FlashStats;
 
-use super::List;
+use super::{List, Value};
+use crate::config::runtime::RuntimeSettings;
 use crate::state::flash::FlashQueue;
 use crate::state::shared::Shared;
 
@@ -31,7 +32,13 @@ pub(super) fn tier(shared: &Shared, list: &mut List<'_>) {
     let (Some(queue), Some(stats)) = (&shared.core.flash, shared.core.cache.flash_stats()) else {
         return;
     };
-    list.absent(&["extstore_compact_lost", "extstore_compact_rescues", "extstore_compact_skipped"]);
+    list.absent(&[
+        "extstore_compact_lost",
+        "extstore_compact_rescues",
+        "extstore_compact_resc_cold",
+        "extstore_compact_resc_old",
+        "extstore_compact_skipped",
+    ]);
     pages(&stats, list);
     objects(&stats, list);
     list.bytes("extstore_limit_maxbytes", stats.capacity, "Bytes of flash that are used at most.");
@@ -46,22 +53,30 @@ pub(super) fn tier(shared: &Shared, list: &mut List<'_>) {
 
 fn pages(stats: &FlashStats, list: &mut List<'_>) {
     let used = stats.bytes_used.div_ceil(stats.region_size.max(1)).min(stats.regions);
-    let overwritten = (stats.regions_filled + 1).saturating_sub(stats.regions);
     let help = "Regions of flash that were begun.";
     list.counter("extstore_page_allocs", stats.regions_filled + 1, help);
-    list.counter("extstore_page_evictions", overwritten, "Regions of flash that were overwritten.");
+    let help = "Regions of flash that were overwritten.";
+    list.counter("extstore_page_evictions", overwritten(stats), help);
     list.absent(&["extstore_page_reclaims"]);
     let free = (stats.regions - used) as usize;
     list.gauge("extstore_pages_free", free, "Regions of flash that hold nothing.");
     list.gauge("extstore_pages_used", used as usize, "Regions of flash that hold items.");
 }
 
+/// Regions that were begun again since the start.
+fn overwritten(stats: &FlashStats) -> u64 {
+    let again = |filled: u64| (filled + 1).saturating_sub(stats.regions);
+    again(stats.regions_filled_before + stats.regions_filled) - again(stats.regions_filled_before)
+}
+
 fn objects(stats: &FlashStats, list: &mut List<'_>) {
-    list.absent(&["extstore_objects_evicted"]);
+    let help = "Items that were overwritten on flash, or forgotten for want of memory.";
+    list.counter("extstore_objects_evicted", stats.evicted, help);
     list.counter("extstore_objects_read", stats.reads, "Reads of flash.");
     list.counter("extstore_objects_written", stats.put, "Items that went to flash.");
     list.gauge("extstore_objects_used", stats.items as usize, "Items on flash.");
-    list.absent(&["extstore_bytes_evicted"]);
+    let help = "Bytes of flash that were overwritten, in whole regions.";
+    list.counter("extstore_bytes_evicted", overwritten(stats) * stats.region_size, help);
     list.counter("extstore_bytes_written", stats.bytes_written, "Bytes written to flash.");
     list.counter("extstore_bytes_read", stats.bytes_read, "Bytes read from flash.");
     list.bytes("extstore_bytes_used", stats.bytes_used, "Bytes of flash that were written.");
@@ -69,7 +84,7 @@ fn objects(stats: &FlashStats, list: &mut List<'_>) {
 }
 
 /// How it is set up.
-pub(super) fn settings(queue: &FlashQueue, list: &mut List<'_>) {
+pub(super) fn settings(queue: &FlashQueue, runtime: &RuntimeSettings, list: &mut List<'_>) {
     let settings = queue.settings.lock();
     let kept = "Kept for memcached's tools.";
     list.setting("ext_item_size", settings.item_size, "Smaller items stay in memory, bytes.");
@@ -82,15 +97,20 @@ pub(super) fn settings(queue: &FlashQueue, list: &mut List<'_>) {
     list.setting("ext_drop_under", settings.drop_under, kept);
     list.setting("ext_max_sleep", settings.max_sleep, kept);
     list.setting("ext_max_frag", settings.max_frag, kept);
+    let ratio = format_args!("{:.3}", runtime.slab_automove_freeratio);
+    list.info("slab_automove_freeratio", Value::Text(&ratio), kept);
     list.setting("ext_drop_unread", settings.drop_unread, kept);
+    let help = "Whether only items that were read go to flash.";
+    list.setting("ext_fetched_only", settings.fetched_only, help);
 }
 
 /// `stats extstore`: each region, how often it was begun, and whether it holds something.
 pub(crate) fn regions(shared: &Shared, mut each: impl FnMut(&str, u64)) {
     let Some(stats) = shared.core.cache.flash_stats() else { return };
+    let filled = stats.regions_filled_before + stats.regions_filled;
     for region in 0..stats.regions {
-        let laps = (stats.regions_filled + stats.regions - region) / stats.regions;
-        let is_current = stats.regions_filled % stats.regions == region;
+        let laps = (filled + stats.regions - region) / stats.regions;
+        let is_current = filled % stats.regions == region;
         let bytes = match laps {
             0 => 0,
             1 if is_current => stats.bytes_used % stats.region_size,

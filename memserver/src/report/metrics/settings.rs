@@ -25,7 +25,7 @@ pub(super) fn report(shared: &Shared, list: &mut List<'_>) {
     let sandbox = core.sandbox.get();
     list.setting("drop_privileges", sandbox.is_some(), "Whether system calls are filtered.");
     if let Some(queue) = &core.flash {
-        super::flash::settings(queue, list);
+        super::flash::settings(queue, &runtime, list);
     }
     transport(config, list);
     let sandbox = sandbox.map_or("off", String::as_str);
