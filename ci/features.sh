@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
-# The features of memcore: each builds alone and beside each other one, without warnings, and all of
-# them together pass their tests. Those of memserver: it builds without TLS, without datagrams, and
-# with the other library for TLS, which passes the tests of TLS.
+# The features of memcore: each builds alone and with all others, without warnings, and all of them
+# together pass their tests. Those of memserver: it builds without TLS and without datagrams.
+#
+#     ci/features.sh --all   each two features of memcore as well, and the other library for TLS,
+#                            which passes the tests of TLS
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 # Its own folder: programs with other features must not take the place of those that other steps run.
 export CARGO_TARGET_DIR=$root/target/features
 
+all=
+[ "${1:-}" != --all ] || all=yes
 if have cargo-hack; then
-    # Each one, and each two of them: none hides what another one lacks.
-    RUSTFLAGS=-Dwarnings cargo hack check --quiet -p memcore --lib --feature-powerset --depth 2
-    echo 'memcore builds with each feature, and with each two of them'
+    # Of each two of them, none hides what the other one lacks.
+    sets=(--each-feature)
+    [ -z "$all" ] || sets=(--feature-powerset --depth 2)
+    RUSTFLAGS=-Dwarnings cargo hack check --quiet -p memcore --lib "${sets[@]}"
+    echo "memcore builds: cargo hack ${sets[*]}"
 else
     features=$(sed -n '/^\[features\]/,/^\[package/s/^\([a-z]*\) = .*/\1/p' memcore/Cargo.toml)
     [ -n "$features" ] || fail 'memcore has no features'
@@ -29,4 +35,5 @@ for features in '' tls udp; do
     echo "memserver builds with ${features:-nothing}"
 done
 cargo test --quiet -p memserver --no-default-features --features tls --test startup datagrams
-cargo test --quiet -p memserver --no-default-features --features udp,aws-lc-rs --test tls
+[ -z "$all" ] ||
+    cargo test --quiet -p memserver --no-default-features --features udp,aws-lc-rs --test tls

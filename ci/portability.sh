@@ -2,24 +2,22 @@
 # The two libraries on other systems and processors. There is a standard library only for the
 # machine's own target, so that of every other one is built from source.
 #
-# `ci/portability.sh` checks all targets and runs the tests that can be run here;
-# `ci/portability.sh TARGET...` only checks these targets.
+#     ci/portability.sh            targets that differ most, and the tests that can be run here
+#     ci/portability.sh --all      all targets, and the same tests
+#     ci/portability.sh TARGET...  only checks these targets
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-targets=(
-    x86_64-apple-darwin
-    aarch64-apple-darwin
-    x86_64-unknown-freebsd
-    x86_64-pc-windows-msvc
-    aarch64-unknown-linux-gnu
-    i686-unknown-linux-gnu
-    wasm32-wasip1
-)
-[ $# -eq 0 ] || targets=("$@")
+targets=(aarch64-apple-darwin x86_64-pc-windows-msvc i686-unknown-linux-gnu wasm32-wasip1)
+tests=yes
+case ${1:-} in
+    '') ;;
+    --all) targets+=(x86_64-apple-darwin x86_64-unknown-freebsd aarch64-unknown-linux-gnu) ;;
+    *) targets=("$@") tests= ;;
+esac
 
-if [ $# -eq 0 ]; then
+if [ -n "$tests" ]; then
     echo '-- memory from the allocator, on this machine'
     RUSTFLAGS='--cfg memcore_fallback' cargo test --quiet --target-dir "$tools/fallback" \
         -p memcore --lib --test api || fail 'memory from the allocator'
@@ -42,7 +40,7 @@ for target in "${targets[@]}"; do
     RUSTFLAGS=-Dwarnings rust check --quiet "${build_std[@]}" --target "$target" \
         -p memcore -p memproto || fail "$target"
 done
-[ $# -eq 0 ] || exit 0
+[ -n "$tests" ] || exit 0
 
 # emulated TARGET LINKER RUNNER: runs tests of memory, bytes and operations; an emulator is slow.
 emulated() {
