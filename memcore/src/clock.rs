@@ -31,6 +31,13 @@ impl Moment {
     pub const MAX: Self = Self(u32::MAX);
 
     /// The moment `secs` seconds after the Unix epoch.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Moment;
+    ///
+    /// assert!(Moment::from_secs(2) > Moment::from_secs(1));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn from_secs(secs: u32) -> Self {
@@ -38,6 +45,11 @@ impl Moment {
     }
 
     /// Seconds since the Unix epoch.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(memcore::Moment::from_secs(7).as_secs(), 7);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn as_secs(self) -> u32 {
@@ -45,6 +57,16 @@ impl Moment {
     }
 
     /// The time that has passed since `earlier`; zero if that is in fact later.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::Moment;
+    ///
+    /// let (one, two) = (Moment::from_secs(1), Moment::from_secs(2));
+    /// assert_eq!(two.saturating_since(one), Duration::from_secs(1));
+    /// assert_eq!(one.saturating_since(two), Duration::ZERO);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
@@ -175,12 +197,28 @@ pub struct ManualClock(Arc<AtomicU32>);
 
 impl ManualClock {
     /// A clock that shows `now`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Clock, ManualClock, Moment};
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// assert_eq!(clock.now(), Moment::from_secs(1_000));
+    /// ```
     #[must_use]
     pub fn new(now: Moment) -> Self {
         Self(Arc::new(AtomicU32::new(now.0)))
     }
 
     /// Moves the clock forward, at most to [`Moment::MAX`]. Fractions of a second are cut off.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Clock, ManualClock, Moment};
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(clock.now(), Moment::from_secs(1_060));
+    /// ```
     pub fn advance(&self, by: Duration) {
         let later = |now| Some((Moment(now) + by).0);
         // Release pairs with the Acquire of `now`: who sees the new time sees what led to it.
@@ -188,6 +226,15 @@ impl ManualClock {
     }
 
     /// Shows `now` from here on; an earlier moment than the present one is ignored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Clock, ManualClock, Moment};
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// clock.set(Moment::from_secs(2_000));
+    /// clock.set(Moment::from_secs(1));
+    /// assert_eq!(clock.now(), Moment::from_secs(2_000));
+    /// ```
     pub fn set(&self, now: Moment) {
         // Release pairs with the Acquire of `now`.
         self.0.fetch_max(now.0, Ordering::AcqRel);

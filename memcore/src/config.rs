@@ -60,6 +60,16 @@ impl Builder {
 
     /// How far [`Cache::set_limit`] may raise the limit; only address space is taken for that.
     /// Default four times the limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    ///
+    /// let cache = Cache::builder(8 << 20).max_limit(64 << 20).build()?;
+    /// cache.set_limit(64 << 20)?;
+    /// assert!(cache.set_limit(65 << 20).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn max_limit(mut self, bytes: usize) -> Self {
         self.limit_most = Some(bytes);
@@ -68,6 +78,17 @@ impl Builder {
 
     /// The largest item in bytes, header and key included. Default 1 MiB or half of the limit if
     /// that is less; at most 1 GiB and half of the limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Attrs, Cache, StoreError};
+    ///
+    /// let cache = Cache::builder(64 << 20).max_item_size(8 << 20).build()?;
+    /// cache.set("k", &vec![0; 7 << 20], Attrs::new())?;
+    /// let refused = cache.set("k", &vec![0; 8 << 20], Attrs::new());
+    /// assert_eq!(refused, Err(StoreError::TooLarge));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn max_item_size(mut self, bytes: usize) -> Self {
         self.max_item_size = bytes;
@@ -102,6 +123,18 @@ impl Builder {
     ///
     /// Where they may not, what is deleted, replaced or expires is usable at once: a writer that
     /// finds no room puts holes together. A store that is refused leaves the old value.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Attrs, Cache, StoreError};
+    ///
+    /// let cache = Cache::builder(1 << 20).evictions(false).build()?;
+    /// let mut keys = 0..100_000_u32;
+    /// let store = |key: u32| cache.set(key.to_le_bytes(), &[0; 100], Attrs::new());
+    /// let refused = keys.find_map(|key| store(key).err());
+    /// assert_eq!(refused, Some(StoreError::OutOfMemory));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn evictions(mut self, on: bool) -> Self {
         self.evictions = on;
@@ -127,6 +160,15 @@ impl Builder {
 
     /// Bytes that handles may keep from being reclaimed. Default an eighth of the cache's limit,
     /// which the last value to be pinned may exceed, so that every value can be.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    ///
+    /// // Handles to large values are kept for long.
+    /// let cache = Cache::builder(64 << 20).pin_limit(32 << 20).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn pin_limit(mut self, bytes: usize) -> Self {
         self.pin_limit = Some(bytes);
@@ -135,6 +177,15 @@ impl Builder {
 
     /// Whether to ask the system for huge pages (2 MiB): lookups in much memory get faster, and a
     /// few MiB come on top of what is filled. Default yes from a limit of 64 MiB on.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    ///
+    /// // One of many small caches.
+    /// let cache = Cache::builder(64 << 20).huge_pages(false).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn huge_pages(mut self, on: bool) -> Self {
         self.huge_pages = Some(on);
@@ -142,6 +193,19 @@ impl Builder {
     }
 
     /// Where the time comes from. Default [`SystemClock`].
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::{Attrs, Cache, ManualClock, Moment};
+    ///
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// let cache = Cache::builder(8 << 20).clock(clock.clone()).build()?;
+    /// cache.set("k", b"v", Attrs::new().ttl(Duration::from_secs(60)))?;
+    /// clock.advance(Duration::from_secs(60));
+    /// assert!(!cache.contains("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -149,6 +213,15 @@ impl Builder {
     }
 
     /// Fixes the hash seed, for repeatable measurements. Default random.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    ///
+    /// // The same keys are evicted in each run.
+    /// let cache = Cache::builder(8 << 20).seed(7).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -329,6 +402,19 @@ impl Builder {
 
     /// Whether a memory file that can't be used is an error. Default no: the cache begins empty. If
     /// so, all of the file is read before the cache can be used.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::{Cache, ConfigError, MemoryFileError};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("memcore-strict-{}", std::process::id()));
+    /// std::fs::write(&path, "something else")?;
+    /// let builder = Cache::builder(8 << 20).memory_file(&path).memory_file_strict(true);
+    /// assert!(matches!(builder.build(), Err(ConfigError::MemoryFile(_))));
+    /// # std::fs::remove_file(&path)?;
+    /// # let _: Option<MemoryFileError> = None;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn memory_file_strict(mut self, on: bool) -> Self {
         self.memory_file_strict = on;
@@ -338,9 +424,23 @@ impl Builder {
     /// Adds a second tier on flash, which takes items that are evicted from memory. See
     /// [`Flash`](crate::flash::Flash).
     ///
-    /// Its table and buffers are of the limit. Items with tags don't go there. To a listener of
-    /// [removals](Self::on_removal) an item that goes there is evicted, and
-    /// [`Cache::scan`] and [snapshots](crate::snapshot) see what is in memory.
+    /// Its table and buffers are of the limit. To a listener of [removals](Self::on_removal) an
+    /// item that goes there is evicted, and [`Cache::scan`] and [snapshots](crate::snapshot) see
+    /// what is in memory. Of more tags than one for each 16 KiB of the limit, those that no item in
+    /// memory has lose the items that they have on flash.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    /// use memcore::flash::Flash;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("memcore-tier-{}", std::process::id()));
+    /// let flash = Flash::new().file(&path, 64 << 20)?.region_size(4 << 20).buffer_size(256 << 10);
+    /// let cache = Cache::builder(16 << 20).flash(flash).build()?;
+    /// assert!(cache.flash_stats().is_some());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(all(feature = "flash", not(loom)))]
     #[must_use]
     pub fn flash(mut self, flash: crate::flash::Flash) -> Self {
@@ -352,6 +452,15 @@ impl Builder {
     ///
     /// # Errors
     /// [`ConfigError`] if the sizes don't fit or the system refuses address space.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Cache;
+    ///
+    /// let cache = Cache::builder(8 << 20).build()?;
+    /// assert!(Cache::builder(1).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Cache, ConfigError> {
         Cache::from_builder(self)
     }

@@ -30,6 +30,15 @@ pub struct Counter {
 
 impl Counter {
     /// Counts in `cache`. Numbers are kept until they are evicted.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, Counter};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let visits = Counter::new(&cache);
+    /// assert_eq!(visits.get("page")?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         Self { cache: cache.clone(), attrs: Attrs::new() }
@@ -37,6 +46,17 @@ impl Counter {
 
     /// Each number ends so long after it was created, however often it is counted meanwhile; see
     /// [`Expiry::After`](crate::Expiry::After).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, Counter};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let requests = Counter::new(&cache).ttl(Duration::from_secs(60));
+    /// requests.add("192.0.2.1", 1)?;
+    /// assert!(cache.peek("192.0.2.1").is_some_and(|meta| meta.expiry.is_some()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.attrs = self.attrs.ttl(ttl);
@@ -47,6 +67,15 @@ impl Counter {
     ///
     /// # Errors
     /// [`CountError`], if the key has a value that is not a number, or a number can't be stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, Counter};
+    /// let visits = Counter::new(&Cache::new(8 << 20)?);
+    /// visits.add("page", 1)?;
+    /// assert_eq!(visits.add("page", 2)?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add(&self, key: impl AsKey, delta: u64) -> Result<u64, CountError> {
         self.count(key, &Count::increment(delta).initial(delta, self.attrs))
     }
@@ -55,6 +84,16 @@ impl Counter {
     ///
     /// # Errors
     /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, Counter};
+    /// let stock = Counter::new(&Cache::new(8 << 20)?);
+    /// stock.add("shoes", 5)?;
+    /// assert_eq!(stock.subtract("shoes", 2)?, 3);
+    /// assert_eq!(stock.subtract("shoes", 9)?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subtract(&self, key: impl AsKey, delta: u64) -> Result<u64, CountError> {
         self.count(key, &Count::decrement(delta))
     }
@@ -70,6 +109,15 @@ impl Counter {
     ///
     /// # Errors
     /// [`CountError::NotANumber`], if the key has a value that is none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, Counter};
+    /// let visits = Counter::new(&Cache::new(8 << 20)?);
+    /// visits.add("page", 3)?;
+    /// assert_eq!((visits.get("page")?, visits.get("other")?), (3, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: impl AsKey) -> Result<u64, CountError> {
         let mut value = Vec::new();
         match self.cache.get_into(key, &mut value) {

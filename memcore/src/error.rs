@@ -55,7 +55,12 @@ pub enum ConfigError {
         /// The most that it can grow to.
         most: usize,
     },
-    /// The system refused address space.
+    /// A percentage of the memory is 1 to 100.
+    BadPercentage {
+        /// What was asked for.
+        percent: u32,
+    },
+    /// The system refused address space, or could not say something.
     System {
         /// What was asked of it.
         what: &'static str,
@@ -94,6 +99,9 @@ impl fmt::Display for ConfigError {
                 f,
                 "a limit of {limit} bytes is beyond the {most} that this cache can grow to"
             ),
+            Self::BadPercentage { percent } => {
+                write!(f, "{percent} per cent of the memory is out of range: 1 to 100")
+            }
             Self::System { what, reason } => write!(f, "the system refused {what}: {reason}"),
             Self::Flash { reason } => write!(f, "flash: {reason}"),
             Self::MemoryFile(error) => write!(f, "memory file: {error}"),

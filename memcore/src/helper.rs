@@ -151,6 +151,19 @@ impl Cache {
 
 impl Helper {
     /// Whether it has not ended: it ends with the cache.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::Cache;
+    /// let cache = Cache::new(8 << 20)?;
+    /// let helper = cache.spawn_helper(Duration::from_millis(1))?;
+    /// drop(cache);
+    /// while helper.is_running() {
+    ///     std::thread::yield_now();
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())

@@ -92,6 +92,11 @@ struct Row {
 
 impl HotKeys {
     /// An empty sample.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(memcore::HotKeys::new().hottest(10).is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self { secret: RandomState::new(), table: Mutex::default() }
@@ -99,6 +104,14 @@ impl HotKeys {
 
     /// A key is looked up at this moment. Nearly always that is a subtraction in a variable of the
     /// thread.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{HotKeys, Moment};
+    /// let hot = HotKeys::new();
+    /// (0..1_000).for_each(|_| hot.note(b"k", Moment::from_secs(1)));
+    /// assert_eq!(hot.hottest(1)[0].key, b"k");
+    /// ```
     #[inline]
     pub fn note(&self, key: &[u8], now: Moment) {
         let (skip, state) = SKIP.get();
@@ -124,6 +137,16 @@ impl HotKeys {
     }
 
     /// The keys that are asked for most, the most frequent first, at most so many.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{HotKeys, Moment};
+    /// let hot = HotKeys::new();
+    /// let key = |n| if n % 3 == 0 { b"a" } else { b"b" };
+    /// (0..30_000).for_each(|n| hot.note(key(n), Moment::from_secs(1)));
+    /// let keys: Vec<_> = hot.hottest(10).into_iter().map(|hot| hot.key).collect();
+    /// assert_eq!(keys, [b"b", b"a"]);
+    /// ```
     #[must_use]
     pub fn hottest(&self, most: usize) -> Vec<HotKey> {
         let table = self.table.lock();

@@ -38,6 +38,14 @@ pub enum Expiry {
 
 impl Expiry {
     /// Ends so much time after the operation; see [`Expiry::After`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::Expiry;
+    /// let minute = Duration::from_secs(60);
+    /// assert_eq!(Expiry::after(minute), Expiry::After(minute));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn after(ttl: Duration) -> Self {
@@ -106,6 +114,15 @@ impl Attrs {
     }
 
     /// Sets [`flags`](Self::flags).
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new().flags(7))?;
+    /// assert_eq!(cache.peek("k").map(|meta| meta.flags), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub const fn flags(mut self, flags: u32) -> Self {
@@ -122,6 +139,16 @@ impl Attrs {
     }
 
     /// Lets the item live so long, counted from the operation; see [`Expiry::After`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new().ttl(Duration::from_secs(60)))?;
+    /// assert!(cache.peek("k").is_some_and(|meta| meta.expiry.is_some()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub const fn ttl(self, ttl: Duration) -> Self {

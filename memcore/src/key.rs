@@ -29,6 +29,13 @@ pub struct Key<'k> {
 
 impl<'k> Key<'k> {
     /// The key itself.
+    ///
+    /// # Examples
+    /// ```
+    /// # let cache = memcore::Cache::new(8 << 20)?;
+    /// assert_eq!(cache.key(b"k").bytes(), b"k");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> &'k [u8] {
         self.bytes

@@ -97,7 +97,7 @@ pub use options::{
 };
 pub use ratios::HitRatios;
 pub use removal::{Cause, Removal};
-pub use size::{gib, mib};
+pub use size::{available_memory, gib, mib, percent_of_memory};
 pub use stats::{ClassStats, Stats, Sweeps};
 pub use tagged::Tagged;
 pub use update::Change;

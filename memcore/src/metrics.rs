@@ -57,6 +57,12 @@ for_each_counter!(counters);
 
 impl Metrics {
     /// Names the cache, and describes the metrics to the exporter.
+    ///
+    /// # Examples
+    /// ```
+    /// let metrics = memcore::Metrics::new("sessions");
+    /// # let _ = metrics;
+    /// ```
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         for (metric, meaning) in COUNTERS {
@@ -70,6 +76,14 @@ impl Metrics {
     }
 
     /// Publishes what the cache has counted so far.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, Metrics};
+    /// let (cache, metrics) = (Cache::new(8 << 20)?, Metrics::new("sessions"));
+    /// metrics.publish(&cache);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn publish(&self, cache: &Cache) {
         let stats = cache.stats();
         let total = &stats.total;

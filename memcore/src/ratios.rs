@@ -58,6 +58,15 @@ impl Sample {
 
 impl HitRatios {
     /// Counts from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, HitRatios};
+    /// let ratios = HitRatios::new(&Cache::new(8 << 20)?);
+    /// assert_eq!(ratios.over(Duration::from_secs(60)), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         let last = Sample::of(cache);
@@ -65,6 +74,18 @@ impl HitRatios {
     }
 
     /// Notes where the counters of the cache stand, which is to be the same one each time.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, HitRatios};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let mut ratios = HitRatios::new(&cache);
+    /// cache.get("k");
+    /// ratios.note(&cache);
+    /// assert_eq!(ratios.over(Duration::from_secs(60)), Some(0.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn note(&mut self, cache: &Cache) {
         self.last = Sample::of(cache);
         for (kept, step) in self.kept.iter_mut().zip(STEPS) {
@@ -80,6 +101,20 @@ impl HitRatios {
 
     /// The share of hits within so long before the last [`note`](Self::note), or since the
     /// beginning if that was later; `None` if nothing was looked up.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Attrs, Cache, HitRatios};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let mut ratios = HitRatios::new(&cache);
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.get("k");
+    /// ratios.note(&cache);
+    /// let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
+    /// assert_eq!((ratios.over(minute), ratios.over(day)), (Some(1.0), Some(1.0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn over(&self, time: Duration) -> Option<f64> {
         let secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);

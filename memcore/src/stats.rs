@@ -139,6 +139,16 @@ for_each_counter!(class_stats);
 
 impl ClassStats {
     /// Lookups that found an item.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"v", Attrs::new())?;
+    /// cache.get("k");
+    /// assert_eq!(cache.stats().total.hits(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn hits(&self) -> u64 {
         self.hits_small + self.hits_main

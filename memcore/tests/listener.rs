@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use memcore::typed::{self, Plain, TypedCache};
 use memcore::{Attrs, Builder, Cache, Cause, Expiry, ManualClock, Moment, Remove, Store, mib};
 
 const START: Moment = Moment::from_secs(1_000_000);
@@ -231,4 +232,30 @@ fn listeners_may_use_other_caches() {
     assert_eq!(told.load(Ordering::Relaxed), (1 << 6) - 1, "two for each but the last");
     *back.lock().unwrap() = None;
     *other.lock().unwrap() = None;
+}
+
+#[test]
+fn a_typed_listener_is_told_of_values_and_of_nothing_else() {
+    let (sender, told) = mpsc::channel();
+    let listener = typed::listener(Plain, move |key: u64, value: Option<String>, cause| {
+        sender.send((key, value, cause)).unwrap();
+    });
+    let cache = Cache::builder(mib(16)).removed_values(true).on_removal(listener).build().unwrap();
+    let names: TypedCache<u64, String> = TypedCache::new(cache.clone());
+    names.get_or_load(&1, || Ok::<_, ()>("Ann".to_owned())).unwrap();
+    assert!(names.get_or_load(&2, || Err("nobody")).is_err());
+    names.insert(&1, &"Bob".to_owned()).unwrap();
+    names.remove(&1);
+    // A key of another length is none, and these bytes are no text.
+    cache.set("key", b"value", Attrs::new()).unwrap();
+    cache.delete("key");
+    cache.set(3_u64.to_be_bytes(), b"\xff", Attrs::new()).unwrap();
+    cache.delete(3_u64.to_be_bytes());
+    let name = |name: &str| Some(name.to_owned());
+    let expected = [
+        (1, name("Ann"), Cause::Replaced),
+        (1, name("Bob"), Cause::Deleted),
+        (3, None, Cause::Deleted),
+    ];
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
 }

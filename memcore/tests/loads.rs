@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use memcore::typed::{LoadError, Plain, TypedBuilder, TypedCache};
-use memcore::{Attrs, Cache, ManualClock, Moment, mib};
+use memcore::typed::{Codec, CodecError, LoadError, Plain, TypedBuilder, TypedCache};
+use memcore::{Attrs, Cache, Expiry, Fetch, ManualClock, Moment, Remove, mib};
 
 const START: Moment = Moment::from_secs(1_000_000);
 
@@ -311,8 +311,8 @@ fn no_room_is_no_error() {
 #[test]
 fn what_another_process_loads_is_not_stored_twice() {
     let words = words();
-    let theirs = Attrs::new().marked(true);
-    words.cache().set("k", b"", theirs).unwrap();
+    let theirs = Fetch::new().lease(true).create(Expiry::Never).marked(true);
+    words.cache().fetch("k", &theirs, &mut Vec::new(), |_, _| {});
     assert_eq!(words.get_or_load("k", value).unwrap(), "value");
     assert_eq!(words.get("k"), None, "it is theirs to store");
 }
@@ -395,4 +395,202 @@ fn tasks_of_smol_wait_for_one_load() {
         }
     });
     assert_eq!(LOADS.load(Ordering::Relaxed), 1);
+}
+
+/// Numbers that it can read and not write.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unwritable;
+
+impl Codec<u32> for Unwritable {
+    fn encode(&self, _: &u32, _: &mut Vec<u8>) -> Result<(), CodecError> {
+        Err(CodecError::new("not today"))
+    }
+
+    fn decode(&self, _: &[u8]) -> Result<u32, CodecError> {
+        Ok(0)
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_written_is_not_loaded_by_each_who_waits() {
+    const WAITERS: u64 = 10;
+    let numbers: TypedCache<str, u32, Unwritable> = TypedCache::new(Cache::new(mib(16)).unwrap());
+    let loads = AtomicU64::new(0);
+    let ask = || {
+        let asked = numbers.get_or_load("k", || {
+            loads.fetch_add(1, Ordering::Relaxed);
+            while numbers.load_stats().waited < WAITERS {
+                thread::yield_now();
+            }
+            Ok::<_, Never>(7)
+        });
+        assert!(matches!(&asked, Err(LoadError::Codec(_))), "{asked:?}");
+    };
+    thread::scope(|scope| (0..=WAITERS).for_each(|_| spawn(scope, ask)));
+    assert_eq!(loads.into_inner(), 1);
+    assert_eq!(numbers.cache().stats().total.items, 0);
+}
+
+#[test]
+fn a_codec_that_panics_leaves_the_load_to_others() {
+    struct Panics(AtomicU64);
+    impl Codec<String> for &'static Panics {
+        fn encode(&self, value: &String, out: &mut Vec<u8>) -> Result<(), CodecError> {
+            assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "a codec of somebody else");
+            out.extend_from_slice(value.as_bytes());
+            Ok(())
+        }
+
+        fn decode(&self, bytes: &[u8]) -> Result<String, CodecError> {
+            assert!(self.0.fetch_add(1, Ordering::Relaxed) > 2, "a codec of somebody else");
+            String::from_utf8(bytes.to_vec()).map_err(CodecError::new)
+        }
+    }
+    static PANICS: Panics = Panics(AtomicU64::new(0));
+    let cache = Cache::new(mib(16)).unwrap();
+    let words = TypedCache::<str, String>::builder(cache).codec(&PANICS).build();
+    let load = || catch_unwind(AssertUnwindSafe(|| words.get_or_load("k", value)));
+    assert!(load().is_err(), "it can't be written");
+    assert_eq!(load().unwrap().unwrap(), "value");
+    let read = catch_unwind(AssertUnwindSafe(|| words.get("k")));
+    assert!(read.is_err(), "it can't be read");
+    assert_eq!(words.get("k").as_deref(), Some("value"));
+    assert_eq!(words.cache().stats().total.items, 1);
+}
+
+#[test]
+fn a_thread_does_not_wait_for_a_task_of_its_own() {
+    let words = words();
+    let mut task = Box::pin(words.get_or_load_async("k", pending::<Result<String, Never>>()));
+    assert!(poll(task.as_mut()).is_pending());
+    assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+    assert_eq!(words.get("k").as_deref(), Some("value"));
+    drop(task);
+    assert_eq!(words.get("k").as_deref(), Some("value"), "it is not the task's");
+    assert_nothing_is_left(&words, 1);
+}
+
+#[test]
+fn what_stands_for_a_value_does_not_idle() {
+    let (words, clock) = timed(|settings| settings.time_to_idle(secs(5)).absent_ttl(secs(8)));
+    let loaded = words.get_or_load("k", || {
+        assert_eq!(words.get("k"), None);
+        assert_eq!(words.get_many(["k"]), [None]);
+        clock.advance(secs(30));
+        value()
+    });
+    assert_eq!(loaded.unwrap(), "value");
+    assert!(words.contains("k"), "it is stored however long the load took");
+    let finds = AtomicU64::new(0);
+    for _ in 0..3 {
+        let found = words.get_or_find("none", || {
+            finds.fetch_add(1, Ordering::Relaxed);
+            Ok::<Option<String>, Never>(None)
+        });
+        assert_eq!(found.unwrap(), None);
+        clock.advance(secs(4));
+    }
+    assert_eq!(finds.into_inner(), 2, "asking does not keep an absence");
+}
+
+#[test]
+fn what_a_client_creates_to_load_a_value_is_none() {
+    let words = words();
+    // As a server does for `mg k N30 v`.
+    let vivify = Fetch::new().lease(true).create(Expiry::after(secs(30)));
+    words.cache().fetch("k", &vivify, &mut Vec::new(), |_, _| {});
+    assert!(words.get("k").is_none() && !words.contains("k") && words.peek("k").is_none());
+    assert_eq!(words.get_many(["k"]), [None]);
+    assert_eq!(words.iter_keys(), Vec::<String>::new());
+    assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+    assert_eq!(words.get("k"), None, "it is the client's to store");
+    assert_eq!(words.entry("k").or_insert("ours".to_owned()).unwrap(), "ours");
+    assert_eq!(words.get("k").as_deref(), Some("ours"));
+    // It marks an item whose key it has sent in base64.
+    for value in [&b""[..], b"theirs"] {
+        words.cache().set("k", value, Attrs::new().marked(true)).unwrap();
+        assert_eq!(words.get("k").map(String::into_bytes).as_deref(), Some(value));
+    }
+    // A value of no bytes is one.
+    words.insert("k", &String::new()).unwrap();
+    assert_eq!(words.get_or_load("k", value).unwrap(), "");
+    assert_eq!(words.get_or_load("other", || Ok::<_, Never>(String::new())).unwrap(), "");
+    assert_eq!(words.get("other").as_deref(), Some(""));
+}
+
+#[test]
+fn what_a_client_invalidates_is_renewed() {
+    let words = words();
+    words.insert("k", &"old".to_owned()).unwrap();
+    words.cache().remove_with("k", &Remove::new().invalidate(true)).unwrap();
+    assert!(words.is_stale("k"));
+    assert_eq!(words.get("k").as_deref(), Some("old"));
+    assert_eq!(words.get_or_load("k", || Err("down")).unwrap(), "old");
+    assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+    assert!(!words.is_stale("k"));
+    // Somebody else has been asked to renew it.
+    words.cache().remove_with("k", &Remove::new().invalidate(true)).unwrap();
+    words.cache().fetch("k", &Fetch::new().lease(true), &mut Vec::new(), |_, _| {});
+    assert!(!words.is_stale("k"));
+    assert_eq!(words.get_or_load("k", || Ok::<_, Never>("ours".to_owned())).unwrap(), "value");
+}
+
+#[test]
+fn an_error_is_forgotten_when_the_key_is_written_or_removed() {
+    let (words, _) = timed(|settings| settings.error_ttl(secs(60)));
+    let changes: [fn(&Words); 3] = [
+        |words| _ = words.remove("k"),
+        |words| {
+            words.insert("k", &"v".to_owned()).unwrap();
+            words.cache().delete("k");
+        },
+        |words| _ = words.remove("k"),
+    ];
+    for change in changes {
+        assert!(words.get_or_load("k", || Err("down")).is_err());
+        assert!(words.get_or_load("k", || Ok::<_, &str>("unused".to_owned())).is_err());
+        change(&words);
+        // An error of the same type, which the caller could be given.
+        let loaded = words.get_or_load("k", || Ok::<_, &str>("value".to_owned()));
+        assert_eq!(loaded.unwrap(), "value");
+        words.remove("k");
+    }
+}
+
+#[test]
+fn an_error_keeps_its_words_and_causes() {
+    let words = words();
+    let nested = io::Error::other(io::Error::other("the disk is full"));
+    let failed = words.get_or_load("k", || Err::<String, _>(nested)).unwrap_err();
+    assert_eq!(failed.to_string(), "the disk is full");
+    let boxed = words.get_or_load("k", || {
+        Err::<String, Box<dyn std::error::Error + Send + Sync>>("no words".into())
+    });
+    assert_eq!(boxed.map_err(LoadError::into_boxed).unwrap_err().to_string(), "no words");
+    // It is the loader's own, not only its words.
+    let own = LoadError::Failed(std::sync::Arc::new(io::Error::from(io::ErrorKind::TimedOut)));
+    let own = own.into_boxed().downcast::<io::Error>().unwrap();
+    assert_eq!(own.kind(), io::ErrorKind::TimedOut);
+    let absent = LoadError::<String>::Absent.into_boxed();
+    assert_eq!(absent.to_string(), "there is no value");
+}
+
+#[test]
+fn tasks_that_are_cancelled_while_others_load_leave_nothing() {
+    let words = words();
+    let mut leader = Box::pin(words.get_or_load_async("k", pending::<Result<String, Never>>()));
+    assert!(poll(leader.as_mut()).is_pending());
+    // Never polled, waiting, and waiting when the load ends.
+    drop(words.get_or_load_async("k", async { value() }));
+    for _ in 0..1_000 {
+        let mut waiter = Box::pin(words.get_or_load_async("k", async { value() }));
+        assert!(poll(waiter.as_mut()).is_pending());
+    }
+    let mut last = Box::pin(words.get_or_load_async("k", async { value() }));
+    assert!(poll(last.as_mut()).is_pending());
+    drop(leader);
+    drop(last);
+    assert_nothing_is_left(&words, 0);
+    assert_eq!(words.get_or_load("k", value).unwrap(), "value");
+    assert_eq!(words.load_stats().abandoned, 1);
 }

@@ -73,6 +73,13 @@ fn what_has_no_range_may_be_anything() {
             assert_eq!(typed.get_or_find("none", || Ok::<_, ()>(None)).unwrap(), None);
             assert!(typed.get_or_load("bad", || Err("down")).is_err());
         }
+        let lasting: TypedCache<str, String> = TypedCache::builder(typed.cache().clone())
+            .ttl(Duration::MAX)
+            .time_to_idle(Duration::MAX)
+            .jitter(1e-20)
+            .build();
+        lasting.insert("lasting", &"v".to_owned()).unwrap();
+        assert_eq!(lasting.get("lasting").as_deref(), Some("v"));
         let counter = Counter::new(typed.cache()).ttl(time);
         assert_eq!(counter.add("n", u64::MAX), Ok(u64::MAX));
         typed.cache().touch("k", Expiry::After(time)).unwrap();
@@ -268,4 +275,64 @@ fn what_a_cache_handed_out_may_outlive_it() {
     drop((typed, tagged));
     assert_eq!(handle.len(), 300_000);
     drop(handle);
+}
+
+/// Uses a cache when its thread ends, as a buffer does that writes what is left.
+struct Late(std::cell::OnceCell<TypedCache<str, String>>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let Some(words) = self.0.get() else { return };
+        words.insert("late", &"v".to_owned()).unwrap();
+        assert_eq!(words.get("late").as_deref(), Some("v"));
+        assert_eq!(words.get_or_load("loaded", || Ok::<_, ()>("v".to_owned())).unwrap(), "v");
+        for key in 0..3_000_u32 {
+            words.cache().set(key.to_le_bytes(), b"v", Attrs::new()).unwrap();
+            words.cache().delete(key.to_le_bytes());
+        }
+        words.remove("late");
+        LATE_ENDED.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+static LATE_ENDED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static LATE: Late = const { Late(std::cell::OnceCell::new()) };
+}
+
+#[test]
+fn a_thread_that_ends_may_use_the_cache() {
+    let told = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&told);
+    let builder = Cache::builder(mib(4)).on_removal(move |cache, removal| {
+        count.fetch_add(1, Ordering::SeqCst);
+        // What a listener removes is told as well.
+        if removal.key == b"late" {
+            cache.delete("loaded");
+        }
+    });
+    let typed: TypedCache<str, String> =
+        TypedCache::builder(builder.build().unwrap()).hot_keys(true).build();
+    // Thread-locals end in the order of their first use or in the opposite one.
+    for late_first in [true, false] {
+        let typed = typed.clone();
+        let thread = std::thread::spawn(move || {
+            let enter =
+                |typed: TypedCache<str, String>| LATE.with(|late| late.0.set(typed).is_ok());
+            let use_it = || {
+                typed.insert("k", &"v".to_owned()).unwrap();
+                assert_eq!(typed.remove("k").as_deref(), Some("v"));
+            };
+            if !late_first {
+                use_it();
+            }
+            assert!(enter(typed.clone()));
+            use_it();
+        });
+        thread.join().unwrap();
+    }
+    assert_eq!(LATE_ENDED.load(Ordering::SeqCst), 2, "no panic, which the system would end");
+    assert!(told.load(Ordering::SeqCst) >= 6_000);
+    assert!(!typed.contains("loaded"));
 }

@@ -1,10 +1,18 @@
 //! Typed caches: values, keys, times, and changes, against an oracle where there is one.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use memcore::typed::{Codec, CodecError, InsertError, Plain, TypedBuilder, TypedCache};
+use memcore::typed::{
+    Codec, CodecError, DecodeKey, InsertError, KeyBytes, Plain, TypedBuilder, TypedCache,
+};
 use memcore::{Attrs, Cache, Change, ManualClock, Moment, StoreError, mib};
 use proptest::prelude::*;
 
@@ -63,6 +71,51 @@ fn keys_are_borrowed_as_in_a_map() {
     assert_eq!(numbers.iter().collect::<Vec<_>>(), [(-1, "minus one".to_owned())]);
 }
 
+fn bytes_of(key: &(impl KeyBytes + ?Sized)) -> Vec<u8> {
+    key.key_bytes(<[u8]>::to_vec)
+}
+
+/// Keys come back from their bytes, and no two have the same.
+fn assert_keys<T: KeyBytes + DecodeKey + PartialEq + Debug>(keys: &[T]) {
+    let all: BTreeSet<_> = keys.iter().map(bytes_of).collect();
+    assert_eq!(all.len(), keys.len(), "{keys:?}");
+    for key in keys {
+        assert_eq!(T::from_key_bytes(&bytes_of(key)).as_ref(), Some(key));
+    }
+}
+
+#[test]
+fn keys_of_many_types_are_told_apart() {
+    assert_keys(&[0_usize, 1, usize::MAX]);
+    assert_keys(&[0_isize, -1, isize::MIN]);
+    assert_keys(&['a', '\0', char::MAX]);
+    assert_keys(&[false, true]);
+    assert_keys(&[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    assert_keys::<Box<str>>(&["a".into(), "".into()]);
+    assert_keys::<Arc<str>>(&["a".into(), "b".into()]);
+    assert_keys::<Rc<[u8]>>(&[[1].into(), [2].into()]);
+    // What belongs to which part.
+    let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
+    assert_keys(&[pair("a", "b"), pair("ab", ""), pair("", "ab"), pair("a", ""), pair("", "a")]);
+    assert_keys(&[(1_u8, pair("a", "b"), 2_u64), (1, pair("ab", ""), 2), (1, pair("", "ab"), 2)]);
+    for bytes in [&b""[..], b"\0\0\0", b"\0\0\0\x09a", b"\xff\xff\xff\xff"] {
+        assert_eq!(<(String, String)>::from_key_bytes(bytes), None);
+    }
+    assert_eq!(char::from_key_bytes(&0xd800_u32.to_be_bytes()), None);
+    assert_eq!(bool::from_key_bytes(&[2]), None);
+    // A borrowed form has the bytes of the owned one.
+    let text = bytes_of("key");
+    assert_eq!(bytes_of(&Cow::Borrowed("key")), text);
+    assert_eq!(bytes_of(&Box::<str>::from("key")), text);
+    assert_eq!(bytes_of(&Arc::new("key".to_owned())), text);
+
+    let seats: TypedCache<(u16, char), Arc<str>> = TypedCache::new(Cache::new(mib(16)).unwrap());
+    seats.insert(&(12, 'C'), &"Ann".into()).unwrap();
+    assert_eq!(seats.get(&(12, 'C')).as_deref(), Some("Ann"));
+    let all: Vec<_> = (&seats).into_iter().collect();
+    assert_eq!(all, [((12, 'C'), Arc::from("Ann"))]);
+}
+
 #[test]
 fn bytes_that_are_no_value_are_a_miss_and_go() {
     let numbers: TypedCache<str, u32, Small> = TypedCache::new(Cache::new(mib(16)).unwrap());
@@ -107,6 +160,77 @@ fn values_end_in_time() {
     clock.advance(secs(5));
     let left = ["five!", "seven!!", "for ever"].map(|key| words.contains(key));
     assert_eq!(left, [false, true, true]);
+
+    words.insert_with_ttl("own", &"for ever".to_owned(), secs(2)).unwrap();
+    clock.advance(secs(1));
+    assert!(words.contains("own"));
+    clock.advance(secs(1));
+    assert!(!words.contains("own"));
+}
+
+/// Whatever way a value is read.
+#[test]
+fn a_value_that_is_read_all_the_time_ends_as_well() {
+    let reads: [fn(&Words); 3] = [
+        |words| assert!(words.get("k").is_some()),
+        |words| assert!(words.get_many(["k"])[0].is_some()),
+        |words| _ = words.get_or_load("k", || Err("down")).unwrap(),
+    ];
+    let settings: [fn(Builder) -> Builder; 2] = [
+        |settings| settings.ttl(secs(12)),
+        |settings| settings.ttl(secs(1)).expire_after(|_| Some(secs(12))),
+    ];
+    for (read, set) in reads.into_iter().flat_map(|read| settings.map(|set| (read, set))) {
+        let (words, clock) = timed(|settings| set(settings).time_to_idle(secs(5)));
+        words.insert("k", &"v".to_owned()).unwrap();
+        for _ in 0..2 {
+            clock.advance(secs(4));
+            read(&words);
+        }
+        clock.advance(secs(3));
+        read(&words);
+        clock.advance(secs(1));
+        assert!(!words.contains("k"), "it has had its twelve seconds");
+        words.insert("k", &"v".to_owned()).unwrap();
+        clock.advance(secs(5));
+        assert!(!words.contains("k"), "nobody has read it");
+    }
+}
+
+#[test]
+fn values_are_stale_by_their_own_lives() {
+    let life_of = |value: &String| Some(secs(value.len() as u64));
+    let (words, clock) =
+        timed(|settings| settings.ttl(secs(600)).expire_after(life_of).fresh_for(secs(4)));
+    words.insert("k", &"ten seconds"[..10].to_owned()).unwrap();
+    assert!(!words.is_stale("k"));
+    clock.advance(secs(4));
+    assert!(!words.is_stale("k"));
+    clock.advance(secs(1));
+    assert!(words.is_stale("k"));
+    // Reading it makes it no fresher where it may idle as well.
+    let (words, clock) =
+        timed(|settings| settings.ttl(secs(60)).time_to_idle(secs(30)).fresh_for(secs(20)));
+    words.insert("k", &"v".to_owned()).unwrap();
+    for stale in [false, false, true] {
+        clock.advance(secs(10));
+        assert!(words.get("k").is_some());
+        assert_eq!(words.is_stale("k"), stale);
+    }
+}
+
+#[test]
+fn chance_makes_no_value_stale_from_the_start() {
+    let (words, clock) = timed(|settings| settings.ttl(secs(600)).fresh_for(secs(60)).jitter(0.5));
+    let keys: Vec<String> = (0..500).map(|key| key.to_string()).collect();
+    keys.iter().for_each(|key| words.insert(key, key).unwrap());
+    let stale = || keys.iter().filter(|key| words.is_stale(*key)).count();
+    clock.advance(secs(29));
+    assert_eq!(stale(), 0);
+    clock.advance(secs(16));
+    assert!((100..400).contains(&stale()), "{} of 500 after 45 seconds", stale());
+    clock.advance(secs(16));
+    assert_eq!(stale(), 500);
 }
 
 #[test]
@@ -139,6 +263,58 @@ fn no_change_is_lost() {
         }
     });
     assert_eq!(words.get("k").map(|value| value.len()), Some(4 * ROUNDS));
+}
+
+#[test]
+fn a_removal_takes_no_value_that_was_not_looked_at() {
+    let words = words();
+    let mut calls = 0;
+    let removed = words.compute("k", |old| {
+        calls += 1;
+        assert_eq!(old, None);
+        words.insert("k", &"theirs".to_owned()).unwrap();
+        Change::Remove
+    });
+    assert_eq!((removed.unwrap(), calls), (None, 1));
+    assert_eq!(words.get("k").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn each_value_is_removed_by_one_who_gets_it() {
+    const VALUES: u32 = 3_000;
+    let numbers: TypedCache<str, Vec<u8>> = TypedCache::new(Cache::new(mib(16)).unwrap());
+    let (taken, done) = (AtomicU32::new(0), AtomicU32::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while done.load(Ordering::SeqCst) == 0 || numbers.contains("k") {
+                    taken.fetch_add(numbers.remove("k").is_some().into(), Ordering::SeqCst);
+                }
+            });
+        }
+        for number in 0..VALUES {
+            numbers.insert("k", &number.to_le_bytes().to_vec()).unwrap();
+            while numbers.contains("k") {
+                thread::yield_now();
+            }
+        }
+        done.store(1, Ordering::SeqCst);
+    });
+    assert_eq!(taken.into_inner(), VALUES);
+}
+
+#[test]
+fn what_maps_have_is_there() {
+    let words = words();
+    assert_eq!(words.entry("k").or_default().unwrap(), "");
+    assert_eq!(words.entry("k").or_insert("unused".to_owned()).unwrap(), "");
+    assert_eq!(words.entry("other").or_insert("v".to_owned()).unwrap(), "v");
+    assert_eq!(words.peek("other").as_deref(), Some("v"));
+    assert!(words.cache().peek("other").is_some_and(|meta| !meta.fetched), "no use");
+    words.clear();
+    assert!(!words.contains("k") && words.iter().next().is_none());
+    words.insert("k", &"v".to_owned()).unwrap();
+    assert!(words.contains("k"), "what comes later stays");
 }
 
 #[test]

@@ -93,6 +93,16 @@ pub struct WeakHandle {
 
 impl WeakHandle {
     /// Bytes of the value.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", &[b'x'; 10_000], Attrs::new())?;
+    /// let weak = cache.get_handle("k").and_then(|handle| handle.downgrade()).ok_or("not pinned")?;
+    /// assert_eq!((weak.len(), weak.is_empty()), (10_000, false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.meta.value_len
@@ -109,6 +119,18 @@ impl WeakHandle {
     ///
     /// # Errors
     /// [`UpgradeError`]: it is gone, or no more may be pinned now.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", &[b'x'; 10_000], Attrs::new())?;
+    /// let weak = cache.get_handle("k").and_then(|handle| handle.downgrade()).ok_or("not pinned")?;
+    /// assert_eq!(weak.upgrade()?.len(), 10_000);
+    /// cache.delete("k");
+    /// assert!(weak.upgrade().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn upgrade(&self) -> Result<Handle, UpgradeError> {
         let engine = &self.engine;
         let key = Key { bytes: &self.key, hash: self.hash, tag: engine.hot.tag() };
@@ -149,6 +171,16 @@ impl Handle {
     }
 
     /// The value's pieces in order.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"value", Attrs::new())?;
+    /// let handle = cache.get_handle("k").ok_or("a miss")?;
+    /// assert_eq!(handle.parts().map(<[u8]>::len).sum::<usize>(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let (pinned, copied) = match &self.bytes {
             Bytes::Pinned { engine, at, .. } => {
@@ -176,12 +208,35 @@ impl Handle {
     }
 
     /// The item's meta data when it was read.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"value", Attrs::new())?;
+    /// let handle = cache.get_handle("k").ok_or("a miss")?;
+    /// assert_eq!(handle.meta().flags, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
 
     /// A handle to the same value that does not keep it; `None` if this one holds a copy.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", &[b'x'; 10_000], Attrs::new())?;
+    /// let handle = cache.get_handle("k").ok_or("a miss")?;
+    /// let weak = handle.downgrade().ok_or("a copy")?;
+    /// drop(handle);
+    /// assert_eq!(cache.stats().pinned_bytes, 0);
+    /// assert!(weak.upgrade().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn downgrade(&self) -> Option<WeakHandle> {
         let Bytes::Pinned { engine, identity, .. } = &self.bytes else { return None };
@@ -209,6 +264,16 @@ impl Handle {
     }
 
     /// The value in one piece.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// cache.set("k", b"value", Attrs::new())?;
+    /// let handle = cache.get_handle("k").ok_or("a miss")?;
+    /// assert_eq!(handle.to_vec(), b"value");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         match &self.bytes {

@@ -125,6 +125,16 @@ impl Drop for Permit {
 
 impl Reservation {
     /// Bytes still owed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let mut place = cache.reserve("k", 5, Attrs::new())?;
+    /// place.write(b"va");
+    /// assert_eq!(place.remaining(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.len() - self.filled
@@ -136,6 +146,15 @@ impl Reservation {
 
     /// Takes the next bytes of the value, at most [`remaining`](Self::remaining); returns how many.
     /// If memory runs out meanwhile, [`commit`](Self::commit) will say so.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let mut place = cache.reserve("k", 5, Attrs::new())?;
+    /// assert_eq!(place.write(b"value and more"), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         let bytes = &bytes[..bytes.len().min(self.remaining())];
         let Some(room) = &mut self.room else { return 0 };
@@ -225,6 +244,16 @@ impl Reservation {
     ///
     /// # Panics
     /// If bytes are still owed: memory that was never written must not be seen.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, Store, Stored};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let mut place = cache.reserve("k", 5, Attrs::new())?;
+    /// place.write(b"value");
+    /// assert!(matches!(place.commit(&Store::add())?, Stored::Done { value_len: 5, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit(mut self, how: &Store) -> Result<Stored, StoreError> {
         assert_eq!(self.remaining(), 0, "a reservation is filled before it is committed");
         let engine = Arc::clone(&self.engine);

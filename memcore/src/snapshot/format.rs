@@ -138,6 +138,18 @@ impl<W: Write> Writer<W> {
     }
 
     /// Items so far, and the bytes of their values.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Moment;
+    /// use memcore::snapshot::{Entry, Writer};
+    ///
+    /// let mut writer = Writer::new(Vec::new(), Moment::from_secs(1_700_000_000))?;
+    /// writer.item(&Entry::new(b"k", 5))?;
+    /// writer.value(b"value")?;
+    /// assert_eq!(writer.written(), (1, 5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn written(&self) -> (u64, u64) {
         (self.items, self.value_bytes)
@@ -262,6 +274,16 @@ impl<R: Read> Reader<R> {
     }
 
     /// When the snapshot was made.
+    ///
+    /// # Examples
+    /// ```
+    /// use memcore::Moment;
+    /// use memcore::snapshot::{Reader, Writer};
+    ///
+    /// let bytes = Writer::new(Vec::new(), Moment::from_secs(1_000))?.finish()?;
+    /// assert_eq!(Reader::new(&bytes[..])?.created(), Moment::from_secs(1_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn created(&self) -> Moment {
         self.created

@@ -72,6 +72,12 @@ pub struct Entry {
 
 impl Entry {
     /// An item of this key with a value of `value_len` bytes, and nothing else.
+    ///
+    /// # Examples
+    /// ```
+    /// let entry = memcore::snapshot::Entry::new(b"k", 5);
+    /// assert_eq!((&entry.key[..], entry.value_len, entry.flags), (&b"k"[..], 5, 0));
+    /// ```
     #[must_use]
     pub fn new(key: &[u8], value_len: usize) -> Self {
         Self { key: key.to_vec(), value_len, ..Self::default() }

@@ -1,6 +1,7 @@
 //! How values become bytes and come back.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A value can't be written as bytes, or bytes are not one.
 ///
@@ -88,8 +89,8 @@ pub trait Codec<V> {
     fn decode(&self, bytes: &[u8]) -> Result<V, CodecError>;
 }
 
-/// Values that are bytes already: `Vec<u8>`, `Box<[u8]>`, `String`, and with the feature `bytes`
-/// its `Bytes`.
+/// Values that are bytes already: `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `String`, `Box<str>`,
+/// `Arc<str>`, and with the feature `bytes` its `Bytes`.
 ///
 /// # Examples
 /// ```
@@ -105,7 +106,7 @@ pub trait Codec<V> {
 pub struct Plain;
 
 macro_rules! plain {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $copy:expr),*) => {$(
         impl Codec<$type> for Plain {
             fn encode(&self, value: &$type, out: &mut Vec<u8>) -> Result<(), CodecError> {
                 out.extend_from_slice(value);
@@ -113,25 +114,31 @@ macro_rules! plain {
             }
 
             fn decode(&self, bytes: &[u8]) -> Result<$type, CodecError> {
-                Ok(bytes.to_vec().into())
+                let copy: fn(&[u8]) -> $type = $copy;
+                Ok(copy(bytes))
             }
         }
     )*};
 }
-plain!(Vec<u8>, Box<[u8]>);
+plain!(Vec<u8>: <[u8]>::to_vec, Box<[u8]>: |bytes| bytes.into(), Arc<[u8]>: |bytes| bytes.into());
 #[cfg(feature = "bytes")]
-plain!(bytes::Bytes);
+plain!(bytes::Bytes: bytes::Bytes::copy_from_slice);
 
-impl Codec<String> for Plain {
-    fn encode(&self, value: &String, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        out.extend_from_slice(value.as_bytes());
-        Ok(())
-    }
+macro_rules! texts {
+    ($($type:ty),*) => {$(
+        impl Codec<$type> for Plain {
+            fn encode(&self, value: &$type, out: &mut Vec<u8>) -> Result<(), CodecError> {
+                out.extend_from_slice(value.as_bytes());
+                Ok(())
+            }
 
-    fn decode(&self, bytes: &[u8]) -> Result<String, CodecError> {
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(CodecError::new)
-    }
+            fn decode(&self, bytes: &[u8]) -> Result<$type, CodecError> {
+                std::str::from_utf8(bytes).map(Into::into).map_err(CodecError::new)
+            }
+        }
+    )*};
 }
+texts!(String, Box<str>, Arc<str>);
 
 /// Any value that serde knows, in the few bytes of postcard.
 ///
@@ -226,5 +233,36 @@ impl<V: bytemuck::NoUninit + bytemuck::AnyBitPattern> Codec<V> for Pod {
 
     fn decode(&self, bytes: &[u8]) -> Result<V, CodecError> {
         bytemuck::try_pod_read_unaligned(bytes).map_err(CodecError::new)
+    }
+}
+
+/// Values that are nothing but their bytes in memory, as `zerocopy` describes them. Other than with
+/// [`Pod`](super) their types may have bytes that are none of a value, as `bool` and enums do: such
+/// bytes are not read.
+///
+/// # Examples
+/// ```
+/// use memcore::Cache;
+/// use memcore::typed::{TypedCache, Zerocopy};
+///
+/// let flags: TypedCache<u32, [bool; 4], Zerocopy> = TypedCache::new(Cache::new(8 << 20)?);
+/// flags.insert(&1, &[true, false, false, true])?;
+/// assert_eq!(flags.get(&1), Some([true, false, false, true]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "zerocopy")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zerocopy;
+
+#[cfg(feature = "zerocopy")]
+impl<V: zerocopy::IntoBytes + zerocopy::Immutable + zerocopy::TryFromBytes> Codec<V> for Zerocopy {
+    fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        out.extend_from_slice(value.as_bytes());
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<V, CodecError> {
+        let no_value = |_| CodecError::new("not the bytes of a value of this type");
+        V::try_read_from_bytes(bytes).map_err(no_value)
     }
 }

@@ -4,7 +4,7 @@ use core::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::{Codec, DecodeKey, InsertError, KeyBytes, TypedCache};
+use super::{Codec, DecodeKey, InsertError, KeyBytes, TypedCache, stands_for_value};
 use crate::{Change, Cursor, Fetch, Remove, Removed, Store, Stored};
 
 /// Items that are looked at together.
@@ -39,6 +39,14 @@ where
     ///
     /// # Errors
     /// [`InsertError`], if there is no value and the new one can't be stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// assert_eq!(words.entry("k").or_insert_with(|| "made".to_owned())?, "made");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Result<V, InsertError> {
         let Self { typed, key } = self;
         if let Some(value) = typed.get(key) {
@@ -47,12 +55,12 @@ where
         let made = make();
         let mut bytes = Vec::new();
         typed.shared.codec.encode(&made, &mut bytes)?;
-        let attrs = typed.shared.settings.attrs(&made);
+        let attrs = typed.attrs(&made);
         loop {
             let stored = key.key_bytes(|key| {
                 // What stands for a load that is under way is not a value.
                 let how = match typed.cache.peek(key) {
-                    Some(meta) if meta.marked => Store::new().expected(meta.version),
+                    Some(meta) if stands_for_value(&meta) => Store::new().expected(meta.version),
                     _ => Store::add(),
                 };
                 typed.store(key, &bytes, attrs, &how)
@@ -65,10 +73,54 @@ where
             }
         }
     }
+
+    /// The value, or this one, which is then stored.
+    ///
+    /// # Errors
+    /// As for [`or_insert_with`](Self::or_insert_with).
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// assert_eq!(words.entry("k").or_insert("v".to_owned())?, "v");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn or_insert(self, value: V) -> Result<V, InsertError> {
+        self.or_insert_with(|| value)
+    }
+
+    /// The value, or that of its type's [`Default`], which is then stored.
+    ///
+    /// # Errors
+    /// As for [`or_insert_with`](Self::or_insert_with).
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// assert_eq!(words.entry("k").or_default()?, "");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn or_default(self) -> Result<V, InsertError>
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
 }
 
 impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
-    /// A key with what it has, for [`Entry::or_insert_with`].
+    /// A key with what it has, for [`Entry::or_insert_with`] and its like.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.entry("k").or_insert("v".to_owned())?;
+    /// assert_eq!(words.get("k").as_deref(), Some("v"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn entry<'t, Q>(&'t self, key: &'t Q) -> Entry<'t, Q, K, V, C>
     where
         K: Borrow<Q>,
@@ -113,7 +165,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 let version = match (&old, meta) {
                     (Some((_, hit)), _) => Some(hit.meta.version),
                     // It stands for a load that is under way.
-                    (None, Some(meta)) if meta.marked => Some(meta.version),
+                    (None, Some(meta)) if stands_for_value(&meta) => Some(meta.version),
                     (None, _) => None,
                 };
                 let was_there = old.is_some();
@@ -122,7 +174,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                     Change::Put(value) => {
                         new.clear();
                         self.shared.codec.encode(&value, &mut new)?;
-                        let attrs = self.shared.settings.attrs(&value);
+                        let attrs = self.attrs(&value);
                         if let Stored::Done { .. } = self.store(key, &new, attrs, &how)? {
                             return Ok(Some(value));
                         }
@@ -133,6 +185,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                             .map(|(value, _)| value));
                     }
                     Change::Keep => return Ok(None),
+                    // A value that came meanwhile was not looked at.
+                    Change::Remove if version.is_none() => return Ok(None),
                     Change::Remove => {
                         let how = Remove::new().expected(version);
                         match self.cache.remove_with(key, &how)? {
@@ -239,13 +293,22 @@ impl<K: ?Sized, V, C> Iter<'_, K, V, C> {
         while self.keys.is_empty() {
             let mut cursor = self.cursor.take()?;
             let goes_on = self.typed.cache.scan(&mut cursor, BATCH, |key, meta| {
-                if !meta.marked {
+                if !stands_for_value(meta) {
                     self.keys.push_back(key.to_vec());
                 }
             });
             self.cursor = goes_on.then_some(cursor);
         }
         self.keys.pop_front()
+    }
+}
+
+impl<'t, K: DecodeKey, V, C: Codec<V>> IntoIterator for &'t TypedCache<K, V, C> {
+    type Item = (K, V);
+    type IntoIter = Iter<'t, K, V, C>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -4,13 +4,18 @@ use core::any::Any;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::codec::CodecError;
 use crate::Moment;
 use crate::memory::sync::{Condvar, Mutex, MutexGuard, ThreadId, thread_id, wait_while};
 
-/// Parts of the table, each with a lock: loads are few, and looked through one by one.
+/// Parts of the table, each with a lock.
 const PARTS: usize = 64;
 /// Failed loads that a part remembers.
 const FAILURES_MAX: usize = 64;
@@ -22,8 +27,26 @@ pub(super) enum Outcome {
     Loaded(Option<Arc<[u8]>>),
     /// The error, in an `Arc` of its type.
     Failed(Arc<dyn Any + Send + Sync>),
+    /// The codec can't write the value, whoever loads it.
+    Unwritable(CodecError),
     /// The loader panicked or was cancelled: somebody else has to.
     Abandoned,
+}
+
+/// Who asks for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    Thread,
+    Task,
+}
+
+/// Who loads, as seen by a thread that would wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leader {
+    Other,
+    ThisThread,
+    /// It may be that the task goes on only when this thread does.
+    TaskOfThisThread,
 }
 
 /// A load that is under way, or that failed lately.
@@ -31,7 +54,8 @@ pub(super) enum Outcome {
 pub(super) struct Flight {
     hash: u64,
     key: Box<[u8]>,
-    leader: ThreadId,
+    asker: Asker,
+    thread: ThreadId,
     state: Mutex<State>,
     landed: Condvar,
 }
@@ -41,15 +65,29 @@ struct State {
     outcome: Option<Outcome>,
     /// The version of the item that stands for the value, once there is one.
     claim: Option<u64>,
-    /// Until when a failure is remembered.
-    until: Option<Moment>,
-    wakers: Vec<Waker>,
+    /// Tasks that wait, by the order in which they came.
+    wakers: BTreeMap<u64, Waker>,
+    tasks: u64,
+}
+
+/// A part of the loads of a cache.
+#[derive(Debug, Default)]
+struct Part {
+    /// By hash; failures that are remembered are among them.
+    flights: HashTable<Arc<Flight>>,
+    failures: VecDeque<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    until: Moment,
+    flight: Arc<Flight>,
 }
 
 /// All loads of a cache.
 #[derive(Debug)]
 pub(super) struct Flights {
-    parts: [Mutex<Vec<Arc<Flight>>>; PARTS],
+    parts: [Mutex<Part>; PARTS],
 }
 
 /// The duty to load a value. Whoever drops it without an outcome leaves the duty to others.
@@ -66,50 +104,76 @@ pub(super) enum Turn<'f> {
     Wait(Arc<Flight>),
 }
 
+impl Part {
+    fn remove(&mut self, flight: &Arc<Flight>) {
+        let is_it = |other: &Arc<Flight>| Arc::ptr_eq(other, flight);
+        if let Ok(entry) = self.flights.find_entry(flight.hash, is_it) {
+            entry.remove();
+        }
+    }
+
+    /// Forgets the failures for which `stays` is false.
+    fn keep_failures(&mut self, stays: impl Fn(&Failure) -> bool) {
+        let (kept, gone) = std::mem::take(&mut self.failures).into_iter().partition(stays);
+        self.failures = kept;
+        let gone: VecDeque<Failure> = gone;
+        gone.iter().for_each(|failure| self.remove(&failure.flight));
+    }
+}
+
 impl Flights {
     pub(super) fn new() -> Self {
         Self { parts: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn part(&self, hash: u64) -> MutexGuard<'_, Vec<Arc<Flight>>> {
-        self.parts[hash as usize % PARTS].lock()
+    fn part(&self, hash: u64) -> MutexGuard<'_, Part> {
+        // Not by the bits that a table looks at.
+        self.parts[(hash >> 32) as usize % PARTS].lock()
     }
 
     /// Joins the load of a key, or takes it over if there is none.
-    pub(super) fn turn(&self, hash: u64, key: &[u8], now: Moment) -> Turn<'_> {
+    pub(super) fn turn(&self, hash: u64, key: &[u8], asker: Asker, now: Moment) -> Turn<'_> {
         let mut part = self.part(hash);
-        part.retain(|flight| flight.state.lock().until.is_none_or(|until| now < until));
-        if let Some(flight) = part.iter().find(|flight| flight.hash == hash && *flight.key == *key)
-        {
-            return Turn::Wait(Arc::clone(flight));
+        if !part.failures.is_empty() {
+            part.keep_failures(|failure| now < failure.until);
         }
-        let flight = Arc::new(Flight {
-            hash,
-            key: key.into(),
-            leader: thread_id(),
-            state: Mutex::default(),
-            landed: Condvar::new(),
-        });
-        part.push(Arc::clone(&flight));
-        Turn::Lead(Lead { flights: self, flight })
+        let is_it = |flight: &Arc<Flight>| flight.is_of(hash, key);
+        match part.flights.entry(hash, is_it, |flight| flight.hash) {
+            Entry::Occupied(entry) => Turn::Wait(Arc::clone(entry.get())),
+            Entry::Vacant(entry) => {
+                let flight = Arc::new(Flight {
+                    hash,
+                    key: key.into(),
+                    asker,
+                    thread: thread_id(),
+                    state: Mutex::default(),
+                    landed: Condvar::new(),
+                });
+                entry.insert(Arc::clone(&flight));
+                Turn::Lead(Lead { flights: self, flight })
+            }
+        }
     }
 
     /// From now on others load this key, whether or not this load ends.
     pub(super) fn give_up(&self, flight: &Arc<Flight>) {
-        self.part(flight.hash).retain(|other| !Arc::ptr_eq(other, flight));
+        self.part(flight.hash).remove(flight);
     }
 
-    /// Bounds the failures that a part remembers.
-    fn forget_some(&self, hash: u64) {
-        let mut part = self.part(hash);
-        let is_failure = |flight: &Arc<Flight>| flight.state.lock().until.is_some();
-        let mut surplus =
-            part.iter().filter(|flight| is_failure(flight)).count().saturating_sub(FAILURES_MAX);
-        part.retain(|flight| {
-            let goes = surplus > 0 && is_failure(flight);
-            surplus -= usize::from(goes);
-            !goes
-        });
+    /// Others are told of a failure until then, unless there are too many younger ones.
+    fn remember(&self, flight: &Arc<Flight>, until: Moment) {
+        let mut part = self.part(flight.hash);
+        part.failures.push_back(Failure { until, flight: Arc::clone(flight) });
+        if part.failures.len() > FAILURES_MAX {
+            if let Some(oldest) = part.failures.pop_front() {
+                part.remove(&oldest.flight);
+            }
+        }
+    }
+
+    /// Nobody is told any more that the load of this key has failed.
+    pub(super) fn forget_failure(&self, hash: u64, key: &[u8]) {
+        self.part(hash).keep_failures(|failure| !failure.flight.is_of(hash, key));
     }
 }
 
@@ -125,8 +189,10 @@ impl Lead<'_> {
     }
 
     fn end(&self, outcome: Outcome, until: Option<Moment>) {
-        if until.is_none() {
-            self.flights.give_up(&self.flight);
+        match until {
+            // Before the outcome is there: who finds it may have it forgotten.
+            Some(until) => self.flights.remember(&self.flight, until),
+            None => self.flights.give_up(&self.flight),
         }
         let wakers = {
             let mut state = self.flight.state.lock();
@@ -134,14 +200,10 @@ impl Lead<'_> {
                 return;
             }
             state.outcome = Some(outcome);
-            state.until = until;
             std::mem::take(&mut state.wakers)
         };
         self.flight.landed.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
-        if until.is_some() {
-            self.flights.forget_some(self.flight.hash);
-        }
+        wakers.into_values().for_each(Waker::wake);
     }
 }
 
@@ -154,9 +216,19 @@ impl Drop for Lead<'_> {
 }
 
 impl Flight {
-    /// Whether this thread is the one that loads, so that it would wait for itself.
-    pub(super) fn is_own(&self) -> bool {
-        self.leader == thread_id() && self.state.lock().outcome.is_none()
+    fn is_of(&self, hash: u64, key: &[u8]) -> bool {
+        self.hash == hash && *self.key == *key
+    }
+
+    /// Who loads, if anybody still does.
+    pub(super) fn leader(&self) -> Leader {
+        if self.thread != thread_id() || self.state.lock().outcome.is_some() {
+            return Leader::Other;
+        }
+        match self.asker {
+            Asker::Thread => Leader::ThisThread,
+            Asker::Task => Leader::TaskOfThisThread,
+        }
     }
 
     /// The version of the item that has to be there still for others to join this load: whoever
@@ -175,25 +247,120 @@ impl Flight {
 
     /// The outcome, once it is there.
     pub(super) fn outcome(self: &Arc<Self>) -> FlightOutcome {
-        FlightOutcome(Arc::clone(self))
+        FlightOutcome { flight: Arc::clone(self), number: None }
     }
 }
 
 /// Waits for an outcome without blocking the thread.
 #[derive(Debug)]
-pub(super) struct FlightOutcome(Arc<Flight>);
+pub(super) struct FlightOutcome {
+    flight: Arc<Flight>,
+    /// Of the task among those that wait, once it does.
+    number: Option<u64>,
+}
 
 impl Future for FlightOutcome {
     type Output = Outcome;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let mut state = self.0.state.lock();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        // Cloned and dropped with nothing locked: a waker may own a task that waits here as well.
+        let waker = context.waker().clone();
+        let flight = Arc::clone(&self.flight);
+        let mut state = flight.state.lock();
         if let Some(outcome) = &state.outcome {
             return Poll::Ready(outcome.clone());
         }
-        if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            state.wakers.push(context.waker().clone());
-        }
+        let number = *self.number.get_or_insert(state.tasks);
+        state.tasks = state.tasks.max(number + 1);
+        let former = state.wakers.insert(number, waker);
+        drop(state);
+        drop(former);
         Poll::Pending
+    }
+}
+
+impl Drop for FlightOutcome {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = self.flight.state.lock().wakers.remove(&number);
+            drop(waker);
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use core::task::{Context, Poll};
+    use std::pin::pin;
+    use std::time::Instant;
+
+    use super::*;
+
+    const NOW: Moment = Moment::from_secs(1_000);
+
+    fn lead<'f>(flights: &'f Flights, key: &[u8]) -> Lead<'f> {
+        match flights.turn(hash(key), key, Asker::Task, NOW) {
+            Turn::Lead(lead) => lead,
+            Turn::Wait(_) => panic!("somebody loads {key:?}"),
+        }
+    }
+
+    /// All keys in one part.
+    fn hash(key: &[u8]) -> u64 {
+        let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        key.iter().fold(0xcbf2_9ce4_8422_2325, fold) & !((PARTS as u64 - 1) << 32)
+    }
+
+    #[test]
+    fn who_no_longer_waits_is_not_kept() {
+        let flights = Flights::new();
+        let lead = lead(&flights, b"k");
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..1_000 {
+            let mut waiter = pin!(lead.flight.outcome());
+            assert!(waiter.as_mut().poll(&mut context).is_pending());
+            assert!(waiter.as_mut().poll(&mut context).is_pending());
+            assert_eq!(lead.flight.state.lock().wakers.len(), 1);
+        }
+        let flight = Arc::clone(&lead.flight);
+        assert!(flight.state.lock().wakers.is_empty());
+        lead.land(Outcome::Loaded(None), None);
+        let landed = pin!(flight.outcome()).poll(&mut context);
+        assert!(matches!(landed, Poll::Ready(Outcome::Loaded(None))));
+    }
+
+    #[test]
+    fn many_loads_are_not_looked_through_one_by_one() {
+        let flights = Flights::new();
+        let began = Instant::now();
+        let leads: Vec<_> =
+            (0..100_000_u32).map(|key| lead(&flights, &key.to_le_bytes())).collect();
+        drop(leads);
+        // One by one it would be five thousand million comparisons.
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(flights.parts.iter().all(|part| part.lock().flights.is_empty()));
+    }
+
+    #[test]
+    fn failures_are_remembered_for_their_time_and_only_so_many() {
+        let flights = Flights::new();
+        let fail = |number: u32| {
+            let error = Outcome::Failed(Arc::new("down"));
+            let until = NOW + Duration::from_secs(5);
+            lead(&flights, &number.to_le_bytes()).land(error, Some(until));
+        };
+        let is_known = |number: u32, now| {
+            let key = number.to_le_bytes();
+            matches!(flights.turn(hash(&key), &key, Asker::Task, now), Turn::Wait(_))
+        };
+        (0..100).for_each(fail);
+        assert_eq!([0, 35, 36, 99].map(|number| is_known(number, NOW)), [false, false, true, true]);
+        let key = 99_u32.to_le_bytes();
+        flights.forget_failure(hash(&key), &key);
+        assert!(!is_known(99, NOW) && is_known(98, NOW));
+        let later = NOW + Duration::from_secs(5);
+        assert!((0..100).all(|number| !is_known(number, later)));
+        assert!(flights.parts.iter().all(|part| part.lock().flights.is_empty()));
     }
 }

@@ -5,14 +5,17 @@
 //! replaces or removes it, so that no value is stored that was loaded before the data changed.
 
 use core::borrow::Borrow;
+use core::time::Duration;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::flight::{Flight, Lead, Outcome, Turn};
+use super::flight::{Asker, Flight, Lead, Leader, Outcome, Turn};
 use super::stats::{End, Watch};
-use super::{ABSENT, Codec, CodecError, KeyBytes, Shared, TypedCache};
-use crate::{Attrs, Cache, Fetched, Key, Meta, Moment, Remove, Store, Tagged};
+use super::{
+    ABSENT, Codec, CodecError, KeyBytes, Shared, TypedCache, stands_for_absence, stands_for_value,
+};
+use crate::{Attrs, Cache, Fetch, Fetched, Key, Meta, Moment, Remove, Store, Tagged};
 
 /// A value can't be had.
 ///
@@ -64,9 +67,48 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
 impl<E: std::error::Error + 'static> std::error::Error for LoadError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Failed(error) => Some(&**error),
-            Self::Codec(error) => Some(error),
-            Self::Absent | Self::Recursive => None,
+            // Its words are this one's already.
+            Self::Failed(error) => error.source(),
+            Self::Codec(_) | Self::Absent | Self::Recursive => None,
+        }
+    }
+}
+
+impl<E> LoadError<E> {
+    /// The error for a `?` in functions that return any error. It is for loaders whose error is
+    /// none of the standard library's kind, as `Box<dyn Error + Send + Sync>`, `String` and
+    /// `anyhow::Error` are; with others `?` alone will do. Who waited for another one's loader gets
+    /// its words.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::error::Error;
+    ///
+    /// use memcore::Cache;
+    /// use memcore::typed::{LoadError, TypedCache};
+    ///
+    /// fn query() -> Result<String, Box<dyn Error + Send + Sync>> {
+    ///     Ok("7".parse::<u8>()?.to_string())
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    ///     let names: TypedCache<u64, String> = TypedCache::new(Cache::new(8 << 20)?);
+    ///     let name = names.get_or_load(&7, query).map_err(LoadError::into_boxed)?;
+    ///     assert_eq!(name, "7");
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn into_boxed(self) -> Box<dyn std::error::Error + Send + Sync>
+    where
+        E: fmt::Display + Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match self {
+            Self::Failed(error) => match Arc::try_unwrap(error) {
+                Ok(error) => error.into(),
+                Err(shared) => shared.to_string().into(),
+            },
+            other => other.to_string().into(),
         }
     }
 }
@@ -126,7 +168,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// those who ask; the others get it as it is, and so does that one if the load fails.
     ///
     /// # Errors
-    /// [`LoadError`]. That the cache has no room for a value is not an error.
+    /// [`LoadError`]. That the cache has no room for a value is not an error. The loader's own
+    /// error is shared by all who wait, so that it has to be `Send`, `Sync` and `'static`.
     ///
     /// # Examples
     /// ```
@@ -188,27 +231,24 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         key.key_bytes(|key| {
             let mut takes_over = false;
             loop {
-                let flight = match self.step(key, takes_over) {
+                let flight = match self.step(key, Asker::Thread, takes_over) {
                     Step::Done(value) => return Ok(value),
                     Step::Load(claim, old) => return claim.settle(load(), old),
                     Step::Wait(flight) => flight,
                 };
-                if flight.is_own() {
-                    return Err(LoadError::Recursive);
-                }
-                self.shared.loads.note_wait();
-                match flight.wait(self.shared.settings.load_timeout) {
-                    Some(outcome) => {
-                        if let Some(answer) = self.answer(outcome) {
-                            return answer;
-                        }
-                        self.shared.flights.give_up(&flight);
+                let outcome = match flight.leader() {
+                    Leader::ThisThread => return Err(LoadError::Recursive),
+                    Leader::TaskOfThisThread => None,
+                    Leader::Other => {
+                        self.shared.loads.note_wait();
+                        flight.wait(self.shared.settings.load_timeout)
                     }
-                    None => {
-                        self.shared.flights.give_up(&flight);
-                        takes_over = true;
-                    }
+                };
+                takes_over |= outcome.is_none();
+                if let Some(answer) = outcome.and_then(|outcome| self.answer(outcome)) {
+                    return answer;
                 }
+                self.shared.flights.give_up(&flight);
             }
         })
     }
@@ -247,8 +287,18 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        let meta = key.key_bytes(|key| self.cache.peek(key));
-        meta.is_some_and(|meta| !meta.marked && self.is_due(&meta))
+        key.key_bytes(|key| {
+            let key = self.cache.key(key);
+            let Some(meta) = self.cache.peek(key).filter(|meta| !stands_for_value(meta)) else {
+                return false;
+            };
+            let settings = &self.shared.settings;
+            if !settings.staleness_needs_value() {
+                return self.is_due(&meta, || settings.ttl);
+            }
+            let read = self.read(key, &Fetch::new().peek(true));
+            read.is_some_and(|(value, hit)| self.is_due(&hit.meta, || settings.life(&value)))
+        })
     }
 
     /// [`get_or_load`](Self::get_or_load) for tasks: `load` is a future, and who waits for another
@@ -298,6 +348,19 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     ///
     /// # Errors
     /// As for [`get_or_load`](Self::get_or_load).
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::{LoadError, TypedCache}};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let users: TypedCache<u64, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// let find = async { Ok::<_, std::io::Error>(None) };
+    /// assert_eq!(users.get_or_find_async(&7, find).await?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn get_or_find_async<Q, E>(
         &self,
         key: &Q,
@@ -310,7 +373,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     {
         let key = key.key_bytes(<[u8]>::to_vec);
         loop {
-            let flight = match self.step(&key, false) {
+            let flight = match self.step(&key, Asker::Task, false) {
                 Step::Done(value) => return Ok(value),
                 Step::Load(claim, old) => {
                     let loaded = load.await;
@@ -327,7 +390,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     }
 
     /// Looks what there is to do. `takes_over`: another load was given up.
-    fn step<'t>(&'t self, key: &'t [u8], takes_over: bool) -> Step<'t, V, C> {
+    fn step<'t>(&'t self, key: &'t [u8], asker: Asker, takes_over: bool) -> Step<'t, V, C> {
         let hashed = self.cache.key(key);
         self.note_lookup(key);
         loop {
@@ -336,7 +399,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 Look::Stale(value, version) => Some((value, version)),
                 Look::Missing => None,
             };
-            let turn = self.shared.flights.turn(hashed.hash, key, self.cache.now());
+            let turn = self.shared.flights.turn(hashed.hash, key, asker, self.cache.now());
             match (turn, stale) {
                 (Turn::Lead(lead), None) => {
                     return self.announce(self.claim(key, lead), hashed, takes_over);
@@ -366,14 +429,17 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         Claim { cache, shared, key, tags, watch, lead: Some(lead), version: None, renews: false }
     }
 
-    fn is_due(&self, meta: &Meta) -> bool {
-        self.shared.settings.is_stale(meta.expiry, || self.cache.now())
+    /// Whether a value with this life should be renewed. A client of a server may have said so.
+    fn is_due(&self, meta: &Meta, life: impl FnOnce() -> Option<Duration>) -> bool {
+        let is_invalidated = meta.lease.stale && !meta.lease.taken;
+        is_invalidated || self.shared.settings.is_stale(meta, life, || self.cache.now())
     }
 
     /// Whether what stands for the value that another one loads is still there.
     fn is_under_way(&self, flight: &Flight, key: Key<'_>) -> bool {
         flight.claim().is_none_or(|claim| {
-            self.cache.peek(key).is_some_and(|meta| meta.marked && meta.version == claim)
+            let meta = self.cache.peek(key);
+            meta.is_some_and(|meta| stands_for_value(&meta) && meta.version == claim)
         })
     }
 
@@ -385,7 +451,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         takes_over: bool,
     ) -> Step<'t, V, C> {
         let life = self.shared.settings.claim_life();
-        let how = self.plain_fetch().lease(true).create(life).marked(true);
+        let how = Fetch::new().lease(true).create(life).marked(true);
         let mut bytes = Vec::new();
         for attempt in 0..2 {
             bytes.clear();
@@ -401,7 +467,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 claim.stand_for(Some(version));
                 break;
             }
-            match (hit.meta.marked, hit.meta.flags) {
+            match (stands_for_value(&hit.meta), stands_for_absence(&hit.meta)) {
                 // It came meanwhile.
                 (false, _) => {
                     if let Some(value) = self.decode(key, version, &bytes) {
@@ -409,7 +475,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                         return claim.needless(Some(value));
                     }
                 }
-                (true, ABSENT) => {
+                (true, true) => {
                     claim.pass(None);
                     return claim.needless(None);
                 }
@@ -427,18 +493,22 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     }
 
     fn look(&self, key: Key<'_>) -> Look<V> {
-        let how = &self.plain_fetch();
         super::with_scratch(|bytes| {
-            let Fetched::Copied(hit) = self.cache.fetch(key, how, bytes, |_, _| {}) else {
-                return Look::Missing;
-            };
+            let fetched = self.cache.fetch(key, &Fetch::new(), bytes, |_, _| {});
+            let Fetched::Copied(hit) = fetched else { return Look::Missing };
             let version = hit.meta.version;
-            match (hit.meta.marked, hit.meta.flags) {
-                (true, ABSENT) => Look::Found(None),
-                (true, _) => Look::Missing,
+            match (stands_for_value(&hit.meta), stands_for_absence(&hit.meta)) {
+                (true, true) => Look::Found(None),
+                (true, false) => Look::Missing,
                 (false, _) => match self.decode(key, version, bytes) {
-                    Some(value) if self.is_due(&hit.meta) => Look::Stale(value, version),
-                    Some(value) => Look::Found(Some(value)),
+                    Some(value) => {
+                        self.keep_from_idling(key, &hit.meta);
+                        let life = || self.shared.settings.life(&value);
+                        match self.is_due(&hit.meta, life) {
+                            true => Look::Stale(value, version),
+                            false => Look::Found(Some(value)),
+                        }
+                    }
                     None => Look::Missing,
                 },
             }
@@ -458,6 +528,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 let error = error.downcast::<E>().ok()?;
                 Some(Err(LoadError::Failed(error)))
             }
+            Outcome::Unwritable(error) => Some(Err(LoadError::Codec(error))),
             Outcome::Abandoned => None,
         }
     }
@@ -474,8 +545,14 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
         match loaded {
             Ok(Some(value)) => {
                 let mut bytes = Vec::new();
-                self.shared.codec.encode(&value, &mut bytes).map_err(LoadError::Codec)?;
-                self.store(&bytes, self.shared.settings.attrs(&value));
+                if let Err(error) = self.shared.codec.encode(&value, &mut bytes) {
+                    self.end_without_value();
+                    self.land(Outcome::Unwritable(error.clone()), None);
+                    return Err(LoadError::Codec(error));
+                }
+                let settings = &self.shared.settings;
+                let attrs = settings.attrs(settings.life(&value), || self.cache.now());
+                self.store(&bytes, attrs);
                 self.pass(Some(&bytes));
                 Ok(Some(value))
             }
@@ -488,11 +565,7 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
                 Ok(None)
             }
             Err(error) => {
-                if !self.renews {
-                    // Who comes now gets the error, rather than a load that nobody has under way.
-                    self.stand_for(None);
-                    self.withdraw();
-                }
+                self.end_without_value();
                 let error = Arc::new(error);
                 let until = self.shared.settings.error_ttl.map(|ttl| self.cache.now() + ttl);
                 self.land(Outcome::Failed(Arc::clone(&error) as _), until);
@@ -513,6 +586,14 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
         };
         if stored.is_ok() {
             self.version = None;
+        }
+    }
+
+    /// Who comes now gets the error, rather than a load that nobody has under way.
+    fn end_without_value(&mut self) {
+        if !self.renews {
+            self.stand_for(None);
+            self.withdraw();
         }
     }
 

@@ -21,6 +21,7 @@ mod codec;
 mod entry;
 mod flight;
 mod key;
+mod listen;
 mod load;
 #[cfg(all(test, loom))]
 mod models;
@@ -31,6 +32,7 @@ mod tagged;
 use core::borrow::Borrow;
 use core::cell::Cell;
 use core::marker::PhantomData;
+use core::time::Duration;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,8 +41,8 @@ use self::flight::Flights;
 use self::settings::Settings;
 use self::stats::Loads;
 use crate::{
-    AsKey, Attrs, Cache, Expiry, Fetch, Fetched, Hit, HotKey, Key, Remove, Store, StoreError,
-    Stored, Tagged,
+    AsKey, Attrs, Cache, Expiry, Fetch, Fetched, Hit, HotKey, Key, Meta, Remove, Removed, Store,
+    StoreError, Stored, Tagged,
 };
 
 #[cfg(feature = "json")]
@@ -49,16 +51,20 @@ pub use self::codec::Json;
 pub use self::codec::Pod;
 #[cfg(feature = "postcard")]
 pub use self::codec::Postcard;
+#[cfg(feature = "zerocopy")]
+pub use self::codec::Zerocopy;
 pub use self::codec::{Codec, CodecError, Plain};
 pub use self::entry::{Drain, Entry, Iter};
 pub use self::key::{DecodeKey, KeyBytes};
+pub use self::listen::listener;
 pub use self::load::LoadError;
 pub use self::settings::TypedBuilder;
 pub use self::stats::LoadStats;
 
-/// Flags of an item that says that there is no value; a marked item with other flags stands for a
-/// value that is being loaded.
+/// Flags of a marked item that says that there is no value.
 const ABSENT: u32 = 1;
+/// No item has it, unless a client has chosen it.
+const NO_VERSION: u64 = 0;
 /// Bytes that a thread keeps for encoding and decoding.
 const SCRATCH_MAX: usize = 64 << 10;
 
@@ -66,15 +72,27 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Calls `work` with an empty vector, nearly always the same one.
+/// Calls `work` with an empty vector, nearly always the same one. A thread that is about to end has
+/// none.
 fn with_scratch<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    let mut scratch = SCRATCH.take();
+    let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
     scratch.clear();
     let done = work(&mut scratch);
     if scratch.capacity() <= SCRATCH_MAX {
-        SCRATCH.set(scratch);
+        let _ = SCRATCH.try_with(|kept| kept.set(scratch));
     }
     done
+}
+
+/// Whether an item stands for a value that is being loaded, or for there being none. Clients of a
+/// server create the former in the same way, with a lease; that they mark an item says nothing.
+fn stands_for_value(meta: &Meta) -> bool {
+    let is_awaited = meta.lease.taken && !meta.lease.stale;
+    meta.value_len == 0 && (is_awaited || stands_for_absence(meta))
+}
+
+fn stands_for_absence(meta: &Meta) -> bool {
+    meta.value_len == 0 && meta.marked && meta.flags == ABSENT
 }
 
 /// A value can't be stored.
@@ -162,12 +180,30 @@ struct Shared<V, C> {
 
 impl<K: ?Sized, V, C: Codec<V> + Default> TypedCache<K, V, C> {
     /// A typed cache in which values live until they are evicted.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(cache: Cache) -> Self {
         Self::builder(cache).build()
     }
 
     /// Starts building a typed cache.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let cache = Cache::new(8 << 20)?;
+    /// let words = TypedCache::<str, String>::builder(cache).ttl(Duration::from_secs(60)).build();
+    /// words.insert("k", &"v".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn builder(cache: Cache) -> TypedBuilder<K, V, C> {
         TypedBuilder::new(cache, C::default())
@@ -198,6 +234,15 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
     }
 
     /// Items so far whose bytes the codec could not read.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Attrs, Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.cache().set("k", b"\xff is no text", Attrs::new())?;
+    /// assert_eq!((words.get("k"), words.undecodable()), (None, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn undecodable(&self) -> u64 {
         self.shared.undecodable.load(Ordering::Relaxed)
@@ -205,6 +250,15 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
 
     /// What loaders have done so far, and how long it took. What the cache itself counts, hits and
     /// misses for example, is in [`Cache::stats`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.get_or_load("k", || Ok::<_, std::io::Error>("value".to_owned()))?;
+    /// assert_eq!(words.load_stats().loaded, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn load_stats(&self) -> LoadStats {
         self.shared.loads.stats()
@@ -253,6 +307,16 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
 
 impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// The value of a key.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<String, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// assert_eq!(words.get("k"), Some("v".to_owned()));
+    /// assert_eq!(words.get("other"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -260,7 +324,31 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     {
         key.key_bytes(|key| {
             self.note_lookup(key);
-            self.read(self.cache.key(key), &self.plain_fetch()).map(|(value, _)| value)
+            let key = self.cache.key(key);
+            let (value, hit) = self.read(key, &Fetch::new())?;
+            self.keep_from_idling(key, &hit.meta);
+            Some(value)
+        })
+    }
+
+    /// The value of a key, without counting as a use.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// assert_eq!(words.peek("k").as_deref(), Some("v"));
+    /// assert!(words.cache().peek("k").is_some_and(|meta| !meta.fetched));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        key.key_bytes(|key| {
+            self.read(self.cache.key(key), &Fetch::new().peek(true)).map(|(value, _)| value)
         })
     }
 
@@ -283,51 +371,163 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     }
 
     /// Whether a key has a value, without counting as a use.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// assert!(words.contains("k") && !words.contains("other"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        key.key_bytes(|key| self.cache.peek(key)).is_some_and(|meta| !meta.marked)
+        key.key_bytes(|key| self.cache.peek(key)).is_some_and(|meta| !stands_for_value(&meta))
     }
 
     /// Stores a value. A load of the key that is under way is not stored any more.
     ///
     /// # Errors
     /// [`InsertError`], if the codec can't write it or the cache can't take it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<String, Vec<u8>> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &vec![1, 2, 3])?;
+    /// assert_eq!(words.get("k"), Some(vec![1, 2, 3]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn insert<Q>(&self, key: &Q, value: &V) -> Result<(), InsertError>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        self.insert_with_life(key, value, self.shared.settings.life(value))
+    }
+
+    /// Stores a value that lives so long, whatever the cache's other values do: see
+    /// [`TypedBuilder::ttl`].
+    ///
+    /// # Errors
+    /// As for [`insert`](Self::insert).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::typed::TypedCache;
+    /// use memcore::{Cache, ManualClock, Moment};
+    ///
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// let cache = Cache::builder(8 << 20).clock(clock.clone()).build()?;
+    /// let codes: TypedCache<str, String> = TypedCache::new(cache);
+    /// codes.insert_with_ttl("ann", &"123456".to_owned(), Duration::from_secs(30))?;
+    /// assert!(codes.contains("ann"));
+    /// clock.advance(Duration::from_secs(30));
+    /// assert!(!codes.contains("ann"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert_with_ttl<Q>(&self, key: &Q, value: &V, ttl: Duration) -> Result<(), InsertError>
+    where
+        K: Borrow<Q>,
+        Q: KeyBytes + ?Sized,
+    {
+        self.insert_with_life(key, value, Some(ttl))
+    }
+
+    fn insert_with_life<Q>(
+        &self,
+        key: &Q,
+        value: &V,
+        life: Option<Duration>,
+    ) -> Result<(), InsertError>
     where
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
         with_scratch(|bytes| {
             self.shared.codec.encode(value, bytes)?;
-            let attrs = self.shared.settings.attrs(value);
-            key.key_bytes(|key| self.store(key, bytes, attrs, &Store::new()))?;
-            Ok(())
+            let attrs = self.shared.settings.attrs(life, || self.cache.now());
+            key.key_bytes(|key| {
+                let key = self.cache.key(key);
+                self.store(key, bytes, attrs, &Store::new())?;
+                self.forget_failure(key);
+                Ok(())
+            })
         })
     }
 
     /// Removes a value; what it was. A load of the key that is under way is not stored any more.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// assert_eq!(words.remove("k").as_deref(), Some("v"));
+    /// assert_eq!(words.remove("k"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        key.key_bytes(|key| self.take(self.cache.key(key)))
+        key.key_bytes(|key| {
+            let key = self.cache.key(key);
+            let removed = self.take(key);
+            self.forget_failure(key);
+            removed
+        })
+    }
+
+    /// Makes all values invisible, at once, however many they are. Those of other typed caches that
+    /// share the [`Cache`] are among them; [tags](TypedBuilder::tags) tell them apart.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert("k", &"v".to_owned())?;
+    /// words.clear();
+    /// assert!(!words.contains("k"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clear(&self) {
+        self.cache.flush();
     }
 
     fn take(&self, key: Key<'_>) -> Option<V> {
         let how = Fetch::new().peek(true);
         loop {
-            let Some((value, hit)) = self.read(key, &how) else {
-                self.cache.delete(key);
-                return None;
+            let mut read = self.read(key, &how);
+            let version = match &read {
+                Some((_, hit)) => hit.meta.version,
+                None => {
+                    // What stands for a value goes as well, so that a load has ended, and what is
+                    // no value. One may have come meanwhile.
+                    let version = self.cache.peek(key).map_or(NO_VERSION, |meta| meta.version);
+                    read = self.read(key, &how).filter(|(_, hit)| hit.meta.version == version);
+                    version
+                }
             };
-            let how = Remove::new().expected(hit.meta.version);
-            if matches!(self.cache.remove_with(key, &how), Ok(crate::Removed::Done(_))) {
-                return Some(value);
+            // Also where nothing was found: only what locks comes before or after a load that
+            // another thread begins at this moment.
+            match self.cache.remove_with(key, &Remove::new().expected(version)) {
+                Ok(Removed::Done(_)) => return read.map(|(value, _)| value),
+                Ok(Removed::VersionMismatch) => {}
+                Ok(Removed::NotFound) | Err(_) => return None,
             }
+        }
+    }
+
+    /// Who asks for a key after its data has changed is not told of an older failure.
+    fn forget_failure(&self, key: Key<'_>) {
+        if self.shared.settings.error_ttl.is_some() {
+            self.shared.flights.forget_failure(key.hash, key.bytes);
         }
     }
 
@@ -348,15 +548,14 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         Q: KeyBytes + ?Sized + 'q,
     {
         let keys = keys.into_iter();
-        if self.shared.settings.idle.is_some() {
-            return keys.map(|key| self.get(key)).collect();
-        }
         let bytes: Vec<Vec<u8>> = keys.map(|key| key.key_bytes(<[u8]>::to_vec)).collect();
         let mut values: Vec<Option<V>> = bytes.iter().map(|_| None).collect();
         bytes.iter().for_each(|key| self.note_lookup(key));
         self.cache.get_many(&bytes, |at, meta, value| {
-            if !meta.marked {
-                values[at] = self.decode(self.cache.key(&bytes[at]), meta.version, value);
+            if !stands_for_value(meta) {
+                let key = self.cache.key(&bytes[at]);
+                values[at] = self.decode(key, meta.version, value);
+                self.keep_from_idling(key, meta);
             }
         });
         values
@@ -366,6 +565,15 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     ///
     /// # Errors
     /// [`InsertError`], for the first value that can't be stored.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<u32, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// words.insert_many((1..4).map(|n| (n, n.to_string())))?;
+    /// assert_eq!(words.get(&3).as_deref(), Some("3"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn insert_many<Q>(
         &self,
         values: impl IntoIterator<Item = (Q, V)>,
@@ -377,15 +585,26 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         values.into_iter().try_for_each(|(key, value)| self.insert(&key, &value))
     }
 
-    /// How a value is looked up.
-    fn plain_fetch(&self) -> Fetch {
-        Fetch::new().touch(self.shared.settings.idle.map(Expiry::After))
+    /// A value was read: it idles from now on. If another one takes its place meanwhile, that one
+    /// may end early, but never late.
+    fn keep_from_idling(&self, key: Key<'_>, meta: &Meta) {
+        let expiry = self.shared.settings.idle_expiry(meta, || self.cache.now());
+        if let Some(expiry) = expiry {
+            // Without memory for it the value ends as it would have.
+            let _ = self.cache.touch(key, Expiry::At(expiry));
+        }
+    }
+
+    /// What a value is stored with.
+    fn attrs(&self, value: &V) -> Attrs {
+        let settings = &self.shared.settings;
+        settings.attrs(settings.life(value), || self.cache.now())
     }
 
     /// The value of a key, if there is one and it can be read.
     fn read(&self, key: Key<'_>, how: &Fetch) -> Option<(V, Hit)> {
         with_scratch(|bytes| match self.cache.fetch(key, how, bytes, |_, _| {}) {
-            Fetched::Copied(hit) if !hit.meta.marked => {
+            Fetched::Copied(hit) if !stands_for_value(&hit.meta) => {
                 Some((self.decode(key, hit.meta.version, bytes)?, hit))
             }
             _ => None,

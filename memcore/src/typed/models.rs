@@ -7,7 +7,7 @@ use std::sync::Arc;
 use loom::thread as modelled;
 
 use super::TypedCache;
-use super::flight::{Flights, Outcome, Turn};
+use super::flight::{Asker, Flights, Outcome, Turn};
 use crate::Moment;
 use crate::memory::sync::{AtomicU32, Ordering};
 use crate::models::{cache, check_bounded};
@@ -18,7 +18,7 @@ type Words = TypedCache<str, Vec<u8>>;
 fn ask(flights: &Flights, under_way: &AtomicU32, gives_up: bool) -> Outcome {
     let mut gives_up = gives_up;
     loop {
-        match flights.turn(7, b"k", Moment::from_secs(1)) {
+        match flights.turn(7, b"k", Asker::Thread, Moment::from_secs(1)) {
             Turn::Lead(lead) => {
                 let others = under_way.fetch_add(1, Ordering::SeqCst);
                 assert_eq!(others, 0, "another one is loading");

@@ -7,14 +7,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use super::tagged::Common;
-use crate::{Attrs, Cache, Expiry, HotKeys, Moment, TagError};
+use crate::{Attrs, Cache, Expiry, HotKeys, Meta, Moment, TagError};
 
 /// How long a value lives, from the value.
 type LifeOf<V> = Arc<dyn Fn(&V) -> Option<Duration> + Send + Sync>;
 
 /// How long values live and are fresh, and how they are loaded.
 pub(super) struct Settings<V> {
-    ttl: Option<Duration>,
+    pub(super) ttl: Option<Duration>,
     life_of: Option<LifeOf<V>>,
     pub(super) idle: Option<Duration>,
     /// The part of each life that is left to chance.
@@ -29,23 +29,49 @@ pub(super) struct Settings<V> {
 }
 
 impl<V> Settings<V> {
-    /// What a value is stored with.
-    pub(super) fn attrs(&self, value: &V) -> Attrs {
-        let life = match &self.life_of {
-            Some(life_of) => life_of(value),
-            None => self.idle.or(self.ttl),
-        };
-        let expiry = life.map_or(Expiry::Never, |life| Expiry::After(self.shorten(life)));
-        Attrs::new().expiry(expiry)
+    /// How long a value lives, however often it is read; `None` is until it is evicted.
+    pub(super) fn life(&self, value: &V) -> Option<Duration> {
+        self.life_of.as_ref().map_or(self.ttl, |life_of| life_of(value))
     }
 
+    /// Whether it depends on the value whether it is stale.
+    pub(super) fn staleness_needs_value(&self) -> bool {
+        self.fresh_for.is_some() && self.life_of.is_some()
+    }
+
+    /// What a value with this life is stored with. If it may idle as well, the flags keep the
+    /// second at which it ends, since reading it moves its expiry.
+    pub(super) fn attrs(&self, life: Option<Duration>, now: impl FnOnce() -> Moment) -> Attrs {
+        let life = life.map(|life| self.shorten(life));
+        let Some(idle) = self.idle else {
+            return Attrs::new().expiry(life.map_or(Expiry::Never, Expiry::After));
+        };
+        let Some(life) = life else { return Attrs::new().ttl(self.shorten(idle)) };
+        let now = now();
+        let end = now + life;
+        Attrs::new().flags(end.as_secs()).expiry(Expiry::At(end.min(now + idle)))
+    }
+
+    /// When a value ends that is read now, if that is another moment than before.
+    pub(super) fn idle_expiry(&self, meta: &Meta, now: impl FnOnce() -> Moment) -> Option<Moment> {
+        let idle = self.idle?;
+        let expiry = now() + idle;
+        let expiry = end_of(meta).map_or(expiry, |end| expiry.min(end));
+        Some(expiry).filter(|_| meta.expiry != Some(expiry))
+    }
+
+    /// A life without the part that is left to chance. Of a value that is renewed before it ends,
+    /// only the time for which it is fresh is shortened: it must not be stale from the start.
     fn shorten(&self, life: Duration) -> Duration {
         if self.jitter == 0.0 {
             return life;
         }
         // The standard library's hasher begins anew with other randomness each time.
         let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
-        life.mul_f64(1.0 - self.jitter * random)
+        let most = Duration::from_secs(u32::MAX.into());
+        let life = life.min(most);
+        let part = self.fresh_for.map_or(life, |fresh_for| fresh_for.min(life));
+        life.saturating_sub(part.mul_f64(self.jitter * random))
     }
 
     /// How long an item stands for a value that is being loaded, if nobody removes it: long enough
@@ -55,13 +81,23 @@ impl<V> Settings<V> {
         Expiry::After(LEAST.saturating_add(self.load_timeout.saturating_mul(2)))
     }
 
-    /// Whether a value that ends at `expiry` has less left of its life than a fresh one.
-    pub(super) fn is_stale(&self, expiry: Option<Moment>, now: impl FnOnce() -> Moment) -> bool {
-        let (Some(ttl), Some(fresh_for), Some(expiry)) = (self.ttl, self.fresh_for, expiry) else {
-            return false;
-        };
-        expiry.saturating_since(now()) < ttl.saturating_sub(fresh_for)
+    /// Whether a value with this life has less left of it than a fresh one.
+    pub(super) fn is_stale(
+        &self,
+        meta: &Meta,
+        life: impl FnOnce() -> Option<Duration>,
+        now: impl FnOnce() -> Moment,
+    ) -> bool {
+        let Some(fresh_for) = self.fresh_for else { return false };
+        let end = if self.idle.is_some() { end_of(meta) } else { meta.expiry };
+        let (Some(life), Some(end)) = (life(), end) else { return false };
+        end.saturating_since(now()) < life.saturating_sub(fresh_for)
     }
+}
+
+/// When a value ends that may idle until then.
+fn end_of(meta: &Meta) -> Option<Moment> {
+    (meta.flags != 0).then(|| Moment::from_secs(meta.flags))
 }
 
 /// Builds a [`TypedCache`](super::TypedCache), from
@@ -107,15 +143,27 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
         Self { cache, codec, settings, types: PhantomData }
     }
 
-    /// Values live so long. Default until they are evicted.
+    /// Values live so long. Default until they are evicted. The time is cut to whole seconds, and
+    /// with less than one nothing is kept: see [`Expiry::After`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let pages: TypedCache<str, String> =
+    ///     TypedCache::builder(cache).ttl(Duration::from_secs(60)).build();
+    /// pages.insert("/", &"<html>".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.ttl = Some(ttl);
         self
     }
 
-    /// Each value lives as long as `life_of` says; `None` is until it is evicted. It counts for
-    /// more than the other times.
+    /// Each value lives as long as `life_of` says, and not as [`ttl`](Self::ttl) says; `None` is
+    /// until it is evicted.
     ///
     /// # Examples
     /// ```
@@ -139,8 +187,24 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
         self
     }
 
-    /// Values end when they were not read for so long; each lookup then takes the lock of its part
-    /// of the cache. It counts for more than [`ttl`](Self::ttl).
+    /// Values end when they were not read for so long. With [`ttl`](Self::ttl) or
+    /// [`expire_after`](Self::expire_after) they end at what comes first; their items take four
+    /// bytes more then. The first lookup of a value in a second takes the lock of its part of the
+    /// cache.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// // A session ends after ten idle minutes, and after a day in any case.
+    /// let sessions: TypedCache<str, String> = TypedCache::builder(cache)
+    ///     .time_to_idle(Duration::from_secs(600))
+    ///     .ttl(Duration::from_secs(86_400))
+    ///     .build();
+    /// sessions.insert("3f2a", &"ann".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn time_to_idle(mut self, idle: Duration) -> Self {
         self.settings.idle = Some(idle);
@@ -148,7 +212,20 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     }
 
     /// Shortens each life by a random part of at most this share, from 0 to 1, so that values that
-    /// were stored together are not all loaded again at once. Default 0.
+    /// were stored together are not all loaded again at once. With [`fresh_for`](Self::fresh_for)
+    /// it is that time which is shortened. Default 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// // Between 540 and 600 seconds.
+    /// let pages: TypedCache<str, String> =
+    ///     TypedCache::builder(cache).ttl(Duration::from_secs(600)).jitter(0.1).build();
+    /// # pages.insert("/", &"<html>".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn jitter(mut self, share: f64) -> Self {
         // NaN is not a share.
@@ -156,10 +233,30 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
         self
     }
 
-    /// With [`ttl`](Self::ttl): values are fresh for so long. After that one of those who ask for
-    /// one with a loader is sent to load it anew, and all others get the old one meanwhile. If that
-    /// fails, the old one stays, and the next caller tries, at once or after
-    /// [`error_ttl`](Self::error_ttl).
+    /// With [`ttl`](Self::ttl) or [`expire_after`](Self::expire_after): values are fresh for so
+    /// long. After that one of those who ask for one with a loader is sent to load it anew, and all
+    /// others get the old one meanwhile. If that fails, the old one stays, and the next caller
+    /// tries, at once or after [`error_ttl`](Self::error_ttl).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use memcore::typed::TypedCache;
+    /// use memcore::{Cache, ManualClock, Moment};
+    ///
+    /// let clock = ManualClock::new(Moment::from_secs(1_000));
+    /// let cache = Cache::builder(8 << 20).clock(clock.clone()).build()?;
+    /// let pages: TypedCache<str, String> = TypedCache::builder(cache)
+    ///     .ttl(Duration::from_secs(600))
+    ///     .fresh_for(Duration::from_secs(60))
+    ///     .build();
+    /// pages.insert("/", &"old".to_owned())?;
+    /// clock.advance(Duration::from_secs(61));
+    /// // The database is down, but the page is good enough.
+    /// assert_eq!(pages.get_or_load("/", || Err("down")).ok().as_deref(), Some("old"));
+    /// assert_eq!(pages.get_or_load("/", || Ok::<_, &str>("new".to_owned())).unwrap(), "new");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fresh_for(mut self, time: Duration) -> Self {
         self.settings.fresh_for = Some(time);
@@ -167,15 +264,42 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     }
 
     /// That there is no value is remembered for so long: see
-    /// [`TypedCache::get_or_find`](super::TypedCache::get_or_find). Default not at all.
+    /// [`TypedCache::get_or_find`](super::TypedCache::get_or_find). Default not at all. Times are
+    /// cut to whole seconds here as well.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let users: TypedCache<u64, String> =
+    ///     TypedCache::builder(cache).absent_ttl(Duration::from_secs(10)).build();
+    /// assert_eq!(users.get_or_find(&7, || Ok::<_, &str>(None)).unwrap(), None);
+    /// // For ten seconds nobody asks the database.
+    /// assert_eq!(users.get_or_find(&7, || Err("not called")).unwrap(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn absent_ttl(mut self, ttl: Duration) -> Self {
         self.settings.absent_ttl = Some(ttl);
         self
     }
 
-    /// A failed load is not tried again for so long: others get its error. Of every 64th of the
-    /// keys the last 64 errors are remembered. Default not at all.
+    /// A failed load is not tried again for so long: others get its error, unless the key is
+    /// inserted or removed meanwhile. Of every 64th of the keys the last 64 errors are remembered.
+    /// Default not at all.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let users: TypedCache<u64, String> =
+    ///     TypedCache::builder(cache).error_ttl(Duration::from_secs(5)).build();
+    /// assert!(users.get_or_load(&7, || Err("down")).is_err());
+    /// assert!(users.get_or_load(&7, || Ok::<_, &str>("not called".to_owned())).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn error_ttl(mut self, ttl: Duration) -> Self {
         self.settings.error_ttl = Some(ttl);
@@ -183,7 +307,19 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     }
 
     /// Threads that wait for another one's load wait so long, and then one of them loads. Default
-    /// 30 seconds.
+    /// 30 seconds. A load that takes a minute and twice that time returns its value, but does not
+    /// store it any more.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let users: TypedCache<u64, String> =
+    ///     TypedCache::builder(cache).load_timeout(Duration::from_millis(200)).build();
+    /// # users.insert(&7, &"ann".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn load_timeout(mut self, time: Duration) -> Self {
         self.settings.load_timeout = time;
@@ -228,6 +364,16 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
 
     /// Finds out which keys are looked up most: see
     /// [`TypedCache::hot_keys`](super::TypedCache::hot_keys). Default no.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// # let cache = Cache::new(8 << 20)?;
+    /// let users: TypedCache<str, String> = TypedCache::builder(cache).hot_keys(true).build();
+    /// (0..1_000).for_each(|_| _ = users.get("ann"));
+    /// assert!(users.hot_keys(10)[0].share > 0.9);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn hot_keys(mut self, on: bool) -> Self {
         self.settings.hot_keys = on.then(HotKeys::new);
@@ -251,6 +397,14 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     }
 
     /// The cache.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::builder(Cache::new(8 << 20)?).build();
+    /// # words.insert("k", &"v".to_owned())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn build(self) -> super::TypedCache<K, V, C> {
         super::TypedCache::from_parts(self.cache, self.codec, self.settings)

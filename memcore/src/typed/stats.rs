@@ -42,12 +42,30 @@ pub struct LoadStats {
 
 impl LoadStats {
     /// How many loads have ended, in whatever way.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// let _ = words.get_or_load("k", || Err("down"));
+    /// assert_eq!(words.load_stats().count(), 1);
+    /// # Ok::<(), memcore::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.loaded + self.absent + self.failed + self.abandoned
     }
 
     /// How long a load takes on average; zero if there was none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let words: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// assert_eq!(words.load_stats().mean(), Duration::ZERO);
+    /// # Ok::<(), memcore::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn mean(&self) -> Duration {
         let nanos = self.time.as_nanos() / u128::from(self.count().max(1));

@@ -77,6 +77,16 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
 
     /// Makes all values invisible that have this tag, at once, however many they are; whether there
     /// may have been any. A value with the tag that is being loaded will not be seen either.
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::{Cache, typed::TypedCache};
+    /// let pages: TypedCache<str, String> = TypedCache::new(Cache::new(8 << 20)?);
+    /// pages.tagged(&["shoes"])?.insert("/boots", &"<html>".to_owned())?;
+    /// assert!(pages.invalidate_tag("shoes"));
+    /// assert!(!pages.contains("/boots"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn invalidate_tag(&self, tag: impl AsRef<[u8]>) -> bool {
         self.cache.invalidate_tag(tag)
     }
