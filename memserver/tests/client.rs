@@ -229,3 +229,43 @@ fn a_client_that_does_not_load_leaves_it_to_others() {
     assert_eq!(other.get("l").unwrap().as_deref(), Some(&b"theirs"[..]));
     assert!(began.elapsed() < Duration::from_secs(20), "somebody waited for a lease to end");
 }
+
+/// The server is there to make things faster; that it can't is no reason to have no value.
+#[test]
+fn a_value_that_cannot_be_stored_is_returned() {
+    let (cache, server) = server();
+    let (mut one, mut other) = (client(&server), client(&server));
+    let began = Instant::now();
+    let large = vec![b'v'; 9 << 20];
+    for client in [&mut one, &mut other] {
+        let loaded = client.get_or_load("k", MINUTE, || Ok::<_, ClientError>(large.clone()));
+        assert!(loaded.unwrap() == large);
+        assert_eq!(cache.stats().total.items, 0, "nothing stands for it");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "somebody waited for a lease to end");
+
+    // The server goes while the value is loaded.
+    let mut server = Some(server);
+    let value = || Ok::<_, ClientError>(b"value".to_vec());
+    let loaded = one.get_or_load("k", MINUTE, || {
+        server.take().unwrap().stop().unwrap();
+        value()
+    });
+    assert_eq!(loaded.unwrap(), b"value");
+    assert!(one.get_or_load("k", MINUTE, value).is_err(), "now it is told");
+}
+
+#[test]
+fn a_full_server_leaves_the_load_to_the_client() {
+    let cache = Cache::builder(1 << 20).evictions(false).build().unwrap();
+    let server = Server::builder(cache.clone()).listen("127.0.0.1:0").start().unwrap();
+    for len in [10_000, 1_000, 100, 10, 1, 0] {
+        let value = vec![0; len];
+        (0..).take_while(|n| cache.set(format!("{len} {n}"), &value, Attrs::new()).is_ok()).count();
+    }
+    let mut client = client(&server);
+    for _ in 0..2 {
+        let loaded = client.get_or_load("k", MINUTE, || Ok::<_, ClientError>(b"value".to_vec()));
+        assert_eq!(loaded.unwrap(), b"value");
+    }
+}

@@ -23,6 +23,8 @@ enum Turn {
         version: u64,
         old: Option<Vec<u8>>,
     },
+    /// Load it, and keep it to oneself: the server has no room for it.
+    LoadOnly,
     /// Somebody else loads it.
     Wait,
 }
@@ -42,7 +44,8 @@ impl<S: Read + Write> Client<S> {
     /// process and host, one loads: the server gives it a lease. The others ask again after pauses
     /// of up to 50 ms. If it fails, panics, or takes longer than 30 seconds, one of them takes
     /// over; what comes later than that is returned, but not stored. So it is if the key is written
-    /// or removed meanwhile.
+    /// or removed meanwhile, and if the server can't store the value, or is gone: a request after
+    /// that tells.
     ///
     /// A value that was invalidated (`md KEY I`) is loaded anew by one client; others get it as it
     /// is, and so does that one if it fails. Programs that serve a cache of their own and use a
@@ -85,13 +88,14 @@ impl<S: Read + Write> Client<S> {
                     let claim = Claim { client: self, key, version, renews, is_over: false };
                     return match (load(), old) {
                         (Ok(value), _) => {
-                            claim.store(&value, ttl)?;
+                            claim.store(&value, ttl);
                             Ok(value)
                         }
                         (Err(_), Some(old)) => Ok(old),
                         (Err(error), None) => Err(error),
                     };
                 }
+                Turn::LoadOnly => return load(),
                 Turn::Wait => thread::sleep(pause),
             }
             pause = (2 * pause).min(PAUSE_MAX);
@@ -104,12 +108,15 @@ impl<S: Read + Write> Client<S> {
         self.send()?;
         let head = self.expect(|reply| match reply {
             Reply::Meta(meta) => match meta.status {
-                MetaStatus::Value(len) => Some((len, Lease::of(&meta), attributes(&meta).version)),
+                MetaStatus::Value(len) => {
+                    Some(Some((len, Lease::of(&meta), attributes(&meta).version)))
+                }
+                MetaStatus::Miss => Some(None),
                 _ => None,
             },
             _ => None,
         });
-        let (len, lease, version) = head?;
+        let Some((len, lease, version)) = head? else { return Ok(Turn::LoadOnly) };
         let value = self.value(len)?;
         Ok(match lease {
             Lease { is_won: true, is_stale, .. } => {
@@ -135,10 +142,11 @@ impl Lease {
 }
 
 impl<S: Read + Write> Claim<'_, S> {
-    /// Stores the value, unless the key was written or removed meanwhile.
-    fn store(mut self, value: &[u8], ttl: Option<Duration>) -> Result<(), ClientError> {
-        self.is_over = true;
-        self.client.compare_and_set(self.key, value, ttl, self.version).map(drop)
+    /// Stores the value, unless the key was written or removed meanwhile. If that fails, others
+    /// need not wait for it.
+    fn store(mut self, value: &[u8], ttl: Option<Duration>) {
+        let stored = self.client.compare_and_set(self.key, value, ttl, self.version);
+        self.is_over = stored.is_ok();
     }
 
     /// Lets another client load.
