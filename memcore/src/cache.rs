@@ -546,7 +546,14 @@ impl Cache {
         let _report = self.0.report_at_end();
         let key = key.as_key(self);
         self.0.settle(&key);
-        self.0.touch(&key, expiry)
+        self.0.touch(&key, expiry, None)
+    }
+
+    /// Gives the item of this version a new expiry if it is there and there is memory for that.
+    pub(crate) fn touch_version(&self, key: Key<'_>, version: u64, expiry: Expiry) {
+        let _report = self.0.report_at_end();
+        self.0.settle(&key);
+        let _ = self.0.touch(&key, expiry, Some(version));
     }
 
     /// Removes the key; whether it was there.

@@ -239,8 +239,8 @@ struct Kept {
 struct Oracle {
     now: u64,
     kept: BTreeMap<u8, Kept>,
-    /// Until when an error is remembered, by key.
-    errors: BTreeMap<u8, u64>,
+    /// Until when an error is remembered, and the tags of the load, by key.
+    errors: BTreeMap<u8, (u64, Vec<&'static str>)>,
 }
 
 impl Oracle {
@@ -258,27 +258,29 @@ impl Oracle {
     fn load(&mut self, key: u8, tags: &[&'static str], new: Option<&String>) -> Result<String, ()> {
         let now = self.now;
         let kept = self.look(key).cloned();
+        let is_remembered = self.errors.get(&key).is_some_and(|(until, _)| now < *until);
+        let error = || (now + ERROR, tags.to_vec());
         let keep =
             |value: &String| Kept { value: Some(value.clone()), tags: tags.to_vec(), since: now };
         if let Some(Kept { value, since, .. }) = kept {
             let old = value.ok_or(())?;
             let is_stale = since + FRESH < now;
-            let is_due = is_stale && self.errors.get(&key).is_none_or(|until| now >= *until);
+            let is_due = is_stale && !is_remembered;
             match new {
                 Some(new) if is_due => {
                     self.kept.insert(key, keep(new));
                     return Ok(new.clone());
                 }
-                None if is_due => _ = self.errors.insert(key, now + ERROR),
+                None if is_due => _ = self.errors.insert(key, error()),
                 _ => {}
             }
             return Ok(old);
         }
-        if self.errors.get(&key).is_some_and(|until| now < *until) {
+        if is_remembered {
             return Err(());
         }
         let Some(new) = new else {
-            self.errors.insert(key, now + ERROR);
+            self.errors.insert(key, error());
             return Err(());
         };
         self.kept.insert(key, keep(new));
@@ -309,6 +311,7 @@ fn run(typed: &TypedCache<u8, String>, clock: &ManualClock, oracle: &mut Oracle,
         Op::Invalidate(tag) => {
             typed.invalidate_tag(tag);
             oracle.kept.retain(|_, kept| !kept.tags.contains(&tag));
+            oracle.errors.retain(|_, (_, tags)| !tags.contains(&tag));
         }
         Op::Advance(secs) => {
             clock.advance(Duration::from_secs(secs));
@@ -320,6 +323,7 @@ fn run(typed: &TypedCache<u8, String>, clock: &ManualClock, oracle: &mut Oracle,
             let expected = keys.into_iter().filter_map(|key| {
                 let value = oracle.look(key)?.value.clone()?;
                 oracle.kept.remove(&key);
+                oracle.errors.remove(&key);
                 Some((key, value))
             });
             assert_eq!(drained, expected.collect());

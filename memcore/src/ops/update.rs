@@ -16,10 +16,19 @@ const NUMBER_MAX: usize = 512 << 10;
 const CHUNK: usize = 64;
 
 impl Engine {
-    /// Gives an item another expiry.
-    pub(crate) fn touch(&self, key: &Key<'_>, expiry: Expiry) -> Result<Option<Meta>, StoreError> {
+    /// Gives an item another expiry; one that has another version than `expected` is let alone.
+    pub(crate) fn touch(
+        &self,
+        key: &Key<'_>,
+        expiry: Expiry,
+        expected: Option<u64>,
+    ) -> Result<Option<Meta>, StoreError> {
         loop {
             let mut at = self.probe(key);
+            let version = at.item().map(|item| item.version);
+            if expected.is_some() && version != expected {
+                return Ok(None);
+            }
             let touched = self.touch_found(&mut at, Some(expiry));
             let Some(item) = at.item() else { return Ok(None) };
             match touched {

@@ -142,6 +142,10 @@ texts!(String, Box<str>, Arc<str>);
 
 /// Any value that serde knows, in the few bytes of postcard.
 ///
+/// Types that contain themselves are read as deep as the bytes say: where others can write to the
+/// cache, through a server for example, those bytes may exhaust the stack. [`Json`](super) ends at
+/// a depth of 128. Lists of what takes no bytes, as `Vec<()>`, may be as long as the bytes say.
+///
 /// # Examples
 /// ```
 /// use memcore::Cache;
@@ -180,6 +184,9 @@ impl<V: serde::Serialize + serde::de::DeserializeOwned> Codec<V> for Postcard {
 }
 
 /// Any value that serde knows, as JSON: longer than [`Postcard`], but others can read it.
+///
+/// JSON has no numbers that are infinite or none, and one `null`: `f64::NAN` can't be read again,
+/// and `Some(None)` is read as `None`.
 ///
 /// # Examples
 /// ```
@@ -264,5 +271,27 @@ impl<V: zerocopy::IntoBytes + zerocopy::Immutable + zerocopy::TryFromBytes> Code
     fn decode(&self, bytes: &[u8]) -> Result<V, CodecError> {
         let no_value = |_| CodecError::new("not the bytes of a value of this type");
         V::try_read_from_bytes(bytes).map_err(no_value)
+    }
+}
+
+#[cfg(all(test, feature = "json"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_come_back_from_json_as_they_were() {
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..10_000 {
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            let float = f64::from_bits(bits);
+            if float.is_finite() {
+                let mut text = Vec::new();
+                Json.encode(&float, &mut text).unwrap();
+                let again: f64 = Json.decode(&text).unwrap();
+                assert_eq!(again.to_bits(), bits, "{float}");
+            }
+        }
     }
 }

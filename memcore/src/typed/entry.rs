@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::{Codec, DecodeKey, InsertError, KeyBytes, TypedCache, stands_for_value};
-use crate::{Change, Cursor, Fetch, Remove, Removed, Store, Stored};
+use crate::{Change, Cursor, Fetch, Key, Remove, Removed, Store, Stored};
 
 /// Items that are looked at together.
 const BATCH: usize = 64;
@@ -58,6 +58,7 @@ where
         let attrs = typed.attrs(&made);
         loop {
             let stored = key.key_bytes(|key| {
+                let key = typed.cache.key(key);
                 // What stands for a load that is under way is not a value.
                 let how = match typed.cache.peek(key) {
                     Some(meta) if stands_for_value(&meta) => Store::new().expected(meta.version),
@@ -180,18 +181,26 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                         }
                     }
                     Change::Keep if was_there => {
-                        return Ok(self
-                            .read(key, &Fetch::new().peek(true))
-                            .map(|(value, _)| value));
+                        let kept = self.read(key, &Fetch::new().peek(true));
+                        return Ok(kept.map(|(value, hit)| {
+                            self.keep_from_idling(key, &hit.meta);
+                            value
+                        }));
                     }
                     Change::Keep => return Ok(None),
                     // A value that came meanwhile was not looked at.
-                    Change::Remove if version.is_none() => return Ok(None),
+                    Change::Remove if version.is_none() => {
+                        self.note_change(key);
+                        return Ok(None);
+                    }
                     Change::Remove => {
                         let how = Remove::new().expected(version);
                         match self.cache.remove_with(key, &how)? {
                             Removed::VersionMismatch => {}
-                            Removed::Done(_) | Removed::NotFound => return Ok(None),
+                            Removed::Done(_) | Removed::NotFound => {
+                                self.note_change(key);
+                                return Ok(None);
+                            }
                         }
                     }
                 }
@@ -200,7 +209,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     }
 
     /// All keys and values, in no order, without counting as a use. What is written meanwhile may
-    /// or may not be among them. Nothing is locked between two of them.
+    /// or may not be among them, or twice. Nothing is locked between two of them. The keys are
+    /// owned: for those of a `TypedCache<str, V>`, a `TypedCache<String, V>` of the same cache.
     ///
     /// # Examples
     /// ```
@@ -254,19 +264,30 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         while let Some(bytes) = all.next_key() {
             let key = self.cache.key(&bytes);
             let Some(known) = K::from_key_bytes(&bytes) else { continue };
-            let Some((value, hit)) = self.read(key, &Fetch::new().peek(true)) else { continue };
+            let Some((value, hit)) = self.look_at(key) else { continue };
             if !keep(&known, &value) {
                 // A newer value was not looked at.
-                let how = Remove::new().expected(hit.meta.version);
-                let done = self.cache.remove_with(key, &how);
-                removed += usize::from(matches!(done, Ok(Removed::Done(_))));
+                removed += usize::from(self.remove_version(key, hit.meta.version));
             }
         }
         removed
     }
+
+    /// Removes this value if it is still there; whether it was.
+    fn remove_version(&self, key: Key<'_>, version: u64) -> bool {
+        let removed = self.cache.remove_with(key, &Remove::new().expected(version));
+        let is_done = matches!(removed, Ok(Removed::Done(_)));
+        if is_done {
+            self.note_change(key);
+        }
+        is_done
+    }
 }
 
-/// All keys and values, from [`TypedCache::iter`]. Keys that are none of `K` are left out.
+/// All keys and values, from [`TypedCache::iter`]. Keys that are none of `K` are left out, and so
+/// are values that the codec can't read: they may be those of others that share the [`Cache`].
+///
+/// [`Cache`]: crate::Cache
 ///
 /// # Examples
 /// ```
@@ -319,16 +340,16 @@ impl<K: DecodeKey, V, C: Codec<V>> Iterator for Iter<'_, K, V, C> {
         loop {
             let bytes = self.next_key()?;
             let key = self.typed.cache.key(&bytes);
-            let found = self.typed.read(key, &Fetch::new().peek(true));
-            if let (Some(key), Some((value, _))) = (K::from_key_bytes(&bytes), found) {
-                return Some((key, value));
+            let Some(known) = K::from_key_bytes(&bytes) else { continue };
+            if let Some((value, _)) = self.typed.look_at(key) {
+                return Some((known, value));
             }
         }
     }
 }
 
 /// Keys and values as they are removed, from [`TypedCache::drain`]. Keys that are none of `K` are
-/// left alone.
+/// left alone, and so are values that the codec can't read.
 ///
 /// # Examples
 /// ```
@@ -353,10 +374,14 @@ impl<K: DecodeKey, V, C: Codec<V>> Iterator for Drain<'_, K, V, C> {
     fn next(&mut self) -> Option<(K, V)> {
         loop {
             let bytes = self.all.next_key()?;
-            let Some(key) = K::from_key_bytes(&bytes) else { continue };
+            let Some(known) = K::from_key_bytes(&bytes) else { continue };
             let typed = self.all.typed;
-            if let Some(value) = typed.take(typed.cache.key(&bytes)) {
-                return Some((key, value));
+            let key = typed.cache.key(&bytes);
+            while let Some((value, hit)) = typed.look_at(key) {
+                // Another one may have taken or replaced it.
+                if typed.remove_version(key, hit.meta.version) {
+                    return Some((known, value));
+                }
             }
         }
     }

@@ -12,8 +12,10 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::codec::CodecError;
-use crate::Moment;
-use crate::memory::sync::{Condvar, Mutex, MutexGuard, ThreadId, thread_id, wait_while};
+use crate::memory::sync::{
+    AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, ThreadId, thread_id, wait_while,
+};
+use crate::{Moment, Tagged};
 
 /// Parts of the table, each with a lock.
 const PARTS: usize = 64;
@@ -58,6 +60,8 @@ pub(super) struct Flight {
     thread: ThreadId,
     state: Mutex<State>,
     landed: Condvar,
+    /// Whether nothing stands for the value, though it is being loaded.
+    is_alone: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +69,8 @@ struct State {
     outcome: Option<Outcome>,
     /// The version of the item that stands for the value, once there is one.
     claim: Option<u64>,
+    /// The tags that the value will have, as they were before the load.
+    tags: Option<Arc<Tagged>>,
     /// Tasks that wait, by the order in which they came.
     wakers: BTreeMap<u64, Waker>,
     tasks: u64,
@@ -88,6 +94,8 @@ struct Failure {
 #[derive(Debug)]
 pub(super) struct Flights {
     parts: [Mutex<Part>; PARTS],
+    /// Loads under way for which nothing stands.
+    alone: AtomicUsize,
 }
 
 /// The duty to load a value. Whoever drops it without an outcome leaves the duty to others.
@@ -112,18 +120,23 @@ impl Part {
         }
     }
 
-    /// Forgets the failures for which `stays` is false.
-    fn keep_failures(&mut self, stays: impl Fn(&Failure) -> bool) {
+    /// Takes out the failures for which `stays` is false. They are to be dropped when nothing is
+    /// locked: an error is the caller's, and may use the cache.
+    fn take_failures(&mut self, stays: impl Fn(&Failure) -> bool) -> VecDeque<Failure> {
+        if self.failures.is_empty() {
+            return VecDeque::new();
+        }
         let (kept, gone) = std::mem::take(&mut self.failures).into_iter().partition(stays);
         self.failures = kept;
         let gone: VecDeque<Failure> = gone;
         gone.iter().for_each(|failure| self.remove(&failure.flight));
+        gone
     }
 }
 
 impl Flights {
     pub(super) fn new() -> Self {
-        Self { parts: std::array::from_fn(|_| Mutex::default()) }
+        Self { parts: std::array::from_fn(|_| Mutex::default()), alone: AtomicUsize::new(0) }
     }
 
     fn part(&self, hash: u64) -> MutexGuard<'_, Part> {
@@ -134,11 +147,9 @@ impl Flights {
     /// Joins the load of a key, or takes it over if there is none.
     pub(super) fn turn(&self, hash: u64, key: &[u8], asker: Asker, now: Moment) -> Turn<'_> {
         let mut part = self.part(hash);
-        if !part.failures.is_empty() {
-            part.keep_failures(|failure| now < failure.until);
-        }
+        let gone = part.take_failures(|failure| now < failure.until);
         let is_it = |flight: &Arc<Flight>| flight.is_of(hash, key);
-        match part.flights.entry(hash, is_it, |flight| flight.hash) {
+        let turn = match part.flights.entry(hash, is_it, |flight| flight.hash) {
             Entry::Occupied(entry) => Turn::Wait(Arc::clone(entry.get())),
             Entry::Vacant(entry) => {
                 let flight = Arc::new(Flight {
@@ -148,11 +159,15 @@ impl Flights {
                     thread: thread_id(),
                     state: Mutex::default(),
                     landed: Condvar::new(),
+                    is_alone: AtomicBool::new(false),
                 });
                 entry.insert(Arc::clone(&flight));
                 Turn::Lead(Lead { flights: self, flight })
             }
-        }
+        };
+        drop(part);
+        drop(gone);
+        turn
     }
 
     /// From now on others load this key, whether or not this load ends.
@@ -164,16 +179,45 @@ impl Flights {
     fn remember(&self, flight: &Arc<Flight>, until: Moment) {
         let mut part = self.part(flight.hash);
         part.failures.push_back(Failure { until, flight: Arc::clone(flight) });
-        if part.failures.len() > FAILURES_MAX {
-            if let Some(oldest) = part.failures.pop_front() {
-                part.remove(&oldest.flight);
-            }
+        let is_full = part.failures.len() > FAILURES_MAX;
+        let oldest = if is_full { part.failures.pop_front() } else { None };
+        if let Some(oldest) = &oldest {
+            part.remove(&oldest.flight);
         }
+        drop(part);
+        drop(oldest);
     }
 
-    /// Nobody is told any more that the load of this key has failed.
-    pub(super) fn forget_failure(&self, hash: u64, key: &[u8]) {
-        self.part(hash).keep_failures(|failure| !failure.flight.is_of(hash, key));
+    /// Whether [`forget`](Self::forget) has to be called by who changes a key for which nothing is
+    /// stored. Only a load that begins after this may be missed.
+    pub(super) fn any_alone(&self) -> bool {
+        // Whoever reads 0 comes before the write of who is alone, and that before its load.
+        self.alone.load(Ordering::SeqCst) > 0
+    }
+
+    /// The data of this key has changed: nobody is told any more that a load of it has failed, or
+    /// joins one for which nothing stands.
+    pub(super) fn forget(&self, hash: u64, key: &[u8]) {
+        let mut part = self.part(hash);
+        let gone = part.take_failures(|failure| !failure.flight.is_of(hash, key));
+        let is_it = |flight: &Arc<Flight>| flight.is_of(hash, key) && flight.is_alone();
+        if let Ok(entry) = part.flights.find_entry(hash, is_it) {
+            entry.remove();
+        }
+        drop(part);
+        drop(gone);
+    }
+
+    /// The data of all keys has changed.
+    pub(super) fn forget_all(&self) {
+        for part in &self.parts {
+            let mut part = part.lock();
+            let gone = part.take_failures(|_| false);
+            // Who is alone holds its flight.
+            part.flights.retain(|flight| !flight.is_alone());
+            drop(part);
+            drop(gone);
+        }
     }
 }
 
@@ -181,6 +225,17 @@ impl Lead<'_> {
     /// What stands for the value from now on: nobody joins the load after that has gone.
     pub(super) fn stand_for(&self, claim: Option<u64>) {
         self.flight.state.lock().claim = claim;
+    }
+
+    /// The tags that the value will have: nobody joins the load after one was invalidated.
+    pub(super) fn has_tags(&self, tags: &Arc<Tagged>) {
+        self.flight.state.lock().tags = Some(Arc::clone(tags));
+    }
+
+    /// Nothing can stand for the value.
+    pub(super) fn go_alone(&self) {
+        self.flight.is_alone.store(true, Ordering::SeqCst);
+        self.flights.alone.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Tells those who wait. A failure that has an `until` is told to others until then.
@@ -202,6 +257,9 @@ impl Lead<'_> {
             state.outcome = Some(outcome);
             std::mem::take(&mut state.wakers)
         };
+        if self.flight.is_alone() {
+            self.flights.alone.fetch_sub(1, Ordering::SeqCst);
+        }
         self.flight.landed.notify_all();
         wakers.into_values().for_each(Waker::wake);
     }
@@ -218,6 +276,16 @@ impl Drop for Lead<'_> {
 impl Flight {
     fn is_of(&self, hash: u64, key: &[u8]) -> bool {
         self.hash == hash && *self.key == *key
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone.load(Ordering::SeqCst)
+    }
+
+    /// Whether one of the tags was invalidated since the load began.
+    pub(super) fn is_outdated(&self) -> bool {
+        let tags = self.state.lock().tags.clone();
+        tags.is_some_and(|tags| !tags.is_current())
     }
 
     /// Who loads, if anybody still does.
@@ -357,7 +425,7 @@ mod tests {
         (0..100).for_each(fail);
         assert_eq!([0, 35, 36, 99].map(|number| is_known(number, NOW)), [false, false, true, true]);
         let key = 99_u32.to_le_bytes();
-        flights.forget_failure(hash(&key), &key);
+        flights.forget(hash(&key), &key);
         assert!(!is_known(99, NOW) && is_known(98, NOW));
         let later = NOW + Duration::from_secs(5);
         assert!((0..100).all(|number| !is_known(number, later)));

@@ -15,7 +15,7 @@ use super::stats::{End, Watch};
 use super::{
     ABSENT, Codec, CodecError, KeyBytes, Shared, TypedCache, stands_for_absence, stands_for_value,
 };
-use crate::{Attrs, Cache, Fetch, Fetched, Key, Meta, Moment, Remove, Store, Tagged};
+use crate::{Attrs, Cache, Fetch, Fetched, Key, Meta, Moment, Remove, Removed, Store, Tagged};
 
 /// A value can't be had.
 ///
@@ -162,7 +162,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     ///
     /// If the key is written or removed while it is loaded, or one of its tags is invalidated, what
     /// was loaded is returned, but not stored: it may be older. Who asks after that does not get
-    /// it, but loads anew. Nothing is locked while `load` runs.
+    /// it, but loads anew. Where there is no room, not even for what stands for the value, this is
+    /// so only for changes through this typed cache. Nothing is locked while `load` runs.
     ///
     /// A value that is no longer [fresh](super::TypedBuilder::fresh_for) is loaded anew by one of
     /// those who ask; the others get it as it is, and so does that one if the load fails.
@@ -303,7 +304,8 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
 
     /// [`get_or_load`](Self::get_or_load) for tasks: `load` is a future, and who waits for another
     /// task's load does not block the thread. It needs no particular runtime. There is no timeout;
-    /// the runtime's may be put around it, and around `load`.
+    /// the runtime's may be put around it, and around `load`. If the thread that polls it is itself
+    /// loading the key, in a loader that waits for this future, it loads as well.
     ///
     /// # Errors
     /// As for [`get_or_load`](Self::get_or_load).
@@ -372,8 +374,9 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         E: Send + Sync + 'static,
     {
         let key = key.key_bytes(<[u8]>::to_vec);
+        let mut takes_over = false;
         loop {
-            let flight = match self.step(&key, Asker::Task, false) {
+            let flight = match self.step(&key, Asker::Task, takes_over) {
                 Step::Done(value) => return Ok(value),
                 Step::Load(claim, old) => {
                     let loaded = load.await;
@@ -381,9 +384,12 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 }
                 Step::Wait(flight) => flight,
             };
-            self.shared.loads.note_wait();
-            if let Some(answer) = self.answer(flight.outcome().await) {
-                return answer;
+            takes_over = flight.leader() == Leader::ThisThread;
+            if !takes_over {
+                self.shared.loads.note_wait();
+                if let Some(answer) = self.answer(flight.outcome().await) {
+                    return answer;
+                }
             }
             self.shared.flights.give_up(&flight);
         }
@@ -405,18 +411,25 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                     return self.announce(self.claim(key, lead), hashed, takes_over);
                 }
                 (Turn::Lead(lead), Some((value, version))) => {
+                    // Another one may have renewed it since it was looked at.
+                    let known = self.cache.peek(hashed);
+                    if known.is_none_or(|known| known.version != version) {
+                        continue;
+                    }
                     let mut claim = self.claim(key, lead);
                     claim.stand_for(Some(version));
                     (claim.version, claim.renews) = (Some(version), true);
                     return Step::Load(claim, Some(value));
                 }
                 // Another one renews it, or could not lately.
-                (Turn::Wait(_), Some((value, _))) => return Step::Done(Some(value)),
+                (Turn::Wait(flight), Some((value, _))) if !flight.is_outdated() => {
+                    return Step::Done(Some(value));
+                }
                 (Turn::Wait(flight), None) if self.is_under_way(&flight, hashed) => {
                     return Step::Wait(flight);
                 }
                 // It began before the data changed.
-                (Turn::Wait(flight), None) => self.shared.flights.give_up(&flight),
+                (Turn::Wait(flight), _) => self.shared.flights.give_up(&flight),
             }
         }
     }
@@ -425,6 +438,9 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         let Self { cache, shared, .. } = self;
         // Before anything is read that the value derives from.
         let tags = self.tags();
+        if let Some(tags) = &tags {
+            lead.has_tags(tags);
+        }
         let watch = Watch::start(&shared.loads);
         Claim { cache, shared, key, tags, watch, lead: Some(lead), version: None, renews: false }
     }
@@ -437,6 +453,9 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
 
     /// Whether what stands for the value that another one loads is still there.
     fn is_under_way(&self, flight: &Flight, key: Key<'_>) -> bool {
+        if flight.is_outdated() {
+            return false;
+        }
         flight.claim().is_none_or(|claim| {
             let meta = self.cache.peek(key);
             meta.is_some_and(|meta| stands_for_value(&meta) && meta.version == claim)
@@ -459,8 +478,11 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 Some(tags) => tags.fetch(key, &how, &mut bytes, |_, _| {}),
                 None => self.cache.fetch(key, &how, &mut bytes, |_, _| {}),
             };
-            // There may be no room, not even for what stands for the value.
-            let Fetched::Copied(hit) = fetched else { break };
+            let Fetched::Copied(hit) = fetched else {
+                // There is no room, not even for what stands for the value.
+                claim.go_alone();
+                break;
+            };
             let version = hit.meta.version;
             if hit.won {
                 claim.version = Some(version);
@@ -565,9 +587,11 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
                 Ok(None)
             }
             Err(error) => {
-                self.end_without_value();
+                // What failed before the data has changed says nothing of what is there now.
+                let is_current = self.end_without_value();
                 let error = Arc::new(error);
-                let until = self.shared.settings.error_ttl.map(|ttl| self.cache.now() + ttl);
+                let error_ttl = self.shared.settings.error_ttl.filter(|_| is_current);
+                let until = error_ttl.map(|ttl| self.cache.now() + ttl);
                 self.land(Outcome::Failed(Arc::clone(&error) as _), until);
                 // Others go on with an old value as well.
                 if old.is_some() { Ok(old) } else { Err(LoadError::Failed(error)) }
@@ -586,15 +610,22 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
         };
         if stored.is_ok() {
             self.version = None;
+        } else if !self.renews {
+            // Before others learn of the value, who would find a load that nobody has under way.
+            self.withdraw();
         }
     }
 
-    /// Who comes now gets the error, rather than a load that nobody has under way.
-    fn end_without_value(&mut self) {
+    /// Ends a load that has failed: whether nobody has written or removed the key meanwhile, as far
+    /// as that is known. Who comes now gets the error, rather than a load that nobody has under
+    /// way.
+    fn end_without_value(&mut self) -> bool {
         if !self.renews {
             self.stand_for(None);
-            self.withdraw();
+            return self.version.is_none() || self.withdraw();
         }
+        let known = self.cache.peek(self.key);
+        known.is_some_and(|known| Some(known.version) == self.version)
     }
 
     fn pass(&mut self, bytes: Option<&[u8]>) {
@@ -609,17 +640,23 @@ impl<'t, V, C> Claim<'t, V, C> {
         }
     }
 
+    fn go_alone(&self) {
+        if let Some(lead) = &self.lead {
+            lead.go_alone();
+        }
+    }
+
     /// Nothing has to be loaded.
     fn needless(mut self, value: Option<V>) -> Step<'t, V, C> {
         self.watch.end(End::Needless);
         Step::Done(value)
     }
 
-    /// Removes what stands for the value.
-    fn withdraw(&mut self) {
-        if let Some(version) = self.version.take() {
-            let _ = self.cache.remove_with(self.key, &Remove::new().expected(version));
-        }
+    /// Removes what stands for the value; whether it was still there.
+    fn withdraw(&mut self) -> bool {
+        let Some(version) = self.version.take() else { return false };
+        let removed = self.cache.remove_with(self.key, &Remove::new().expected(version));
+        matches!(removed, Ok(Removed::Done(_)))
     }
 
     fn land(&mut self, outcome: Outcome, until: Option<Moment>) {

@@ -41,7 +41,7 @@ use self::flight::Flights;
 use self::settings::Settings;
 use self::stats::Loads;
 use crate::{
-    AsKey, Attrs, Cache, Expiry, Fetch, Fetched, Hit, HotKey, Key, Meta, Remove, Removed, Store,
+    Attrs, Cache, Expiry, Fetch, Fetched, Hit, HotKey, Key, Meta, Remove, Removed, Store,
     StoreError, Stored, Tagged,
 };
 
@@ -293,14 +293,27 @@ impl<K: ?Sized, V, C> TypedCache<K, V, C> {
     /// Stores bytes, with the tags that new values have.
     fn store(
         &self,
-        key: impl AsKey,
+        key: Key<'_>,
         bytes: &[u8],
         attrs: Attrs,
         how: &Store,
     ) -> Result<Stored, StoreError> {
-        match self.tags() {
+        let stored = match self.tags() {
             Some(tags) => tags.store(key, bytes, attrs, how),
             None => self.cache.store(key, bytes, attrs, how),
+        }?;
+        if let Stored::Done { .. } = stored {
+            self.note_change(key);
+        }
+        Ok(stored)
+    }
+
+    /// Who asks for a key after its data has changed is not told of an older failure, and does not
+    /// join an older load for which nothing stands that has gone.
+    fn note_change(&self, key: Key<'_>) {
+        let Shared { settings, flights, .. } = &*self.shared;
+        if settings.error_ttl.is_some() || flights.any_alone() {
+            flights.forget(key.hash, key.bytes);
         }
     }
 }
@@ -406,11 +419,14 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        self.insert_with_life(key, value, self.shared.settings.life(value))
+        let settings = &self.shared.settings;
+        self.insert_with(key, value, || settings.attrs(settings.life(value), || self.cache.now()))
     }
 
     /// Stores a value that lives so long, whatever the cache's other values do: see
-    /// [`TypedBuilder::ttl`].
+    /// [`TypedBuilder::ttl`]. With [`fresh_for`](TypedBuilder::fresh_for) its item takes four bytes
+    /// more, as its life has to be known; where values idle as well, it is stale as if it had the
+    /// life of the others.
     ///
     /// # Errors
     /// As for [`insert`](Self::insert).
@@ -435,14 +451,15 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        self.insert_with_life(key, value, Some(ttl))
+        let settings = &self.shared.settings;
+        self.insert_with(key, value, || settings.own_attrs(ttl, || self.cache.now()))
     }
 
-    fn insert_with_life<Q>(
+    fn insert_with<Q>(
         &self,
         key: &Q,
         value: &V,
-        life: Option<Duration>,
+        attrs: impl FnOnce() -> Attrs,
     ) -> Result<(), InsertError>
     where
         K: Borrow<Q>,
@@ -450,11 +467,9 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     {
         with_scratch(|bytes| {
             self.shared.codec.encode(value, bytes)?;
-            let attrs = self.shared.settings.attrs(life, || self.cache.now());
+            let attrs = attrs();
             key.key_bytes(|key| {
-                let key = self.cache.key(key);
-                self.store(key, bytes, attrs, &Store::new())?;
-                self.forget_failure(key);
+                self.store(self.cache.key(key), bytes, attrs, &Store::new())?;
                 Ok(())
             })
         })
@@ -479,7 +494,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         key.key_bytes(|key| {
             let key = self.cache.key(key);
             let removed = self.take(key);
-            self.forget_failure(key);
+            self.note_change(key);
             removed
         })
     }
@@ -498,6 +513,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
     /// ```
     pub fn clear(&self) {
         self.cache.flush();
+        self.shared.flights.forget_all();
     }
 
     fn take(&self, key: Key<'_>) -> Option<V> {
@@ -521,13 +537,6 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 Ok(Removed::VersionMismatch) => {}
                 Ok(Removed::NotFound) | Err(_) => return None,
             }
-        }
-    }
-
-    /// Who asks for a key after its data has changed is not told of an older failure.
-    fn forget_failure(&self, key: Key<'_>) {
-        if self.shared.settings.error_ttl.is_some() {
-            self.shared.flights.forget_failure(key.hash, key.bytes);
         }
     }
 
@@ -585,13 +594,12 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         values.into_iter().try_for_each(|(key, value)| self.insert(&key, &value))
     }
 
-    /// A value was read: it idles from now on. If another one takes its place meanwhile, that one
-    /// may end early, but never late.
+    /// A value was read: it idles from now on.
     fn keep_from_idling(&self, key: Key<'_>, meta: &Meta) {
         let expiry = self.shared.settings.idle_expiry(meta, || self.cache.now());
         if let Some(expiry) = expiry {
             // Without memory for it the value ends as it would have.
-            let _ = self.cache.touch(key, Expiry::At(expiry));
+            self.cache.touch_version(key, meta.version, Expiry::At(expiry));
         }
     }
 
@@ -608,6 +616,19 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
                 Some((self.decode(key, hit.meta.version, bytes)?, hit))
             }
             _ => None,
+        })
+    }
+
+    /// The value of a key for who looks at all of them, without counting as a use. Bytes that are
+    /// none stay: they may be those of another typed cache that shares the [`Cache`].
+    fn look_at(&self, key: Key<'_>) -> Option<(V, Hit)> {
+        with_scratch(|bytes| {
+            match self.cache.fetch(key, &Fetch::new().peek(true), bytes, |_, _| {}) {
+                Fetched::Copied(hit) if !stands_for_value(&hit.meta) => {
+                    Some((self.shared.codec.decode(bytes).ok()?, hit))
+                }
+                _ => None,
+            }
         })
     }
 

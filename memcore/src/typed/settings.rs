@@ -12,6 +12,9 @@ use crate::{Attrs, Cache, Expiry, HotKeys, Meta, Moment, TagError};
 /// How long a value lives, from the value.
 type LifeOf<V> = Arc<dyn Fn(&V) -> Option<Duration> + Send + Sync>;
 
+/// In the flags of a value that has a life of its own, beside its seconds.
+const OWN_LIFE: u32 = 1 << 31;
+
 /// How long values live and are fresh, and how they are loaded.
 pub(super) struct Settings<V> {
     pub(super) ttl: Option<Duration>,
@@ -52,6 +55,23 @@ impl<V> Settings<V> {
         Attrs::new().flags(end.as_secs()).expiry(Expiry::At(end.min(now + idle)))
     }
 
+    /// What a value with a life of its own is stored with: that life, if it has to be known whether
+    /// the value is stale.
+    pub(super) fn own_attrs(&self, life: Duration, now: impl FnOnce() -> Moment) -> Attrs {
+        let attrs = self.attrs(Some(life), now);
+        if self.fresh_for.is_none() || self.idle.is_some() {
+            return attrs;
+        }
+        let secs = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
+        attrs.flags(OWN_LIFE | secs)
+    }
+
+    /// The life that a value was given when it was stored, if it is not that of the cache.
+    fn own_life(&self, meta: &Meta) -> Option<Duration> {
+        let is_own = self.idle.is_none() && meta.flags & OWN_LIFE != 0;
+        is_own.then(|| Duration::from_secs((meta.flags & !OWN_LIFE).into()))
+    }
+
     /// When a value ends that is read now, if that is another moment than before.
     pub(super) fn idle_expiry(&self, meta: &Meta, now: impl FnOnce() -> Moment) -> Option<Moment> {
         let idle = self.idle?;
@@ -71,7 +91,9 @@ impl<V> Settings<V> {
         let most = Duration::from_secs(u32::MAX.into());
         let life = life.min(most);
         let part = self.fresh_for.map_or(life, |fresh_for| fresh_for.min(life));
-        life.saturating_sub(part.mul_f64(self.jitter * random))
+        let shortened = life.saturating_sub(part.mul_f64(self.jitter * random));
+        // Of less than a second nothing would be left.
+        shortened.max(life.min(Duration::from_secs(1)))
     }
 
     /// How long an item stands for a value that is being loaded, if nobody removes it: long enough
@@ -90,14 +112,17 @@ impl<V> Settings<V> {
     ) -> bool {
         let Some(fresh_for) = self.fresh_for else { return false };
         let end = if self.idle.is_some() { end_of(meta) } else { meta.expiry };
-        let (Some(life), Some(end)) = (life(), end) else { return false };
+        let life = self.own_life(meta).or_else(life);
+        let (Some(life), Some(end)) = (life, end) else { return false };
         end.saturating_since(now()) < life.saturating_sub(fresh_for)
     }
 }
 
-/// When a value ends that may idle until then.
+/// When a value ends that may idle until then. The flags of other writers say something else: no
+/// value of ours expires later.
 fn end_of(meta: &Meta) -> Option<Moment> {
-    (meta.flags != 0).then(|| Moment::from_secs(meta.flags))
+    let end = Moment::from_secs(meta.flags);
+    meta.expiry.is_some_and(|expiry| expiry <= end).then_some(end)
 }
 
 /// Builds a [`TypedCache`](super::TypedCache), from
@@ -187,7 +212,7 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
         self
     }
 
-    /// Values end when they were not read for so long. With [`ttl`](Self::ttl) or
+    /// Values end when they were not read for so long, in whole seconds. With [`ttl`](Self::ttl) or
     /// [`expire_after`](Self::expire_after) they end at what comes first; their items take four
     /// bytes more then. The first lookup of a value in a second takes the lock of its part of the
     /// cache.
@@ -213,7 +238,7 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
 
     /// Shortens each life by a random part of at most this share, from 0 to 1, so that values that
     /// were stored together are not all loaded again at once. With [`fresh_for`](Self::fresh_for)
-    /// it is that time which is shortened. Default 0.
+    /// it is that time which is shortened. A second is left in any case. Default 0.
     ///
     /// # Examples
     /// ```
@@ -265,7 +290,8 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
 
     /// That there is no value is remembered for so long: see
     /// [`TypedCache::get_or_find`](super::TypedCache::get_or_find). Default not at all. Times are
-    /// cut to whole seconds here as well.
+    /// cut to whole seconds here as well. To those who look at the bytes, clients of a server for
+    /// example, it is an empty value with the flags 1.
     ///
     /// # Examples
     /// ```
@@ -286,7 +312,8 @@ impl<K: ?Sized, V, C> TypedBuilder<K, V, C> {
     }
 
     /// A failed load is not tried again for so long: others get its error, unless the key is
-    /// inserted or removed meanwhile. Of every 64th of the keys the last 64 errors are remembered.
+    /// inserted or removed meanwhile, through this typed cache or while the load was under way, or
+    /// one of its tags is invalidated. Of every 64th of the keys the last 64 errors are remembered.
     /// Default not at all.
     ///
     /// # Examples
