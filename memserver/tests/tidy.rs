@@ -98,8 +98,9 @@ const ENGINE_WORDS: [&str; 5] = ["memcore", "memserver", "Reservation", "Segment
 /// Folders whose public types and free functions each have an example.
 const WITH_EXAMPLES: [&str; 4] = ["memcore/src", "memproto/src", "memsys/src", "memserver/src"];
 /// Files with public items that the documentation does not show.
-const HIDDEN: [&str; 5] = [
+const HIDDEN: [&str; 6] = [
     "memcore/src/flash/fuzzing.rs",
+    "memcore/src/typed/fuzzing.rs",
     "memserver/src/auth/fuzzing.rs",
     "memserver/src/cli/fuzzing.rs",
     "memserver/src/os/heap.rs",

@@ -20,6 +20,8 @@
 mod codec;
 mod entry;
 mod flight;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod key;
 mod listen;
 mod load;
@@ -55,6 +57,9 @@ pub use self::codec::Postcard;
 pub use self::codec::Zerocopy;
 pub use self::codec::{Codec, CodecError, Plain};
 pub use self::entry::{Drain, Entry, Iter};
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use self::fuzzing::fuzz_codecs;
 pub use self::key::{DecodeKey, KeyBytes};
 pub use self::listen::listener;
 pub use self::load::LoadError;
