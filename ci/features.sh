@@ -2,8 +2,8 @@
 # The features of memcore: each builds alone and with all others, without warnings, and all of them
 # together pass their tests. Those of memserver: it builds without TLS and without datagrams.
 #
-#     ci/features.sh --all   each two features of memcore as well, and the other library for TLS,
-#                            which passes the tests of TLS
+#     ci/features.sh --all   each two features of memcore as well, the other library for TLS, which
+#                            passes the tests of TLS, and what the guide says of other caches
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -35,5 +35,6 @@ for features in '' tls udp; do
     echo "memserver builds with ${features:-nothing}"
 done
 cargo test --quiet -p memserver --no-default-features --features tls --test startup datagrams
-[ -z "$all" ] ||
-    cargo test --quiet -p memserver --no-default-features --features udp,aws-lc-rs --test tls
+[ -n "$all" ] || exit 0
+cargo test --quiet -p memserver --no-default-features --features udp,aws-lc-rs --test tls
+cargo test --quiet -p bench --features rivals --test coming_from
