@@ -147,6 +147,30 @@ impl Cache {
         Ok(engine.close()?)
     }
 
+    /// Ends a cache that nobody has used yet, for a host that can't go on with its start: files that
+    /// were made for it go away again, and a [memory file](Builder::memory_file) that was there is
+    /// [closed](Self::close) with what it held.
+    ///
+    /// # Errors
+    /// As for [`close`](Self::close).
+    ///
+    /// # Examples
+    /// ```
+    /// # use memcore::Cache;
+    /// # let path = std::env::temp_dir().join(format!("memcore-abandon-{}", std::process::id()));
+    /// # if cfg!(target_os = "linux") {
+    /// let cache = Cache::builder(8 << 20).memory_file(&path).build()?;
+    /// assert!(path.exists());
+    /// cache.abandon()?;
+    /// assert!(!path.exists());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn abandon(self) -> Result<(), CloseError> {
+        let engine = Arc::try_unwrap(self.0).map_err(|shared| CloseError::Shared(Self(shared)))?;
+        Ok(engine.abandon()?)
+    }
+
     pub(crate) fn from_builder(builder: Builder) -> Result<Self, ConfigError> {
         Ok(Self(Arc::from(Engine::build(builder)?)))
     }

@@ -83,7 +83,7 @@ impl Cache {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn invalidate_tag(&self, tag: impl AsRef<[u8]>) -> bool {
-        self.engine().tags.invalidate(tag.as_ref())
+        self.engine().invalidate_tag(tag.as_ref())
     }
 }
 

@@ -12,7 +12,7 @@
 //! afterwards, as with everything else that they read of it: a number is freed after its last item
 //! has left the index.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
@@ -115,6 +115,7 @@ struct Tag {
     refs: AtomicU32,
     dead: AtomicU32,
     issued: Issued,
+    link: Link,
 }
 
 /// A set: its tags, and zeroes behind them.
@@ -123,6 +124,7 @@ struct Set {
     refs: AtomicU32,
     tags: [AtomicU32; TAGS_MAX],
     issued: Issued,
+    link: Link,
 }
 
 /// What tells a group from earlier ones of its number: its serial, which is 0 while the number is
@@ -138,7 +140,6 @@ impl Issued {
         self.0.load(Ordering::Relaxed) >> 1
     }
 
-    #[cfg(all(feature = "flash", not(loom)))]
     fn is_kept(&self) -> bool {
         self.0.load(Ordering::Relaxed) & 1 != 0
     }
@@ -146,6 +147,42 @@ impl Issued {
     fn set(&self, serial: u64, is_kept: bool) {
         self.0.store(serial << 1 | u64::from(is_kept), Ordering::Relaxed);
     }
+}
+
+/// The neighbours of a group that is kept, which change behind the lock.
+#[derive(Debug, Default)]
+struct Link {
+    older: AtomicU32,
+    newer: AtomicU32,
+}
+
+impl Link {
+    // Relaxed: all of it is done behind the lock.
+    fn older(&self) -> Group {
+        Group(self.older.load(Ordering::Relaxed))
+    }
+
+    fn newer(&self) -> Group {
+        Group(self.newer.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, older: Group, newer: Group) {
+        self.older.store(older.0, Ordering::Relaxed);
+        self.newer.store(newer.0, Ordering::Relaxed);
+    }
+}
+
+/// Groups that items outside of memory may have, with a reference to each, in the order in which
+/// items with them have left memory last.
+#[derive(Debug, Default)]
+struct Kept {
+    count: usize,
+    oldest: Group,
+    newest: Group,
+    /// The next one to be looked at, in search of those that are dead, and whether some may be
+    /// before it.
+    search: Group,
+    has_dead: bool,
 }
 
 /// Numbers in ascending order, and zeroes behind them.
@@ -171,8 +208,7 @@ struct Names {
     /// Numbers that were given out, free ones included.
     tag_count: u32,
     set_count: u32,
-    /// Groups that items outside of memory may have, the oldest first, with a reference to each.
-    kept: VecDeque<Group>,
+    kept: Kept,
     /// The last serial that was given out.
     serial: u64,
     /// Bytes that were taken for nothing and are to be given back on the next occasion.
@@ -194,8 +230,10 @@ const TAG_BYTES: usize =
 const SET_BYTES: usize = entry_bytes::<(Members, u32)>() + LIST_BYTES;
 /// What an allocation with two counters takes besides its contents.
 const ARC_BYTES: usize = 32;
-/// A place in the list of free numbers and one in that of kept groups, which double.
-const LIST_BYTES: usize = 16;
+/// A place in the list of free numbers, which doubles.
+const LIST_BYTES: usize = 8;
+/// Kept groups that are looked at, in search of dead ones, for each item that leaves memory.
+const SEARCHED: usize = 16;
 
 /// There was no memory for tags. So many bytes that were taken for them are to be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,33 +379,57 @@ impl Tags {
         is_usable
     }
 
-    /// Keeps a group, to which somebody has a reference, for items that leave memory. If more than
-    /// `most` are kept, the oldest are given up; returns the bytes of what that freed.
+    /// Keeps a group, to which somebody has a reference, for an item that leaves memory. If more
+    /// than `most` are kept, those are given up that were longest without one; returns the bytes of
+    /// what that freed.
     #[cfg(all(feature = "flash", not(loom)))]
     pub(crate) fn keep(&self, group: Group, most: usize) -> usize {
         let Some(issued) = self.issued(group) else { return 0 };
-        if issued.is_kept() {
-            return 0;
-        }
         let mut names = self.names.lock();
-        if !issued.is_kept() {
+        if issued.is_kept() {
+            self.unlink(&mut names.kept, group);
+        } else {
             issued.set(issued.serial(), true);
             self.hold(group);
-            names.kept.push_back(group);
         }
-        // Two, as `most` falls with the limit.
+        self.link(&mut names.kept, group);
+        self.give_up_dead(&mut names) + self.give_up_beyond(&mut names, most)
+    }
+
+    /// Keeps no more than `most` groups; returns the bytes of what that freed.
+    pub(crate) fn keep_at_most(&self, most: usize) -> usize {
+        self.give_up_beyond(&mut self.names.lock(), most)
+    }
+
+    fn give_up_beyond(&self, names: &mut Names, most: usize) -> usize {
         let mut freed = 0;
-        for _ in 0..2 {
-            if names.kept.len() > most {
-                freed += self.give_up(&mut names);
+        while names.kept.count > most {
+            freed += self.give_up(names, names.kept.oldest);
+        }
+        freed
+    }
+
+    /// Goes on to look for kept groups that are dead, of which nothing comes back.
+    #[cfg(all(feature = "flash", not(loom)))]
+    fn give_up_dead(&self, names: &mut Names) -> usize {
+        let mut freed = 0;
+        for _ in 0..SEARCHED {
+            if names.kept.search == Group::NONE && std::mem::take(&mut names.kept.has_dead) {
+                names.kept.search = names.kept.oldest;
+            }
+            let group = names.kept.search;
+            let Some(link) = self.link_of(group) else { break };
+            names.kept.search = link.newer();
+            if self.is_dead(group) {
+                freed += self.give_up(names, group);
             }
         }
         freed
     }
 
-    /// Gives the oldest kept group up.
-    fn give_up(&self, names: &mut Names) -> usize {
-        let Some(group) = names.kept.pop_front() else { return 0 };
+    /// Gives a kept group up.
+    fn give_up(&self, names: &mut Names, group: Group) -> usize {
+        self.unlink(&mut names.kept, group);
         if let Some(issued) = self.issued(group) {
             issued.set(issued.serial(), false);
         }
@@ -376,14 +438,43 @@ impl Tags {
         if last { std::mem::take(&mut names.owed) + self.free(names, group) } else { 0 }
     }
 
-    /// Keeps no group any more; returns the bytes of what that freed.
-    pub(crate) fn give_up_all(&self) -> usize {
-        let mut names = self.names.lock();
-        let mut bytes = 0;
-        while !names.kept.is_empty() {
-            bytes += self.give_up(&mut names);
+    /// The link of a group; none of no group.
+    fn link_of(&self, group: Group) -> Option<&Link> {
+        match group {
+            Group::NONE => None,
+            group if group.is_set() => self.sets.get(group.row()).map(|set| &set.link),
+            group => self.tags.get(group.row()).map(|tag| &tag.link),
         }
-        bytes
+    }
+
+    /// Adds a group as the newest one.
+    fn link(&self, kept: &mut Kept, group: Group) {
+        let Some(link) = self.link_of(group) else { return };
+        link.set(kept.newest, Group::NONE);
+        match self.link_of(kept.newest) {
+            Some(older) => older.set(older.older(), group),
+            None => kept.oldest = group,
+        }
+        kept.newest = group;
+        kept.count += 1;
+    }
+
+    /// Takes a group out.
+    fn unlink(&self, kept: &mut Kept, group: Group) {
+        let Some(link) = self.link_of(group) else { return };
+        let (older, newer) = (link.older(), link.newer());
+        match self.link_of(older) {
+            Some(link) => link.set(link.older(), newer),
+            None => kept.oldest = newer,
+        }
+        match self.link_of(newer) {
+            Some(link) => link.set(older, link.newer()),
+            None => kept.newest = older,
+        }
+        if kept.search == group {
+            kept.search = newer;
+        }
+        kept.count -= 1;
     }
 
     /// One reference more to a group that cannot be freed meanwhile: somebody else has one, or the
@@ -454,10 +545,11 @@ impl Tags {
         freed + std::mem::take(&mut names.owed)
     }
 
-    /// Declares a word's number dead; false if no item has it.
-    pub(crate) fn invalidate(&self, word: &[u8]) -> bool {
+    /// Declares a word's number dead; returns the bytes of what that freed, `None` if no item has
+    /// it.
+    pub(crate) fn invalidate(&self, word: &[u8]) -> Option<usize> {
         let mut names = self.names.lock();
-        let Some(number) = names.tags.remove(word) else { return false };
+        let number = names.tags.remove(word)?;
         if let Some(Some(word)) = names.words.get_mut(number as usize) {
             word.dead = true;
         }
@@ -466,7 +558,11 @@ impl Tags {
             // invalidated is seen by every thread that sees it.
             tag.dead.store(1, Ordering::Release);
         }
-        true
+        // Sets that have it are found by and by.
+        names.kept.has_dead = true;
+        let group = Group(number);
+        let is_kept = self.issued(group).is_some_and(Issued::is_kept);
+        Some(if is_kept { self.give_up(&mut names, group) } else { 0 })
     }
 
     /// Whether a tag of the group was invalidated.
@@ -529,8 +625,12 @@ impl Tags {
             members.iter().for_each(|&tag| out.put(tag.into()));
             out.put(self.issue_of(Group(number | SET)).serial);
         }
-        out.put(names.kept.len() as u64);
-        names.kept.iter().for_each(|group| out.put(group.0.into()));
+        out.put(names.kept.count as u64);
+        let mut kept = names.kept.oldest;
+        while let Some(link) = self.link_of(kept) {
+            out.put(kept.0.into());
+            kept = link.newer();
+        }
         out.put(names.serial);
     }
 
@@ -580,10 +680,12 @@ impl Tags {
         }
         for _ in 0..from.take()? {
             let group = Group(from.take_u32()?);
-            let issued = self.issued(group).ok_or(Damaged("tags"))?;
+            let issued = self.issued(group).filter(|issued| !issued.is_kept());
+            let issued = issued.ok_or(Damaged("tags"))?;
             issued.set(issued.serial(), true);
-            names.kept.push_back(group);
+            self.link(&mut names.kept, group);
         }
+        names.kept.has_dead = true;
         names.serial = from.take()?;
         Ok(())
     }
@@ -645,4 +747,91 @@ fn number<T: Default>(
     }
     *count = next;
     Some(next)
+}
+
+#[cfg(all(test, feature = "flash", not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A group that nobody refers to any more once an item with it has left memory.
+    fn leave(tags: &Tags, words: &[&str], most: usize) -> Issue {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let group = tags.acquire(&words, |_| true).unwrap();
+        tags.keep(group, most);
+        let issue = tags.issue_of(group);
+        tags.release(group);
+        issue
+    }
+
+    fn is_there(tags: &Tags, issue: Issue) -> bool {
+        let is_there = tags.hold_again(issue);
+        if is_there {
+            tags.release(issue.group);
+        }
+        is_there
+    }
+
+    #[test]
+    fn of_kept_groups_those_go_that_were_longest_without_an_item() {
+        let tags = Tags::new();
+        let first = leave(&tags, &["first"], 3);
+        let pair = leave(&tags, &["first", "second"], 3);
+        let third = leave(&tags, &["third"], 3);
+        assert_eq!(leave(&tags, &["first"], 3), first);
+        let last = leave(&tags, &["last"], 3);
+        let found = [first, pair, third, last].map(|issue| is_there(&tags, issue));
+        assert_eq!(found, [true, false, true, true]);
+        // A lower limit tells at once.
+        tags.keep_at_most(1);
+        let found = [first, pair, third, last].map(|issue| is_there(&tags, issue));
+        assert_eq!(found, [false, false, false, true]);
+        tags.keep_at_most(0);
+        assert_eq!(tags.all_refs().len(), 0);
+    }
+
+    #[test]
+    fn a_tag_that_ends_leaves_its_place_to_others() {
+        let tags = Tags::new();
+        let alive = leave(&tags, &["alive"], 3);
+        let ended = leave(&tags, &["ended"], 3);
+        let bytes = tags.bytes();
+        assert!(tags.invalidate(b"ended").is_some_and(|freed| bytes - freed == tags.bytes()));
+        let others = ["one", "other"].map(|word| leave(&tags, &[word], 3));
+        assert!(is_there(&tags, alive) && others.iter().all(|&issue| is_there(&tags, issue)));
+        assert!(!is_there(&tags, ended));
+    }
+
+    #[test]
+    fn sets_of_which_a_tag_has_ended_leave_their_places_by_and_by() {
+        const COUNT: usize = 128;
+        let tags = Tags::new();
+        let leave = |prefix: &str, number: usize| {
+            leave(&tags, &[prefix, &format!("{prefix}{number}")], 2 * COUNT)
+        };
+        for round in ["alive", "a later one"] {
+            let alive: Vec<_> = (0..COUNT).map(|number| leave(round, number)).collect();
+            let ended: Vec<_> = (0..COUNT).map(|number| leave("ended", number)).collect();
+            tags.invalidate(b"ended");
+            (0..COUNT).for_each(|number| _ = leave("new", number));
+            let count =
+                |issues: &[Issue]| issues.iter().filter(|&&issue| is_there(&tags, issue)).count();
+            let found = count(&alive);
+            assert!(found >= COUNT * 9 / 10, "{found} of {COUNT} are there");
+            assert_eq!(count(&ended), 0);
+            tags.keep_at_most(0);
+            assert_eq!(tags.all_refs().len(), 0);
+        }
+    }
+
+    #[test]
+    fn the_order_of_kept_groups_is_kept() {
+        let tags = Tags::new();
+        let issues = ["a", "b", "c", "a"].map(|word| leave(&tags, &[word], 3));
+        let mut out = Writer::default();
+        tags.save(&mut out);
+        let next = Tags::new();
+        next.restore(&mut Reader::new(out.bytes())).unwrap();
+        next.keep_at_most(2);
+        assert_eq!(issues.map(|issue| is_there(&next, issue)), [true, false, true, true]);
+    }
 }

@@ -26,7 +26,7 @@ use crate::os::files::{self, TemporaryFile};
 use crate::os::last_resort::LastResort;
 use crate::os::sandbox::{Needs, Sandbox};
 use crate::os::service::{self, Manager};
-use crate::os::signals::Signals;
+use crate::os::signals::{self, Signals};
 use crate::os::user::{self, User};
 use crate::os::{daemon, limits, log, reason};
 use crate::server::{ProcessHooks, Server, Sockets};
@@ -63,6 +63,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, StartupError> {
     let args: Result<Vec<String>, _> =
         args.map(|arg| arg.into_string().map_err(not_text)).collect();
     let args = args?;
+    signals::outlive_large_files().map_err(|error| system("watch for signals", &error))?;
     if let Some(words) = cli::command(&args) {
         return Ok(tools::run(words));
     }
@@ -152,7 +153,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     // Comes first and so goes last, when nobody else has the cache any more.
     let mut closer = Closer::default();
     let cache = cache::open(&config, clock.clone(), evictions.clone())?;
-    closer.0 = Some(cache.clone());
+    closer.watch(cache.clone());
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     if let Some(warning) = exposure(&config, sockets.addresses()) {
         log::warning(&warning);
@@ -170,6 +171,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     let hooks = ProcessHooks { signals, manager: told, clock, evictions, accounts, tls };
     let server = Server::start(cache, config, sockets, hooks)
         .map_err(|error| StartupError::system(error.to_string()))?;
+    closer.serves();
     if process.lock_memory {
         lock_memory();
     }

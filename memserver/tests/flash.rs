@@ -346,6 +346,8 @@ fn a_tier_that_cannot_be_stops_the_start_and_leaves_nothing_behind() {
         (format!("ext_path={path}:1t,ext_page_size=1,ext_wbuf_size=64k"), "-o ext_path: "),
         (format!("ext_path={path}:1t,ext_page_size=1,ext_wbuf_size=64k"), " there may be "),
         (format!("ext_path={path}:1g,ext_path={path}:1g"), "it is given twice"),
+        (format!("ext_path={here}/./flash:1g,ext_path={path}:1g"), "it is given twice"),
+        (format!("ext_path={path}:1000t,ext_page_size=1,ext_wbuf_size=64k"), " there may be "),
         (format!("ext_path={path}:1p,ext_page_size=1024"), " there may be "),
         (format!("ext_path={pipe}:1g"), "it is no file and no block device"),
         (format!("ext_path={here}:1g"), "-o ext_path: "),
@@ -367,14 +369,34 @@ fn a_tier_that_cannot_be_stops_the_start_and_leaves_nothing_behind() {
             &word,
         ]);
         assert!(status != 0 && err.contains(why), "{word}: {err}");
+        // What is asked without a start says the same.
+        let args = ["--check-config", "-u", "root", "-m", "8", "-e", &memory, "-o", &word];
+        assert_eq!(program::run(&args), (status, String::new(), err), "{word}");
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
         assert!(left.len() == 1, "{word}: {left:?}");
     }
-    // What is asked without a start says the same.
-    let word = format!("ext_path={path}:1t,ext_page_size=1,ext_wbuf_size=64k");
-    let (status, _, err) = program::run(&["--check-config", "-m", "8", "-o", &word]);
-    assert!(status == 64 && err.contains(" there may be "), "{err}");
-    let word = format!("ext_path={path}:1t");
-    let (status, _, err) = program::run(&["--check-config", "-m", "8", "-o", &word]);
-    assert!(status == 0, "{err}");
+    for memory in [format!("{here}/no/folder/memory"), here.to_string()] {
+        let checked = program::run(&["--check-config", "-u", "root", "-m", "8", "-e", &memory]);
+        assert!(checked.0 == 71 && checked.2.contains("-e: memory file: "), "{checked:?}");
+        let started = program::run(&["-l", "127.0.0.1", "-u", "root", "-m", "8", "-e", &memory]);
+        assert_eq!(checked, started);
+    }
+}
+
+/// Files that a server uses, and such that are not there yet, can be asked about.
+#[test]
+fn settings_are_checked_beside_a_server_that_uses_them() {
+    let folder = Folder::new();
+    let [flash, memory] = ["flash", "memory"].map(|name| folder.file(name).display().to_string());
+    let word = format!("ext_path={flash}:1g");
+    let checked =
+        || program::run(&["--check-config", "-u", "root", "-m", "8", "-e", &memory, "-o", &word]);
+    let valid = (0, "the settings are valid\n".to_owned(), String::new());
+    assert_eq!(checked(), valid);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let server = Program::start(&["-m", "8", "-e", &memory, "-o", &word]);
+    assert_eq!(checked(), valid);
+    server.signal(15);
+    assert!(server.end().0.success());
+    assert_eq!(checked(), valid);
 }

@@ -3,7 +3,10 @@
 mod program;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use program::{Folder, Program, command, run};
@@ -75,23 +78,127 @@ fn items_outlive_a_server_that_is_asked_to_stop() {
     assert!(server.end().0.success());
 }
 
+/// What would run the program under a limit of the shell.
+fn under(limit: &str, args: &[&str]) -> Command {
+    let program = command(args);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    shell.arg(program.get_program()).args(program.get_args());
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
+}
+
+/// What the system says of a port.
+const IN_USE: &str = "Address already in use";
+
+/// Starts a server under a limit where it can't serve: its exit status, and what it says.
+fn fail(limit: &str, args: &[&str]) -> (i32, String) {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let here = ["-l", "127.0.0.1", "-p", &port, "-u", "root"];
+    let output = under(limit, &[args, &here].concat()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap_or(-1), err)
+}
+
+/// Whatever a start fails for, the next one has the items.
 #[test]
 fn a_start_that_fails_costs_nothing() {
     let folder = Folder::new();
-    let path = folder.file("memory");
-    let file = path.to_str().unwrap();
+    let [path, flash] = ["memory", "flash"].map(|name| folder.file(name));
+    let (file, flash) = (path.to_str().unwrap(), format!("ext_path={}:256m", flash.display()));
     let server = start(file, &[]);
     server.connect().ask("set k 0 0 1\r\nx\r\n", "STORED\r\n");
     server.signal(SIGTERM);
     assert!(server.end().0.success());
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let (status, _, err) =
-        run(&["-m", "64", "-I", "2m", "-e", file, "-l", "127.0.0.1", "-p", &port, "-u", "root"]);
-    assert!(status == 71 && err.contains(&port), "{status}: {err}");
+    let same: &[&str] = &["-m", "64", "-I", "2m", "-e", file];
+    let with_flash = &[same, &["-o", &flash]].concat();
+    let superblock = || {
+        let file = fs::File::open(&path).unwrap();
+        let mut page = [0; 4096];
+        file.read_exact_at(&mut page, 0).unwrap();
+        (page, file.metadata().unwrap().len())
+    };
+    let mut refusals = [0; 2];
+    let limits = (64..800).step_by(32).map(|mib| format!("-v {}", mib << 10));
+    for limit in limits.chain(["-f 0".to_owned(), "-f 100".to_owned(), "-v unlimited".to_owned()]) {
+        for (args, refused) in [same, with_flash].into_iter().zip(&mut refusals) {
+            let before = superblock();
+            let (status, err) = fail(&limit, args);
+            assert!(status > 0, "{limit}: {status}, {err}");
+            assert!(!folder.file("flash").exists(), "{limit}: {err}");
+            *refused += u32::from(!err.contains(IN_USE));
+            if superblock() == before {
+                continue;
+            }
+            // It had taken over the file, and closed it again.
+            let server = start(file, &[]);
+            let mut client = server.connect();
+            client.ask("get k\r\n", "VALUE k 0 1\r\nx\r\nEND\r\n");
+            server.signal(SIGTERM);
+            assert!(server.end().0.success());
+        }
+    }
+    assert!(refusals.iter().all(|&count| (8..23).contains(&count)), "{refusals:?}");
     let server = start(file, &[]);
     server.connect().ask("get k\r\n", "VALUE k 0 1\r\nx\r\nEND\r\n");
-    drop(server);
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_new_files() {
+    let folder = Folder::new();
+    let [memory, flash] = ["memory", "flash"].map(|name| folder.file(name).display().to_string());
+    let word = format!("ext_path={flash}:256m");
+    for args in [vec!["-e", &memory], vec!["-o", &word], vec!["-e", &memory, "-o", &word]] {
+        let (status, err) = fail("-v unlimited", &args);
+        assert!(status == 71 && err.contains(IN_USE), "{status}: {err}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}");
+    }
+    // What was there stays.
+    let server = start(&memory, &[]);
+    server.connect().ask("set k 0 0 1\r\nx\r\n", "STORED\r\n");
+    server.signal(SIGTERM);
+    assert!(server.end().0.success());
+    fs::write(&flash, "somebody's").unwrap();
+    fail("-v unlimited", &["-m", "64", "-I", "2m", "-e", &memory, "-o", &word]);
+    assert!(fs::read(&flash).unwrap().starts_with(b"somebody's"));
+    start(&memory, &[]).connect().ask("get k\r\n", "VALUE k 0 1\r\nx\r\nEND\r\n");
+}
+
+/// Where the system has no room for a larger limit, the file has none, and comes back all the same.
+#[test]
+fn a_cache_that_has_no_room_to_grow_comes_back() {
+    let folder = Folder::new();
+    let path = folder.file("memory");
+    let file = path.to_str().unwrap();
+    let args = ["-m", "64", "-t", "1", "-e", file];
+    let limit = |mib: u64| format!("-v {}", mib << 10);
+    let least = (100..1_000).step_by(10).find(|&mib| fail(&limit(mib), &args).1.contains(IN_USE));
+    let add = |limit: &str| {
+        let folder = Folder::new();
+        let here = ["-l", "127.0.0.1", "-p", "-1", "-u", "root"];
+        let mut program = under(limit, &[&args[..], &here].concat());
+        program.env("MEMCACHED_PORT_FILENAME", folder.file("ports"));
+        let server = Program::spawn(program, folder);
+        server.wait_for_file("ports");
+        // It has its ports before it has its threads, and may end for want of these.
+        let mut client = TcpStream::connect(server.address()).ok()?;
+        client.write_all(b"add k 0 0 1\r\nx\r\nquit\r\n").ok()?;
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).ok().filter(|&len| len > 0)?;
+        server.signal(SIGTERM);
+        assert!(server.end().0.success());
+        Some(reply)
+    };
+    // One part has room to grow, and the next one has not.
+    let limits = (0..400).step_by(40).map(|more| limit(least.unwrap() + more));
+    let served = limits.filter(|limit| {
+        let _ = fs::remove_file(&path);
+        let is_served = add(limit).is_some();
+        assert!(!is_served || add(limit).unwrap().starts_with("NOT_STORED"), "{limit}");
+        is_served
+    });
+    assert!(served.count() > 5);
 }
 
 #[test]

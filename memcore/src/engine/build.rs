@@ -86,6 +86,7 @@ impl Engine {
         let sizes = Sizes::choose(&builder)?;
         let (most, limit) = (sizes.limit_most, builder.limit);
         let build = |sizes: Sizes, source: &mut Source| {
+            source.rewind();
             let mut engine = Self::assemble(builder.clone(), sizes, source)?;
             engine.attach_flash(&builder, source)?;
             Ok(engine)
@@ -128,7 +129,11 @@ impl Engine {
 }
 
 impl Sizes {
-    fn choose(builder: &Builder) -> Result<Self, ConfigError> {
+    /// Those of an empty cache.
+    ///
+    /// # Errors
+    /// There is no cache like this.
+    pub(crate) fn choose(builder: &Builder) -> Result<Self, ConfigError> {
         let limit = builder.limit;
         let (least, most) = SEGMENT_BYTES;
         // A power of two: the segment of an address is found by a shift.

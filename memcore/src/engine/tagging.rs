@@ -44,12 +44,21 @@ impl Engine {
         }
     }
 
-    /// Gives up all groups that are kept for items outside of memory.
-    pub(crate) fn give_up_groups(&self) {
-        let bytes = self.tags.give_up_all();
+    /// Keeps no more than `most` groups for items outside of memory.
+    pub(crate) fn keep_groups(&self, most: usize) {
+        let bytes = self.tags.keep_at_most(most);
         if bytes > 0 {
             self.space.pool.free_bytes(bytes);
         }
+    }
+
+    /// Declares a tag dead; false if no item has it.
+    pub(crate) fn invalidate_tag(&self, word: &[u8]) -> bool {
+        let bytes = self.tags.invalidate(word);
+        if let Some(bytes @ 1..) = bytes {
+            self.space.pool.free_bytes(bytes);
+        }
+        bytes.is_some()
     }
 
     /// Gives the reference of an item back that has come to its end, and has an extension.

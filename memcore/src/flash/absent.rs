@@ -8,7 +8,7 @@ use crate::index::{Guard, Position};
 use crate::memory::region::Source;
 use crate::restart::state::{Reader, Writer};
 use crate::space::item::Item;
-use crate::{ConfigError, Key, MemoryFileError};
+use crate::{ConfigError, Key};
 
 /// The tier of an engine: none.
 pub(crate) type Slot = Option<std::convert::Infallible>;
@@ -23,17 +23,11 @@ impl Engine {
         _: &Builder,
         _: &mut Reader<'_>,
         _: &mut Source,
-    ) -> Result<Option<MemoryFileError>, ConfigError> {
-        Ok(None)
+    ) -> Result<bool, ConfigError> {
+        Ok(false)
     }
 
-    pub(crate) fn renew_flash(
-        &mut self,
-        _: &Builder,
-        _: Option<MemoryFileError>,
-    ) -> Result<(), ConfigError> {
-        Ok(())
-    }
+    pub(crate) fn abandon_flash(&mut self) {}
 
     pub(crate) fn save_flash(&mut self, _: &mut Writer) {}
 

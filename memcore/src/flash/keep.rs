@@ -21,22 +21,21 @@ const MAGIC: u64 = u64::from_le_bytes(*b"mcflash\x01");
 const OTHER: MemoryFileError = MemoryFileError::OtherFlash;
 
 impl Engine {
-    /// Attaches a tier to an engine that was built empty.
+    /// Attaches a tier that is empty.
     pub(crate) fn attach_flash(
         &mut self,
         builder: &Builder,
         source: &mut Source,
     ) -> Result<(), ConfigError> {
         let Some(flash) = &builder.flash else { return Ok(()) };
-        let plan = Plan::new(flash, &self.settings, self.index.shards())?;
-        plan.check(self.space.pool.limit())?;
-        size_files(flash)?;
+        let plan = self.plan_flash(flash)?;
         let contents = plan.empty(source)?;
         self.attach(flash, plan, contents)
     }
 
     /// Attaches a tier to an engine that goes on with its memory file: with what was kept of it, if
-    /// something was and if it can be used; why it can't. Nothing in the file changes.
+    /// something was and if it can be used; whether it was. Nothing in the file changes, so that
+    /// the table of one that begins empty has to be cleared.
     ///
     /// # Errors
     /// The tier can't be set up like this, or what was kept can't be used and has to be.
@@ -45,53 +44,19 @@ impl Engine {
         builder: &Builder,
         from: &mut Reader<'_>,
         source: &mut Source,
-    ) -> Result<Option<MemoryFileError>, ConfigError> {
-        let Some(flash) = &builder.flash else { return Ok(None) };
-        let plan = Plan::new(flash, &self.settings, self.index.shards())?;
-        plan.check(self.space.pool.limit())?;
-        if from.is_empty() {
-            size_files(flash)?;
-            return Ok(None);
-        }
-        let Source::File(file) = &*source else { return Ok(None) };
-        let end = file.end();
-        match plan.resume(from, source) {
-            Ok(contents) => {
-                size_files(flash)?;
-                self.attach(flash, plan, contents).map(|()| None)
-            }
-            Err(error) if builder.memory_file_strict => Err(error.into()),
-            Err(error) => {
-                size_files(flash)?;
-                if let Source::File(file) = source {
-                    file.forget_behind(end);
-                }
-                Ok(Some(error))
-            }
-        }
+    ) -> Result<bool, ConfigError> {
+        let Some(flash) = &builder.flash else { return Ok(false) };
+        let plan = self.plan_flash(flash)?;
+        let contents = match from.is_empty() {
+            true => plan.empty(source)?,
+            false => plan.resume(from, source, builder.memory_file_strict)?,
+        };
+        let is_kept = matches!(contents.restored, Restored::Items(_));
+        self.attach(flash, plan, contents).map(|()| is_kept)
     }
 
-    /// Attaches a tier that is empty to an engine that goes on with its memory file, which says now
-    /// that it is open, unless the engine has one; `discarded` says why it has not.
-    pub(crate) fn renew_flash(
-        &mut self,
-        builder: &Builder,
-        discarded: Option<MemoryFileError>,
-    ) -> Result<(), ConfigError> {
-        if self.flash.is_none() {
-            let Some(file) = self.memory_file.take() else { return Ok(()) };
-            let mut source = Source::File(file);
-            self.attach_flash(builder, &mut source)?;
-            if let Source::File(file) = source {
-                self.memory_file = Some(file);
-            }
-        }
-        if let (Some(tier), Some(error)) = (&mut self.flash, discarded) {
-            tier.restored = Restored::Discarded(error);
-        }
-        // The table may be larger than a lower limit allows.
-        self.fit_flash(self.space.pool.limit());
-        Ok(())
+    fn plan_flash(&self, flash: &Flash) -> Result<Plan, ConfigError> {
+        Plan::new(flash, &self.settings, self.index.shards(), self.space.pool.limit())
     }
 
     /// Writes what is in buffers, and keeps what is to be known about the tier; nothing of one that
@@ -104,12 +69,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Gives files their sizes. It comes last of what may be refused, and before a memory file says
-/// that it is open.
-fn size_files(flash: &Flash) -> Result<(), ConfigError> {
-    flash.size_files().map_err(|reason| ConfigError::Flash { reason })
 }
 
 impl Tier {
@@ -135,15 +94,51 @@ impl Tier {
 }
 
 impl Plan {
-    /// The contents that were kept.
+    /// The contents that were kept; unless `strict`, none if they can't be used.
     ///
     /// # Errors
-    /// They can't be used with these devices, or are damaged.
+    /// There is no memory, or they can't be used and have to be.
     fn resume(
         &self,
         from: &mut Reader<'_>,
         source: &mut Source,
-    ) -> Result<Contents, MemoryFileError> {
+        strict: bool,
+    ) -> Result<Contents, ConfigError> {
+        let end = match &*source {
+            Source::File(file) => file.end(),
+            Source::System => 0,
+        };
+        match self.restore(from, source) {
+            Err(ConfigError::MemoryFile(error)) if !strict => {
+                if let Source::File(file) = source {
+                    file.forget_behind(end);
+                }
+                Ok(Contents { restored: Restored::Discarded(error), ..self.empty(source)? })
+            }
+            result => result,
+        }
+    }
+
+    /// The contents that were kept.
+    ///
+    /// # Errors
+    /// They can't be used with these devices, or are damaged; there is no memory.
+    fn restore(&self, from: &mut Reader<'_>, source: &mut Source) -> Result<Contents, ConfigError> {
+        let (head, names) = self.restore_log(from)?;
+        let mut table = self.table(source)?;
+        table.restore(from).map_err(MemoryFileError::from)?;
+        let mut whole = Ok(());
+        table.checksums(|sum| whole = whole.and(from.compare(sum)));
+        whole.map_err(|_| MemoryFileError::from(Damaged("flash table")))?;
+        if !from.is_empty() {
+            return Err(MemoryFileError::from(Damaged("state")).into());
+        }
+        let restored = Restored::Items(table.items());
+        Ok(Contents { head, names, table, restored })
+    }
+
+    /// How far the log has come, and under which names, if its devices are these.
+    fn restore_log(&self, from: &mut Reader<'_>) -> Result<(u64, Names), MemoryFileError> {
         if from.take()? != MAGIC {
             return Err(MemoryFileError::Format);
         }
@@ -163,15 +158,6 @@ impl Plan {
             }
         }
         let names = Names::restore(from, head, super::random())?;
-        let mut table = Table::new(self.shards, self.table_most, source)?;
-        table.restore(from)?;
-        let mut whole = Ok(());
-        table.checksums(|sum| whole = whole.and(from.compare(sum)));
-        whole.map_err(|_| Damaged("flash table"))?;
-        if !from.is_empty() {
-            return Err(Damaged("state").into());
-        }
-        let restored = Restored::Items(table.items());
-        Ok(Contents { head, names, table, restored })
+        Ok((head, names))
     }
 }

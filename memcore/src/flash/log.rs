@@ -174,12 +174,14 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::super::Device;
+    use super::super::map::Lap;
     use super::super::tests::Memory;
     use super::*;
 
     fn map() -> Map {
         let device = Arc::new(Memory::default()) as Arc<dyn Device>;
-        Map::new(&[(device, 256 << 10)], 64 << 10).unwrap()
+        let devices = [(device, 256 << 10)];
+        Map::new(&devices, Lap::new(&devices, 64 << 10))
     }
 
     fn put(log: &mut Log, map: &Map, len: usize) -> Option<u64> {

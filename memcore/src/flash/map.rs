@@ -23,6 +23,14 @@ pub(super) struct Map {
     unit: u64,
 }
 
+/// What the log takes of the devices when it goes round them once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lap {
+    pub(super) regions: u64,
+    /// Bytes of a region.
+    pub(super) region: u64,
+}
+
 /// Where a position is.
 pub(super) struct Spot<'m> {
     pub(super) device: &'m dyn Device,
@@ -31,29 +39,53 @@ pub(super) struct Spot<'m> {
     pub(super) left: u64,
 }
 
-impl Map {
-    /// A map of these devices and their bytes; `None` if they have no two regions.
-    pub(super) fn new(devices: &[(Arc<dyn Device>, u64)], region: u64) -> Option<Self> {
+impl Lap {
+    /// Of these devices and their bytes, in regions of `region` bytes at most.
+    pub(super) fn new(devices: &[(Arc<dyn Device>, u64)], region: u64) -> Self {
         let region = region / ALIGN * ALIGN;
-        let count = |bytes: u64| bytes.checked_div(region).unwrap_or(0);
-        let most = devices.iter().map(|(_, bytes)| count(*bytes)).max()?;
-        let mut regions = Vec::new();
-        for number in 0..most {
-            for (device, (_, bytes)) in devices.iter().enumerate() {
-                if number < count(*bytes) {
-                    regions.push((device as u32, number * region));
-                }
+        Self { regions: devices.iter().map(|(_, bytes)| count(*bytes, region)).sum(), region }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.regions.saturating_mul(self.region)
+    }
+
+    /// Records begin at multiples of this.
+    pub(super) fn unit(&self) -> u64 {
+        // An address tells two laps apart at least.
+        (self.bytes() >> (ADDRESS_BITS - 1)).next_power_of_two().max(UNIT_MIN)
+    }
+
+    /// Bytes of memory that the list of its regions takes.
+    pub(super) fn list_bytes(&self) -> usize {
+        usize::try_from(self.regions).unwrap_or(usize::MAX).saturating_mul(Map::ENTRY)
+    }
+}
+
+/// Whole regions in so many bytes.
+fn count(bytes: u64, region: u64) -> u64 {
+    bytes.checked_div(region).unwrap_or(0)
+}
+
+impl Map {
+    /// Bytes of memory that a region takes.
+    pub(super) const ENTRY: usize = size_of::<(u32, u64)>();
+
+    /// A map of these devices, in the regions of their lap.
+    pub(super) fn new(devices: &[(Arc<dyn Device>, u64)], lap: Lap) -> Self {
+        let counts: Vec<u64> = devices.iter().map(|(_, bytes)| count(*bytes, lap.region)).collect();
+        let mut regions = Vec::with_capacity(lap.regions as usize);
+        for number in 0..counts.iter().copied().max().unwrap_or(0) {
+            for (device, _) in counts.iter().enumerate().filter(|(_, count)| number < **count) {
+                regions.push((device as u32, number * lap.region));
             }
         }
-        let capacity = regions.len() as u64 * region;
-        // An address tells two laps apart at least.
-        let unit = (capacity >> (ADDRESS_BITS - 1)).next_power_of_two().max(UNIT_MIN);
-        (regions.len() >= 2).then(|| Self {
+        Self {
             devices: devices.iter().map(|(device, _)| Arc::clone(device)).collect(),
             regions: regions.into(),
-            region,
-            unit,
-        })
+            region: lap.region,
+            unit: lap.unit(),
+        }
     }
 
     /// Bytes of a lap.
@@ -132,12 +164,14 @@ mod tests {
     #[test]
     fn neighbours_lie_on_different_devices_as_long_as_there_is_room() {
         let device = || Arc::new(Memory::default()) as Arc<dyn Device>;
-        let map = Map::new(&[(device(), 3 << 20), (device(), 1 << 20)], 1 << 20).unwrap();
+        let devices = [(device(), 3 << 20), (device(), 1 << 20)];
+        let map = Map::new(&devices, Lap::new(&devices, 1 << 20));
         assert_eq!(map.capacity(), 4 << 20);
         assert_eq!(*map.regions, [(0, 0), (1, 0), (0, 1 << 20), (0, 2 << 20)]);
         let spot = map.spot((7 << 20) + 5);
         assert_eq!((spot.at, spot.left), ((2 << 20) + 5, (1 << 20) - 5));
-        assert!(Map::new(&[(device(), 1 << 20)], 1 << 20).is_none());
-        assert!(Map::new(&[], 1 << 20).is_none());
+        assert_eq!(Lap::new(&[(device(), (2 << 20) - 1)], (1 << 20) + 1).regions, 1);
+        assert_eq!(Lap::new(&[], 1 << 20).regions, 0);
+        assert_eq!(Lap::new(&devices, 100).regions, 0);
     }
 }

@@ -50,10 +50,12 @@ pub use self::stats::FlashStats;
 pub use self::ticket::{Brought, Located, Ticket};
 
 use self::log::{Load, Log};
-use self::map::{ALIGN, Map};
+use self::map::{ALIGN, Lap, Map};
 use self::names::Names;
 use self::options::Rules;
+use self::place::Place;
 use self::record::BLOCK;
+use self::spill::kept_most;
 use self::stats::Counts;
 use self::table::{Extent, Table, Word};
 use crate::engine::{Engine, Settings};
@@ -73,6 +75,8 @@ pub(crate) type Slot = Option<Box<Tier>>;
 /// A flash tier.
 pub(crate) struct Tier {
     map: Map,
+    /// What paths name of its devices.
+    places: Vec<Arc<Place>>,
     table: Table,
     log: Mutex<Log>,
     /// Told when a buffer is to be written.
@@ -116,9 +120,8 @@ struct Plan {
     table_most: usize,
     /// Bytes of the limit that the tier takes from the start.
     fixed: usize,
-    /// The least limit that works with it, and without.
+    /// The least limit that works with it.
     least: usize,
-    least_without: usize,
 }
 
 /// What a tier begins with.
@@ -131,63 +134,86 @@ struct Contents {
 }
 
 impl Plan {
-    fn new(flash: &Flash, settings: &Settings, shards: u32) -> Result<Self, ConfigError> {
-        let refused = |reason: &str| ConfigError::Flash { reason: reason.to_owned() };
+    /// A tier under a limit. Nothing is taken before it is certain that the limit allows it.
+    ///
+    /// # Errors
+    /// It does not, or the tier can't be had like this under any.
+    fn new(
+        flash: &Flash,
+        settings: &Settings,
+        shards: u32,
+        limit: usize,
+    ) -> Result<Self, ConfigError> {
+        let refused = |reason: &str| Err(ConfigError::Flash { reason: reason.to_owned() });
         let buffer = flash.buffer / ALIGN as usize * ALIGN as usize;
         if buffer == 0 || buffer as u64 > flash.region {
-            return Err(refused("a write buffer is larger than a region, or has no page"));
+            return refused("a write buffer is larger than a region, or has no page");
         }
-        let map = Map::new(&flash.devices, flash.region)
-            .ok_or_else(|| refused("there is no room for two regions"))?;
+        let lap = Lap::new(&flash.devices, flash.region);
+        if lap.regions < 2 {
+            return refused("there is no room for two regions");
+        }
         let (buffers, reads) = (flash.buffers.max(2), flash.reads.max(1));
-        if map.capacity() < 2 * (buffers * buffer) as u64 {
-            return Err(refused("it is not larger than its write buffers"));
+        if lap.bytes() < 2 * (buffers * buffer) as u64 {
+            return refused("it is not larger than its write buffers");
         }
-        let most = (map.capacity() / map.unit()).saturating_mul(10).try_into();
+        let most = (lap.bytes() / lap.unit()).saturating_mul(10).try_into();
         let table_most = most.unwrap_or(usize::MAX).min(settings.limit_most / SHARE);
-        let fixed = buffers * buffer
-            + reads * BLOCK
-            + map.bytes()
-            + size_of::<Tier>()
-            + Table::bytes_min(shards);
-        let least_without = settings.limit_least;
-        let least = (least_without + fixed).max(fixed * SHARE);
-        Ok(Self { map, buffers, buffer, reads, shards, table_most, fixed, least, least_without })
-    }
-
-    /// Whether the tier can be had under a limit.
-    fn check(&self, limit: usize) -> Result<(), ConfigError> {
-        let least = self.least;
-        if limit >= least {
-            return Ok(());
-        }
-        let refused = |reason| Err(ConfigError::Flash { reason });
-        let list = self.map.bytes();
-        let room = (limit / SHARE).min(limit.saturating_sub(self.least_without));
-        let most = room.saturating_sub(self.fixed - list) / (list / self.map.regions());
-        if most < 2 {
-            let needs = "write buffers and reads need";
-            return refused(format!("{needs} a limit of {least} bytes at least, not {limit}"));
-        }
-        let (bytes, most) = (self.map.capacity(), most as u64 * self.map.region());
-        refused(format!(
-            "{bytes} bytes in regions of {} need a limit of {least} bytes at least; under one of \
-             {limit} there may be {most}, or larger regions",
-            self.map.region()
-        ))
+        let fixed = buffers * buffer + reads * BLOCK + size_of::<Tier>() + Table::bytes_min(shards);
+        let least = check_limit(limit, settings.limit_least, fixed, &lap)?;
+        let map = Map::new(&flash.devices, lap);
+        let fixed = fixed + map.bytes();
+        Ok(Self { map, buffers, buffer, reads, shards, table_most, fixed, least })
     }
 
     /// A tier begins with this if there is nothing to go on with.
     fn empty(&self, source: &mut Source) -> Result<Contents, ConfigError> {
-        let table = Table::new(self.shards, self.table_most, source);
-        let table = table.map_err(|error| ConfigError::System {
-            what: "address space",
-            reason: error.to_string(),
-        })?;
+        let table = self.table(source)?;
         // The beginning stays free, so that no record is at 0.
         let (head, names) = (ALIGN, Names::new(ALIGN, random()));
         Ok(Contents { head, names, table, restored: Restored::Nothing })
     }
+
+    /// An empty table.
+    fn table(&self, source: &mut Source) -> Result<Table, ConfigError> {
+        Table::new(self.shards, self.table_most, source).map_err(|error| ConfigError::System {
+            what: "address space",
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// The least limit that works with a tier that takes `fixed` bytes and the list of a lap's regions;
+/// a cache without one works with `least_without`.
+///
+/// # Errors
+/// The limit is lower.
+fn check_limit(
+    limit: usize,
+    least_without: usize,
+    fixed: usize,
+    lap: &Lap,
+) -> Result<usize, ConfigError> {
+    let all = fixed.saturating_add(lap.list_bytes());
+    let least = least_without.saturating_add(all).max(all.saturating_mul(SHARE));
+    if limit >= least {
+        return Ok(least);
+    }
+    let room = (limit / SHARE).min(limit.saturating_sub(least_without));
+    let most = (room.saturating_sub(fixed) / Map::ENTRY) as u64;
+    let reason = match most {
+        ..2 => {
+            format!("write buffers and reads need a limit of {least} bytes at least, not {limit}")
+        }
+        _ => format!(
+            "{} bytes in regions of {} need a limit of {least} bytes at least; under one of \
+             {limit} there may be {}, or larger regions",
+            lap.bytes(),
+            lap.region,
+            most * lap.region
+        ),
+    };
+    Err(ConfigError::Flash { reason })
 }
 
 /// The standard library's hasher starts from the system's randomness.
@@ -218,6 +244,7 @@ impl Tier {
             filled_before: (head - 1) / map.region(),
             fixed,
             table_min: Table::bytes_min(shards),
+            places: flash.places.clone(),
             map,
             table,
         }
@@ -442,14 +469,25 @@ impl Cache {
 }
 
 impl Engine {
-    /// Attaches a tier to an engine that is being built.
+    /// Attaches a tier to an engine that is being built, now that nothing else speaks against it.
+    ///
+    /// # Errors
+    /// A file can't have its size.
     fn attach(&mut self, flash: &Flash, plan: Plan, contents: Contents) -> Result<(), ConfigError> {
-        plan.check(self.space.pool.limit())?;
+        flash.size_files().map_err(|reason| ConfigError::Flash { reason })?;
         self.settings.limit_least = plan.least;
         let tier = Tier::new(flash, plan, contents);
         self.space.pool.charge(tier.memory());
         self.flash = Some(Box::new(tier));
         Ok(())
+    }
+
+    /// Parts with a tier for which files were made, which go away again.
+    pub(crate) fn abandon_flash(&mut self) {
+        let is_new = |tier: &mut Box<Tier>| tier.places.iter().any(|place| place.is_new());
+        if let Some(tier) = self.flash.take_if(is_new) {
+            tier.places.iter().for_each(|place| place.set_kept(false));
+        }
     }
 
     /// Forgets what is on flash of a key whose item is about to change or end; whether there was
@@ -498,9 +536,11 @@ impl Engine {
         tier.table_min + limit.saturating_sub(self.settings.limit_least) / SHARE
     }
 
-    /// Forgets what is on flash if its table is larger than a new limit allows.
+    /// Forgets what is on flash if its table is larger than a new limit allows, and the groups of
+    /// which there are more.
     pub(crate) fn fit_flash(&self, limit: usize) {
         if let Some(tier) = &self.flash {
+            self.keep_groups(kept_most(limit));
             if tier.table.bytes() > self.table_max(tier, limit) {
                 self.forget_all(tier);
             }
@@ -519,7 +559,7 @@ impl Engine {
             let lock = self.index.lock(Position { shard, at: 0 });
             self.space.pool.free_bytes(tier.table.clear(shard, &lock));
         }
-        self.give_up_groups();
+        self.keep_groups(0);
     }
 }
 

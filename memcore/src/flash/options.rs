@@ -33,7 +33,7 @@ use super::place::Place;
 pub struct Flash {
     pub(super) devices: Vec<(Arc<dyn Device>, u64)>,
     /// Those of them that paths name.
-    places: Vec<Arc<Place>>,
+    pub(super) places: Vec<Arc<Place>>,
     pub(super) region: u64,
     pub(super) buffer: usize,
     pub(super) buffers: usize,
@@ -105,6 +105,28 @@ impl Flash {
         Ok(self)
     }
 
+    /// What [`file`](Self::file) has against this path, unless it is that another cache uses it.
+    /// Nothing is made, locked or changed.
+    ///
+    /// # Errors
+    /// It can't be opened or used; [`NotFound`](io::ErrorKind::NotFound) if there is no such file
+    /// yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// use memcore::flash::Flash;
+    ///
+    /// let folder = std::env::temp_dir();
+    /// assert!(Flash::check_file(&folder, 1 << 30).is_err());
+    /// let nothing = Flash::check_file(folder.join("no-such-file"), 1 << 30).unwrap_err();
+    /// assert_eq!(nothing.kind(), ErrorKind::NotFound);
+    /// ```
+    pub fn check_file(path: impl AsRef<Path>, bytes: u64) -> io::Result<()> {
+        Place::check(path.as_ref(), bytes)
+    }
+
     /// Whether a path leads to one of its files.
     pub(crate) fn uses(&self, path: &Path) -> bool {
         self.places.iter().any(|place| place.is_at(path))
@@ -123,7 +145,7 @@ impl Flash {
 
     /// From now on files that were made for it stay.
     pub(crate) fn keep_files(&self) {
-        self.places.iter().for_each(|place| place.keep());
+        self.places.iter().for_each(|place| place.set_kept(true));
     }
 
     /// Uses `bytes` of a device.

@@ -79,8 +79,7 @@ impl Engine {
         if group == Group::NONE {
             return Issue::default();
         }
-        let most = (self.space.pool.limit() / KEPT_SHARE).max(KEPT_MIN);
-        let freed = self.tags.keep(group, most);
+        let freed = self.tags.keep(group, kept_most(self.limit_goal()));
         if freed > 0 {
             self.space.pool.free_bytes(freed);
         }
@@ -110,6 +109,11 @@ impl Tier {
         let frontier = self.frontier.load(Ordering::Relaxed);
         pos + self.map.capacity() / 2 >= frontier
     }
+}
+
+/// Groups of tags that are kept for items on flash under a limit.
+pub(super) fn kept_most(limit: usize) -> usize {
+    (limit / KEPT_SHARE).max(KEPT_MIN)
 }
 
 /// The head of an item's record.

@@ -542,6 +542,9 @@ fn a_tier_that_cannot_be_is_refused() {
     let most: u64 = most.parse().unwrap();
     assert!(build(tier(most)).is_ok() && build(tier(most + (1 << 20))).is_err(), "{many}");
     assert!(build(device(8 << 20).region_size(1 << 20)).is_err(), "a buffer larger than a region");
+    // No memory is asked for before the limit is.
+    let error = build(device(1 << 60).region_size(4_096).buffer_size(4_096)).unwrap_err();
+    assert!(error.to_string().contains(" there may be "), "{error}");
     let small = || device(8 << 20).region_size(1 << 20).buffer_size(64 << 10);
     assert!(build(small()).is_ok());
     assert!(build(small().buffer_size(0)).is_err() && build(small().region_size(0)).is_err());
@@ -576,6 +579,13 @@ fn a_refused_tier_leaves_files_as_they_were() {
     assert!([&new, &old].iter().all(|file| file.metadata().unwrap().len() == 4 << 20));
     assert!(Flash::new().file(&new, 1 << 20).unwrap_err().to_string().contains("another cache"));
     cache.close().unwrap();
+    for file in [&new, &memory] {
+        std::fs::remove_file(file).unwrap();
+    }
+    // As it was, but for the size of what was there.
+    builder(4 << 20).build().unwrap().abandon().unwrap();
+    assert!(!new.exists() && !memory.exists() && old.exists());
+    builder(4 << 20).build().unwrap().close().unwrap();
 
     let twice = flash(4 << 20).file(&old, 1 << 20).unwrap_err();
     assert!(twice.to_string().contains("given twice"), "{twice}");

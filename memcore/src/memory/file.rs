@@ -20,13 +20,16 @@ mod mapped {
     /// Where regions begin in the file: multiples of a huge page, so that one can serve them.
     const ALIGN: u64 = 2 << 20;
 
-    /// A file that this process alone has open, and the end of its last region. One that was made
-    /// here goes away again unless it is kept.
+    /// A file that this process alone has open, and the end of its last region. Unless it is kept
+    /// it is left as it was found: one that was made here goes away again.
     #[derive(Debug)]
     pub(crate) struct MemoryFile {
         file: File,
+        path: PathBuf,
         end: u64,
-        made: Option<PathBuf>,
+        /// How long it was; `None` if there was none.
+        found: Option<u64>,
+        is_kept: bool,
     }
 
     impl MemoryFile {
@@ -39,11 +42,11 @@ mod mapped {
             let mut options = File::options();
             options.read(true).write(true).truncate(false).mode(0o600);
             loop {
-                let (file, made) = match options.clone().create_new(true).open(path) {
-                    Ok(file) => (file, Some(path.to_owned())),
+                let (file, is_new) = match options.clone().create_new(true).open(path) {
+                    Ok(file) => (file, true),
                     // A link may lead to a file that is not there yet.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        (options.clone().create(true).open(path)?, None)
+                        (options.clone().create(true).open(path)?, false)
                     }
                     Err(error) => return Err(error),
                 };
@@ -52,14 +55,21 @@ mod mapped {
                 }
                 // Who had made it may have removed it before it was locked here.
                 if system::is_at(&file, path) {
-                    return Ok(Some(Self { file, end: 0, made }));
+                    let found = (!is_new).then(|| file.metadata()).transpose()?.map(|it| it.len());
+                    let path = path.to_owned();
+                    return Ok(Some(Self { file, path, end: 0, found, is_kept: false }));
                 }
             }
         }
 
-        /// From now on the file stays.
-        pub(crate) fn keep(&mut self) {
-            self.made = None;
+        /// Whether it was made here.
+        pub(crate) fn is_new(&self) -> bool {
+            self.found.is_none()
+        }
+
+        /// From now on the file stays as it becomes, or no longer does.
+        pub(crate) fn set_kept(&mut self, is_kept: bool) {
+            self.is_kept = is_kept;
         }
 
         /// Maps the next `bytes` of the file, which grows if it ends before. What was not written
@@ -84,26 +94,17 @@ mod mapped {
         }
 
         /// The regions behind `end` are no more.
-        #[cfg(all(feature = "flash", not(loom)))]
         pub(crate) fn forget_behind(&mut self, end: u64) {
             self.end = end;
         }
 
-        /// Gives back what lies behind all regions.
+        /// What lies behind `at` reads as zero from now on, and the file ends with its last region.
         ///
         /// # Errors
         /// The system's refusal.
-        pub(crate) fn trim(&self) -> io::Result<()> {
+        pub(crate) fn clear_behind(&self, at: u64) -> io::Result<()> {
+            self.file.set_len(at)?;
             self.file.set_len(self.end)
-        }
-
-        /// Empties the file. No region of it is left.
-        ///
-        /// # Errors
-        /// The system's refusal.
-        pub(crate) fn clear(&mut self) -> io::Result<()> {
-            self.end = 0;
-            self.file.set_len(0)
         }
 
         /// How long the file is.
@@ -112,6 +113,17 @@ mod mapped {
         /// The system's refusal.
         pub(crate) fn len(&self) -> io::Result<u64> {
             Ok(self.file.metadata()?.len())
+        }
+
+        /// Writes the last byte as it is.
+        ///
+        /// # Errors
+        /// The system's refusal, such as of a file that is longer than any may be.
+        pub(crate) fn rewrite_end(&self) -> io::Result<()> {
+            let Some(last) = self.len()?.checked_sub(1) else { return Ok(()) };
+            let mut byte = [0];
+            self.read(last, &mut byte)?;
+            self.write(last, &byte)
         }
 
         /// Reads all of `into` from `at` on.
@@ -141,9 +153,19 @@ mod mapped {
 
     impl Drop for MemoryFile {
         fn drop(&mut self) {
-            // Nobody else has it: it is locked. Something else may have taken its place.
-            if let Some(path) = self.made.as_ref().filter(|path| system::is_at(&self.file, path)) {
-                let _ = fs::remove_file(path);
+            if self.is_kept {
+                return;
+            }
+            // Nobody else has it: it is locked.
+            match self.found {
+                Some(len) if self.len().is_ok_and(|now| now > len) => {
+                    let _ = self.file.set_len(len);
+                }
+                // Something else may have taken its place.
+                None if system::is_at(&self.file, &self.path) => {
+                    let _ = fs::remove_file(&self.path);
+                }
+                _ => {}
             }
         }
     }
@@ -163,7 +185,11 @@ mod none {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        pub(crate) fn keep(&mut self) {
+        pub(crate) fn is_new(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn set_kept(&mut self, _: bool) {
             match *self {}
         }
 
@@ -171,20 +197,19 @@ mod none {
             match *self {}
         }
 
-        #[cfg(all(feature = "flash", not(loom)))]
         pub(crate) fn forget_behind(&mut self, _: u64) {
             match *self {}
         }
 
-        pub(crate) fn trim(&self) -> io::Result<()> {
-            match *self {}
-        }
-
-        pub(crate) fn clear(&mut self) -> io::Result<()> {
+        pub(crate) fn clear_behind(&self, _: u64) -> io::Result<()> {
             match *self {}
         }
 
         pub(crate) fn len(&self) -> io::Result<u64> {
+            match *self {}
+        }
+
+        pub(crate) fn rewrite_end(&self) -> io::Result<()> {
             match *self {}
         }
 

@@ -89,6 +89,15 @@ pub(crate) enum Source {
     File(MemoryFile),
 }
 
+impl Source {
+    /// The next region is the first one.
+    pub(crate) fn rewind(&mut self) {
+        if let Self::File(file) = self {
+            file.forget_behind(0);
+        }
+    }
+}
+
 /// Memory mapped from the system.
 #[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 mod mapped {

@@ -25,17 +25,23 @@ use crate::memory::region::Source;
 use crate::memory::sync::Ordering;
 use crate::space::pool::Freed;
 use crate::space::segments::Phase;
+use crate::space::sizes::Sizes;
 use crate::{ConfigError, MemoryFileError, Restored};
 
-/// An engine that can go on with what its memory file holds.
+/// An engine that can go on with what its memory file holds, in which nothing was changed yet.
 struct Resumed {
     engine: Box<Engine>,
-    /// Why what is on flash was not taken up.
-    flash: Option<MemoryFileError>,
+    /// What the file says of itself.
+    closed: Superblock,
+    /// Whether it goes on with what is on flash as well.
+    keeps_flash: bool,
+    /// Where the regions end that it goes on with.
+    end: u64,
 }
 
 impl Engine {
-    /// Builds an engine in a file: with what is in it, or an empty one.
+    /// Builds an engine in a file: with what is in it, or an empty one. If that fails, the file is
+    /// what it was.
     #[inline(never)]
     pub(crate) fn open(builder: Builder, path: &Path) -> Result<Box<Self>, ConfigError> {
         let strict = builder.memory_file_strict;
@@ -44,6 +50,8 @@ impl Engine {
             let reason = format!("{} is the memory file", path.display());
             return Err(ConfigError::Flash { reason });
         }
+        // Whatever the file says, an engine like this must be possible.
+        Sizes::choose(&builder)?;
         let file = MemoryFile::open(path).map_err(MemoryFileError::from)?;
         let Some(file) = file else {
             if strict {
@@ -53,29 +61,30 @@ impl Engine {
             engine.restored = Some(Restored::Discarded(MemoryFileError::InUse));
             return Ok(engine);
         };
+        // Closing writes at the end, which is late to learn that it may not be written.
+        file.rewrite_end().map_err(|error| ConfigError::System {
+            what: "a write to the memory file",
+            reason: error.to_string(),
+        })?;
         let mut source = Source::File(file);
         let restored = match Self::resume(&builder, &mut source) {
-            Ok(Some(Resumed { engine, flash })) => {
-                return engine.keep_in(source)?.go_on(&builder, flash);
-            }
+            Ok(Some(resumed)) => return resumed.go_on(source),
             Ok(None) => Restored::Nothing,
             Err(ConfigError::MemoryFile(error)) if !strict => Restored::Discarded(error),
             Err(error) => return Err(error),
         };
-        if let Source::File(file) = &mut source {
-            file.clear().map_err(MemoryFileError::from)?;
-        }
         let mut engine = Self::build_empty(builder, &mut source)?;
         engine.restored = Some(restored);
-        engine.keep_in(source)
+        engine.begin_in(source)
     }
 
-    /// Makes the file the engine's own. From here on it is open, and says so.
-    fn keep_in(mut self: Box<Self>, source: Source) -> Result<Box<Self>, ConfigError> {
+    /// Makes the file the engine's own, and empties it.
+    fn begin_in(mut self: Box<Self>, source: Source) -> Result<Box<Self>, ConfigError> {
         if let Source::File(mut file) = source {
             let block = Superblock { sizes: self.sizes, seed: self.seed, state: None };
-            block.write(&file).map_err(MemoryFileError::from)?;
-            file.keep();
+            let emptied = file.clear_behind(0).and_then(|()| block.write(&file));
+            emptied.map_err(MemoryFileError::from)?;
+            file.set_kept(true);
             self.memory_file = Some(file);
         }
         Ok(self)
@@ -84,10 +93,9 @@ impl Engine {
     /// An engine with what the file holds; none if it is empty.
     fn resume(builder: &Builder, source: &mut Source) -> Result<Option<Resumed>, ConfigError> {
         let Source::File(file) = &*source else { return Ok(None) };
-        let Some(Superblock { sizes, seed, state }) = Superblock::read(file)? else {
-            return Ok(None);
-        };
-        let state = state.ok_or(MemoryFileError::NotClosed)?;
+        let Some(closed) = Superblock::read(file)? else { return Ok(None) };
+        let sizes = closed.sizes;
+        let state = closed.state.ok_or(MemoryFileError::NotClosed)?;
         let (least, most) = (sizes.least(), sizes.limit_most);
         if !(least..=most).contains(&builder.limit) {
             return Err(MemoryFileError::Limit { least, most }.into());
@@ -95,45 +103,23 @@ impl Engine {
         let bytes = read_state(file, state)?;
         let whole = file.len().map_err(MemoryFileError::from)?;
         let strict = builder.memory_file_strict;
-        let mut engine = Self::assemble(builder.clone().seed(seed), sizes, source)
-            .map_err(|error| MemoryFileError::System { reason: error.to_string() })?;
+        let mut engine = Self::assemble(builder.clone().seed(closed.seed), sizes, source)?;
         // A region that the file does not have would read as zero, not as what was kept.
         let Source::File(file) = &*source else { return Ok(None) };
-        if file.len().map_err(MemoryFileError::from)? != whole || file.end() > state.at {
+        let end = file.end();
+        if file.len().map_err(MemoryFileError::from)? != whole || end > state.at {
             return Err(MemoryFileError::from(Damaged("length")).into());
         }
         let mut from = Reader::new(&bytes);
         engine.restore(&mut from, strict).map_err(MemoryFileError::from)?;
         let items = engine.stats().total.items;
         engine.restored = Some(Restored::Items(items));
-        let flash = engine.resume_flash(builder, &mut from, source)?;
-        Ok(Some(Resumed { engine, flash }))
-    }
-
-    /// Goes on with what the file held, now that it says that it is open: from here on it changes.
-    fn go_on(
-        mut self: Box<Self>,
-        builder: &Builder,
-        flash: Option<MemoryFileError>,
-    ) -> Result<Box<Self>, ConfigError> {
-        if let Some(file) = &self.memory_file {
-            file.trim().map_err(MemoryFileError::from)?;
-        }
-        let goes_on = self.flash.is_some();
-        self.renew_flash(builder, flash)?;
-        if !goes_on {
-            // What had them outside of memory is not there any more.
-            self.give_up_groups();
-        }
-        let pool = &self.space.pool;
-        pool.recount();
-        if self.unverified.is_some() {
-            pool.filled().for_each(|id| self.space.table().set_unverified(id));
-        }
-        if self.space.pool.is_over() {
-            self.set_limit(self.space.pool.limit())?;
-        }
-        Ok(self)
+        let keeps_flash = engine.resume_flash(builder, &mut from, source)?;
+        let end = match source {
+            Source::File(file) if keeps_flash => file.end(),
+            _ => end,
+        };
+        Ok(Some(Resumed { engine, closed, keeps_flash, end }))
     }
 
     /// Sets what was kept, but for what concerns the flash tier, which comes last. Nothing in the
@@ -190,6 +176,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Ends an engine that nobody has used: its files are what they were.
+    pub(crate) fn abandon(mut self) -> Result<(), MemoryFileError> {
+        self.abandon_flash();
+        match &mut self.memory_file {
+            Some(file) if file.is_new() => {
+                file.set_kept(false);
+                Ok(())
+            }
+            _ => self.close(),
+        }
+    }
+
     /// Nothing is open or on its way any more.
     fn come_to_rest(&mut self) {
         let mut reclaim = self.upkeep.reclaim.lock();
@@ -207,20 +205,52 @@ impl Engine {
     }
 }
 
-fn read_state(file: &MemoryFile, state: State) -> Result<Vec<u8>, MemoryFileError> {
+impl Resumed {
+    /// Makes the file the engine's own, which says from here on that it is open.
+    fn go_on(self, source: Source) -> Result<Box<Engine>, ConfigError> {
+        let Self { mut engine, closed, keeps_flash, end } = self;
+        if let Source::File(mut file) = source {
+            let opened = Superblock { state: None, ..closed }.write(&file);
+            if let Err(error) = opened.and_then(|()| file.clear_behind(end)) {
+                // It is as it was, but for what it may say of itself.
+                let _ = closed.write(&file);
+                return Err(MemoryFileError::from(error).into());
+            }
+            file.set_kept(true);
+            engine.memory_file = Some(file);
+        }
+        // Nothing fails from here on: what the file held would be lost.
+        if !keeps_flash {
+            // What had them outside of memory is not there any more.
+            engine.keep_groups(0);
+        }
+        let pool = &engine.space.pool;
+        pool.recount();
+        if engine.unverified.is_some() {
+            pool.filled().for_each(|id| engine.space.table().set_unverified(id));
+        }
+        // The table of the tier may be larger than a lower limit allows, and so may the items.
+        engine.fit_flash(engine.space.pool.limit());
+        engine.fit_limit();
+        Ok(engine)
+    }
+}
+
+fn read_state(file: &MemoryFile, state: State) -> Result<Vec<u8>, ConfigError> {
+    let damaged = |what| MemoryFileError::from(Damaged(what));
     let end = state.at.checked_add(state.len);
     if end.is_none_or(|end| end > file.len().unwrap_or(0)) {
-        return Err(Damaged("length").into());
+        return Err(damaged("length").into());
     }
     let mut bytes = Vec::new();
-    let len = usize::try_from(state.len).map_err(|_| Damaged("length"))?;
+    let len = usize::try_from(state.len).map_err(|_| damaged("length"))?;
     bytes
         .try_reserve_exact(len)
-        .map_err(|error| MemoryFileError::System { reason: error.to_string() })?;
+        .map_err(|error| ConfigError::System { what: "memory", reason: error.to_string() })?;
     bytes.resize(len, 0);
-    file.read(state.at, &mut bytes)?;
+    file.read(state.at, &mut bytes).map_err(MemoryFileError::from)?;
     if checksum(&bytes) != state.checksum {
-        return Err(Damaged("state").into());
+        return Err(damaged("state").into());
     }
     Ok(bytes)
 }

@@ -30,6 +30,16 @@ impl Engine {
         Ok(self.resized())
     }
 
+    /// Reclaims what is above the limit in force, as an earlier one was higher.
+    pub(crate) fn fit_limit(&self) {
+        if self.space.pool.is_over() {
+            let _one = self.upkeep.limit.lock();
+            let limit = self.space.pool.limit();
+            self.announce_limit(limit);
+            self.apply_limit(limit);
+        }
+    }
+
     fn check_limit(&self, limit: usize) -> Result<(), ConfigError> {
         let Settings { limit_most: most, limit_least: least, .. } = self.settings;
         if limit < least {

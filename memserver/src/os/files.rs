@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
 
 /// A file that exists as long as this value.
 #[derive(Debug)]
@@ -44,6 +47,44 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "the file is too large"));
     }
     Ok(content)
+}
+
+/// Whether two paths lead to one file, which need not be there yet.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+    match (id(one), id(other)) {
+        (None, None) => place_of(one).is_some_and(|place| place_of(other) == Some(place)),
+        (one, other) => one == other,
+    }
+}
+
+/// Where a file that is not there would be.
+fn place_of(path: &Path) -> Option<PathBuf> {
+    Some(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    }
+}
+
+/// Whether a file can be made that could not be opened, as it is not there yet.
+///
+/// # Errors
+/// It can't, or something else is wrong with it, as `error` says.
+pub(crate) fn can_be_made(path: &Path, error: io::Error) -> io::Result<()> {
+    if error.kind() != ErrorKind::NotFound {
+        return Err(error);
+    }
+    // A link may lead to a file that is not there yet.
+    let path = match fs::read_link(path) {
+        Ok(to) => folder_of(path).join(to),
+        Err(_) => path.to_owned(),
+    };
+    Ok(rustix::fs::access(folder_of(&path), Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Writes a file in one step: a reader sees the old content or the new one.

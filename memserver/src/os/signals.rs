@@ -1,10 +1,12 @@
 //! The signals that end the process, or have it read its files again.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::{fmt, io};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook_mio::v1_0 as signal_hook_mio;
 
 /// Those that end the process.
@@ -49,6 +51,16 @@ impl Signals {
         });
         signals.max()
     }
+}
+
+/// From now on a file that would grow beyond the limit of the process is an error to whoever writes
+/// it, and not the end.
+///
+/// # Errors
+/// The system refused a handler.
+pub(crate) fn outlive_large_files() -> io::Result<()> {
+    // Nobody reads the flag.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
 impl fmt::Debug for Signals {

@@ -1,5 +1,6 @@
 //! The cache as the settings say: how it is built, what is said of it, and its end.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,24 +12,37 @@ use memcore::{Builder, Cache, ConfigError, ManualClock, MemoryFileError, Restore
 use crate::cli::StartupError;
 use crate::config::Config;
 use crate::config::flash::FlashConfig;
-use crate::os::log;
+use crate::os::{files, log};
 use crate::watch::Evictions;
 
 /// Write buffers of the flash tier.
 const FLASH_BUFFERS: usize = 4;
 
-/// Closes a cache however serving ends: what a memory file holds would be lost otherwise, and after
-/// a start that failed for another reason somebody may want it.
+/// Closes a cache however serving ends: what a memory file holds would be lost otherwise. Where
+/// it never began, files that were made for it go away.
 #[derive(Default)]
-pub(super) struct Closer(pub(super) Option<Cache>);
+pub(super) struct Closer {
+    cache: Option<Cache>,
+    has_served: bool,
+}
 
 impl Closer {
+    /// From now on this cache is to be closed.
+    pub(super) fn watch(&mut self, cache: Cache) {
+        self.cache = Some(cache);
+    }
+
+    /// Somebody may use it from now on.
+    pub(super) fn serves(&mut self) {
+        self.has_served = true;
+    }
+
     /// Closes it.
     ///
     /// # Errors
     /// What it holds could not be kept.
     pub(super) fn close(mut self) -> Result<(), StartupError> {
-        let closed = self.0.take().map_or(Ok(()), Cache::close);
+        let closed = self.cache.take().map_or(Ok(()), Cache::close);
         closed.map_err(|error| StartupError::system(format!("can't keep the cache: {error}")))
     }
 }
@@ -36,8 +50,8 @@ impl Closer {
 impl Drop for Closer {
     fn drop(&mut self) {
         // Why serving ended early is said elsewhere.
-        if let Some(cache) = self.0.take().filter(|_| !thread::panicking()) {
-            let _ = cache.close();
+        if let Some(cache) = self.cache.take().filter(|_| !thread::panicking()) {
+            let _ = if self.has_served { cache.close() } else { cache.abandon() };
         }
     }
 }
@@ -90,19 +104,26 @@ fn builder(config: &Config, clock: ManualClock, evictions: Evictions) -> Builder
 }
 
 fn build(builder: Builder) -> Result<Cache, StartupError> {
-    builder.build().map_err(|error| match error {
+    builder.build().map_err(cache_error)
+}
+
+/// There is no cache like this.
+fn cache_error(error: ConfigError) -> StartupError {
+    match error {
         ConfigError::System { .. } => StartupError::system(error.to_string()),
         ConfigError::Flash { .. } => StartupError::usage(format!("-o ext_path: {error}")),
         ConfigError::MemoryFile(_) => StartupError::system(format!("-e: {error}")),
         _ => StartupError::usage(format!("-m: {error}")),
-    })
+    }
 }
 
-/// Builds it without its files, to be told what does not fit.
+/// Builds it without its files, to be told what does not fit, and looks at these. A server may use
+/// them meanwhile.
 ///
 /// # Errors
 /// It can't be had like this.
 pub(super) fn check(config: &Config) -> Result<(), StartupError> {
+    check_files(config)?;
     let clock = ManualClock::new(SystemTime::now().into());
     let mut builder = builder(config, clock, Evictions::new());
     if config.flash.is_on() {
@@ -111,6 +132,29 @@ pub(super) fn check(config: &Config) -> Result<(), StartupError> {
         builder = builder.flash(set_up(flash, config));
     }
     build(builder).map(drop)
+}
+
+/// Looks at the files that the cache would lie in, in the order in which a start opens them.
+fn check_files(config: &Config) -> Result<(), StartupError> {
+    let paths = &config.flash.paths;
+    for (number, (path, bytes)) in paths.iter().enumerate() {
+        let failed = |error: io::Error| flash_error(path, &error);
+        if paths[..number].iter().any(|(other, _)| files::is_same(path, other)) {
+            return Err(failed(io::Error::other("it is given twice")));
+        }
+        let looked = Flash::check_file(path, *bytes);
+        looked.or_else(|error| files::can_be_made(path, error)).map_err(failed)?;
+    }
+    let Some(file) = &config.memory_file else { return Ok(()) };
+    if paths.iter().any(|(path, _)| files::is_same(path, file)) {
+        let reason = format!("{} is the memory file", file.display());
+        return Err(cache_error(ConfigError::Flash { reason }));
+    }
+    let opened = fs::File::options().read(true).write(true).open(file).map(drop);
+    opened.or_else(|error| files::can_be_made(file, error)).map_err(|error| {
+        let reason = error.to_string();
+        cache_error(MemoryFileError::System { reason }.into())
+    })
 }
 
 /// Stands for a device that is not opened.
@@ -130,11 +174,14 @@ impl Device for Nowhere {
 fn flash(config: &Config) -> Result<Flash, StartupError> {
     let mut flash = Flash::new();
     for (path, bytes) in &config.flash.paths {
-        flash = flash.file(path, *bytes).map_err(|error| {
-            StartupError::system(format!("-o ext_path: {}: {error}", path.display()))
-        })?;
+        flash = flash.file(path, *bytes).map_err(|error| flash_error(path, &error))?;
     }
     Ok(set_up(flash, config))
+}
+
+/// A file of the flash tier can't be used.
+fn flash_error(path: &Path, error: &io::Error) -> StartupError {
+    StartupError::system(format!("-o ext_path: {}: {error}", path.display()))
 }
 
 /// A tier as it is asked for.
