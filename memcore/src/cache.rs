@@ -11,8 +11,7 @@ use crate::ops::scan::Cursor;
 use crate::tags::Group;
 use crate::{
     AsKey, Attrs, CloseError, ConfigError, Count, CountError, Counted, Expiry, Fetch, Fetched, Hit,
-    Key, Meta, Miss, Moment, Remove, Removed, Resized, Restored, Stats, Store, StoreError, Stored,
-    Sweeps,
+    Key, Meta, Miss, Moment, Remove, Removed, Resized, Stats, Store, StoreError, Stored, Sweeps,
 };
 
 /// Keys of a batch that are prefetched together.
@@ -97,78 +96,12 @@ impl Cache {
         if key.is_foreign(self) { Err(StoreError::ForeignKey) } else { Ok(()) }
     }
 
-    /// What became of the contents of the [memory file](Builder::memory_file), if there is one.
-    ///
-    /// # Examples
-    /// ```
-    /// # let cache = memcore::Cache::new(8 << 20)?;
-    /// assert_eq!(cache.restored(), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn restored(&self) -> Option<&Restored> {
-        self.0.restored.as_ref()
-    }
-
-    /// Items of the [memory file](Builder::memory_file) that were lost since it was damaged.
-    ///
-    /// # Examples
-    /// ```
-    /// # let cache = memcore::Cache::new(8 << 20)?;
-    /// // As in the statistics, of which it is the only one that is looked at here.
-    /// assert_eq!(cache.lost_items(), cache.stats().lost);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn lost_items(&self) -> u64 {
-        self.0.lost_items()
-    }
-
-    /// Ends the cache. If its memory lies in a [file](Builder::memory_file), the next cache goes on
-    /// with it. A cache that is dropped without this leaves a file that can't be used.
-    ///
-    /// It takes as long as it takes to read all memory in use once, and to write what changed if
-    /// the file lies on a disk.
+    /// What this handle leads to, if it is the last one.
     ///
     /// # Errors
-    /// - [`CloseError::Shared`] if there are other handles to it; the cache comes back.
-    /// - [`CloseError::MemoryFile`] if the file could not be completed.
-    ///
-    /// # Examples
-    /// ```
-    /// let cache = memcore::Cache::new(8 << 20)?;
-    /// let other = cache.clone();
-    /// assert!(cache.close().is_err());
-    /// other.close()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn close(self) -> Result<(), CloseError> {
-        let engine = Arc::try_unwrap(self.0).map_err(|shared| CloseError::Shared(Self(shared)))?;
-        Ok(engine.close()?)
-    }
-
-    /// Ends a cache that nobody has used yet, for a host that can't go on with its start: files that
-    /// were made for it go away again, and a [memory file](Builder::memory_file) that was there is
-    /// [closed](Self::close) with what it held.
-    ///
-    /// # Errors
-    /// As for [`close`](Self::close).
-    ///
-    /// # Examples
-    /// ```
-    /// # use memcore::Cache;
-    /// # let path = std::env::temp_dir().join(format!("memcore-abandon-{}", std::process::id()));
-    /// # if cfg!(target_os = "linux") {
-    /// let cache = Cache::builder(8 << 20).memory_file(&path).build()?;
-    /// assert!(path.exists());
-    /// cache.abandon()?;
-    /// assert!(!path.exists());
-    /// # }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn abandon(self) -> Result<(), CloseError> {
-        let engine = Arc::try_unwrap(self.0).map_err(|shared| CloseError::Shared(Self(shared)))?;
-        Ok(engine.abandon()?)
+    /// There are others.
+    pub(crate) fn into_engine(self) -> Result<Engine, CloseError> {
+        Arc::try_unwrap(self.0).map_err(|shared| CloseError::Shared(Self(shared)))
     }
 
     pub(crate) fn from_builder(builder: Builder) -> Result<Self, ConfigError> {

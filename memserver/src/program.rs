@@ -15,7 +15,6 @@ use std::time::SystemTime;
 
 use memcore::ManualClock;
 
-use self::cache::Closer;
 use crate::auth::accounts::Accounts;
 use crate::cli::{self, Command, Exit, Options, ParseContext, Process, SandboxMode, StartupError};
 use crate::config::tls::TlsSettings;
@@ -151,9 +150,7 @@ fn serve(options: Options) -> Result<(), StartupError> {
     // What may fail comes before a socket file is created.
     let accounts = accounts(&config)?;
     // Comes first and so goes last, when nobody else has the cache any more.
-    let mut closer = Closer::default();
-    let cache = cache::open(&config, clock.clone(), evictions.clone())?;
-    closer.watch(cache.clone());
+    let (mut closer, cache) = cache::open(&config, clock.clone(), evictions.clone())?;
     let sockets = open_as(identity.as_ref(), &config, &process)?;
     if let Some(warning) = exposure(&config, sockets.addresses()) {
         log::warning(&warning);

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use program::{Folder, Program, command, run};
+use program::{Client, Folder, Program, command, run};
 
 const SIGKILL: i32 = 9;
 const SIGUSR1: i32 = 10;
@@ -199,6 +199,61 @@ fn a_cache_that_has_no_room_to_grow_comes_back() {
         is_served
     });
     assert!(served.count() > 5);
+}
+
+/// Mounts a file system of a few megabytes for a command of the shell: as the superuser, or as one
+/// of a namespace of its own, if the system lets anybody be that.
+fn in_small_file_system(folder: &Folder, script: &str) -> Option<Command> {
+    let small = folder.file("small");
+    fs::create_dir_all(&small).unwrap();
+    let mount = format!("mount -t tmpfs -o size=12m tmpfs {}", small.display());
+    let shell = |flags: &str, script: &str| {
+        let mut shell = Command::new("unshare");
+        shell.args([flags, "sh", "-c", script]);
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+    };
+    let can = |flags: &&str| shell(flags, &mount).status().is_ok_and(|status| status.success());
+    let flags = ["-m", "-rm"].into_iter().find(can)?;
+    Some(shell(flags, &format!("{mount}; {script}")))
+}
+
+#[test]
+fn a_full_file_system_costs_items_and_not_the_server() {
+    let folder = Folder::new();
+    let file = folder.file("small/memory").display().to_string();
+    let here = ["-A", "-l", "127.0.0.1", "-p", "-1", "-u", "root", "-m", "64", "-e", &file];
+    let program = command(&here);
+    let words = [program.get_program()].into_iter().chain(program.get_args());
+    let program = words.map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+    // The second one goes on with what the first one kept.
+    let Some(mut shell) = in_small_file_system(&folder, &format!("{program} && {program}")) else {
+        let _ = writeln!(std::io::stderr(), "nothing is mounted here, so no file system is full");
+        return;
+    };
+    let ports = folder.file("ports");
+    let server = Program::spawn(
+        {
+            shell.env("MEMCACHED_PORT_FILENAME", &ports);
+            shell
+        },
+        folder,
+    );
+    server.wait_for_file("ports");
+    let mut client = server.connect();
+    client.fill(30_000, 1_000);
+    let count = |client: &mut Client| client.stat("stats", "curr_items").parse::<u64>().unwrap();
+    let there = count(&mut client);
+    assert!((5_000..12_000).contains(&there), "{there}");
+    assert!(server.line().contains("the file system of the memory file is full"));
+    fs::remove_file(&ports).unwrap();
+    client.send("shutdown graceful\r\n");
+    server.wait_for_file("ports");
+    let mut client = server.connect();
+    assert!((there * 9 / 10..=there).contains(&count(&mut client)));
+    client.fill(30_000, 1_000);
+    client.send("shutdown graceful\r\n");
+    assert!(server.end().0.success());
 }
 
 #[test]

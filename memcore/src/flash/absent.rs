@@ -27,6 +27,10 @@ impl Engine {
         Ok(false)
     }
 
+    pub(crate) fn secure_flash(&self) -> bool {
+        true
+    }
+
     pub(crate) fn abandon_flash(&mut self) {}
 
     pub(crate) fn save_flash(&mut self, _: &mut Writer) {}

@@ -482,6 +482,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the table can have its first pages.
+    pub(crate) fn secure_flash(&self) -> bool {
+        self.flash.as_ref().is_none_or(|tier| tier.table.secure_least())
+    }
+
     /// Parts with a tier for which files were made, which go away again.
     pub(crate) fn abandon_flash(&mut self) {
         let is_new = |tier: &mut Box<Tier>| tier.places.iter().any(|place| place.is_new());

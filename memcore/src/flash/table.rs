@@ -224,6 +224,13 @@ impl Table {
         }
     }
 
+    /// Whether all shards can have their first page.
+    pub(super) fn secure_least(&self) -> bool {
+        (0..self.shards.len()).all(|shard| {
+            self.slots.secure(shard * self.most as usize * BUCKET, STEP as usize * BUCKET)
+        })
+    }
+
     /// Bytes of an empty table of `shards` shards.
     pub(super) fn bytes_min(shards: u32) -> usize {
         shards as usize * (STEP as usize * BUCKET_BYTES + size_of::<Shard>())
@@ -444,7 +451,8 @@ impl Table {
             return;
         }
         let more = (buckets / GROWTH).next_multiple_of(STEP).max(STEP).min(self.most - buckets);
-        if take(more as usize * BUCKET_BYTES) {
+        let first = (shard as usize * self.most as usize + buckets as usize) * BUCKET;
+        if self.slots.secure(first, more as usize * BUCKET) && take(more as usize * BUCKET_BYTES) {
             state.new.store(buckets + more, Ordering::Relaxed);
         }
     }

@@ -32,6 +32,7 @@ use std::ops::ControlFlow;
 
 use self::candidates::{Candidates, Slots};
 use self::marks::{MARK, has_stash_marks, is_marked, stash_mark, stray_mark};
+pub(crate) use self::resize::Growth;
 pub(crate) use self::words::LOC_MAX;
 use self::words::Words;
 use crate::memory::line::{LINE, upper_parts};

@@ -5,6 +5,8 @@
 //! group's new places have been vacated before, or are the group itself, whose contents are taken
 //! out first. Nothing else is touched: tags tell the positions.
 
+use std::ops::Range;
+
 use super::{
     BLOCK, BLOCK_PAGES, GROUP, Group, Guard, Home, Index, LINE, LINES, MARK, Mapping, Position,
     groups_of_pages, pages_of_groups, scale, stash_of_groups,
@@ -34,6 +36,17 @@ const STASH_SAMPLE: usize = 64;
 /// A shard grows by 1/STEPS of its pages: small enough that shards of different sizes don't waste
 /// much, large enough that an item is moved only now and then.
 pub(super) const STEPS: usize = 24;
+/// What became of a shard that is to grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// It need not, or there is nothing left of the limit.
+    None,
+    /// It has begun.
+    Begun,
+    /// The system has no memory for it. So many bytes of the limit go back.
+    Refused(usize),
+}
+
 /// Words of a page.
 const PAGE: usize = OS_PAGE / size_of::<u64>();
 
@@ -44,14 +57,14 @@ impl Index {
         mapping.old.load(Ordering::Relaxed) != mapping.new.load(Ordering::Relaxed)
     }
 
-    /// Begins to grow a crowded shard, if `take` gets the bytes for it; whether it has.
+    /// Begins to grow a crowded shard, if `take` gets the bytes for it.
     #[inline]
     pub(crate) fn grow(
         &self,
         shard: u32,
         lock: &mut Guard<'_>,
         take: impl FnOnce(usize) -> bool,
-    ) -> bool {
+    ) -> Growth {
         let groups = self.groups(shard);
         let items = u64::from(lock.items) * 100;
         let is_uneven = || {
@@ -59,16 +72,39 @@ impl Index {
                 && items > slots(groups) * UNEVEN
         };
         if items <= slots(groups) * FULL && !is_uneven() {
-            return false;
+            return Growth::None;
         }
         // In whole pages: the rest of a page that is in use costs nothing more.
         let pages = pages_of_groups(groups as usize);
         let wanted = groups_of_pages(pages + (pages / STEPS).max(1)).min(self.groups_max);
-        let grows = wanted > groups && self.rows.enter(groups, wanted, take);
-        if grows {
-            self.begin(shard, wanted, lock);
+        if wanted <= groups || !self.rows.enter(groups, wanted, take) {
+            return Growth::None;
         }
-        grows
+        let wanted_pages = pages_of_groups(wanted as usize);
+        if !self.pieces(shard, pages..wanted_pages).all(|(at, len)| self.slots.secure(at, len)) {
+            return Growth::Refused(self.rows.leave(wanted, groups).0);
+        }
+        self.begin(shard, wanted, lock);
+        Growth::Begun
+    }
+
+    /// Whether all shards can have their first pages.
+    pub(crate) fn secure_least(&self) -> bool {
+        let pages = 0..pages_of_groups(self.words.groups_min() as usize);
+        let mut pieces = (0..self.shards()).flat_map(|shard| self.pieces(shard, pages.clone()));
+        pieces.all(|(at, len)| self.slots.secure(at, len))
+    }
+
+    /// Where these pages of a shard are, which are not one run as blocks of other shards lie in
+    /// between: first slots, and how many.
+    fn pieces(&self, shard: u32, pages: Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (pages.start / BLOCK_PAGES..pages.end.div_ceil(BLOCK_PAGES)).map(move |block| {
+            let start = self.start(shard, (block * BLOCK) as u32);
+            let page = |page: usize| start + (page - block * BLOCK_PAGES) * PAGE;
+            let (first, end) = (block * BLOCK_PAGES, (block + 1) * BLOCK_PAGES);
+            let (first, end) = (page(first.max(pages.start)), page(end.min(pages.end)));
+            (first, end - first)
+        })
     }
 
     /// Begins to shrink a sparse shard; `lowered` says that the limit is being lowered.
@@ -202,14 +238,7 @@ impl Index {
         if after >= before {
             return 0;
         }
-        // The pages of a shard are not one run: blocks of other shards lie in between.
-        for block in after / BLOCK_PAGES..before.div_ceil(BLOCK_PAGES) {
-            let start = self.start(shard, (block * BLOCK) as u32);
-            let page = |page: usize| start + (page - block * BLOCK_PAGES) * PAGE;
-            let (first, end) = (block * BLOCK_PAGES, (block + 1) * BLOCK_PAGES);
-            let (first, end) = (page(first.max(after)), page(end.min(before)));
-            self.slots.release(first, end - first);
-        }
+        self.pieces(shard, after..before).for_each(|(at, len)| self.slots.release(at, len));
         lock.stash.shrink_to(stash_of_groups(new as usize));
         let (bytes, ahead) = self.rows.leave(old, new);
         self.slots.release(ahead.start * self.stride, ahead.len() * self.stride);
@@ -219,7 +248,9 @@ impl Index {
     /// Has the system provide memory that shards are about to grow into, if `take` gets the bytes
     /// for it, which is told how many rows there are; true if memory was provided.
     pub(crate) fn provide(&self, take: impl FnOnce(usize, usize) -> bool) -> bool {
-        let row = self.rows.enter_ahead(take);
+        let row = self.rows.enter_ahead(|bytes, used, next| {
+            self.slots.secure(next * self.stride, self.stride) && take(bytes, used)
+        });
         if let Some(row) = row {
             self.slots.provide(row * self.stride, self.stride);
         }

@@ -76,8 +76,11 @@ impl Rows {
     }
 
     /// Takes the row that shards grow into next, if most of them use the last one, and `take` gets
-    /// the bytes for it, which is told how many rows are used; its number.
-    pub(super) fn enter_ahead(&self, take: impl FnOnce(usize, usize) -> bool) -> Option<usize> {
+    /// the bytes for it, which is told how many rows are used, and its number; that number.
+    pub(super) fn enter_ahead(
+        &self,
+        take: impl FnOnce(usize, usize, usize) -> bool,
+    ) -> Option<usize> {
         let mut taken = self.taken.as_ref()?.lock();
         let used = taken.used();
         let ahead = 1 + used / STEPS;
@@ -85,9 +88,10 @@ impl Rows {
         if !is_near || taken.paid >= (used + ahead).min(taken.users.len()) {
             return None;
         }
-        take(self.row_bytes(), used).then(|| {
+        let next = taken.paid;
+        take(self.row_bytes(), used, next).then(|| {
             taken.paid += 1;
-            taken.paid - 1
+            next
         })
     }
 
@@ -191,13 +195,13 @@ mod tests {
     #[test]
     fn a_row_is_taken_ahead_once_most_shards_use_the_last_one() {
         let rows = Rows::new(4, 10, GROUPS_MIN, true);
-        let ahead = || rows.enter_ahead(|bytes, _| bytes == ROW);
+        let ahead = || rows.enter_ahead(|bytes, _, _| bytes == ROW);
         let used = rows_of_groups(GROUPS_MIN);
         assert_eq!((ahead(), ahead()), (Some(used), None));
         assert_eq!(grow(&rows), ROW);
         assert_eq!(ahead(), None, "one shard of four uses the last row");
         grow(&rows);
-        assert_eq!(rows.enter_ahead(|_, _| false), None);
+        assert_eq!(rows.enter_ahead(|_, _, _| false), None);
         assert_eq!(ahead(), Some(3));
         let groups = [40, 40, GROUPS_MIN, GROUPS_MIN];
         let stash = stash_bytes(40) - stash_bytes(GROUPS_MIN);

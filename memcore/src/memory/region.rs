@@ -181,6 +181,20 @@ mod mapped {
             prefetch(self.base.as_ptr().wrapping_add(index));
         }
 
+        /// Whether these cells can be used: where a file has no memory for them, touching them
+        /// would end the process. Otherwise they have it from then on.
+        pub(crate) fn secure(&self, first: usize, count: usize) -> bool {
+            assert!(first <= self.len && count <= self.len - first, "cells out of range");
+            if !self.of_file {
+                return true;
+            }
+            let page = system::page_size(OS_PAGE);
+            let start = first * size_of::<T>() / page * page;
+            let end = ((first + count) * size_of::<T>()).next_multiple_of(page);
+            // SAFETY: page-aligned, and within the pages of the mapping.
+            unsafe { system::populate(self.base.as_ptr().cast::<u8>().add(start), end - start) }
+        }
+
         /// Gives the whole pages within these cells back to the system. Everything in them that is
         /// a multiple of [`OS_PAGE`] reads as zero afterwards.
         pub(crate) fn release(&self, first: usize, count: usize) {
@@ -327,6 +341,11 @@ mod owned {
         #[inline(always)]
         pub(crate) fn prefetch(&self, index: usize) {
             prefetch(self.0.as_ptr().wrapping_add(index));
+        }
+
+        /// They have their memory.
+        pub(crate) fn secure(&self, _first: usize, _count: usize) -> bool {
+            true
         }
 
         /// Zeroes these cells; their memory can't go back alone.

@@ -70,6 +70,21 @@ pub(crate) unsafe fn discard(start: *mut u8, len: usize, of_file: bool) -> bool 
     unsafe { libc::madvise(start.cast(), len, advice) == 0 }
 }
 
+/// Has the system provide memory for whole pages, as if each was written without a change; false if
+/// that would end the process, as the file that they belong to can't get any. A system that can't
+/// say so is believed to have it.
+///
+/// # Safety
+/// The pages must be within a mapping.
+pub(crate) unsafe fn populate(start: *mut u8, len: usize) -> bool {
+    // SAFETY: by the caller's word; this leaves the contents alone.
+    let done = unsafe { libc::madvise(start.cast(), len, libc::MADV_POPULATE_WRITE) == 0 };
+    done || !matches!(
+        io::Error::last_os_error().raw_os_error(),
+        Some(libc::EFAULT | libc::ENOMEM | libc::EHWPOISON)
+    )
+}
+
 /// Locks a file for as long as it is open; false if another one has it open and locked.
 ///
 /// # Errors

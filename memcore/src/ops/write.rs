@@ -3,7 +3,7 @@
 use crate::counters::{Counts, Event};
 use crate::engine::probe::Probe;
 use crate::engine::{Engine, Found};
-use crate::index::{Guard, Position};
+use crate::index::{Growth, Guard, Position};
 use crate::memory::sync::Ordering;
 use crate::removal::Cause;
 use crate::space::append::{Claim, NeedsRoom, Room};
@@ -494,7 +494,16 @@ impl Engine {
     }
 
     fn begin_growth(&self, position: Position, lock: &mut Guard<'_>) -> bool {
-        self.index.grow(position.shard, lock, |bytes| self.space.pool.take_bytes(bytes))
+        let pool = &self.space.pool;
+        match self.index.grow(position.shard, lock, |bytes| pool.take_bytes(bytes)) {
+            Growth::None => false,
+            Growth::Begun => true,
+            Growth::Refused(bytes) => {
+                pool.free_bytes(bytes);
+                pool.confine_index();
+                false
+            }
+        }
     }
 
     /// Moves one group of a shard whose size is changing; true while there is more to move.

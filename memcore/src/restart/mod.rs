@@ -8,6 +8,7 @@
 //! crash nobody knows what is whole. Closing brings everything to rest, writes down what is not in
 //! the regions, with checksums of what is, and only then marks the file as closed.
 
+mod front;
 pub(crate) mod state;
 pub(crate) mod sums;
 mod superblock;
@@ -27,6 +28,9 @@ use crate::space::pool::Freed;
 use crate::space::segments::Phase;
 use crate::space::sizes::Sizes;
 use crate::{ConfigError, MemoryFileError, Restored};
+
+/// Bytes of a full file system for what is kept beside the memory, at least.
+const STATE_ROOM: usize = 256 << 10;
 
 /// An engine that can go on with what its memory file holds, in which nothing was changed yet.
 struct Resumed {
@@ -82,12 +86,22 @@ impl Engine {
     fn begin_in(mut self: Box<Self>, source: Source) -> Result<Box<Self>, ConfigError> {
         if let Source::File(mut file) = source {
             let block = Superblock { sizes: self.sizes, seed: self.seed, state: None };
-            let emptied = file.clear_behind(0).and_then(|()| block.write(&file));
-            emptied.map_err(MemoryFileError::from)?;
+            file.clear_behind(0).map_err(MemoryFileError::from)?;
+            self.secure_least()?;
+            block.write(&file).map_err(MemoryFileError::from)?;
             file.set_kept(true);
             self.memory_file = Some(file);
         }
         Ok(self)
+    }
+
+    /// Makes sure that the file can have what a cache needs at least.
+    fn secure_least(&self) -> Result<(), ConfigError> {
+        if self.space.pool.secure_least() && self.index.secure_least() && self.secure_flash() {
+            return Ok(());
+        }
+        let reason = "its file system is full".to_owned();
+        Err(ConfigError::System { what: "memory for the memory file", reason })
     }
 
     /// An engine with what the file holds; none if it is empty.
@@ -151,6 +165,9 @@ impl Engine {
     pub(crate) fn close(mut self) -> Result<(), MemoryFileError> {
         let Some(file) = self.memory_file.take() else { return Ok(()) };
         let known = self.verify_all();
+        if self.space.pool.refused() > 0 {
+            self.make_room_for_state();
+        }
         self.come_to_rest();
         if !self.space.pool.is_at_rest() {
             // A defect, since nobody else has the cache. The file stays marked as open.
@@ -188,6 +205,14 @@ impl Engine {
         }
     }
 
+    /// Gives memory back to the file's system, which is full, so that what is kept beside the
+    /// memory finds room.
+    #[cold]
+    fn make_room_for_state(&self) {
+        let used = self.space.pool.gauge().used;
+        self.reclaim_to(used.saturating_sub(used / 64 + self.tags.bytes() + STATE_ROOM));
+    }
+
     /// Nothing is open or on its way any more.
     fn come_to_rest(&mut self) {
         let mut reclaim = self.upkeep.reclaim.lock();
@@ -219,7 +244,6 @@ impl Resumed {
             file.set_kept(true);
             engine.memory_file = Some(file);
         }
-        // Nothing fails from here on: what the file held would be lost.
         if !keeps_flash {
             // What had them outside of memory is not there any more.
             engine.keep_groups(0);
@@ -228,6 +252,11 @@ impl Resumed {
         pool.recount();
         if engine.unverified.is_some() {
             pool.filled().for_each(|id| engine.space.table().set_unverified(id));
+        }
+        if let Err(error) = engine.secure_least() {
+            // What the file held would be lost otherwise.
+            (*engine).close()?;
+            return Err(error);
         }
         // The table of the tier may be larger than a lower limit allows, and so may the items.
         engine.fit_flash(engine.space.pool.limit());

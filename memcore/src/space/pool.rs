@@ -43,6 +43,10 @@ pub(crate) struct Pool {
 struct State {
     limit: usize,
     used: usize,
+    /// The most that may be used as long as the memory file can't get more memory, and how often
+    /// it could not.
+    room: usize,
+    refused: u64,
     /// Segments that hold nothing but have memory.
     free: List,
     /// Segments whose memory went back to the system.
@@ -59,6 +63,13 @@ struct State {
     queues: [Fifo; LOGS],
     /// Sealed segments.
     sealed: u32,
+}
+
+impl State {
+    /// The most that may be used.
+    fn most(&self) -> usize {
+        self.limit.min(self.room)
+    }
 }
 
 /// A stack of segments.
@@ -114,6 +125,8 @@ impl Pool {
         let state = State {
             limit,
             used: fixed,
+            room: usize::MAX,
+            refused: 0,
             free: List::default(),
             released: List::default(),
             fresh: 1,
@@ -192,14 +205,7 @@ impl Pool {
         }
         // Memory that is there comes first, then numbers that were used before: every number that
         // was ever used is looked at by the sweep.
-        let id = self.pop(&mut state.free).or_else(|| {
-            let id = self.pop(&mut state.released).unwrap_or_else(|| {
-                state.fresh += 1;
-                state.fresh - 1
-            });
-            state.used += self.segment_cost;
-            Some(id)
-        })?;
+        let id = self.pop(&mut state.free).or_else(|| self.take_more(&mut state))?;
         debug_assert!(state.used <= state.limit, "a segment beyond the limit");
         debug_assert!(self.table.load(id).is_empty(), "segment {id} is not empty");
         // Ages are differences of this, so it may wrap.
@@ -207,6 +213,64 @@ impl Pool {
         self.held[usize::from(class)].fetch_add(1, Ordering::Relaxed);
         self.mirror(&state);
         Some(id)
+    }
+
+    /// Takes a segment that has no memory yet.
+    fn take_more(&self, state: &mut State) -> Option<SegmentId> {
+        let id = match state.released.head {
+            0 => state.fresh,
+            id => id,
+        };
+        let words = self.table.segment_words();
+        if !self.table.secure(id) || !self.memory.secure(self.table.start(id) as usize, words) {
+            self.confine(state);
+            return None;
+        }
+        if self.pop(&mut state.released).is_none() {
+            state.fresh += 1;
+        }
+        state.used += self.segment_cost;
+        Some(id)
+    }
+
+    /// Whether there is memory for segment number 0, which those may look at that read garbage.
+    pub(crate) fn secure_least(&self) -> bool {
+        self.table.secure(0) && self.memory.secure(0, self.table.segment_words())
+    }
+
+    /// Whether a segment holds something, or did a moment ago.
+    pub(crate) fn has_memory(&self, id: SegmentId) -> bool {
+        self.table.place(id).phase != Phase::Free
+    }
+
+    /// The memory file can't get more memory: there is no more than what is in use.
+    #[cold]
+    fn confine(&self, state: &mut State) {
+        state.room = state.used;
+        state.refused += 1;
+        self.mirror(state);
+    }
+
+    /// How often the memory file could not get memory.
+    pub(crate) fn refused(&self) -> u64 {
+        self.state.lock().refused
+    }
+
+    /// Tries again: others may have given memory back.
+    pub(crate) fn try_for_room(&self) {
+        let mut state = self.state.lock();
+        if state.room < usize::MAX {
+            state.room = usize::MAX;
+            self.mirror(&state);
+        }
+    }
+
+    /// Keeps memory that becomes free for the index, for which the memory file has none.
+    #[cold]
+    pub(crate) fn confine_index(&self) {
+        let mut state = self.state.lock();
+        state.index_waits = true;
+        self.confine(&mut state);
     }
 
     /// Has the system provide memory for segments that were never used, up to the end of a huge
@@ -226,8 +290,12 @@ impl Pool {
                 && !state.index_waits;
             if !is_wanted
                 || end > state.segments
-                || state.limit.saturating_sub(state.used) < NEAR * cost
+                || state.most().saturating_sub(state.used) < NEAR * cost
             {
+                return false;
+            }
+            if !(first..end).all(|id| self.table.secure(id)) {
+                self.confine(&mut state);
                 return false;
             }
             state.provided = state.opened;
@@ -237,13 +305,23 @@ impl Pool {
             (first, end)
         };
         // Nobody has their numbers.
-        let words = (end - first) as usize * self.table.segment_words();
-        self.memory.provide(self.table.start(first) as usize, words);
+        let (at, words) = (self.table.start(first) as usize, self.table.segment_words());
+        let words = (end - first) as usize * words;
+        let is_secured = self.memory.secure(at, words);
+        if is_secured {
+            self.memory.provide(at, words);
+        }
         let mut state = self.state.lock();
         // They are taken in the order of their addresses.
-        (first..end).rev().for_each(|id| self.push(&mut state.free, id));
+        for id in (first..end).rev() {
+            self.push(if is_secured { &mut state.free } else { &mut state.released }, id);
+        }
+        if !is_secured {
+            state.used -= (end - first) as usize * self.segment_cost;
+            self.confine(&mut state);
+        }
         self.mirror(&state);
-        true
+        is_secured
     }
 
     /// Puts a full segment at the end of its queue, or frees it if it is empty already.
@@ -387,7 +465,7 @@ impl Pool {
     /// Takes `bytes` for the index. If there are none, memory that becomes free is kept for it.
     pub(crate) fn take_bytes(&self, bytes: usize) -> bool {
         let mut state = self.state.lock();
-        while state.used + bytes > state.limit {
+        while state.used + bytes > state.most() {
             // The reclaimer needs these to copy survivors. Without it nothing would become free
             // again.
             if state.free.len <= RESERVE {
@@ -406,7 +484,7 @@ impl Pool {
     /// now, as much is left of the limit as two more rows had items for.
     pub(crate) fn take_bytes_ahead(&self, bytes: usize, rows: usize) -> bool {
         let mut state = self.state.lock();
-        let is_wanted = state.limit.saturating_sub(state.used) >= bytes + 2 * state.used / rows;
+        let is_wanted = state.most().saturating_sub(state.used) >= bytes + 2 * state.used / rows;
         if is_wanted {
             state.used += bytes;
             self.mirror(&state);
@@ -609,7 +687,7 @@ impl Pool {
     fn spare(&self, state: &State) -> usize {
         // Segments without memory can be had as far as there are numbers and room below the limit.
         let numbers = (state.segments - state.fresh) as usize + state.released.len;
-        let room = state.limit.saturating_sub(state.used) / self.segment_cost;
+        let room = state.most().saturating_sub(state.used) / self.segment_cost;
         state.free.len + room.min(numbers)
     }
 
@@ -694,6 +772,21 @@ mod tests {
     fn empty(pool: &Pool, id: SegmentId, phase: Phase) -> Freed {
         pool.table.remove(id, 8, true);
         pool.free(id, phase)
+    }
+
+    #[test]
+    fn what_a_full_file_system_has_is_all_there_is_until_it_is_asked_again() {
+        let pool = pool(16);
+        let ids: Vec<_> = (0..4).map(|_| sealed(&pool)).collect();
+        pool.confine(&mut pool.state.lock());
+        assert_eq!((open(&pool, 0), pool.available(), pool.refused()), (None, 0, 1));
+        assert!(!pool.take_bytes(1) && !pool.provide(usize::MAX));
+        // What is in use is used again.
+        empty(&pool, ids[0], Phase::Sealed);
+        assert!(pool.has(1, 0));
+        pool.try_for_room();
+        assert!((0..13).all(|_| open(&pool, 0).is_some()));
+        assert_eq!((open(&pool, 0), pool.refused()), (None, 1));
     }
 
     #[test]

@@ -317,6 +317,12 @@ impl Segments {
         })
     }
 
+    /// Whether the table can have the row of a segment.
+    pub(super) fn secure(&self, id: SegmentId) -> bool {
+        let id = id as usize;
+        self.rows.secure(id, 1) && self.identities.secure(id, 1) && self.due.secure(id, 1)
+    }
+
     /// Checksums of everything about the segments below `bound`.
     pub(crate) fn checksums(&mut self, bound: SegmentId, mut each: impl FnMut(u64)) {
         let bound = bound as usize;

@@ -87,7 +87,10 @@ impl Engine {
         if victim.done == 0 {
             victim.done = row.lead_words.load(Ordering::Relaxed) as usize;
             let lead = row.lead.load(Ordering::Relaxed);
-            let outline = (lead != 0).then(|| self.space.outline(lead));
+            // Where the item at the front began there may be no memory any more.
+            let is_there =
+                lead != 0 && self.space.pool.has_memory(self.space.table().segment_of(lead));
+            let outline = is_there.then(|| self.space.outline(lead));
             if let Some(outline) = outline.filter(|outline| outline.state.is_live()) {
                 if let Some(place) = places.next() {
                     let Outline { shape, key_len, .. } = outline;

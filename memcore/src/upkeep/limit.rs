@@ -40,6 +40,12 @@ impl Engine {
         }
     }
 
+    /// Reclaims what is above so many bytes, at the end of a cache.
+    pub(crate) fn reclaim_to(&self, bytes: usize) {
+        let _one = self.upkeep.limit.lock();
+        self.apply_limit(bytes);
+    }
+
     fn check_limit(&self, limit: usize) -> Result<(), ConfigError> {
         let Settings { limit_most: most, limit_least: least, .. } = self.settings;
         if limit < least {

@@ -151,6 +151,9 @@ impl Engine {
     /// Has the system provide memory ahead of the writers that will use it; true if it did.
     pub(crate) fn provide_memory(&self) -> bool {
         let pool = &self.space.pool;
+        if self.memory_file.is_some() {
+            pool.try_for_room();
+        }
         let segments = self.sizes.huge_pages && pool.provide(self.kept_free());
         self.index.provide(|bytes, rows| pool.take_bytes_ahead(bytes, rows)) || segments
     }

@@ -67,7 +67,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
     let mut pause = PAUSE_MAX;
     let mut before = cache.sweeps();
     let mut slack = Slack::new();
-    let mut lost = 0;
+    let (mut lost, mut is_full) = (0, false);
     // Pairs with the store in `drop`.
     while !stop.load(Ordering::Acquire) {
         pause = if work_off(cache, clock.as_deref(), stop) { PAUSE_MIN } else { next(pause) };
@@ -77,6 +77,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
         slack.look(shared, Instant::now());
         if cache.restored().is_some() {
             warn_of_loss(cache, &mut lost);
+            warn_of_full_disk(cache, &mut is_full);
         }
         let due = clock.as_deref().map_or(pause, DrivenClock::until_due);
         thread::park_timeout(pause.min(due));
@@ -89,6 +90,18 @@ fn warn_of_loss(cache: &Cache, before: &mut u64) {
     if lost != *before {
         log::warning(&format!("the memory file was damaged: {lost} items are lost"));
         *before = lost;
+    }
+}
+
+/// Says once that the memory file can't have all of the limit.
+fn warn_of_full_disk(cache: &Cache, is_said: &mut bool) {
+    if !*is_said && cache.memory_refused() > 0 {
+        let used = cache.stats().used >> 20;
+        log::warning(&format!(
+            "the file system of the memory file is full: {used}m are used, and items are evicted \
+             as if that were the limit"
+        ));
+        *is_said = true;
     }
 }
 

@@ -20,18 +20,12 @@ const FLASH_BUFFERS: usize = 4;
 
 /// Closes a cache however serving ends: what a memory file holds would be lost otherwise. Where
 /// it never began, files that were made for it go away.
-#[derive(Default)]
 pub(super) struct Closer {
     cache: Option<Cache>,
     has_served: bool,
 }
 
 impl Closer {
-    /// From now on this cache is to be closed.
-    pub(super) fn watch(&mut self, cache: Cache) {
-        self.cache = Some(cache);
-    }
-
     /// Somebody may use it from now on.
     pub(super) fn serves(&mut self) {
         self.has_served = true;
@@ -56,7 +50,7 @@ impl Drop for Closer {
     }
 }
 
-/// Builds the cache, with its files.
+/// Builds the cache, with its files, and what closes it.
 ///
 /// # Errors
 /// It can't be had like this.
@@ -64,7 +58,7 @@ pub(super) fn open(
     config: &Config,
     clock: ManualClock,
     evictions: Evictions,
-) -> Result<Cache, StartupError> {
+) -> Result<(Closer, Cache), StartupError> {
     let mut builder = builder(config, clock, evictions);
     if let Some(path) = &config.memory_file {
         builder = builder.memory_file(path).memory_file_strict(config.memory_file_strict);
@@ -79,7 +73,8 @@ pub(super) fn open(
             log_flash(restored);
         }
     }
-    Ok(cache)
+    let closer = Closer { cache: Some(cache.clone()), has_served: false };
+    Ok((closer, cache))
 }
 
 /// A cache as it is asked for, but for its files.
