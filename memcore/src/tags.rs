@@ -233,6 +233,7 @@ const ARC_BYTES: usize = 32;
 /// A place in the list of free numbers, which doubles.
 const LIST_BYTES: usize = 8;
 /// Kept groups that are looked at, in search of dead ones, for each item that leaves memory.
+#[cfg(all(feature = "flash", not(loom)))]
 const SEARCHED: usize = 16;
 
 /// There was no memory for tags. So many bytes that were taken for them are to be given back.

@@ -1,10 +1,10 @@
 //! What only the operating system can do, on Linux: memory that is taken where it is touched and
 //! can be given back, and the cheap clock.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -102,8 +102,9 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 ///
 /// # Errors
 /// Somebody has, or the system refuses.
-pub(crate) fn open_exclusive(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.custom_flags(libc::O_EXCL).open(path)
+#[cfg(all(feature = "flash", not(loom)))]
+pub(crate) fn open_exclusive(options: &mut fs::OpenOptions, path: &Path) -> io::Result<File> {
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_EXCL).open(path)
 }
 
 /// Whether a path leads to this file.
