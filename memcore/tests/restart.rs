@@ -159,6 +159,44 @@ fn a_lower_limit_evicts_and_a_higher_one_has_room() {
     assert!(matches!(error, ConfigError::MemoryFile(MemoryFileError::Limit { .. })), "{error}");
 }
 
+/// Whatever a clock shows that was set back, what has expired stays so, and the rest lives as long
+/// as it was to.
+#[test]
+fn time_goes_on_where_the_clock_was_set_back() {
+    let scratch = Scratch::new("clock");
+    let ttl = |secs| Attrs::new().ttl(Duration::from_secs(secs));
+    let clock = ManualClock::new(START);
+    let cache = scratch.builder().clock(clock.clone()).build().unwrap();
+    cache.set("short", b"v", ttl(10)).unwrap();
+    cache.set("long", b"v", ttl(100)).unwrap();
+    cache.set("flushed", b"v", Attrs::new()).unwrap();
+    cache.flush_at(Moment::from_secs(START.as_secs() + 120));
+    clock.advance(Duration::from_secs(11));
+    assert!(!cache.contains("short"));
+    cache.close().unwrap();
+
+    for back in [1, 100, 900_000] {
+        let clock = ManualClock::new(Moment::from_secs(START.as_secs() - back));
+        let cache = scratch.builder().clock(clock.clone()).build().unwrap();
+        assert_eq!(cache.now().as_secs(), START.as_secs() + 11);
+        assert!(!cache.contains("short") && cache.contains("long") && cache.contains("flushed"));
+        if back < 900_000 {
+            cache.close().unwrap();
+            continue;
+        }
+        clock.advance(Duration::from_secs(88));
+        assert!(cache.contains("long"));
+        clock.advance(Duration::from_secs(1));
+        assert!(!cache.contains("long") && cache.contains("flushed"));
+        clock.advance(Duration::from_secs(20));
+        assert!(!cache.contains("flushed"));
+        cache.close().unwrap();
+    }
+    // One that is right again.
+    let clock = ManualClock::new(Moment::from_secs(START.as_secs() + 1_000));
+    assert_eq!(scratch.builder().clock(clock).build().unwrap().now().as_secs(), 1_001_000);
+}
+
 #[test]
 fn what_was_flushed_deleted_or_replaced_stays_so() {
     let scratch = Scratch::new("gone");

@@ -1,14 +1,15 @@
 //! Words that every operation looks at and few change: the clock, the flush epoch, the version.
 
+use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
-use crate::Clock;
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::restart::state::{Damaged, Reader, Writer};
 use crate::space::segments::Opening;
+use crate::{Clock, Moment};
 
 /// Seconds that pass before an access is noted again.
 pub(super) const ACCESS_GRAIN: u32 = 60;
@@ -34,6 +35,19 @@ pub(crate) struct Hot {
     chosen: AtomicU32,
     loaded: AtomicU32,
     version: Version,
+}
+
+/// A clock that shows more than another one.
+#[derive(Debug)]
+struct Ahead {
+    clock: Arc<dyn Clock>,
+    ahead: Duration,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Moment {
+        self.clock.now() + self.ahead
+    }
 }
 
 /// How many versions had been given that were not drawn; see [`Hot::foreign_versions`].
@@ -67,18 +81,25 @@ impl Hot {
         }
     }
 
-    /// Keeps flushes and versions.
+    /// Keeps the time, flushes and versions.
     pub(crate) fn save(&self, out: &mut Writer) {
+        out.put(self.clock_now().into());
         out.put(self.epoch().into());
         out.put(self.flush_at.load(Ordering::Relaxed).into());
         out.put(self.last_version());
     }
 
-    /// Sets what was kept.
+    /// Sets what was kept. Time goes on: where the clock shows less than before, items that have
+    /// expired would be there again.
     ///
     /// # Errors
     /// It is not all there.
-    pub(crate) fn restore(&self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+    pub(crate) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        let behind = from.take_u32()?.saturating_sub(self.clock_now());
+        if behind > 0 {
+            let ahead = Duration::from_secs(behind.into());
+            self.clock = Arc::new(Ahead { clock: Arc::clone(&self.clock), ahead });
+        }
         self.epoch.store(from.take_u32()?, Ordering::Relaxed);
         self.flush_at.store(from.take_u32()?, Ordering::Relaxed);
         self.version.0.store(from.take()?, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use crate::space::sizes::Sizes;
 /// The first bytes of every memory file.
 const MAGIC: u64 = u64::from_le_bytes(*b"memcore\x1a");
 /// Changes whenever a file that was written before can't be read any more.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 /// Numbers of a superblock; the last one is the checksum of the others.
 const NUMBERS: usize = 13;
 
