@@ -209,7 +209,7 @@ fn several_files_are_used_in_turn() {
         client.ask(set(number, LEN), "STORED\r\n");
     }
     let [allocs, evictions] =
-        ["extstore_page_allocs", "extstore_page_evictions"].map(|name| counted(&mut client, name));
+        ["extstore_page_allocs", "extstore_page_reclaims"].map(|name| counted(&mut client, name));
     assert_eq!(allocs - evictions, 24);
     assert!(counted(&mut client, "extstore_objects_evicted") > 1_000);
     assert_eq!(counted(&mut client, "extstore_bytes_evicted"), evictions * (2 << 20));

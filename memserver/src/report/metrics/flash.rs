@@ -57,7 +57,8 @@ fn pages(stats: &FlashStats, list: &mut List<'_>) {
     list.counter("extstore_page_allocs", stats.regions_filled + 1, help);
     let help = "Regions of flash that were overwritten.";
     list.counter("extstore_page_evictions", overwritten(stats), help);
-    list.absent(&["extstore_page_reclaims"]);
+    let help = "Regions of flash that were used again, all of them by evicting what they held.";
+    list.counter("extstore_page_reclaims", overwritten(stats), help);
     let free = (stats.regions - used) as usize;
     list.gauge("extstore_pages_free", free, "Regions of flash that hold nothing.");
     list.gauge("extstore_pages_used", used as usize, "Regions of flash that hold items.");
