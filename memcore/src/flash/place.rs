@@ -170,8 +170,10 @@ impl Device for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.is_new && !self.is_kept.load(Ordering::Relaxed) && self.is_at(&self.path) {
-            // Nobody else has it: it is locked.
-            let _ = fs::remove_file(&self.path);
+            // Nobody else has it: it is locked. The rights to its folder may be gone.
+            if fs::remove_file(&self.path).is_err() {
+                let _ = self.file.set_len(0);
+            }
         }
     }
 }
