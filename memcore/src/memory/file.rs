@@ -164,9 +164,8 @@ mod mapped {
                 // Something else may have taken its place.
                 None if system::is_at(&self.file, &self.path) => {
                     // The rights to its folder may be gone. Empty, it is as good as none.
-                    if fs::remove_file(&self.path).is_err() {
-                        let _ = self.file.set_len(0);
-                    }
+                    let removed = fs::remove_file(&self.path);
+                    let _ = removed.or_else(|_| self.file.set_len(0));
                 }
                 _ => {}
             }
