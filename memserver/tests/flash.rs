@@ -375,7 +375,8 @@ fn a_tier_that_cannot_be_stops_the_start_and_leaves_nothing_behind() {
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
         assert!(left.len() == 1, "{word}: {left:?}");
     }
-    for memory in [format!("{here}/no/folder/memory"), here.to_string()] {
+    let missing = format!("{here}/no/folder/memory");
+    for memory in [missing, here.to_string(), pipe.to_string(), "/dev/null".to_owned()] {
         let checked = program::run(&["--check-config", "-u", "root", "-m", "8", "-e", &memory]);
         assert!(checked.0 == 71 && checked.2.contains("-e: memory file: "), "{checked:?}");
         let started = program::run(&["-l", "127.0.0.1", "-u", "root", "-m", "8", "-e", &memory]);

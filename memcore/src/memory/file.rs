@@ -50,6 +50,10 @@ mod mapped {
                     }
                     Err(error) => return Err(error),
                 };
+                // A device or a pipe can't become as long as it has to be.
+                if !file.metadata()?.is_file() {
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+                }
                 if !system::try_lock(&file)? {
                     return Ok(None);
                 }

@@ -145,8 +145,13 @@ fn check_files(config: &Config) -> Result<(), StartupError> {
         let reason = format!("{} is the memory file", file.display());
         return Err(cache_error(ConfigError::Flash { reason }));
     }
-    let opened = fs::File::options().read(true).write(true).open(file).map(drop);
-    opened.or_else(|error| files::can_be_made(file, error)).map_err(|error| {
+    let opened = fs::File::options().read(true).write(true).open(file);
+    let is_file = opened.and_then(|file| Ok(file.metadata()?.is_file()));
+    let looked = is_file.and_then(|is_file| match is_file {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
+    });
+    looked.or_else(|error| files::can_be_made(file, error)).map_err(|error| {
         let reason = error.to_string();
         cache_error(MemoryFileError::System { reason }.into())
     })
