@@ -251,6 +251,7 @@ fn a_full_file_system_costs_items_and_not_the_server() {
         folder,
     );
     server.wait_for_file("ports");
+    assert!(server.line().contains("its file system has room for 1"));
     let mut client = server.connect();
     client.fill(30_000, 1_000);
     let count = |client: &mut Client| client.stat("stats", "curr_items").parse::<u64>().unwrap();

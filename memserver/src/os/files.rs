@@ -87,6 +87,15 @@ pub(crate) fn can_be_made(path: &Path, error: io::Error) -> io::Result<()> {
     Ok(rustix::fs::access(folder_of(&path), Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
+/// Bytes that a file can have, those that it has included, before its file system is full; `None`
+/// if that is not known.
+pub(crate) fn room_for(path: &Path) -> Option<u64> {
+    let (taken, system) =
+        (fs::metadata(path).ok()?.blocks() * 512, rustix::fs::statvfs(path).ok()?);
+    // One without bounds says that it has no blocks.
+    (system.f_blocks > 0).then(|| taken + system.f_bavail * system.f_frsize)
+}
+
 /// Writes a file in one step: a reader sees the old content or the new one.
 ///
 /// The new content is written to a file beside it, which must not exist before: where others may

@@ -69,6 +69,13 @@ pub(super) fn open(
     let cache = build(builder)?;
     if let (Some(path), Some(restored)) = (&config.memory_file, cache.restored()) {
         log_restored(path, restored);
+        if let Some(room) = files::room_for(path).filter(|room| *room < config.memory_limit as u64)
+        {
+            let (path, room, limit) = (path.display(), room >> 20, config.memory_limit >> 20);
+            log::warning(&format!(
+                "memory file {path}: its file system has room for {room}m, and not for {limit}m"
+            ));
+        }
         if let Some(restored) = cache.flash_restored() {
             log_flash(restored);
         }
