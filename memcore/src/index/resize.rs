@@ -95,6 +95,14 @@ impl Index {
         pieces.all(|(at, len)| self.slots.secure(at, len))
     }
 
+    /// Whether all pages in use can be written.
+    pub(crate) fn secure_all(&self) -> bool {
+        (0..self.shards()).all(|shard| {
+            let pages = 0..pages_of_groups(self.groups_in_use(shard) as usize);
+            self.pieces(shard, pages).all(|(at, len)| self.slots.secure(at, len))
+        })
+    }
+
     /// Where these pages of a shard are, which are not one run as blocks of other shards lie in
     /// between: first slots, and how many.
     fn pieces(&self, shard: u32, pages: Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {

@@ -11,7 +11,7 @@ pub(crate) use none::MemoryFile;
 mod mapped {
     use std::fs::{self, File};
     use std::io;
-    use std::os::unix::fs::{FileExt, OpenOptionsExt};
+    use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt};
     use std::path::{Path, PathBuf};
     use std::ptr::NonNull;
 
@@ -119,6 +119,12 @@ mod mapped {
             Ok(self.file.metadata()?.len())
         }
 
+        /// Whether its file system has no room for `bytes` of it.
+        pub(crate) fn is_cramped(&self, bytes: usize) -> bool {
+            let taken = self.file.metadata().map_or(0, |it| it.blocks() * 512);
+            system::free_space(&self.file).is_some_and(|free| taken + free < bytes as u64)
+        }
+
         /// Writes the last byte as it is.
         ///
         /// # Errors
@@ -212,6 +218,10 @@ mod none {
         }
 
         pub(crate) fn len(&self) -> io::Result<u64> {
+            match *self {}
+        }
+
+        pub(crate) fn is_cramped(&self, _: usize) -> bool {
             match *self {}
         }
 

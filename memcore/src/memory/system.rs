@@ -85,6 +85,18 @@ pub(crate) unsafe fn populate(start: *mut u8, len: usize) -> bool {
     )
 }
 
+/// Bytes that the file system of a file has left; `None` if it has no bounds, or does not say.
+pub(crate) fn free_space(file: &File) -> Option<u64> {
+    let mut system = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the descriptor is open, and there is room for the answer.
+    let done = unsafe { libc::fstatvfs(file.as_raw_fd(), system.as_mut_ptr()) } == 0;
+    // SAFETY: zeroes are valid numbers, and so is an answer.
+    let system = unsafe { system.assume_init() };
+    #[allow(clippy::unnecessary_cast, reason = "other machines have other types")]
+    let free = (system.f_bavail as u64).saturating_mul(system.f_frsize as u64);
+    (done && system.f_blocks > 0).then_some(free)
+}
+
 /// Locks a file for as long as it is open; false if another one has it open and locked.
 ///
 /// # Errors

@@ -126,6 +126,13 @@ impl Engine {
         }
         let mut from = Reader::new(&bytes);
         engine.restore(&mut from, strict).map_err(MemoryFileError::from)?;
+        let Source::File(file) = &*source else { return Ok(None) };
+        // A write to a page that is there may need room for its neighbours.
+        let is_cramped = file.is_cramped(builder.limit);
+        if is_cramped && !(engine.space.pool.secure_all() && engine.index.secure_all()) {
+            let reason = "its file system is full".to_owned();
+            return Err(MemoryFileError::System { reason }.into());
+        }
         let items = engine.stats().total.items;
         engine.restored = Some(Restored::Items(items));
         let keeps_flash = engine.resume_flash(builder, &mut from, source)?;

@@ -238,6 +238,24 @@ impl Pool {
         self.table.secure(0) && self.memory.secure(0, self.table.segment_words())
     }
 
+    /// Whether all segments that have memory can be written.
+    pub(crate) fn secure_all(&self) -> bool {
+        let state = self.state.lock();
+        let ids = 0..state.fresh;
+        if !ids.clone().all(|id| self.table.secure(id)) {
+            return false;
+        }
+        let mut released = vec![false; ids.len()];
+        let mut next = state.released.head;
+        for _ in 0..state.released.len {
+            released[next as usize] = true;
+            next = self.table.row(next).next.load(Ordering::Relaxed);
+        }
+        let mut with_memory = ids.filter(|&id| !released[id as usize]);
+        let words = self.table.segment_words();
+        with_memory.all(|id| self.memory.secure(self.table.start(id) as usize, words))
+    }
+
     /// Whether a segment holds something, or did a moment ago.
     pub(crate) fn has_memory(&self, id: SegmentId) -> bool {
         self.table.place(id).phase != Phase::Free
