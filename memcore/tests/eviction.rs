@@ -188,6 +188,22 @@ fn after_a_loop_a_hot_quarter_is_there_soon() {
 }
 
 #[test]
+fn after_a_loop_a_popular_part_of_it_does_not_keep_the_rest() {
+    let (cache, capacity) = cache();
+    let keys = go_round(&cache, capacity);
+    let (popular, others, mut random) = (keys / 20, capacity * 7 / 10, Random(6));
+    let (mut hits, rounds) = (0, 12);
+    for i in 0..capacity * rounds {
+        let hit = match i % 10 {
+            0..3 => ask(&cache, random.below(popular) * 20),
+            _ => ask(&cache, keys + random.below(others)),
+        };
+        hits += u32::from(hit && i >= capacity * (rounds - 2));
+    }
+    assert_share(hits, capacity * 2, 0.95);
+}
+
+#[test]
 fn a_scan_of_ten_caches_leaves_the_hot_half() {
     let (cache, capacity) = cache();
     let hot = capacity / 2;

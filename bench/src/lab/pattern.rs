@@ -79,6 +79,8 @@ pub const PATTERNS: &[(&str, &str)] = &[
     ("loop-zipf", "a loop of 1.2 caches, then zipf 0.8; 6 windows"),
     ("loop-recent", "a loop, then recent-90; 6 windows"),
     ("loop-hot", "a loop, then a quarter hot under new keys; 6 windows"),
+    ("loop-part", "a loop, then a twentieth of it (30 %) and 0.7 caches of others; 6 windows"),
+    ("loop-half", "the same, half of the accesses to each"),
     ("ttl-storm", "a cache of values of 60 s, which expire together, beside a hot set; 12 windows"),
     ("drift", "zipf 0.9 over 3 caches whose ranks move on; 24 windows"),
     ("size-shift", "zipf 0.9, values of 100 bytes, then 1,000, then 100; 24 windows"),
@@ -127,6 +129,8 @@ impl Pattern {
             "loop-zipf" => made.after_loop(cap, After::Zipf),
             "loop-recent" => made.after_loop(cap, After::Recent),
             "loop-hot" => made.after_loop(cap, After::Hot),
+            "loop-part" => made.after_loop(cap, After::Part(0.3)),
+            "loop-half" => made.after_loop(cap, After::Part(0.5)),
             "ttl-storm" => made.ttl_storm(cap),
             "drift" => made.drift(cap),
             "size-shift" => made.size_shift(cap),
@@ -332,6 +336,18 @@ impl Pattern {
                     }
                 }
             }
+            After::Part(share) => {
+                let set = cap / 10 * 7;
+                for group in 1..=6 {
+                    for _ in 0..cap * 2 {
+                        let key = match rng.random_bool(share) {
+                            true => rng.random_range(0..keys / 20) * 20,
+                            false => keys + rng.random_range(0..set),
+                        };
+                        self.through(key, group);
+                    }
+                }
+            }
             After::Hot => {
                 for group in 1..=6 {
                     for i in 0..cap {
@@ -398,6 +414,7 @@ enum After {
     Zipf,
     Recent,
     Hot,
+    Part(f64),
 }
 
 /// Zipf-distributed numbers from 0 on.

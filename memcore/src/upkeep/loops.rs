@@ -4,9 +4,10 @@
 //!
 //! Hits of what is kept are counted apart, and prove that the loop goes on. Between two rounds
 //! there are none, for as long as what is missing is asked for; if there are none for twice as long
-//! as that ever took, the loop is over. What it kept is of no use then, however often it was used,
-//! and goes before anything that came since: the youngest segments first, so that little is lost if
-//! the loop goes on after all.
+//! as that ever took, the loop is over. It is over as well if they never pause while others come
+//! back: some of what is kept is popular then, and nothing goes round. What it kept is of no use
+//! any more, however often it was used, and goes before anything that came since: the youngest
+//! segments first, so that little is lost if the loop goes on after all.
 
 use crate::space::pool::Sealed;
 use crate::upkeep::levels::STEPS;
@@ -30,6 +31,10 @@ const ASKED_LEAST: f64 = 1.0 / 16.0;
 const PATIENCE: f64 = 2.0;
 const GAP_LEAST: f64 = 1.0 / 8.0;
 const GAP_FIRST: f64 = 0.6;
+/// It is over as well when what it keeps was hit this many times over without a gap, while so many
+/// times fewer hits, or more, were for something else or would have been.
+const ROUNDS: f64 = 1.5;
+const BESIDE: f64 = 0.25;
 /// If less than this share of those were for what it keeps, that is of no use any more.
 const USELESS: f64 = 1.0 / 32.0;
 /// Half of the cache stays while a smaller share of the other requests than this are hits or for
@@ -85,6 +90,8 @@ struct Loop {
     mark: u32,
     /// What was asked for since it was certain that the loop goes on.
     gap: Gap,
+    /// What was asked for since there was a step without hits of what is kept.
+    round: Gap,
     /// The longest gap so far.
     longest: Option<f64>,
     /// What is kept is of no use any more.
@@ -104,6 +111,17 @@ struct Gap {
 }
 
 impl Gap {
+    fn add(&mut self, requests: &Requests, per_item: f64) {
+        self.kept += requests.kept * per_item;
+        self.others += (requests.others + requests.inserted) * per_item;
+        self.wanted += (requests.others + requests.returned) * per_item;
+    }
+
+    /// Whether this can't be a round of a loop that keeps this share of the cache.
+    fn is_no_round(&self, share: f64) -> bool {
+        self.kept > ROUNDS * share && self.wanted > BESIDE * self.kept
+    }
+
     /// Forgets what was more than a turnover ago.
     fn fade(&mut self) {
         for count in [&mut self.kept, &mut self.others, &mut self.wanted] {
@@ -181,6 +199,7 @@ impl Loop {
             steps: 0,
             mark: sealed.opened,
             gap: Gap::default(),
+            round: Gap::default(),
             longest: None,
             over: false,
             share: 1.0,
@@ -199,11 +218,18 @@ impl Loop {
             // Hits of what is kept were not yet all counted as such.
             return true;
         }
-        self.share = holding.kept / holding.all;
+        let per_item = 1.0 / holding.all;
+        self.share = holding.kept * per_item;
         let wanted = requests.others + requests.returned;
         let others = requests.others + requests.inserted;
-        let asked = requests.kept > ASKED_LEAST * (requests.kept + others);
-        if asked && requests.kept > ASKED * wanted {
+        let asked = requests.kept > ASKED_LEAST * (requests.kept + others)
+            && requests.kept > ASKED * wanted;
+        match asked {
+            true => self.round.add(requests, per_item),
+            false => self.round = Gap::default(),
+        }
+        let no_round = self.round.is_no_round(self.share);
+        if asked && !no_round {
             self.longest = Some(self.gap.others.max(self.longest.unwrap_or(0.0)));
             self.gap = Gap::default();
             self.mark = holding.sealed.opened.wrapping_sub(holding.sealed.count / PROVED);
@@ -214,11 +240,13 @@ impl Loop {
             // What comes after a scan counts, however long that was.
             self.gap.fade();
         }
-        self.gap.kept += requests.kept / holding.all;
-        self.gap.others += others / holding.all;
-        self.gap.wanted += wanted / holding.all;
+        self.gap.add(requests, per_item);
         if self.over {
             return self.share > LEFT;
+        }
+        if no_round {
+            self.over = true;
+            return true;
         }
         let longest = self.longest.unwrap_or(GAP_FIRST).max(GAP_LEAST);
         if self.gap.others <= PATIENCE * longest {
@@ -377,6 +405,25 @@ mod tests {
         assert_eq!(cache.loops.due(cache.sealed), Some(SEGMENTS / DUE));
         (0..8).for_each(|_| cache.step(0.0, 40.0, 40.0));
         assert!(cache.is_useless(130.0), "others are asked for again");
+    }
+
+    #[test]
+    fn it_is_over_when_some_of_what_it_keeps_is_asked_for_all_the_time() {
+        let mut cache = Cache::after(1.2);
+        let mut steps = 0;
+        while steps < 200 && !cache.loops.is_over() {
+            cache.step(40.0, 0.0, STEP_ITEMS);
+            steps += 1;
+        }
+        let rounds = f64::from(steps) * 40.0 / (cache.share * ITEMS);
+        assert!((ROUNDS..ROUNDS + 0.2).contains(&rounds), "hit {rounds} times over");
+        cache.share = 0.4;
+        (0..100).for_each(|_| cache.step(40.0, 40.0, 40.0));
+        assert!(cache.is_useless(20.0), "it does not go on because it is asked for");
+        // A loop of which hardly anything is missing has no gap that is longer than a step.
+        let mut cache = Cache::after(1.2);
+        (0..100).for_each(|_| cache.step(0.9 * ITEMS, 0.0, STEP_ITEMS));
+        assert!(cache.is_on() && !cache.loops.is_over());
     }
 
     #[test]
