@@ -72,27 +72,18 @@ fn sequence(given: &[Given]) -> Vec<(Option<char>, &str)> {
 fn separate(given: &[Given]) -> Vec<String> {
     let words = given.iter().flat_map(|one| {
         let value = one.flag.takes.has_value().then(|| one.value.clone());
-        [Some(short(one)), value]
+        [Some(word(one)), value]
     });
     words.flatten().collect()
 }
 
 /// `-m64 -v -v`
 fn glued(given: &[Given]) -> Vec<String> {
-    let mut words = separate(given);
-    let mut at = 0;
+    let mut words = Vec::new();
     for one in given {
-        at += 1;
-        if one.flag.takes.has_value() {
-            let value = words.remove(at);
-            match value.is_empty() {
-                // Nothing can't be glued to anything.
-                true => {
-                    words.insert(at, value);
-                    at += 1;
-                }
-                false => words[at - 1].push_str(&value),
-            }
+        match one.flag.takes.has_value() {
+            true => words.extend(with_value(word(one), one)),
+            false => words.push(word(one)),
         }
     }
     words
@@ -103,15 +94,21 @@ fn bundled(given: &[Given]) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut is_open = false;
     for one in given {
-        match words.last_mut().filter(|_| is_open) {
-            Some(word) => word.extend(one.flag.short),
-            None => words.push(short(one)),
-        }
-        is_open = !one.flag.takes.has_value();
-        match words.last_mut() {
-            _ if is_open => {}
-            Some(word) if !one.value.is_empty() => word.push_str(&one.value),
-            _ => words.push(one.value.clone()),
+        let open = if is_open { words.pop() } else { None };
+        let (word, is_short) = match (open, one.flag.short) {
+            (Some(mut open), Some(letter)) => {
+                open.push(letter);
+                (open, true)
+            }
+            (open, short) => {
+                words.extend(open);
+                (word(one), short.is_some())
+            }
+        };
+        is_open = is_short && !one.flag.takes.has_value();
+        match one.flag.takes.has_value() {
+            true => words.extend(with_value(word, one)),
+            false => words.push(word),
         }
     }
     words
@@ -126,6 +123,18 @@ fn long(given: &[Given]) -> Vec<String> {
     given.iter().map(word).collect()
 }
 
-fn short(one: &Given) -> String {
-    ['-'].into_iter().chain(one.flag.short).collect()
+/// `-m`, or `--admin-addr` of a flag that has no letter.
+fn word(one: &Given) -> String {
+    one.flag.short.map_or_else(|| format!("--{}", one.flag.long), |letter| format!("-{letter}"))
+}
+
+/// A word with the value of its flag behind it.
+fn with_value(word: String, one: &Given) -> Vec<String> {
+    let value = one.value.as_str();
+    match one.flag.short {
+        None => vec![format!("{word}={value}")],
+        // Nothing can't be glued to anything.
+        Some(_) if value.is_empty() => vec![word, String::new()],
+        Some(_) => vec![word + value],
+    }
 }
