@@ -8,7 +8,7 @@
 use crate::memory::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::memory::thread;
 use crate::restart::state::{Damaged, Reader, Writer};
-use crate::space::segments::{CLASSES, HIT_CELLS};
+use crate::space::segments::{CLASSES, HIT_CELLS, LEVELS};
 
 /// All counters: the event, its field in [`ClassStats`](crate::ClassStats) with its documentation,
 /// and whether it is known for each class or only for the total (it is counted for class 0 then).
@@ -97,14 +97,16 @@ const GAUGES: usize = Event::Bytes as usize + 1;
 const OWN: usize = if cfg!(loom) { 0 } else { 16 };
 /// Stripes that other threads share, a power of two.
 const SHARED: usize = if cfg!(loom) { 1 } else { 8 };
-/// Places for hits: all that a row can name, so that none has to be checked.
-const CELLS: usize = HIT_CELLS.next_power_of_two();
+/// Places for hits, and behind them those for items that come back: all that a row can name, so
+/// that none has to be checked.
+const CELLS: usize = (HIT_CELLS + LEVELS).next_power_of_two();
 
 #[derive(Debug)]
 #[repr(align(128))]
 struct Stripe {
     events: [[AtomicU64; EVENTS]; CLASSES],
-    /// Worth of hits by the level and age of what was hit.
+    /// Worth of hits by the level and age of what was hit, and of items that come back by the
+    /// level that they had.
     hits: [AtomicU64; CELLS],
 }
 
@@ -179,6 +181,12 @@ impl Counters {
         count.store(count.load(Ordering::Relaxed) + u64::from(worth), Ordering::Relaxed);
     }
 
+    /// Counts an item that comes back, and its worth for the level that it had; see
+    /// [`Self::add_hit`].
+    pub(crate) fn add_returned(&self, class: u8, level: u8, worth: u32) {
+        self.add_hit(class, Event::Returned, HIT_CELLS + usize::from(level), worth);
+    }
+
     /// This thread's stripe. Threads that are about to end share one: their numbers are others' by
     /// now.
     #[inline(always)]
@@ -199,11 +207,17 @@ impl Counters {
 
     /// The worth of all hits so far, by level and age.
     pub(crate) fn hits(&self) -> [u64; HIT_CELLS] {
-        let of = |cell: usize| {
-            let counts = self.stripes.iter().map(|stripe| &stripe.hits[cell]);
-            counts.map(|count| count.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
-        };
-        std::array::from_fn(of)
+        std::array::from_fn(|cell| self.worth(cell))
+    }
+
+    /// The worth of all items that came back so far, by the level that they had.
+    pub(crate) fn returned(&self) -> [u64; LEVELS] {
+        std::array::from_fn(|level| self.worth(HIT_CELLS + level))
+    }
+
+    fn worth(&self, cell: usize) -> u64 {
+        let counts = self.stripes.iter().map(|stripe| &stripe.hits[cell]);
+        counts.map(|count| count.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 
     /// An item of `class` was evicted `idle` seconds after its last access.

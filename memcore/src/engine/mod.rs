@@ -26,7 +26,7 @@ use crate::restart::sums::Unverified;
 use crate::space::Space;
 use crate::space::item::{Item, KeyBuffer};
 use crate::space::layout::Shape;
-use crate::space::segments::{CLASSES, Loc, Stamp};
+use crate::space::segments::{CLASSES, Loc, Stamp, level_of};
 use crate::space::sizes::Sizes;
 use crate::tags::Tags;
 use crate::upkeep::state::Upkeep;
@@ -403,6 +403,12 @@ impl Engine {
         let cell = table.hit_cell(table.segment_of(loc));
         let worth = self.settings.hit_worth[usize::from(class)];
         self.counters.add_hit(class, event, cell, worth);
+    }
+
+    /// Counts an item of a size class whose key was remembered with so many uses.
+    pub(crate) fn count_returned(&self, class: u8, uses: u32) {
+        let worth = self.settings.hit_worth[usize::from(class)];
+        self.counters.add_returned(class, level_of(uses), worth);
     }
 
     /// Counts a miss.

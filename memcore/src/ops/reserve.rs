@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::counters::Event;
 use crate::engine::Engine;
 #[cfg(all(feature = "flash", not(loom)))]
 use crate::engine::probe::Probe;
@@ -416,7 +415,7 @@ impl Engine {
             return (old.item.state.uses(), old.item.size());
         }
         let Some(uses) = self.index.take_ghost(position, &mut lock) else { return (0, 0) };
-        self.counters.add(header.class(), Event::Returned, 1);
+        self.count_returned(header.class(), uses);
         (uses + 1, 0)
     }
 

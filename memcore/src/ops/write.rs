@@ -217,8 +217,8 @@ impl Engine {
                 return self.put_shorter(at, new).ok_or(error);
             }
         };
-        if ghost.is_some() {
-            self.counters.add(head.class(), Event::Returned, 1);
+        if let Some(uses) = ghost {
+            self.count_returned(head.class(), uses);
         }
         let source = at.item().filter(|_| new.joins());
         self.fill(&room, new, source)?;

@@ -466,7 +466,8 @@ impl View for EngineView<'_> {
         StepEvents {
             hits,
             hit_count: all(&demand.hits),
-            returned: all(&demand.returned),
+            returned: self.0.counters.returned().map(worth_of_counted),
+            returned_count: all(&demand.returned),
             inserted: all(&demand.stored) - all(&demand.replaced),
         }
     }

@@ -19,6 +19,12 @@ const UNPROVED: f64 = 0.1;
 /// this much at least.
 const TOLERANCE: f64 = 4.0;
 const KEPT: f64 = 0.1;
+/// Where a level is due fewer hits than these in a step, its items that come back are evidence as
+/// well: what is evicted at once can't be hit. That holds from this level on, of items that were
+/// used more than once, and not for so many of all new items, which ghosts take for others.
+const ENOUGH: f64 = 8.0;
+const PROVEN: usize = 2;
+const MISTAKEN: f64 = 1.0 / 250.0;
 /// Hits that a level starts with, so that few of them prove nothing.
 const PRIOR: f64 = 2.0;
 /// A number for each level and age.
@@ -66,8 +72,11 @@ pub(crate) struct StepEvents {
     pub(crate) hits: Tally,
     /// Hits, however large.
     pub(crate) hit_count: f64,
-    /// New items whose keys were remembered, and all new items.
-    pub(crate) returned: f64,
+    /// New items whose keys were remembered, each with the worth of its class, by the level that
+    /// they had.
+    pub(crate) returned: [f64; LEVELS],
+    /// Those, however large, and all new items.
+    pub(crate) returned_count: f64,
     pub(crate) inserted: f64,
 }
 
@@ -77,7 +86,8 @@ impl StepEvents {
         Self {
             hits: self.hits.since(&before.hits),
             hit_count: self.hit_count - before.hit_count,
-            returned: self.returned - before.returned,
+            returned: std::array::from_fn(|level| self.returned[level] - before.returned[level]),
+            returned_count: self.returned_count - before.returned_count,
             inserted: self.inserted - before.inserted,
         }
     }
@@ -119,7 +129,7 @@ impl Levels {
         weights: &Weights,
         residency: &ByAge,
         hits: &ByAge,
-        hit_count: f64,
+        happened: &StepEvents,
     ) {
         let mut hits = *hits;
         let mut expected = *residency;
@@ -129,7 +139,7 @@ impl Levels {
             }
         }
         self.worth += sum(&hits);
-        self.count += hit_count;
+        self.count += happened.hit_count;
         let hit_worth = self.worth / self.count.max(1e-9);
         let all = ratio(sum(&hits), sum(&expected));
         // Half against all segments, half against those of the same age.
@@ -140,8 +150,9 @@ impl Levels {
         for level in 0..LEVELS {
             // What has only just been copied isn't judged.
             (hits[level][0], expected[level][0]) = (0.0, 0.0);
-            let got: f64 = hits[level].iter().sum();
             let due: f64 = expected[level].iter().zip(per_age).map(|(due, rate)| due * rate).sum();
+            let lack = 1.0 - ratio(due, ENOUGH * hit_worth).min(1.0);
+            let got = hits[level].iter().sum::<f64>() + lack * missed(level, happened, hit_worth);
             self.judge(level, got, due, hit_worth);
         }
         let kept = 1.0 - 1.0 / (STEPS * MEMORY);
@@ -163,6 +174,14 @@ impl Levels {
             // Nothing was hit yet at all, or it is good enough.
             _ => 1.0,
         };
+    }
+}
+
+/// The worth of hits that a level has missed, as its items had been evicted.
+fn missed(level: usize, happened: &StepEvents, hit_worth: f64) -> f64 {
+    match level < PROVEN {
+        true => 0.0,
+        false => (happened.returned[level] - happened.inserted * MISTAKEN * hit_worth).max(0.0),
     }
 }
 
@@ -214,7 +233,8 @@ mod tests {
             all[level][5] = hits[level];
         }
         let hit_count = hits.iter().sum();
-        (0..count).for_each(|_| levels.step(&weights, &residency, &all, hit_count));
+        let happened = StepEvents { hit_count, ..StepEvents::default() };
+        (0..count).for_each(|_| levels.step(&weights, &residency, &all, &happened));
     }
 
     #[test]
@@ -232,6 +252,27 @@ mod tests {
         assert!(levels.factors[1..].iter().all(|&factor| factor < 0.2), "{levels:?}");
         steps(&mut levels, 256, [100.0, 170.0, 260.0, 430.0, 730.0]);
         assert_eq!(levels.factors, [1.0; LEVELS]);
+    }
+
+    #[test]
+    fn one_whose_items_are_evicted_at_once_is_judged_by_those_that_come_back() {
+        let factor = |returned: f64, inserted: f64| {
+            let mut levels = Levels::new();
+            steps(&mut levels, 64, [100.0, 0.0, 0.0, 0.0, 0.0]);
+            let mut residency = ByAge::default();
+            (residency[0][5], residency[4][0]) = (100.0, 10.0);
+            let mut hits = ByAge::default();
+            hits[0][5] = 100.0;
+            let mut happened = StepEvents { hit_count: 100.0, inserted, ..StepEvents::default() };
+            happened.returned = [returned; LEVELS];
+            let weights = Weights::new(SIZE_WEIGHT);
+            (0..64).for_each(|_| levels.step(&weights, &residency, &hits, &happened));
+            levels.factors
+        };
+        assert!(factor(0.0, 100.0)[4] < 0.2);
+        assert_eq!(factor(50.0, 100.0)[4], 1.0);
+        assert!(factor(50.0, 100.0)[1] < 0.2, "one use proves nothing");
+        assert!(factor(0.3, 100.0)[4] < 0.2, "these are mistaken for others");
     }
 
     #[test]

@@ -153,6 +153,11 @@ impl Loops {
         self.current.as_ref().is_some_and(Loop::gives_up) && self.keeps(sealed, born)
     }
 
+    /// Whether there is or was a loop of which something is kept.
+    pub(crate) fn is_on(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// Whether there was a loop and what it kept is of no use.
     pub(crate) fn is_over(&self) -> bool {
         self.current.as_ref().is_some_and(|current| current.over)

@@ -413,13 +413,17 @@ impl Policy {
         let happened = view.happened(&demand);
         let began = Census { began: sealed.opened, happened, demand, ..Census::default() };
         let census = std::mem::replace(&mut self.census, began);
-        let happened = happened.since(&census.happened);
+        let mut happened = happened.since(&census.happened);
         // What a loop has left is not judged with the rest of its level.
         let with_kept = !self.loops.is_over();
         let share = f64::from(opened) / f64::from(count);
         let residency = census.found.by_age(with_kept).map(|ages| ages.map(|worth| worth * share));
         let hits = happened.hits.by_age(with_kept);
-        self.levels.step(&self.weights, &residency, &hits, happened.hit_count);
+        if self.loops.is_on() {
+            // What comes back in a loop is kept out on purpose.
+            happened.returned = [0.0; LEVELS];
+        }
+        self.levels.step(&self.weights, &residency, &hits, &happened);
         self.activity.step(&demand);
         let kept = sum(&census.found.kept);
         let holding = Holding { all: sum(&census.found.others) + kept, kept, sealed };
@@ -435,7 +439,7 @@ impl Policy {
         };
         Requests {
             hit_count: happened.hit_count,
-            returned_count: happened.returned,
+            returned_count: happened.returned_count,
             inserted_count: happened.inserted,
             kept: sum(&happened.hits.kept),
             others: sum(&happened.hits.others),
