@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use bench::lab::mixture::WINDOWS;
 use bench::lab::pattern::{KEY, PATTERNS, VALUE};
 use bench::lab::policy::Kind;
 use bench::lab::run::charge;
@@ -27,6 +28,7 @@ struct Args {
 enum What {
     Traces(Traces),
     Patterns(Patterns),
+    Mixtures(Mixtures),
 }
 
 /// Hit ratios on traces.
@@ -89,14 +91,38 @@ struct Patterns {
     plots: Option<PathBuf>,
 }
 
+/// Hits in random mixtures beside those of LRU and FIFO: the phases with the fewest, and all.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "mixtures")]
+struct Mixtures {
+    /// number of the first mixture (default 1)
+    #[argh(option, default = "1")]
+    first: u64,
+    /// how many there are (default 300)
+    #[argh(option, default = "300")]
+    count: u64,
+    /// phases that are shown (default 20)
+    #[argh(option, default = "20")]
+    show: usize,
+    /// the cache's limit in MiB (default 8)
+    #[argh(option, default = "8")]
+    mib: u64,
+    /// threads that use the cache (default 1)
+    #[argh(option, default = "1")]
+    threads: usize,
+}
+
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 const MIB: u64 = 1 << 20;
+/// Bytes that a simulated item costs beyond key and value.
+const CHARGE: u64 = 28;
 
 fn main() -> ExitCode {
     let done = match argh::from_env::<Args>().what {
         What::Traces(args) => args.run(),
         What::Patterns(args) => args.run(),
+        What::Mixtures(args) => args.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -225,21 +251,17 @@ impl Patterns {
 
     fn row(&self, pattern: &Pattern, mib: u64, capacity: u32) -> Outcome<Vec<(String, Scores)>> {
         let mut columns = Vec::new();
-        let charge = 28;
         // The same number of items of the usual size, in bytes.
         let budget = match pattern.keys.iter().any(|info| info.value_size != VALUE) {
             true => mib * MIB * 97 / 100,
-            false => u64::from(capacity) * (u64::from(VALUE) + u64::from(KEY) + charge),
+            false => u64::from(capacity) * (u64::from(VALUE) + u64::from(KEY) + CHARGE),
         };
         let brief = [Kind::Fifo, Kind::Lru, Kind::Belady];
         for kind in if self.policies { &Kind::ALL[..] } else { &brief } {
             let mut policy = kind.build(budget, pattern.keys.len());
-            columns.push((kind.name().to_owned(), simulate(pattern, policy.as_mut(), charge)));
+            columns.push((kind.name().to_owned(), simulate(pattern, policy.as_mut(), CHARGE)));
         }
-        let clock = ManualClock::new(Moment::default());
-        let cache = Cache::builder((mib * MIB) as usize).clock(clock.clone()).seed(1).build()?;
-        let target = Threads { cache: &cache, clock: &clock, threads: self.threads };
-        columns.push(("memcore".to_owned(), threads(pattern, &target)));
+        columns.push(("memcore".to_owned(), in_process(pattern, mib, self.threads)?));
         for recipe in &self.server {
             let server = Server::start(&recipe.with("{mib}", mib), self.port, None)?;
             let scores = over_wire(pattern, server.addr, self.threads)?;
@@ -247,6 +269,81 @@ impl Patterns {
         }
         Ok(columns)
     }
+}
+
+/// The last window of a mixture's phase.
+struct Phase {
+    mixture: u64,
+    phase: usize,
+    /// Hit ratios.
+    fifo: f64,
+    lru: f64,
+    belady: f64,
+    memcore: f64,
+}
+
+impl Phase {
+    fn of_better(&self) -> f64 {
+        self.memcore / self.fifo.max(self.lru)
+    }
+}
+
+impl Mixtures {
+    fn run(&self) -> Outcome<()> {
+        let capacity = capacity(self.mib)?;
+        let mut phases = Vec::new();
+        for mixture in self.first..self.first + self.count {
+            self.add(mixture, capacity, &mut phases)?;
+        }
+        // Where next to nothing can be hit, ratios say nothing.
+        phases.retain(|phase| phase.fifo.max(phase.lru) > 0.05);
+        phases.sort_by(|a, b| a.of_better().total_cmp(&b.of_better()));
+        println!("| mixture, phase | FIFO | LRU | Belady | memcore | of the better one |");
+        println!("|---|---|---|---|---|---|");
+        for phase in phases.iter().take(self.show) {
+            let Phase { mixture, phase: number, fifo, lru, belady, memcore } = phase;
+            println!(
+                "| {mixture}, {number} | {fifo:.3} | {lru:.3} | {belady:.3} | {memcore:.3} | {:.3} |",
+                phase.of_better()
+            );
+        }
+        let below = phases.iter().filter(|phase| phase.of_better() < 0.95).count();
+        let mean =
+            |of: fn(&Phase) -> f64| phases.iter().map(of).sum::<f64>() / phases.len().max(1) as f64;
+        println!(
+            "\n{} phases, {below} of them below 0.95 of the better one; mean hits: \
+             the better one {:.3}, memcore {:.3}, Belady {:.3}",
+            phases.len(),
+            mean(|phase| phase.fifo.max(phase.lru)),
+            mean(|phase| phase.memcore),
+            mean(|phase| phase.belady),
+        );
+        Ok(())
+    }
+
+    fn add(&self, mixture: u64, capacity: u32, phases: &mut Vec<Phase>) -> Outcome<()> {
+        let pattern = Pattern::mixture(mixture, capacity);
+        let budget = u64::from(capacity) * (u64::from(VALUE) + u64::from(KEY) + CHARGE);
+        let simulated = |kind: Kind| {
+            let mut policy = kind.build(budget, pattern.keys.len());
+            simulate(&pattern, policy.as_mut(), CHARGE)
+        };
+        let [fifo, lru, belady] = [Kind::Fifo, Kind::Lru, Kind::Belady].map(simulated);
+        let memcore = in_process(&pattern, self.mib, self.threads)?;
+        for (phase, last) in (1..).zip((WINDOWS - 1..memcore.0.len()).step_by(WINDOWS)) {
+            let [fifo, lru, belady, memcore] =
+                [&fifo, &lru, &belady, &memcore].map(|scores| scores.0[last].ratio());
+            phases.push(Phase { mixture, phase, fifo, lru, belady, memcore });
+        }
+        Ok(())
+    }
+}
+
+/// What the cache of this workspace makes of a pattern.
+fn in_process(pattern: &Pattern, mib: u64, count: usize) -> Outcome<Scores> {
+    let clock = ManualClock::new(Moment::default());
+    let cache = Cache::builder((mib * MIB) as usize).clock(clock.clone()).seed(1).build()?;
+    Ok(threads(pattern, &Threads { cache: &cache, clock: &clock, threads: count }))
 }
 
 /// How many items of the usual size a cache holds when it first evicts one.

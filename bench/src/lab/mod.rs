@@ -3,6 +3,7 @@
 //! real bytes.
 
 pub mod lists;
+pub mod mixture;
 pub mod pattern;
 pub mod plot;
 pub mod policy;

@@ -149,7 +149,7 @@ impl Pattern {
         self.steps.push(Step { key, kind, group, second: self.second });
     }
 
-    fn through(&mut self, key: u32, group: u16) {
+    pub(super) fn through(&mut self, key: u32, group: u16) {
         self.step(key, Kind::Through, group);
     }
 
@@ -418,23 +418,23 @@ enum After {
 }
 
 /// Zipf-distributed numbers from 0 on.
-struct Ranks {
+pub(super) struct Ranks {
     zipf: rand_distr::Zipf<f64>,
     rng: crate::rng::SplitMix64,
 }
 
 impl Ranks {
-    fn new(keys: u32, exponent: f64, seed: u64) -> Self {
+    pub(super) fn new(keys: u32, exponent: f64, seed: u64) -> Self {
         let zipf = rand_distr::Zipf::new(f64::from(keys.max(1)), exponent);
         Self { zipf: zipf.expect("at least one key"), rng: seeded(seed) }
     }
 
-    fn next(&mut self) -> u32 {
+    pub(super) fn next(&mut self) -> u32 {
         self.zipf.sample(&mut self.rng) as u32 - 1
     }
 }
 
-fn share(cap: u32, share: f64) -> u32 {
+pub(super) fn share(cap: u32, share: f64) -> u32 {
     (f64::from(cap) * share) as u32
 }
 
