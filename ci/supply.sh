@@ -33,7 +33,7 @@ build() {
 build first
 install "$binary" $papers/memserver
 # `ci/container.sh` has built the same sources, as the image does.
-if [ -f "$tools/image/memserver" ] && [ "$tools/image/revision" = "$(git rev-parse HEAD)" ]; then
+if [ -f "$tools/image/memserver" ] && [ "$(cat "$tools/image/revision")" = "$(git rev-parse HEAD)" ]; then
     second=$tools/image/memserver
 else
     build a-second-place-with-a-longer-name
