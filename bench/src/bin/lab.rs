@@ -301,11 +301,9 @@ impl Mixtures {
         println!("| mixture, phase | FIFO | LRU | Belady | memcore | of the better one |");
         println!("|---|---|---|---|---|---|");
         for phase in phases.iter().take(self.show) {
-            let Phase { mixture, phase: number, fifo, lru, belady, memcore } = phase;
-            println!(
-                "| {mixture}, {number} | {fifo:.3} | {lru:.3} | {belady:.3} | {memcore:.3} | {:.3} |",
-                phase.of_better()
-            );
+            let ratios = [phase.fifo, phase.lru, phase.belady, phase.memcore, phase.of_better()];
+            let cells: String = ratios.map(|ratio| format!(" {ratio:.3} |")).concat();
+            println!("| {}, {} |{cells}", phase.mixture, phase.phase);
         }
         let below = phases.iter().filter(|phase| phase.of_better() < 0.95).count();
         let mean =
