@@ -93,6 +93,20 @@ impl StepEvents {
     }
 }
 
+/// What levels are judged by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Evidence {
+    /// The worth of all bytes of a level and age, as if they had never been used and not grown old,
+    /// by the part of a turnover that they were there.
+    pub(crate) residency: ByAge,
+    /// Hits, each with the worth of its class, and all that were counted, however large.
+    pub(crate) hits: ByAge,
+    pub(crate) hit_count: f64,
+    /// Worth of items that came back, by the level that they had, and the number of new ones.
+    pub(crate) returned: [f64; LEVELS],
+    pub(crate) inserted: f64,
+}
+
 /// How the levels do.
 #[derive(Debug)]
 pub(crate) struct Levels {
@@ -122,24 +136,17 @@ impl Levels {
         self.factors[level]
     }
 
-    /// Ends a step. `residency` is the worth of all bytes of a level and age, as if they had never
-    /// been used and not grown old, by the part of a turnover that they were there.
-    pub(crate) fn step(
-        &mut self,
-        weights: &Weights,
-        residency: &ByAge,
-        hits: &ByAge,
-        happened: &StepEvents,
-    ) {
-        let mut hits = *hits;
-        let mut expected = *residency;
+    /// Ends a step.
+    pub(crate) fn step(&mut self, weights: &Weights, evidence: &Evidence) {
+        let mut hits = evidence.hits;
+        let mut expected = evidence.residency;
         for (level, row) in expected.iter_mut().enumerate() {
             for (age, expected) in row.iter_mut().enumerate() {
                 *expected *= f64::from(weights.of_level(level) / fading(middle(age)));
             }
         }
         self.worth += sum(&hits);
-        self.count += happened.hit_count;
+        self.count += evidence.hit_count;
         let hit_worth = self.worth / self.count.max(1e-9);
         let all = ratio(sum(&hits), sum(&expected));
         // Half against all segments, half against those of the same age.
@@ -152,7 +159,7 @@ impl Levels {
             (hits[level][0], expected[level][0]) = (0.0, 0.0);
             let due: f64 = expected[level].iter().zip(per_age).map(|(due, rate)| due * rate).sum();
             let lack = 1.0 - ratio(due, ENOUGH * hit_worth).min(1.0);
-            let got = hits[level].iter().sum::<f64>() + lack * missed(level, happened, hit_worth);
+            let got = hits[level].iter().sum::<f64>() + lack * evidence.missed(level, hit_worth);
             self.judge(level, got, due, hit_worth);
         }
         let kept = 1.0 - 1.0 / (STEPS * MEMORY);
@@ -177,11 +184,13 @@ impl Levels {
     }
 }
 
-/// The worth of hits that a level has missed, as its items had been evicted.
-fn missed(level: usize, happened: &StepEvents, hit_worth: f64) -> f64 {
-    match level < PROVEN {
-        true => 0.0,
-        false => (happened.returned[level] - happened.inserted * MISTAKEN * hit_worth).max(0.0),
+impl Evidence {
+    /// The worth of hits that a level has missed, as its items had been evicted.
+    fn missed(&self, level: usize, hit_worth: f64) -> f64 {
+        match level < PROVEN {
+            true => 0.0,
+            false => (self.returned[level] - self.inserted * MISTAKEN * hit_worth).max(0.0),
+        }
     }
 }
 
@@ -226,15 +235,11 @@ mod tests {
     /// A cache of which each level has a share; it brings so many hits a step.
     fn steps(levels: &mut Levels, count: u32, hits: [f64; LEVELS]) {
         let weights = Weights::new(SIZE_WEIGHT);
-        let mut residency = ByAge::default();
-        let mut all = ByAge::default();
-        for level in 0..LEVELS {
-            residency[level][5] = 100.0;
-            all[level][5] = hits[level];
+        let mut evidence = Evidence { hit_count: hits.iter().sum(), ..Evidence::default() };
+        for (level, hits) in hits.into_iter().enumerate() {
+            (evidence.residency[level][5], evidence.hits[level][5]) = (100.0, hits);
         }
-        let hit_count = hits.iter().sum();
-        let happened = StepEvents { hit_count, ..StepEvents::default() };
-        (0..count).for_each(|_| levels.step(&weights, &residency, &all, &happened));
+        (0..count).for_each(|_| levels.step(&weights, &evidence));
     }
 
     #[test]
@@ -259,14 +264,13 @@ mod tests {
         let factor = |returned: f64, inserted: f64| {
             let mut levels = Levels::new();
             steps(&mut levels, 64, [100.0, 0.0, 0.0, 0.0, 0.0]);
-            let mut residency = ByAge::default();
-            (residency[0][5], residency[4][0]) = (100.0, 10.0);
-            let mut hits = ByAge::default();
-            hits[0][5] = 100.0;
-            let mut happened = StepEvents { hit_count: 100.0, inserted, ..StepEvents::default() };
-            happened.returned = [returned; LEVELS];
+            let returned = [returned; LEVELS];
+            let mut evidence =
+                Evidence { hit_count: 100.0, returned, inserted, ..Evidence::default() };
+            (evidence.residency[0][5], evidence.residency[4][0]) = (100.0, 10.0);
+            evidence.hits[0][5] = 100.0;
             let weights = Weights::new(SIZE_WEIGHT);
-            (0..64).for_each(|_| levels.step(&weights, &residency, &hits, &happened));
+            (0..64).for_each(|_| levels.step(&weights, &evidence));
             levels.factors
         };
         assert!(factor(0.0, 100.0)[4] < 0.2);

@@ -44,6 +44,9 @@ const WANTED: f64 = 1.0 / 25.0;
 /// A loop is forgotten when this share of the cache is left of it.
 const LEFT: f64 = 1.0 / 16.0;
 
+/// What is left of a count after each step, so that it stands for a turnover.
+const REMEMBERED: f64 = 1.0 - 1.0 / STEPS;
+
 /// What was asked for in a step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Requests {
@@ -89,9 +92,9 @@ struct Loop {
     /// What was sealed before so many segments were opened is kept.
     mark: u32,
     /// What was asked for since it was certain that the loop goes on.
-    gap: Gap,
+    gap: Asked,
     /// What was asked for since there was a step without hits of what is kept.
-    round: Gap,
+    round: Asked,
     /// The longest gap so far.
     longest: Option<f64>,
     /// What is kept is of no use any more.
@@ -100,21 +103,38 @@ struct Loop {
     share: f64,
 }
 
-/// Requests, of which 1 is as many as the cache has items.
+/// What was asked for, in requests of which 1 is as many as the cache has items.
 #[derive(Clone, Copy, Debug, Default)]
-struct Gap {
-    /// For what is kept.
+struct Asked {
+    /// What is kept.
     kept: f64,
-    /// For something else, and those of them that were hit or would have been.
+    /// Something else, and those of them that were hit or would have been.
     others: f64,
     wanted: f64,
 }
 
-impl Gap {
-    fn add(&mut self, requests: &Requests, per_item: f64) {
-        self.kept += requests.kept * per_item;
-        self.others += (requests.others + requests.inserted) * per_item;
-        self.wanted += (requests.others + requests.returned) * per_item;
+impl Asked {
+    fn of(requests: &Requests, per_item: f64) -> Self {
+        Self {
+            kept: requests.kept * per_item,
+            others: (requests.others + requests.inserted) * per_item,
+            wanted: (requests.others + requests.returned) * per_item,
+        }
+    }
+
+    fn add(&mut self, step: &Self) {
+        self.kept += step.kept;
+        self.others += step.others;
+        self.wanted += step.wanted;
+    }
+
+    fn all(&self) -> f64 {
+        self.kept + self.others
+    }
+
+    /// Whether what is kept is asked for.
+    fn is_for_kept(&self) -> bool {
+        self.kept > ASKED_LEAST * self.all() && self.kept > ASKED * self.wanted
     }
 
     /// Whether this can't be a round of a loop that keeps this share of the cache.
@@ -125,7 +145,7 @@ impl Gap {
     /// Forgets what was more than a turnover ago.
     fn fade(&mut self) {
         for count in [&mut self.kept, &mut self.others, &mut self.wanted] {
-            *count *= 1.0 - 1.0 / STEPS;
+            *count *= REMEMBERED;
         }
     }
 }
@@ -184,13 +204,12 @@ impl Loops {
 
 impl Recent {
     fn is_loop(&mut self, requests: &Requests) -> bool {
-        let kept = 1.0 - 1.0 / STEPS;
         for (memory, new) in [
             (&mut self.returned, requests.returned_count),
             (&mut self.inserted, requests.inserted_count),
             (&mut self.hits, requests.hit_count),
         ] {
-            *memory = *memory * kept + new;
+            *memory = *memory * REMEMBERED + new;
         }
         self.returned > RETURNS * self.hits
             && self.returned > RETURNS_SHARE * self.inserted
@@ -203,8 +222,8 @@ impl Loop {
         Self {
             steps: 0,
             mark: sealed.opened,
-            gap: Gap::default(),
-            round: Gap::default(),
+            gap: Asked::default(),
+            round: Asked::default(),
             longest: None,
             over: false,
             share: 1.0,
@@ -225,18 +244,16 @@ impl Loop {
         }
         let per_item = 1.0 / holding.all;
         self.share = holding.kept * per_item;
-        let wanted = requests.others + requests.returned;
-        let others = requests.others + requests.inserted;
-        let asked = requests.kept > ASKED_LEAST * (requests.kept + others)
-            && requests.kept > ASKED * wanted;
-        match asked {
-            true => self.round.add(requests, per_item),
-            false => self.round = Gap::default(),
+        let step = Asked::of(requests, per_item);
+        let is_asked = step.is_for_kept();
+        match is_asked {
+            true => self.round.add(&step),
+            false => self.round = Asked::default(),
         }
-        let no_round = self.round.is_no_round(self.share);
-        if asked && !no_round {
+        let is_no_round = self.round.is_no_round(self.share);
+        if is_asked && !is_no_round {
             self.longest = Some(self.gap.others.max(self.longest.unwrap_or(0.0)));
-            self.gap = Gap::default();
+            self.gap = Asked::default();
             self.mark = holding.sealed.opened.wrapping_sub(holding.sealed.count / PROVED);
             self.over = false;
             return true;
@@ -244,20 +261,15 @@ impl Loop {
         if self.over {
             // What comes after a scan counts, however long that was.
             self.gap.fade();
-        }
-        self.gap.add(requests, per_item);
-        if self.over {
+            self.gap.add(&step);
             return self.share > LEFT;
         }
-        if no_round {
-            self.over = true;
-            return true;
-        }
+        self.gap.add(&step);
         let longest = self.longest.unwrap_or(GAP_FIRST).max(GAP_LEAST);
-        if self.gap.others <= PATIENCE * longest {
+        if !is_no_round && self.gap.others <= PATIENCE * longest {
             return true;
         }
-        self.over = self.gap.kept < USELESS * (self.gap.kept + self.gap.others);
+        self.over = is_no_round || self.gap.kept < USELESS * self.gap.all();
         self.over
     }
 }

@@ -16,7 +16,7 @@ use crate::space::segments::{
     CLASS_MAX, CLASSES, HitCell, LEVELS, LOGS, LogId, SegmentId, level_of,
 };
 use crate::upkeep::activity::{ClassActivity, Demand};
-use crate::upkeep::levels::{Levels, StepEvents, Tally, bucket, sum};
+use crate::upkeep::levels::{Evidence, Levels, StepEvents, Tally, bucket, sum};
 use crate::upkeep::loops::{Holding, Loops, Requests};
 use crate::upkeep::score::{Weights, fading};
 
@@ -413,17 +413,20 @@ impl Policy {
         let happened = view.happened(&demand);
         let began = Census { began: sealed.opened, happened, demand, ..Census::default() };
         let census = std::mem::replace(&mut self.census, began);
-        let mut happened = happened.since(&census.happened);
+        let happened = happened.since(&census.happened);
         // What a loop has left is not judged with the rest of its level.
         let with_kept = !self.loops.is_over();
         let share = f64::from(opened) / f64::from(count);
-        let residency = census.found.by_age(with_kept).map(|ages| ages.map(|worth| worth * share));
-        let hits = happened.hits.by_age(with_kept);
-        if self.loops.is_on() {
+        let residency = census.found.by_age(with_kept);
+        let evidence = Evidence {
+            residency: residency.map(|ages| ages.map(|worth| worth * share)),
+            hits: happened.hits.by_age(with_kept),
+            hit_count: happened.hit_count,
             // What comes back in a loop is kept out on purpose.
-            happened.returned = [0.0; LEVELS];
-        }
-        self.levels.step(&self.weights, &residency, &hits, &happened);
+            returned: if self.loops.is_on() { [0.0; LEVELS] } else { happened.returned },
+            inserted: happened.inserted,
+        };
+        self.levels.step(&self.weights, &evidence);
         self.activity.step(&demand);
         let kept = sum(&census.found.kept);
         let holding = Holding { all: sum(&census.found.others) + kept, kept, sealed };
@@ -473,17 +476,29 @@ impl Policy {
             if sealed.opened.wrapping_sub(born) < age_min {
                 continue;
             }
-            let worth = match self.activity.is_idle(log.class) {
-                true => view.waiting(id).map(|waiting| self.least_worth(waiting.live)),
-                false => self.worth(view, id, &mut walks),
-            };
-            let Some(worth) = worth else { continue };
-            let worth = self.faded(view, worth, &choice);
+            let Some(total) = self.total(view, id, log.class, &mut walks) else { continue };
+            let worth = self.faded(view, total, &choice);
             if least.is_none_or(|(least, _)| worth < least) {
                 least = Some((worth, choice));
             }
         }
         least.map(|(worth, choice)| (Some(worth), choice))
+    }
+
+    /// The worth of a segment of a class. Bytes that are never hit are worth as much as those of
+    /// the largest item.
+    fn total(
+        &mut self,
+        view: &impl View,
+        id: SegmentId,
+        class: u8,
+        walks: &mut Walks,
+    ) -> Option<f32> {
+        if !self.activity.is_idle(class) {
+            return self.worth(view, id, walks);
+        }
+        let live = view.waiting(id)?.live;
+        Some(self.weights.of_item(0, usize::MAX) * live as f32)
     }
 
     /// The worth of a segment's items, not counted too long ago. `None` if it was never counted and
@@ -514,11 +529,6 @@ impl Policy {
         Scores { weights: self.weights.clone(), factors }
     }
 
-    /// The worth of bytes that are never hit: that of as many bytes of the largest item.
-    fn least_worth(&self, bytes: usize) -> f32 {
-        self.weights.of_item(0, usize::MAX) * bytes as f32
-    }
-
     /// What a byte of a segment is worth at its age, where its items are worth `total` in all.
     fn faded(&self, view: &impl View, total: f32, choice: &Choice) -> f32 {
         let factor = self.levels.factor(usize::from(choice.log.level));
@@ -541,11 +551,7 @@ impl Policy {
             else {
                 continue;
             };
-            let total = match self.activity.is_idle(log.class) {
-                true => Some(self.least_worth(waiting.live)),
-                false => self.worth(view, id, &mut walks),
-            };
-            let Some(total) = total else { continue };
+            let Some(total) = self.total(view, id, log.class, &mut walks) else { continue };
             let age = turnovers(sealed, waiting.born);
             let worth = total * self.levels.factor(usize::from(log.level)) * fading(age);
             if least.is_none_or(|(least, _)| worth < least) {
