@@ -405,14 +405,13 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use memcore::{Cache, ConfigError, MemoryFileError};
+    /// use memcore::{Cache, ConfigError};
     ///
     /// # let path = std::env::temp_dir().join(format!("memcore-strict-{}", std::process::id()));
     /// std::fs::write(&path, "something else")?;
     /// let builder = Cache::builder(8 << 20).memory_file(&path).memory_file_strict(true);
     /// assert!(matches!(builder.build(), Err(ConfigError::MemoryFile(_))));
     /// # std::fs::remove_file(&path)?;
-    /// # let _: Option<MemoryFileError> = None;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -334,18 +334,20 @@ impl Tags {
         Some(Group(number | SET))
     }
 
-    fn refs(&self, group: Group) -> Option<&AtomicU32> {
+    /// What both tags and sets have, of the row of a group.
+    fn of<T>(&self, group: Group, tag: fn(&Tag) -> &T, set: fn(&Set) -> &T) -> Option<&T> {
         match group.is_set() {
-            true => self.sets.get(group.row()).map(|set| &set.refs),
-            false => self.tags.get(group.row()).map(|tag| &tag.refs),
+            true => self.sets.get(group.row()).map(set),
+            false => self.tags.get(group.row()).map(tag),
         }
     }
 
+    fn refs(&self, group: Group) -> Option<&AtomicU32> {
+        self.of(group, |tag| &tag.refs, |set| &set.refs)
+    }
+
     fn issued(&self, group: Group) -> Option<&Issued> {
-        match group.is_set() {
-            true => self.sets.get(group.row()).map(|set| &set.issued),
-            false => self.tags.get(group.row()).map(|tag| &tag.issued),
-        }
+        self.of(group, |tag| &tag.issued, |set| &set.issued)
     }
 
     /// Gives a group that begins to be used the next serial.
@@ -441,11 +443,8 @@ impl Tags {
 
     /// The link of a group; none of no group.
     fn link_of(&self, group: Group) -> Option<&Link> {
-        match group {
-            Group::NONE => None,
-            group if group.is_set() => self.sets.get(group.row()).map(|set| &set.link),
-            group => self.tags.get(group.row()).map(|tag| &tag.link),
-        }
+        let link = self.of(group, |tag| &tag.link, |set| &set.link);
+        link.filter(|_| group != Group::NONE)
     }
 
     /// Adds a group as the newest one.

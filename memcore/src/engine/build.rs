@@ -64,14 +64,11 @@ const GROWTH: usize = 4;
 impl Engine {
     /// Builds the engine.
     pub(crate) fn build(builder: Builder) -> Result<Box<Self>, ConfigError> {
-        #[cfg(all(feature = "flash", not(loom)))]
-        let flash = builder.flash.clone();
         let engine = match builder.memory_file.clone() {
             None => Self::build_empty(builder, &mut Source::System),
             Some(path) => Self::open(builder, &path),
         }?;
-        #[cfg(all(feature = "flash", not(loom)))]
-        flash.iter().for_each(crate::flash::Flash::keep_files);
+        engine.keep_flash_files();
         Ok(engine)
     }
 

@@ -38,7 +38,11 @@ impl Engine {
     #[cold]
     #[inline(never)]
     pub(crate) fn release_group(&self, group: Group) {
-        let bytes = self.tags.release(group);
+        self.give_back(self.tags.release(group));
+    }
+
+    /// Gives bytes back that tags have taken.
+    pub(crate) fn give_back(&self, bytes: usize) {
         if bytes > 0 {
             self.space.pool.free_bytes(bytes);
         }
@@ -46,19 +50,12 @@ impl Engine {
 
     /// Keeps no more than `most` groups for items outside of memory.
     pub(crate) fn keep_groups(&self, most: usize) {
-        let bytes = self.tags.keep_at_most(most);
-        if bytes > 0 {
-            self.space.pool.free_bytes(bytes);
-        }
+        self.give_back(self.tags.keep_at_most(most));
     }
 
     /// Declares a tag dead; false if no item has it.
     pub(crate) fn invalidate_tag(&self, word: &[u8]) -> bool {
-        let bytes = self.tags.invalidate(word);
-        if let Some(bytes @ 1..) = bytes {
-            self.space.pool.free_bytes(bytes);
-        }
-        bytes.is_some()
+        self.tags.invalidate(word).map(|bytes| self.give_back(bytes)).is_some()
     }
 
     /// Gives the reference of an item back that has come to its end, and has an extension.

@@ -31,6 +31,8 @@ impl Engine {
         true
     }
 
+    pub(crate) fn keep_flash_files(&self) {}
+
     pub(crate) fn abandon_flash(&mut self) {}
 
     pub(crate) fn save_flash(&mut self, _: &mut Writer) {}

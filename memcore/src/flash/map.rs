@@ -108,11 +108,6 @@ impl Map {
         self.unit
     }
 
-    /// Bytes of memory that the map takes.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.regions)
-    }
-
     /// Where the region of a position ends.
     pub(super) fn region_end(&self, pos: u64) -> u64 {
         (pos / self.region + 1) * self.region

@@ -161,8 +161,7 @@ impl Plan {
         let table_most = most.unwrap_or(usize::MAX).min(settings.limit_most / SHARE);
         let fixed = buffers * buffer + reads * BLOCK + size_of::<Tier>() + Table::bytes_min(shards);
         let least = check_limit(limit, settings.limit_least, fixed, &lap)?;
-        let map = Map::new(&flash.devices, lap);
-        let fixed = fixed + map.bytes();
+        let (map, fixed) = (Map::new(&flash.devices, lap), fixed + lap.list_bytes());
         Ok(Self { map, buffers, buffer, reads, shards, table_most, fixed, least })
     }
 
@@ -485,6 +484,12 @@ impl Engine {
     /// Whether the table can have its first pages.
     pub(crate) fn secure_flash(&self) -> bool {
         self.flash.as_ref().is_none_or(|tier| tier.table.secure_least())
+    }
+
+    /// From now on files that were made for the tier stay.
+    pub(crate) fn keep_flash_files(&self) {
+        let places = self.flash.iter().flat_map(|tier| &tier.places);
+        places.for_each(|place| place.set_kept(true));
     }
 
     /// Parts with a tier for which files were made, which go away again.

@@ -143,11 +143,6 @@ impl Flash {
         Ok(())
     }
 
-    /// From now on files that were made for it stay.
-    pub(crate) fn keep_files(&self) {
-        self.places.iter().for_each(|place| place.set_kept(true));
-    }
-
     /// Uses `bytes` of a device.
     #[must_use]
     pub fn device(mut self, device: impl Device + 'static, bytes: u64) -> Self {

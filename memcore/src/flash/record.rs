@@ -94,7 +94,7 @@ impl Head {
 
     /// Where the key begins.
     fn key_at(&self) -> usize {
-        if self.has_group() { HEAD + GROUP } else { HEAD }
+        key_at(self.has_group())
     }
 
     /// Where the value begins.
@@ -150,37 +150,31 @@ impl Head {
 
     /// The head as it stands there; nothing about it is certain yet.
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (fixed, rest) = bytes.split_first_chunk::<HEAD>()?;
-        let word_of = |bytes: &[u8], at: usize| {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| bytes[at * 4 + i]);
-            u32::from_le_bytes([a, b, c, d])
-        };
-        let wide_of = |bytes: &[u8], at: usize| {
-            u64::from(word_of(bytes, at)) | u64::from(word_of(bytes, at + 1)) << 32
-        };
-        let word = |at| word_of(fixed, at);
-        let wide = |at| wide_of(fixed, at);
-        let bits = word(1);
+        let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at * 4..)?.first_chunk()?));
+        let wide = |at: usize| Some(u64::from(word(at)?) | u64::from(word(at + 1)?) << 32);
+        let bits = word(1)?;
         let has = |bit: u32| bits & bit != 0;
+        let behind = HEAD / 4;
         let issue = match has(HAS_GROUP) {
             false => Issue::default(),
-            true => {
-                let bytes = rest.first_chunk::<GROUP>()?;
-                Issue { group: Group(word_of(bytes, 0)), serial: wide_of(bytes, 1) }
-            }
+            true => Issue { group: Group(word(behind)?), serial: wide(behind + 1)? },
         };
-        let can_be = bits & !BITS == 0
-            && (has(HAS_EXPIRY) || word(9) == 0)
+        let can_be = word(0)? == MAGIC
+            && bits & !BITS == 0
+            && (has(HAS_EXPIRY) || word(9)? == 0)
             && has(HAS_GROUP) == (issue.group != Group::NONE);
-        (word(0) == MAGIC && can_be).then(|| Self {
-            pos: wide(2),
-            version: wide(4),
-            key_len: word(6) as usize,
-            value_len: word(7) as usize,
-            flags: word(8),
-            expiry: has(HAS_EXPIRY).then(|| word(9)),
-            epoch: word(10),
-            access: word(11),
+        if !can_be {
+            return None;
+        }
+        Some(Self {
+            pos: wide(2)?,
+            version: wide(4)?,
+            key_len: word(6)? as usize,
+            value_len: word(7)? as usize,
+            flags: word(8)?,
+            expiry: Some(word(9)?).filter(|_| has(HAS_EXPIRY)),
+            epoch: word(10)?,
+            access: word(11)?,
             stale: has(STALE),
             taken: has(TAKEN),
             marked: has(MARKED),
@@ -190,9 +184,14 @@ impl Head {
     }
 }
 
+/// Where the key of an item begins, maybe with tags.
+fn key_at(is_tagged: bool) -> usize {
+    if is_tagged { HEAD + GROUP } else { HEAD }
+}
+
 /// Bytes of the record of an item with such a key and such a value, and maybe with tags.
 pub(super) fn len_of(key_len: usize, value_len: usize, is_tagged: bool) -> usize {
-    let payload = HEAD + if is_tagged { GROUP } else { 0 } + key_len + value_len;
+    let payload = key_at(is_tagged) + key_len + value_len;
     payload + payload.div_ceil(PAYLOAD) * SUM
 }
 

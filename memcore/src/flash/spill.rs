@@ -79,10 +79,7 @@ impl Engine {
         if group == Group::NONE {
             return Issue::default();
         }
-        let freed = self.tags.keep(group, kept_most(self.limit_goal()));
-        if freed > 0 {
-            self.space.pool.free_bytes(freed);
-        }
+        self.give_back(self.tags.keep(group, kept_most(self.limit_goal())));
         self.tags.issue_of(group)
     }
 
