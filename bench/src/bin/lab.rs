@@ -254,12 +254,11 @@ impl Patterns {
         // The same number of items of the usual size, in bytes.
         let budget = match pattern.keys.iter().any(|info| info.value_size != VALUE) {
             true => mib * MIB * 97 / 100,
-            false => u64::from(capacity) * (u64::from(VALUE) + u64::from(KEY) + CHARGE),
+            false => budget_of(capacity),
         };
         let brief = [Kind::Fifo, Kind::Lru, Kind::Belady];
         for kind in if self.policies { &Kind::ALL[..] } else { &brief } {
-            let mut policy = kind.build(budget, pattern.keys.len());
-            columns.push((kind.name().to_owned(), simulate(pattern, policy.as_mut(), CHARGE)));
+            columns.push((kind.name().to_owned(), simulated(*kind, pattern, budget)));
         }
         columns.push(("memcore".to_owned(), in_process(pattern, mib, self.threads)?));
         for recipe in &self.server {
@@ -321,12 +320,8 @@ impl Mixtures {
 
     fn add(&self, mixture: u64, capacity: u32, phases: &mut Vec<Phase>) -> Outcome<()> {
         let pattern = Pattern::mixture(mixture, capacity);
-        let budget = u64::from(capacity) * (u64::from(VALUE) + u64::from(KEY) + CHARGE);
-        let simulated = |kind: Kind| {
-            let mut policy = kind.build(budget, pattern.keys.len());
-            simulate(&pattern, policy.as_mut(), CHARGE)
-        };
-        let [fifo, lru, belady] = [Kind::Fifo, Kind::Lru, Kind::Belady].map(simulated);
+        let [fifo, lru, belady] = [Kind::Fifo, Kind::Lru, Kind::Belady]
+            .map(|kind| simulated(kind, &pattern, budget_of(capacity)));
         let memcore = in_process(&pattern, self.mib, self.threads)?;
         for (phase, last) in (1..).zip((WINDOWS - 1..memcore.0.len()).step_by(WINDOWS)) {
             let [fifo, lru, belady, memcore] =
@@ -335,6 +330,17 @@ impl Mixtures {
         }
         Ok(())
     }
+}
+
+/// Bytes for so many items of the usual size.
+fn budget_of(capacity: u32) -> u64 {
+    u64::from(capacity) * (u64::from(VALUE) + u64::from(KEY) + CHARGE)
+}
+
+/// What a simulated cache makes of a pattern.
+fn simulated(kind: Kind, pattern: &Pattern, budget: u64) -> Scores {
+    let mut policy = kind.build(budget, pattern.keys.len());
+    simulate(pattern, policy.as_mut(), CHARGE)
 }
 
 /// What the cache of this workspace makes of a pattern.

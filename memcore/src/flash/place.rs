@@ -1,11 +1,12 @@
 //! A file or a block device that a path names.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Device;
+use crate::memory::file::made;
 
 /// What was opened for a tier. Until the tier is set up nothing of it is changed, and unless it is
 /// kept, a file that was made for it goes away with it.
@@ -30,7 +31,7 @@ fn options() -> OpenOptions {
 /// Opens a place; whether a file was made for it.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     #[cfg(all(target_os = "linux", not(any(miri, memcore_fallback))))]
-    if fs::metadata(path).is_ok_and(|it| is_block_device(&it)) {
+    if path.metadata().is_ok_and(|it| is_block_device(&it)) {
         let opened = crate::memory::system::open_exclusive(&mut options(), path);
         return match opened {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Err(io::Error::new(
@@ -40,14 +41,7 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
             opened => Ok((opened?, false)),
         };
     }
-    match options().create_new(true).open(path) {
-        Ok(file) => Ok((file, true)),
-        // A link may lead to a file that is not there yet.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok((options().create(true).truncate(false).open(path)?, false))
-        }
-        Err(error) => Err(error),
-    }
+    made::open(&options(), path)
 }
 
 /// Whether what was opened can be a place for `bytes`.
@@ -170,10 +164,7 @@ impl Device for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.is_new && !self.is_kept.load(Ordering::Relaxed) && self.is_at(&self.path) {
-            // Nobody else has it: it is locked. The rights to its folder may be gone.
-            if fs::remove_file(&self.path).is_err() {
-                let _ = self.file.set_len(0);
-            }
+            made::remove(&self.file, &self.path);
         }
     }
 }

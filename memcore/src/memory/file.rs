@@ -6,15 +6,48 @@ pub(crate) use mapped::MemoryFile;
 #[cfg(not(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback))))]
 pub(crate) use none::MemoryFile;
 
+/// Whatever caches make where there is none.
+#[cfg(any(
+    all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)),
+    all(feature = "flash", not(loom))
+))]
+pub(crate) mod made {
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    /// Opens a file, which is made if there is none; whether it was.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<(File, bool)> {
+        match options.clone().create_new(true).open(path) {
+            Ok(file) => Ok((file, true)),
+            // A link may lead to a file that is not there yet.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Ok((options.clone().create(true).truncate(false).open(path)?, false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file that was made, and that nobody else has: it is locked.
+    pub(crate) fn remove(file: &File, path: &Path) {
+        // The rights to its folder may be gone. Empty, it is as good as none.
+        let _ = fs::remove_file(path).or_else(|_| file.set_len(0));
+    }
+}
+
 /// A file that is mapped.
 #[cfg(all(target_os = "linux", not(miri), not(loom), not(memcore_fallback)))]
 mod mapped {
-    use std::fs::{self, File};
+    use std::fs::File;
     use std::io;
     use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt};
     use std::path::{Path, PathBuf};
     use std::ptr::NonNull;
 
+    use super::made;
     use crate::memory::system;
 
     /// Where regions begin in the file: multiples of a huge page, so that one can serve them.
@@ -40,16 +73,9 @@ mod mapped {
         pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
             // What is in it is nobody else's business.
             let mut options = File::options();
-            options.read(true).write(true).truncate(false).mode(0o600);
+            options.read(true).write(true).mode(0o600);
             loop {
-                let (file, is_new) = match options.clone().create_new(true).open(path) {
-                    Ok(file) => (file, true),
-                    // A link may lead to a file that is not there yet.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        (options.clone().create(true).open(path)?, false)
-                    }
-                    Err(error) => return Err(error),
-                };
+                let (file, is_new) = made::open(&options, path)?;
                 // A device or a pipe can't become as long as it has to be.
                 if !file.metadata()?.is_file() {
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
@@ -166,16 +192,14 @@ mod mapped {
             if self.is_kept {
                 return;
             }
-            // Nobody else has it: it is locked.
             match self.found {
+                // Nobody else has it: it is locked.
                 Some(len) if self.len().is_ok_and(|now| now > len) => {
                     let _ = self.file.set_len(len);
                 }
                 // Something else may have taken its place.
                 None if system::is_at(&self.file, &self.path) => {
-                    // The rights to its folder may be gone. Empty, it is as good as none.
-                    let removed = fs::remove_file(&self.path);
-                    let _ = removed.or_else(|_| self.file.set_len(0));
+                    made::remove(&self.file, &self.path);
                 }
                 _ => {}
             }

@@ -572,8 +572,7 @@ impl<V, C: Codec<V>> Claim<'_, V, C> {
                     self.land(Outcome::Unwritable(error.clone()), None);
                     return Err(LoadError::Codec(error));
                 }
-                let settings = &self.shared.settings;
-                let attrs = settings.attrs(settings.life(&value), || self.cache.now());
+                let attrs = self.shared.settings.attrs_of(&value, || self.cache.now());
                 self.store(&bytes, attrs);
                 self.pass(Some(&bytes));
                 Ok(Some(value))

@@ -424,8 +424,7 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
         K: Borrow<Q>,
         Q: KeyBytes + ?Sized,
     {
-        let settings = &self.shared.settings;
-        self.insert_with(key, value, || settings.attrs(settings.life(value), || self.cache.now()))
+        self.insert_with(key, value, || self.attrs(value))
     }
 
     /// Stores a value that lives so long, whatever the cache's other values do: see
@@ -610,30 +609,33 @@ impl<K: ?Sized, V, C: Codec<V>> TypedCache<K, V, C> {
 
     /// What a value is stored with.
     fn attrs(&self, value: &V) -> Attrs {
-        let settings = &self.shared.settings;
-        settings.attrs(settings.life(value), || self.cache.now())
+        self.shared.settings.attrs_of(value, || self.cache.now())
     }
 
     /// The value of a key, if there is one and it can be read.
     fn read(&self, key: Key<'_>, how: &Fetch) -> Option<(V, Hit)> {
-        with_scratch(|bytes| match self.cache.fetch(key, how, bytes, |_, _| {}) {
-            Fetched::Copied(hit) if !stands_for_value(&hit.meta) => {
-                Some((self.decode(key, hit.meta.version, bytes)?, hit))
-            }
-            _ => None,
-        })
+        self.read_with(key, how, |hit, bytes| self.decode(key, hit.meta.version, bytes))
     }
 
     /// The value of a key for who looks at all of them, without counting as a use. Bytes that are
     /// none stay: they may be those of another typed cache that shares the [`Cache`].
     fn look_at(&self, key: Key<'_>) -> Option<(V, Hit)> {
-        with_scratch(|bytes| {
-            match self.cache.fetch(key, &Fetch::new().peek(true), bytes, |_, _| {}) {
-                Fetched::Copied(hit) if !stands_for_value(&hit.meta) => {
-                    Some((self.shared.codec.decode(bytes).ok()?, hit))
-                }
-                _ => None,
+        let how = Fetch::new().peek(true);
+        self.read_with(key, &how, |_, bytes| self.shared.codec.decode(bytes).ok())
+    }
+
+    #[inline]
+    fn read_with(
+        &self,
+        key: Key<'_>,
+        how: &Fetch,
+        decode: impl FnOnce(&Hit, &[u8]) -> Option<V>,
+    ) -> Option<(V, Hit)> {
+        with_scratch(|bytes| match self.cache.fetch(key, how, bytes, |_, _| {}) {
+            Fetched::Copied(hit) if !stands_for_value(&hit.meta) => {
+                Some((decode(&hit, bytes)?, hit))
             }
+            _ => None,
         })
     }
 

@@ -42,9 +42,14 @@ impl<V> Settings<V> {
         self.fresh_for.is_some() && self.life_of.is_some()
     }
 
+    /// What a value is stored with.
+    pub(super) fn attrs_of(&self, value: &V, now: impl FnOnce() -> Moment) -> Attrs {
+        self.attrs(self.life(value), now)
+    }
+
     /// What a value with this life is stored with. If it may idle as well, the flags keep the
     /// second at which it ends, since reading it moves its expiry.
-    pub(super) fn attrs(&self, life: Option<Duration>, now: impl FnOnce() -> Moment) -> Attrs {
+    fn attrs(&self, life: Option<Duration>, now: impl FnOnce() -> Moment) -> Attrs {
         let life = life.map(|life| self.shorten(life));
         let Some(idle) = self.idle else {
             return Attrs::new().expiry(life.map_or(Expiry::Never, Expiry::After));

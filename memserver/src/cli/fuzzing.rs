@@ -79,14 +79,7 @@ fn separate(given: &[Given]) -> Vec<String> {
 
 /// `-m64 -v -v`
 fn glued(given: &[Given]) -> Vec<String> {
-    let mut words = Vec::new();
-    for one in given {
-        match one.flag.takes.has_value() {
-            true => words.extend(with_value(word(one), one)),
-            false => words.push(word(one)),
-        }
-    }
-    words
+    given.iter().flat_map(|one| with_value(word(one), one)).collect()
 }
 
 /// `-vvm64`
@@ -106,10 +99,7 @@ fn bundled(given: &[Given]) -> Vec<String> {
             }
         };
         is_open = is_short && !one.flag.takes.has_value();
-        match one.flag.takes.has_value() {
-            true => words.extend(with_value(word, one)),
-            false => words.push(word),
-        }
+        words.extend(with_value(word, one));
     }
     words
 }
@@ -128,10 +118,11 @@ fn word(one: &Given) -> String {
     one.flag.short.map_or_else(|| format!("--{}", one.flag.long), |letter| format!("-{letter}"))
 }
 
-/// A word with the value of its flag behind it.
+/// A word with the value of its flag behind it, if that takes one.
 fn with_value(word: String, one: &Given) -> Vec<String> {
     let value = one.value.as_str();
     match one.flag.short {
+        _ if !one.flag.takes.has_value() => vec![word],
         None => vec![format!("{word}={value}")],
         // Nothing can't be glued to anything.
         Some(_) if value.is_empty() => vec![word, String::new()],

@@ -66,7 +66,7 @@ pub(super) fn open(
     if config.flash.is_on() {
         builder = builder.flash(flash(config)?);
     }
-    let cache = build(builder)?;
+    let cache = builder.build().map_err(cache_error)?;
     if let (Some(path), Some(restored)) = (&config.memory_file, cache.restored()) {
         log_restored(path, restored);
         if let Some(room) = files::room_for(path).filter(|room| *room < config.memory_limit as u64)
@@ -105,10 +105,6 @@ fn builder(config: &Config, clock: ManualClock, evictions: Evictions) -> Builder
     builder
 }
 
-fn build(builder: Builder) -> Result<Cache, StartupError> {
-    builder.build().map_err(cache_error)
-}
-
 /// There is no cache like this.
 fn cache_error(error: ConfigError) -> StartupError {
     match error {
@@ -133,7 +129,7 @@ pub(super) fn check(config: &Config) -> Result<(), StartupError> {
         let flash = config.flash.paths.iter().fold(Flash::new(), add);
         builder = builder.flash(set_up(flash, config));
     }
-    build(builder).map(drop)
+    builder.build().map(drop).map_err(cache_error)
 }
 
 /// Looks at the files that the cache would lie in, in the order in which a start opens them.
