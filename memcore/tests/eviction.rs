@@ -128,6 +128,41 @@ fn what_is_asked_for_lately_is_there() {
     assert_share(hits, again, 0.95);
 }
 
+/// What was used often would outlast anything by its score, dead as it is.
+#[test]
+fn what_is_asked_for_lately_is_there_after_others_were_used_often() {
+    let (cache, capacity) = cache();
+    let (old, mut random) = (capacity * 9 / 10, Random(7));
+    (0..old * 12).for_each(|_| _ = ask(&cache, random.below(old)));
+    let (window, mut next) = (capacity * 6 / 10, old);
+    let (mut hits, mut again) = (0, 0);
+    for i in 0..capacity * 8 {
+        if next - old > window && i % 2 == 0 {
+            let hit = ask(&cache, next - 1 - random.below(window));
+            if i > capacity * 6 {
+                (hits, again) = (hits + u32::from(hit), again + 1);
+            }
+        } else {
+            ask(&cache, next);
+            next += 1;
+        }
+    }
+    assert_share(hits, again, 0.95);
+}
+
+#[test]
+fn what_is_written_once_and_read_just_before_it_would_go_is_there_after_a_while() {
+    let (cache, capacity) = cache();
+    let (distance, from) = (capacity * 9 / 10, capacity * 12);
+    let mut hits = 0;
+    for key in 0..from + capacity {
+        set(&cache, key);
+        let hit = key >= distance && get(&cache, key - distance);
+        hits += u32::from(hit && key >= from);
+    }
+    assert_share(hits, capacity, 0.95);
+}
+
 #[test]
 fn a_loop_larger_than_the_cache_is_kept_in_part() {
     let (cache, capacity) = cache();

@@ -392,14 +392,14 @@ fn values_that_never_arrive_are_not_in_the_way() {
 
 /// Bytes beyond key and value that an item takes of a full cache, nothing left out.
 fn cost(value_len: usize, attrs: Attrs) -> f64 {
-    let cache = Cache::builder(2 * LIMIT).seed(1).build().unwrap();
+    let cache = Cache::builder(4 * LIMIT).seed(1).build().unwrap();
     let value = vec![b'v'; value_len];
-    for i in 0..2 * LIMIT * 5 / 4 / (value_len + 36) {
+    for i in 0..4 * LIMIT * 5 / 4 / (value_len + 36) {
         cache.set(format!("key:{i:016}"), &value, attrs).unwrap();
     }
     let total = cache.stats().total;
     assert!(total.evicted > 1_000);
-    (2 * LIMIT) as f64 / total.items as f64 - (20 + value_len) as f64
+    (4 * LIMIT) as f64 / total.items as f64 - (20 + value_len) as f64
 }
 
 /// The document has what a cache of 64 MiB holds; a smaller one may differ a little.

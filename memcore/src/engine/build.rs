@@ -109,9 +109,10 @@ impl Engine {
         let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let parts = sizes.reserve(source).map_err(|error| system("address space", &error))?;
         let (memory, table, index) = parts;
-        let pool = Pool::new(memory, table, sizes.segments(), builder.limit, sizes.fixed());
+        let upkeep = Upkeep::new(seed, &builder);
+        let fixed = sizes.fixed() + upkeep.rivals.bytes();
+        let pool = Pool::new(memory, table, sizes.segments(), builder.limit, fixed);
         let space = Space::new(pool, builder.pin_limit, builder.evictions);
-        let upkeep = Upkeep::new(seed, builder.evict_size_weight, builder.limit);
         let settings = Settings {
             hit_worth: Weights::new(builder.evict_size_weight).hits(),
             max_item_size: builder.max_item_size,
@@ -119,7 +120,7 @@ impl Engine {
             evictions: builder.evictions,
             never: (!builder.evictions).then_some(0),
             limit_most: sizes.limit_most,
-            limit_least: sizes.least(),
+            limit_least: sizes.least() + upkeep.rivals.bytes(),
         };
         Ok(Box::new(Self::new(builder, settings, upkeep, seed, sizes, space, index)))
     }

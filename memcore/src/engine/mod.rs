@@ -30,7 +30,7 @@ use crate::space::segments::{CLASSES, Loc, Stamp, level_of};
 use crate::space::sizes::Sizes;
 use crate::tags::Tags;
 use crate::upkeep::state::Upkeep;
-use crate::{Cache, Key, Miss, Restored};
+use crate::{Cache, Fetch, Key, Miss, Restored};
 
 /// Everything that a cache consists of.
 pub(crate) struct Engine {
@@ -411,8 +411,34 @@ impl Engine {
         self.counters.add_returned(class, level_of(uses), worth);
     }
 
+    /// Tells the rivals of an item that was found.
+    #[inline(always)]
+    pub(crate) fn note_hit(&self, key: &Key<'_>, now: u32) {
+        if self.upkeep.rivals.have(self.position(key)) {
+            self.sample_hit(key, now);
+        }
+    }
+
+    /// Counts a miss, and what it says of the rivals if the lookup counts as a use.
+    #[inline(always)]
+    pub(crate) fn note_miss(&self, key: &Key<'_>, how: &Fetch, miss: Miss, now: u32) {
+        self.count_miss(miss);
+        let position = self.position(key);
+        if self.upkeep.rivals.have(position) && !how.peek {
+            self.sample_miss(position, miss, now);
+        }
+    }
+
+    /// Tells the rivals of an item that was stored.
+    #[inline(always)]
+    pub(crate) fn note_write(&self, position: Position, bytes: usize, expiry: Option<u32>) {
+        if self.upkeep.rivals.have(position) {
+            self.sample_write(position, bytes, expiry);
+        }
+    }
+
     /// Counts a miss.
-    pub(crate) fn count_miss(&self, miss: Miss) {
+    fn count_miss(&self, miss: Miss) {
         self.counters.add(0, Event::Misses, 1);
         match miss {
             Miss::Absent => {}

@@ -167,7 +167,8 @@ impl Engine {
         assert_eq!(stats.pinned_bytes, pinned, "pinned bytes");
         let segments = self.space.pool.segment_bytes_taken();
         let others = self.tags.bytes() + self.flash_bytes();
-        let fixed = self.sizes.overhead() + self.index.fixed_bytes() + others;
+        let fixed =
+            self.sizes.overhead() + self.upkeep.rivals.bytes() + self.index.fixed_bytes() + others;
         assert_eq!(stats.used, fixed + stats.index_bytes + segments, "bytes in use");
     }
 }

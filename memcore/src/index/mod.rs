@@ -25,6 +25,7 @@ mod keep;
 mod marks;
 mod resize;
 mod rows;
+mod sample;
 mod stash;
 mod words;
 
@@ -103,6 +104,9 @@ struct Mapping {
 #[derive(Debug, Default)]
 pub(crate) struct ShardState {
     items: u32,
+    /// Of these, those below this position; see `sample`.
+    sampled: u32,
+    bound: u32,
     /// Items whose groups are full.
     stash: stash::Stash,
 }
@@ -467,6 +471,7 @@ impl Index {
             self.stash(home, position, loc, lock)?;
         }
         lock.items += 1;
+        lock.sampled += u32::from(position.at < lock.bound);
         Ok(())
     }
 
@@ -524,6 +529,7 @@ impl Index {
     pub(crate) fn remove(&self, position: Position, slot: SlotRef, lock: &mut Guard<'_>) {
         debug_assert!(lock.items > 0, "more items are removed than there are");
         lock.items -= 1;
+        lock.sampled -= u32::from(position.at < lock.bound);
         if let Some(place) = slot.at.checked_sub(STASH) {
             lock.stash.remove(place);
             return self.unmark_stashed(position, lock);

@@ -236,6 +236,7 @@ impl Index {
             self.place(home, position.at, loc) || self.stash(home, position, loc, lock).is_ok();
         if !placed {
             lock.items -= 1;
+            lock.sampled -= u32::from(position.at < lock.bound);
             lost(position, loc);
         }
     }

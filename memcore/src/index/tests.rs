@@ -69,6 +69,34 @@ fn every_item_is_found_at_every_moment_of_growth() {
     }
 }
 
+#[test]
+fn the_items_of_the_sample_are_counted_however_they_come_and_go() {
+    let index = index_of(2, 40_000);
+    let items: Vec<_> = (1..).zip(hashes(3).take(20_000)).collect();
+    let (first, rest) = items.split_at(5_000);
+    let below = |items: &[(Loc, u64)], bound: u32| {
+        items.iter().filter(|(_, hash)| index.position(*hash).at < bound).count() as u32
+    };
+    let fill = |items: &[(Loc, u64)]| {
+        items.iter().for_each(|&(loc, hash)| assert!(insert(&index, hash, loc).is_empty()));
+    };
+    fill(first);
+    assert_eq!(index.sampled(), 0, "there is no sample yet");
+    for bound in [1 << 29, 1 << 30, 0, 1 << 28] {
+        index.sample_below(bound);
+        assert_eq!(index.sampled(), below(first, bound), "below {bound}");
+    }
+    fill(rest);
+    assert_eq!(index.sampled(), below(&items, 1 << 28));
+    for &(loc, hash) in &items[..10_000] {
+        let position = index.position(hash);
+        let mut lock = index.lock(position);
+        let slot = index.find_loc(position, loc, &lock).unwrap();
+        index.remove(position, slot, &mut lock);
+    }
+    assert_eq!(index.sampled(), below(&items[10_000..], 1 << 28));
+}
+
 /// A race that needs many steps on both sides, so it is run rather than modelled.
 /// The groups of a small shard are filled as unevenly as happens to one of some thousand shards:
 /// the stash is full before the shard as a whole is.

@@ -80,7 +80,7 @@ impl Engine {
         let Lookup { how, out, mut head } = lookup;
         match seen {
             Glance::Absent if how.create.is_none() && !self.waits_for_flash() => {
-                self.count_miss(Miss::Absent);
+                self.note_miss(key, how, Miss::Absent, now);
                 return Fetched::Miss(Miss::Absent);
             }
             Glance::Found(found) if self.is_simple(&found, how, now) => {
@@ -153,14 +153,14 @@ impl Engine {
     ) -> Attempt {
         let found = match self.look(key, &self.approach(key)) {
             Ok(Some(found)) => found,
-            Ok(None) => return self.try_miss(lookup.how, Miss::Absent),
+            Ok(None) => return self.try_miss(key, lookup.how, Miss::Absent, now),
             Err(NeedsLock) => return Attempt::Lock,
         };
         if let Some(miss) = self.hidden(&found.item, now) {
             return match self.is_current(&found) {
                 // It was lost, and the key may have a newer item.
                 true if miss == Miss::Absent => Attempt::Lock,
-                true => self.try_miss(lookup.how, miss),
+                true => self.try_miss(key, lookup.how, miss, now),
                 false => Attempt::Again,
             };
         }
@@ -178,11 +178,11 @@ impl Engine {
         }
     }
 
-    fn try_miss(&self, how: &Fetch, miss: Miss) -> Attempt {
+    fn try_miss(&self, key: &Key<'_>, how: &Fetch, miss: Miss, now: u32) -> Attempt {
         if how.lease && how.create.is_some() {
             return Attempt::Lock;
         }
-        self.count_miss(miss);
+        self.note_miss(key, how, miss, now);
         Attempt::Done(Fetched::Miss(miss))
     }
 
@@ -210,14 +210,15 @@ impl Engine {
                 false => self.probe_unchanged(key),
             };
             if let Err(miss) = at.found {
+                let now = at.now;
                 match self.create_on_miss(at, how) {
                     Missed::Again => continue,
                     Missed::Nothing => {
-                        self.count_miss(miss);
+                        self.note_miss(key, how, miss, now);
                         return Fetched::Miss(miss);
                     }
                     Missed::Created(hit) => {
-                        self.count_miss(miss);
+                        self.note_miss(key, how, miss, now);
                         (lookup.head)(&hit, lookup.out);
                         return delivered(hit, how);
                     }
@@ -265,6 +266,7 @@ impl Engine {
         let hit = Hit { meta: item.meta(at.now), won, created: false };
         if !lookup.how.peek {
             self.count_hit(item.loc, item.stamp.level(), item.class());
+            self.note_hit(&at.key, at.now);
             self.mark_used(item.loc, at.now);
         }
         if let Some(handle) = pinned {
@@ -345,6 +347,7 @@ impl Engine {
     fn note_fetch(&self, key: &Key<'_>, how: &Fetch, found: &Found, hit: &Hit, now: u32) {
         if !how.peek {
             self.count_hit(found.item.loc, found.item.stamp.level(), hit.meta.class - 1);
+            self.note_hit(key, now);
             self.note_use(key, found, now);
         }
     }

@@ -87,6 +87,7 @@ impl Engine {
         if let Ok(Found { item: old, .. }) = &at.found {
             if self.change_in_place(old, new) {
                 self.mark_changed(old.loc, at.now);
+                self.note_write(at.position, old.size(), new.header.expiry);
                 return Ok(old.loc);
             }
         }
@@ -158,18 +159,16 @@ impl Engine {
     pub(crate) fn remove(&self, key: &Key<'_>, how: &Remove) -> Result<Removed, StoreError> {
         loop {
             let mut at = self.probe(key);
-            let Ok(found) = &at.found else { return Ok(Removed::NotFound) };
+            let Ok(found) = at.found else { return Ok(Removed::NotFound) };
             let item = &found.item;
             if how.expected.is_some_and(|expected| expected != item.version) {
                 return Ok(Removed::VersionMismatch);
             }
             let meta = item.meta(at.now);
             if !how.invalidate && !how.clear {
-                self.index.remove(at.position, found.slot, &mut at.lock);
-                self.retire(item, Cause::Deleted, at.now);
+                self.delete(&mut at, &found);
                 return Ok(Removed::Done(meta));
             }
-            let found = *found;
             let new = self.new_invalid(&found.item, how, at.now);
             let done = self.invalidate(&mut at, &found, &new);
             drop(at);
@@ -183,12 +182,19 @@ impl Engine {
     /// Removes an item; the value that it had.
     pub(crate) fn take(&self, key: &Key<'_>) -> Option<Vec<u8>> {
         let mut at = self.probe(key);
-        let Ok(Found { item, slot }) = at.found else { return None };
-        let mut value = Vec::with_capacity(item.value_len);
-        self.space.append_value(&item, &mut value);
-        self.index.remove(at.position, slot, &mut at.lock);
-        self.retire(&item, Cause::Deleted, at.now);
+        let Ok(found) = at.found else { return None };
+        let mut value = Vec::with_capacity(found.item.value_len);
+        self.space.append_value(&found.item, &mut value);
+        self.delete(&mut at, &found);
         Some(value)
+    }
+
+    fn delete(&self, at: &mut Probe<'_, '_>, found: &Found) {
+        self.index.remove(at.position, found.slot, &mut at.lock);
+        self.retire(&found.item, Cause::Deleted, at.now);
+        if self.upkeep.rivals.have(at.position) {
+            self.sample_removal(at.position);
+        }
     }
 
     /// The item that is left when a value is invalidated or cleared.

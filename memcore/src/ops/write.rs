@@ -196,6 +196,7 @@ impl Engine {
     pub(crate) fn put(&self, at: &mut Probe<'_, '_>, new: &NewItem<'_>) -> Result<Loc, PutError> {
         if let Ok(Found { item: old, .. }) = &at.found {
             if self.overwrite(old, new, at.now) {
+                self.note_write(at.position, old.size(), new.header.expiry);
                 return Ok(old.loc);
             }
         }
@@ -305,6 +306,7 @@ impl Engine {
             Err(_) => self.enter(at, loc)?,
         }
         counts.add(Event::Stored, 1);
+        self.note_write(at.position, room.slot().size(), room.slot().header.expiry);
         Ok(loc)
     }
 

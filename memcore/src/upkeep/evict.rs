@@ -239,6 +239,7 @@ impl Engine {
 
     /// Has the policy see how old what is.
     pub(crate) fn take_census(&self, reclaim: &mut Reclaim) {
+        self.tend_rivals(reclaim);
         reclaim.policy.learn(&EngineView(self));
     }
 
@@ -268,6 +269,7 @@ impl Engine {
             evicts: self.settings.evictions || self.space.pool.is_over(),
             copies: self.space.pool.can_copy(),
         };
+        self.tend_rivals(reclaim);
         let view = EngineView(self);
         let mut choice = reclaim.policy.choose(&view, means);
         if choice.is_none() && means.evicts {

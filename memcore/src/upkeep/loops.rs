@@ -99,6 +99,8 @@ struct Loop {
     longest: Option<f64>,
     /// What is kept is of no use any more.
     over: bool,
+    /// Whatever is asked for: others would have had more of it.
+    lost: bool,
     /// Its share of the cache.
     share: f64,
 }
@@ -173,6 +175,14 @@ impl Loops {
         self.current.as_ref().is_some_and(Loop::gives_up) && self.keeps(sealed, born)
     }
 
+    /// Ends the loop, if there is one, and has no other begin from what was seen so far.
+    pub(crate) fn give_up(&mut self) {
+        self.recent = Recent::default();
+        if let Some(current) = &mut self.current {
+            (current.over, current.lost) = (true, true);
+        }
+    }
+
     /// Whether there is or was a loop of which something is kept.
     pub(crate) fn is_on(&self) -> bool {
         self.current.is_some()
@@ -226,13 +236,14 @@ impl Loop {
             round: Asked::default(),
             longest: None,
             over: false,
+            lost: false,
             share: 1.0,
         }
     }
 
     /// Whether what was kept goes now, whatever it is.
     fn gives_up(&self) -> bool {
-        self.over && (self.share > HALF || self.gap.wanted > WANTED * self.gap.others)
+        self.over && (self.lost || self.share > HALF || self.gap.wanted > WANTED * self.gap.others)
     }
 
     /// Ends a step; false if there is no loop any more.
@@ -249,6 +260,9 @@ impl Loop {
         match is_asked {
             true => self.round.add(&step),
             false => self.round = Asked::default(),
+        }
+        if self.lost {
+            return self.share > LEFT;
         }
         let is_no_round = self.round.is_no_round(self.share);
         if is_asked && !is_no_round {
@@ -337,11 +351,15 @@ mod tests {
         /// A cache that has gone round a loop.
         fn after(size: f64) -> Self {
             let mut cache = Self::new();
-            while !cache.is_on() {
-                cache.step(0.0, 0.0, STEP_ITEMS);
-            }
+            cache.rounds_until_on();
             cache.rounds(size, 10);
             cache
+        }
+
+        fn rounds_until_on(&mut self) {
+            while !self.is_on() {
+                self.step(0.0, 0.0, STEP_ITEMS);
+            }
         }
 
         /// Steps until what the loop has kept is given up.
@@ -441,6 +459,19 @@ mod tests {
         let mut cache = Cache::after(1.2);
         (0..100).for_each(|_| cache.step(0.9 * ITEMS, 0.0, STEP_ITEMS));
         assert!(cache.is_on() && !cache.loops.is_over());
+    }
+
+    #[test]
+    fn one_that_is_given_up_goes_whatever_is_asked_for() {
+        let mut cache = Cache::after(1.2);
+        cache.loops.give_up();
+        cache.step(ITEMS * 0.8, 0.0, STEP_ITEMS);
+        assert!(cache.is_useless(3.0), "others would have had more");
+        cache.share = 0.05;
+        cache.step(0.0, 0.0, STEP_ITEMS);
+        assert!(!cache.is_on(), "nothing is left of it");
+        cache.rounds_until_on();
+        assert!(cache.is_on(), "another one may begin");
     }
 
     #[test]

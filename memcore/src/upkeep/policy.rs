@@ -16,6 +16,7 @@ use crate::space::segments::{
     CLASS_MAX, CLASSES, HitCell, LEVELS, LOGS, LogId, SegmentId, level_of,
 };
 use crate::upkeep::activity::{ClassActivity, Demand};
+use crate::upkeep::duel::{Duel, Manner, Results};
 use crate::upkeep::levels::{Evidence, Levels, StepEvents, Tally, bucket, sum};
 use crate::upkeep::loops::{Holding, Loops, Requests};
 use crate::upkeep::score::{Weights, fading};
@@ -183,6 +184,7 @@ pub(crate) enum Decision {
 pub(crate) struct Survivors {
     /// All of them: the victim is compacted.
     pub(crate) all: bool,
+    manner: Manner,
     setting: Setting,
     factors: [f32; LEVELS],
     /// What an item has to be worth.
@@ -214,6 +216,7 @@ pub(crate) struct Policy {
     levels: Levels,
     loops: Loops,
     activity: ClassActivity,
+    duel: Duel,
     census: Census,
     /// What the bytes of victims were worth lately.
     threshold: f32,
@@ -253,6 +256,7 @@ impl Policy {
             levels: Levels::new(),
             loops: Loops::default(),
             activity: ClassActivity::default(),
+            duel: Duel::default(),
             census: Census::default(),
             threshold: 0.0,
             evictions: 0,
@@ -260,6 +264,13 @@ impl Policy {
             seen: 0,
             cursors: [0; LOGS],
             random: seed | 1,
+        }
+    }
+
+    /// Takes note of how the rivals did, with a sample of so many items.
+    pub(crate) fn compare(&mut self, results: &Results, items: f64, sealed: Sealed) {
+        if self.duel.step(results, items, sealed) {
+            self.loops.give_up();
         }
     }
 
@@ -284,6 +295,11 @@ impl Policy {
             found = found.or_else(|| self.least_worthy(view, sealed, age_min));
         }
         let (mut worth, mut choice) = found?;
+        let is_rival = self.duel.manner() != Manner::Score && !self.loops.is_over();
+        if is_rival && worth.is_some() {
+            // It says nothing about what others have to be worth by their score.
+            return self.oldest(view, sealed);
+        }
         if let Some(young) = worth.and_then(|_| self.youngest(view, sealed)) {
             worth = self.worth(view, young.id, &mut { WALKS });
             worth = worth.map(|total| self.faded(view, total, &young));
@@ -310,6 +326,7 @@ impl Policy {
     ) -> Survivors {
         let mut survivors = Survivors {
             all: choice.compacts,
+            manner: self.duel.manner(),
             setting: Setting::new(choice.log.level, choice.age),
             factors: std::array::from_fn(|level| self.levels.factor(level)),
             threshold: self.threshold,
@@ -483,6 +500,24 @@ impl Policy {
             }
         }
         least.map(|(worth, choice)| (Some(worth), choice))
+    }
+
+    /// The oldest segment of all logs.
+    fn oldest(&self, view: &impl View, sealed: Sealed) -> Option<Choice> {
+        let mut oldest: Option<(u32, Choice)> = None;
+        for (index, &head) in view.heads().iter().enumerate() {
+            let log = LogId::from_index(index);
+            if head == 0 {
+                continue;
+            }
+            let Some(Oldest { id, born, .. }) = view.oldest(log, head) else { continue };
+            let since = sealed.opened.wrapping_sub(born);
+            if oldest.is_none_or(|(most, _)| since > most) {
+                let age = turnovers(sealed, born);
+                oldest = Some((since, Choice { id, log, age, compacts: false, useless: false }));
+            }
+        }
+        oldest.map(|(_, choice)| choice)
     }
 
     /// The worth of a segment of a class. Bytes that are never hit are worth as much as those of
@@ -660,21 +695,35 @@ impl Survivors {
         if self.all {
             return Decision::Copy(item.uses);
         }
-        let score = self.score(weights, item);
-        if score < self.threshold {
+        let survives = match self.manner {
+            Manner::Score => self.is_worthy(weights, item),
+            Manner::Lru => item.hit && self.threshold.is_finite(),
+            Manner::Fifo => false,
+        };
+        if !survives {
             return Decision::Evict;
-        }
-        if !self.is_rising(item) {
-            let rank = self.rank_of(score);
-            if rank < self.rank || (rank == self.rank && item.bytes > self.spare) {
-                return Decision::Evict;
-            }
-            if rank == self.rank {
-                self.spare -= item.bytes;
-            }
         }
         let uses = if item.hit { item.uses } else { self.halved(item.uses) };
         if item.bytes > COPY_MAX { Decision::Stay(uses) } else { Decision::Copy(uses) }
+    }
+
+    /// Whether the item is worth enough, and there is room for it.
+    fn is_worthy(&mut self, weights: &Weights, item: &Sample) -> bool {
+        let score = self.score(weights, item);
+        if score < self.threshold {
+            return false;
+        }
+        if self.is_rising(item) {
+            return true;
+        }
+        let rank = self.rank_of(score);
+        if rank < self.rank || (rank == self.rank && item.bytes > self.spare) {
+            return false;
+        }
+        if rank == self.rank {
+            self.spare -= item.bytes;
+        }
+        true
     }
 
     fn score(&self, weights: &Weights, item: &Sample) -> f32 {
@@ -851,6 +900,45 @@ mod tests {
         assert_eq!(table.victim(), Some(2));
         table.segments.remove(&2);
         assert_eq!(table.victim(), Some(1));
+    }
+
+    /// A policy that evicts like a rival, which has answered all that it could not.
+    fn beaten_by(rival: Manner) -> Policy {
+        let mut policy = Policy::new(1, SIZE_WEIGHT);
+        let mut results = Results::default();
+        let had = [Manner::Score, Manner::Lru, Manner::Fifo].map(|manner| manner == rival);
+        (0..100).for_each(|_| results.count(had, 1.0));
+        policy.compare(&results, 100.0, Sealed { count: 100, opened: 100 });
+        policy
+    }
+
+    #[test]
+    fn like_a_rival_it_evicts_the_oldest_segment() {
+        let table = Table::full()
+            .with(1, log(4, 1), 100, item(15, true, 64))
+            .with(2, log(0, 8), 120, item(0, false, 32 << 10))
+            .with(3, log(0, 1), 150, item(0, false, 256));
+        for (mut policy, victim) in [
+            (Policy::new(1, SIZE_WEIGHT), 2),
+            (beaten_by(Manner::Lru), 1),
+            (beaten_by(Manner::Fifo), 1),
+        ] {
+            assert_eq!(policy.choose(&table, ALL).map(|choice| choice.id), Some(victim));
+        }
+    }
+
+    #[test]
+    fn like_lru_it_keeps_what_was_used_and_like_fifo_nothing() {
+        let items = [[item(15, false, 256); 10], [item(1, true, 256); 10]].concat();
+        let decided = decisions(&mut beaten_by(Manner::Lru), 2, &items);
+        assert!(decided[..10].iter().all(|decision| *decision == Decision::Evict));
+        assert!(decided[10..].iter().all(|decision| *decision == Decision::Copy(1)), "all");
+        let decided = decisions(&mut beaten_by(Manner::Fifo), 2, &items);
+        assert!(decided.iter().all(|decision| *decision == Decision::Evict));
+        let mut full = beaten_by(Manner::Lru);
+        (0..ROUNDS_LAST).for_each(|_| full.note(Outcome::Poor));
+        let decided = decisions(&mut full, 2, &items);
+        assert!(decided.iter().all(|decision| *decision == Decision::Evict), "it is all hot");
     }
 
     #[test]

@@ -47,10 +47,6 @@ impl Weights {
     /// Tables for a weight of sizes from 0 to 1.
     pub(crate) fn new(size_weight: f32) -> Self {
         let weight = f64::from(size_weight);
-        let class_size = |class: usize| match CLASS_MAX.get(class) {
-            Some(&max) => max as f64 * CLASS_MEAN,
-            None => CLASS_MAX[CLASSES - 2] as f64 * 2.0 * CLASS_MEAN,
-        };
         Self {
             uses: std::array::from_fn(|uses| (uses as f64 + 1.0).powf(USES) as f32),
             // The middle of each step.
@@ -92,6 +88,21 @@ impl Weights {
     }
 }
 
+/// What a hit of each class counts where policies are compared that know nothing of worth: 1 at the
+/// usual weight of sizes, and its bytes where sizes have none.
+pub(crate) fn counts_of_hits(size_weight: f32) -> [f64; CLASSES] {
+    let exponent = (1.0 - f64::from(size_weight / SIZE_WEIGHT)).max(0.0);
+    std::array::from_fn(|class| class_size(class).powf(exponent))
+}
+
+/// The size that stands for a class.
+fn class_size(class: usize) -> f64 {
+    match CLASS_MAX.get(class) {
+        Some(&max) => max as f64 * CLASS_MEAN,
+        None => CLASS_MAX[CLASSES - 2] as f64 * 2.0 * CLASS_MEAN,
+    }
+}
+
 /// Where the table has a size: its logarithm, of which the float has three bits behind the point
 /// that are near enough.
 fn step_of(bytes: usize) -> usize {
@@ -118,6 +129,14 @@ mod tests {
         }
         assert!(weights.of_item(0, 0) > weights.of_item(0, usize::MAX));
         assert!((fading(0.98) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn hits_are_compared_as_the_weight_of_sizes_wants_it() {
+        assert_eq!(counts_of_hits(SIZE_WEIGHT), [1.0; CLASSES]);
+        assert_eq!(counts_of_hits(1.0), [1.0; CLASSES]);
+        let bytes = counts_of_hits(0.0);
+        assert_eq!(bytes[1] / bytes[0], (CLASS_MAX[1] / CLASS_MAX[0]) as f64);
     }
 
     #[test]

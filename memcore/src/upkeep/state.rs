@@ -1,8 +1,10 @@
 //! What upkeep remembers between two steps, behind one lock.
 
+use crate::config::Builder;
 use crate::memory::sync::{AtomicUsize, Mutex};
 use crate::space::segments::{LogId, SegmentId, Stamp};
 use crate::upkeep::policy::{Policy, Survivors};
+use crate::upkeep::rivals::Rivals;
 
 /// The state of upkeep, and its locks.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub(crate) struct Upkeep {
     /// The most bytes of items that there have been where nothing may be evicted, as far as that
     /// was looked at.
     pub(crate) filled: AtomicUsize,
+    pub(crate) rivals: Rivals,
 }
 
 /// The reclaimer's own state.
@@ -28,6 +31,8 @@ pub(crate) struct Reclaim {
     pub(crate) no_gain: Option<NoGain>,
     /// Victims so far.
     pub(crate) evictions: u32,
+    /// Segments opened when the rivals were looked at.
+    pub(crate) sampled_at: u32,
     pub(crate) sweep: Sweep,
 }
 
@@ -100,20 +105,22 @@ pub(crate) struct Visit {
 }
 
 impl Upkeep {
-    pub(crate) fn new(seed: u64, size_weight: f32, limit: usize) -> Self {
+    pub(crate) fn new(seed: u64, builder: &Builder) -> Self {
         let reclaim = Reclaim {
-            policy: Policy::new(seed, size_weight),
+            policy: Policy::new(seed, builder.evict_size_weight),
             victim: None,
             compacted: 0,
             no_gain: None,
             evictions: 0,
+            sampled_at: 0,
             sweep: Sweep::default(),
         };
         Self {
             reclaim: Mutex::new(reclaim),
             limit: Mutex::new(()),
-            limit_goal: AtomicUsize::new(limit),
+            limit_goal: AtomicUsize::new(builder.limit),
             filled: AtomicUsize::new(0),
+            rivals: Rivals::new(builder.limit, builder.evict_size_weight, builder.evictions),
         }
     }
 }

@@ -1,0 +1,211 @@
+//! What operations tell the rivals of their keys, and what the policy learns of the rivals.
+//!
+//! An operation looks whether its key is in the sample, and only then takes the lock of the trial.
+//! The sample is small, and there is none before the cache is half full.
+
+use crate::counters::Event;
+use crate::engine::{Engine, Found};
+use crate::index::Position;
+use crate::upkeep::miniature::Outline;
+use crate::upkeep::state::Reclaim;
+use crate::{Key, Miss, Moment};
+
+/// At most one key in eight is in the sample.
+const BOUND_MOST: u32 = u32::MAX / 8;
+/// A sample is too small where it has one in so many of its keys.
+const SPARSE: u32 = 4;
+/// How often a turnover the rivals are looked at.
+const STEPS: u32 = 32;
+/// What a rival could use of the bytes: some are always being made free or filled.
+const USABLE: f64 = 0.96;
+
+impl Engine {
+    /// A key of the sample was asked for and found. Nobody waits for that to be counted. The item
+    /// is looked up again: to hand over what is known of it would cost all lookups something.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sample_hit(&self, key: &Key<'_>, now: u32) {
+        let Some(mut trial) = self.upkeep.rivals.try_trial() else { return };
+        let Ok(Some(Found { item, .. })) = self.look(key, &self.approach(key)) else { return };
+        trial.keep_epoch(self.hot.epoch());
+        let expiry = item.expiry().map_or(0, Moment::as_secs);
+        let item = Outline { bytes: item.size() as u32, expiry };
+        trial.hit(self.position(key).at, item, now);
+    }
+
+    /// A key of the sample was asked for and not found.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sample_miss(&self, position: Position, miss: Miss, now: u32) {
+        let Some(mut trial) = self.upkeep.rivals.try_trial() else { return };
+        trial.keep_epoch(self.hot.epoch());
+        trial.miss(position.at, miss != Miss::Absent, now);
+    }
+
+    /// An item of a key of the sample was stored.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sample_write(&self, position: Position, bytes: usize, expiry: Option<u32>) {
+        let Some(mut trial) = self.upkeep.rivals.trial() else { return };
+        trial.keep_epoch(self.hot.epoch());
+        // The sample may have become smaller meanwhile.
+        if self.upkeep.rivals.have(position) {
+            let item = Outline { bytes: bytes as u32, expiry: expiry.unwrap_or(0) };
+            trial.write(position.at, item);
+        }
+    }
+
+    /// An item of a key of the sample was removed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn sample_removal(&self, position: Position) {
+        if let Some(mut trial) = self.upkeep.rivals.trial() {
+            trial.remove(position.at);
+        }
+    }
+
+    /// Puts the sample in proportion and has the policy learn how the rivals did, now and then.
+    pub(crate) fn tend_rivals(&self, reclaim: &mut Reclaim) {
+        if self.upkeep.rivals.keys() == 0 {
+            return;
+        }
+        let sealed = self.space.pool.sealed();
+        let opened = sealed.opened.wrapping_sub(reclaim.sampled_at);
+        if opened < sealed.count / STEPS {
+            return;
+        }
+        reclaim.sampled_at = sealed.opened;
+        let sampled = self.adapt_sample();
+        if let Some(mut trial) = self.upkeep.rivals.trial() {
+            let results = trial.take_results();
+            reclaim.policy.compare(&results, f64::from(sampled), sealed);
+        }
+    }
+
+    /// Sees to it that the sample is neither too large nor too small, and gives the rivals its
+    /// share of the memory; how many items it has.
+    fn adapt_sample(&self) -> u32 {
+        let rivals = &self.upkeep.rivals;
+        let sum = |event| self.counters.sum_of_life(event).into_iter().fold(0, u64::wrapping_add);
+        // Gauges are sums of what others change meanwhile.
+        let gauge = |event| (sum(event) as i64).max(0) as f64;
+        let items = (gauge(Event::ItemsSmall) + gauge(Event::ItemsMain)).max(1.0);
+        let mut bound = rivals.bound();
+        if bound < BOUND_MOST && self.index.sampled() < rivals.keys() / SPARSE {
+            let segments = self.space.table().count_in(self.space.pool.limit());
+            if bound == 0 && self.space.pool.available() > segments / 2 {
+                return 0;
+            }
+            let share = f64::from(rivals.keys()) / items;
+            bound = (share * f64::from(u32::MAX)).min(f64::from(BOUND_MOST)) as u32;
+            self.index.sample_below(bound);
+        }
+        // The shards are locked before the trial is, here as elsewhere.
+        let mut is_crowded = rivals.trial().is_some_and(|trial| trial.is_crowded());
+        while is_crowded || self.index.sampled() > rivals.keys() {
+            is_crowded = false;
+            bound = bound / 4 * 3;
+            self.index.sample_below(bound);
+        }
+        let sampled = self.index.sampled();
+        if let Some(mut trial) = rivals.trial() {
+            rivals.set_bound(bound, &mut trial);
+            let share = f64::from(sampled) / items * USABLE;
+            trial.set_budget((gauge(Event::Bytes) * share) as u64);
+        }
+        sampled
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::upkeep::miniature::Each;
+    use crate::upkeep::rivals::BYTES_PER_KEY;
+    use crate::{Attrs, Cache, Expiry, ManualClock};
+
+    const LIMIT: usize = 4 << 20;
+    const KEYS: u32 = (LIMIT / BYTES_PER_KEY) as u32;
+
+    fn cache() -> (Cache, ManualClock) {
+        let clock = ManualClock::new(Moment::from_secs(1_000));
+        (Cache::builder(LIMIT).clock(clock.clone()).seed(1).build().unwrap(), clock)
+    }
+
+    fn fill(cache: &Cache, keys: std::ops::Range<u32>, len: usize, attrs: Attrs) {
+        let value = vec![7; len];
+        keys.for_each(|key| _ = cache.set(key.to_le_bytes(), &value, attrs).unwrap());
+    }
+
+    /// How many of these keys each rival has.
+    fn had(cache: &Cache, keys: std::ops::Range<u32>) -> Each<u32> {
+        let engine = cache.engine();
+        let mut trial = engine.upkeep.rivals.trial().unwrap();
+        let mut sums = [0; 2];
+        for key in keys {
+            let position = engine.index.position(engine.hot.hash(&key.to_le_bytes()));
+            if engine.upkeep.rivals.have(position) {
+                let had = trial.peek(position.at, engine.hot.clock_now());
+                sums.iter_mut().zip(had).for_each(|(sum, had)| *sum += u32::from(had));
+            }
+        }
+        sums
+    }
+
+    #[test]
+    fn the_sample_stays_in_proportion() {
+        let (cache, _) = cache();
+        let engine = cache.engine();
+        let is_right = || {
+            let sampled = engine.index.sampled();
+            assert!((KEYS / 2..=KEYS + KEYS / 8).contains(&sampled), "{sampled} of {KEYS}");
+        };
+        fill(&cache, 0..4_000, 300, Attrs::new());
+        assert_eq!(engine.index.sampled(), 0, "it is not half full");
+        fill(&cache, 4_000..20_000, 300, Attrs::new());
+        is_right();
+        let large = engine.upkeep.rivals.bound();
+        fill(&cache, 20_000..200_000, 20, Attrs::new());
+        is_right();
+        let small = engine.upkeep.rivals.bound();
+        assert!(small < large / 2, "{small} {large}: there are more items");
+        fill(&cache, 200_000..210_000, 1_000, Attrs::new());
+        assert!(engine.upkeep.rivals.bound() > large, "and fewer");
+        // Large items are too few for such a sample, and one in eight is enough of them.
+        fill(&cache, 210_000..211_000, 50_000, Attrs::new());
+        assert_eq!(engine.upkeep.rivals.bound(), BOUND_MOST);
+        cache.validate();
+    }
+
+    #[test]
+    fn rivals_have_as_much_as_there_is_room_for() {
+        let (cache, _) = cache();
+        fill(&cache, 0..30_000, 300, Attrs::new());
+        let sampled = cache.engine().index.sampled();
+        for had in had(&cache, 0..30_000) {
+            let share = f64::from(had) / f64::from(sampled);
+            assert!((0.9..1.0).contains(&share), "{had} where there are {sampled}");
+        }
+    }
+
+    #[test]
+    fn what_ends_here_ends_for_the_rivals() {
+        let (cache, clock) = cache();
+        let attrs = Attrs::new().expiry(Expiry::At(Moment::from_secs(2_000)));
+        fill(&cache, 0..20_000, 300, attrs);
+        assert!(had(&cache, 0..20_000).into_iter().all(|had| had > KEYS / 2));
+        for key in 10_000..20_000_u32 {
+            cache.delete(key.to_le_bytes());
+        }
+        assert_eq!(had(&cache, 10_000..20_000), [0; 2], "deleted");
+        fill(&cache, 20_000..40_000, 300, attrs);
+        assert!(had(&cache, 20_000..40_000).into_iter().all(|had| had > KEYS / 2));
+        clock.set(Moment::from_secs(2_001));
+        assert_eq!(had(&cache, 0..40_000), [0; 2], "expired");
+        fill(&cache, 0..20_000, 300, Attrs::new());
+        assert!(had(&cache, 0..20_000).into_iter().all(|had| had > KEYS / 2));
+        cache.flush();
+        fill(&cache, 20_000..20_100, 300, Attrs::new());
+        assert_eq!(had(&cache, 0..20_000), [0; 2], "flushed");
+    }
+}
