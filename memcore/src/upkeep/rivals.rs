@@ -11,7 +11,7 @@ use crate::upkeep::miniature::{Each, Miniature, Outline};
 use crate::upkeep::score::counts_of_hits;
 
 /// Keys of a sample, one for so many bytes of the limit; fewer than the least would show nothing.
-pub(super) const BYTES_PER_KEY: usize = 8 << 10;
+pub(super) const BYTES_PER_KEY: usize = 4 << 10;
 const KEYS_LEAST: usize = 128;
 const KEYS_MOST: usize = 2048;
 /// The mean of so many hits is what one counts.
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(bytes(4 << 20, false), 0);
         assert_eq!(bytes(KEYS_LEAST * BYTES_PER_KEY - 1, true), 0);
         for limit in [1 << 20, 4 << 20, 64 << 20, 1 << 30] {
-            assert!((1..limit / 200).contains(&bytes(limit, true)), "of {limit}");
+            assert!((1..limit / 140).contains(&bytes(limit, true)), "of {limit}");
         }
     }
 
