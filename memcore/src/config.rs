@@ -143,7 +143,7 @@ impl Builder {
 
     /// How much an item's size counts against it when something has to be evicted, from 0 to 1:
     /// with more the cache answers more requests, with less more of the bytes that are asked for.
-    /// Default 0.6. Numbers beyond that range count as its ends.
+    /// Default 0.565. Numbers beyond that range count as its ends.
     ///
     /// # Examples
     /// ```

@@ -109,7 +109,7 @@ impl Engine {
         let seed = builder.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let parts = sizes.reserve(source).map_err(|error| system("address space", &error))?;
         let (memory, table, index) = parts;
-        let upkeep = Upkeep::new(seed, &builder);
+        let upkeep = Upkeep::new(seed, &builder, builder.limit.saturating_sub(sizes.least()));
         let fixed = sizes.fixed() + upkeep.rivals.bytes();
         let pool = Pool::new(memory, table, sizes.segments(), builder.limit, fixed);
         let space = Space::new(pool, builder.pin_limit, builder.evictions);

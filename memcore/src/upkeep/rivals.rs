@@ -10,8 +10,9 @@ use crate::upkeep::duel::Results;
 use crate::upkeep::miniature::{Each, Miniature, Outline};
 use crate::upkeep::score::counts_of_hits;
 
-/// Keys of a sample, one for so many bytes of the limit; fewer than the least would show nothing.
-pub(super) const BYTES_PER_KEY: usize = 4 << 10;
+/// Keys of a sample, one for so many bytes of the limit above the least; fewer than so many would
+/// show nothing.
+const BYTES_PER_KEY: usize = 4 << 10;
 const KEYS_LEAST: usize = 128;
 const KEYS_MOST: usize = 2048;
 /// The mean of so many hits is what one counts.
@@ -43,9 +44,9 @@ pub(crate) struct Trial {
 }
 
 impl Rivals {
-    /// Those of a cache with this limit, if it evicts anything.
-    pub(crate) fn new(limit: usize, size_weight: f32, evictions: bool) -> Self {
-        let keys = match limit / BYTES_PER_KEY {
+    /// Those of a cache whose limit is so many bytes above the least, if it evicts anything.
+    pub(crate) fn new(above_least: usize, size_weight: f32, evictions: bool) -> Self {
+        let keys = match above_least / BYTES_PER_KEY {
             keys if keys < KEYS_LEAST || !evictions => 0,
             keys => keys.min(KEYS_MOST) as u32,
         };
@@ -183,10 +184,11 @@ impl Trial {
 mod tests {
     use super::*;
     use crate::upkeep::duel::Manner;
+    use crate::upkeep::score::SIZE_WEIGHT;
 
     #[test]
     fn there_are_none_where_nothing_is_evicted_nor_in_tiny_caches() {
-        let bytes = |limit, evictions| Rivals::new(limit, 0.6, evictions).bytes();
+        let bytes = |limit, evictions| Rivals::new(limit, SIZE_WEIGHT, evictions).bytes();
         assert_eq!(bytes(4 << 20, false), 0);
         assert_eq!(bytes(KEYS_LEAST * BYTES_PER_KEY - 1, true), 0);
         for limit in [1 << 20, 4 << 20, 64 << 20, 1 << 30] {
@@ -206,13 +208,13 @@ mod tests {
             trial.count(false, [true; 2], item(10_000));
             trial.take_results().lead(Manner::Lru, Manner::Score)
         };
-        assert_eq!(lead(0.6), 0.0, "a hit each");
+        assert_eq!(lead(SIZE_WEIGHT), 0.0, "a hit each");
         assert!(lead(0.0) > 0.5, "one is far larger");
     }
 
     #[test]
     fn a_miss_of_what_has_ended_is_one_for_all() {
-        let rivals = Rivals::new(4 << 20, 0.6, true);
+        let rivals = Rivals::new(4 << 20, SIZE_WEIGHT, true);
         let mut trial = rivals.trial().unwrap();
         rivals.set_bound(1 << 20, &mut trial);
         trial.set_budget(1_000);

@@ -13,7 +13,7 @@ use crate::space::layout::USES_MAX;
 use crate::space::segments::{CLASS_MAX, CLASSES, LEVELS};
 
 /// How much of the size counts, unless told otherwise: 1 would be hits per byte, 0 hits alone.
-pub(crate) const SIZE_WEIGHT: f32 = 0.6;
+pub(crate) const SIZE_WEIGHT: f32 = 0.565;
 
 /// The exponent of uses.
 const USES: f64 = 0.8;

@@ -105,7 +105,8 @@ pub(crate) struct Visit {
 }
 
 impl Upkeep {
-    pub(crate) fn new(seed: u64, builder: &Builder) -> Self {
+    /// That of a cache whose limit is so many bytes above the least.
+    pub(crate) fn new(seed: u64, builder: &Builder, above_least: usize) -> Self {
         let reclaim = Reclaim {
             policy: Policy::new(seed, builder.evict_size_weight),
             victim: None,
@@ -120,7 +121,7 @@ impl Upkeep {
             limit: Mutex::new(()),
             limit_goal: AtomicUsize::new(builder.limit),
             filled: AtomicUsize::new(0),
-            rivals: Rivals::new(builder.limit, builder.evict_size_weight, builder.evictions),
+            rivals: Rivals::new(above_least, builder.evict_size_weight, builder.evictions),
         }
     }
 }

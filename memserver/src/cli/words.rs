@@ -129,7 +129,7 @@ pub(super) static WORDS: &[Word] = &[
             o.config.runtime.temp_lru = true;
             Ok(())
         }),
-    word("evict_size_weight", Takes1("X"), "0.6", "how much sizes count in eviction, 0 to 1", Act,
+    word("evict_size_weight", Takes1("X"), "0.565", "how much sizes count in eviction, 0 to 1", Act,
         |o, v| put(&mut o.config.evict_size_weight, v.factor(0.0, 1.0))),
     word("group_flush", Nothing, "off",
         "deleting a key that ends in the character of -D removes all keys that begin with it", Act,

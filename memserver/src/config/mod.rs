@@ -294,7 +294,7 @@ impl Default for Config {
             inter: None,
             verbosity: 0,
             evictions: true,
-            evict_size_weight: 0.6,
+            evict_size_weight: 0.565,
             large_pages: false,
             shutdown_command: false,
             growth_factor: 1.25,
