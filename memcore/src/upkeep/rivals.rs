@@ -12,7 +12,7 @@ use crate::upkeep::score::counts_of_hits;
 
 /// Keys of a sample, one for so many bytes of the limit above the least; fewer than so many would
 /// show nothing.
-const BYTES_PER_KEY: usize = 4 << 10;
+const BYTES_PER_KEY: usize = 3 << 10;
 const KEYS_LEAST: usize = 128;
 const KEYS_MOST: usize = 2048;
 /// The mean of so many hits is what one counts.
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(bytes(4 << 20, false), 0);
         assert_eq!(bytes(KEYS_LEAST * BYTES_PER_KEY - 1, true), 0);
         for limit in [1 << 20, 4 << 20, 64 << 20, 1 << 30] {
-            assert!((1..limit / 140).contains(&bytes(limit, true)), "of {limit}");
+            assert!((1..limit / 100).contains(&bytes(limit, true)), "of {limit}");
         }
     }
 
