@@ -419,10 +419,16 @@ impl Engine {
         }
     }
 
-    /// Counts a miss, and what it says of the rivals if the lookup counts as a use.
+    /// Counts a miss, and tells the rivals.
     #[inline(always)]
     pub(crate) fn note_miss(&self, key: &Key<'_>, how: &Fetch, miss: Miss, now: u32) {
         self.count_miss(miss);
+        self.tell_miss(key, how, miss, now);
+    }
+
+    /// Tells the rivals of a miss, if the lookup counts as a use.
+    #[inline(always)]
+    pub(crate) fn tell_miss(&self, key: &Key<'_>, how: &Fetch, miss: Miss, now: u32) {
         let position = self.position(key);
         if self.upkeep.rivals.have(position) && !how.peek {
             self.sample_miss(position, miss, now);
@@ -437,8 +443,16 @@ impl Engine {
         }
     }
 
+    /// Tells the rivals that a key has no item any more, not because of memory.
+    #[inline(always)]
+    pub(crate) fn note_end(&self, position: Position) {
+        if self.upkeep.rivals.have(position) {
+            self.sample_removal(position);
+        }
+    }
+
     /// Counts a miss.
-    fn count_miss(&self, miss: Miss) {
+    pub(crate) fn count_miss(&self, miss: Miss) {
         self.counters.add(0, Event::Misses, 1);
         match miss {
             Miss::Absent => {}

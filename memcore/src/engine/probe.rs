@@ -75,6 +75,7 @@ impl Engine {
     ) {
         // The index first: an item whose memory is freed must not be found.
         self.index.remove(position, found.slot, lock);
+        self.note_end(position);
         self.retire(&found.item, Cause::of_hidden(miss), now);
     }
 }

@@ -4,13 +4,15 @@
 use super::{Guard, Index, Position};
 
 impl Index {
-    /// Takes the keys below this position as the sample, in all shards.
-    pub(crate) fn sample_below(&self, bound: u32) {
-        for shard in 0..self.shards() {
+    /// Takes the keys below this position as the sample, in all shards; how many items it has.
+    pub(crate) fn sample_below(&self, bound: u32) -> u32 {
+        let sample = |shard| {
             let mut lock = self.lock(Position { shard, at: 0 });
             lock.sampled = self.count_below(shard, bound, &lock);
             lock.bound = bound;
-        }
+            lock.sampled
+        };
+        (0..self.shards()).map(sample).sum()
     }
 
     /// Items of the sample.

@@ -83,8 +83,8 @@ fn the_items_of_the_sample_are_counted_however_they_come_and_go() {
     fill(first);
     assert_eq!(index.sampled(), 0, "there is no sample yet");
     for bound in [1 << 29, 1 << 30, 0, 1 << 28] {
-        index.sample_below(bound);
-        assert_eq!(index.sampled(), below(first, bound), "below {bound}");
+        assert_eq!(index.sample_below(bound), below(first, bound), "below {bound}");
+        assert_eq!(index.sampled(), below(first, bound));
     }
     fill(rest);
     assert_eq!(index.sampled(), below(&items, 1 << 28));

@@ -204,21 +204,25 @@ impl Engine {
         mut lookup: Lookup<'_, H>,
     ) -> Fetched {
         let how = lookup.how;
+        let mut is_told = false;
         loop {
             let mut at = match how.touch.is_some() || how.lease {
                 true => self.probe(key),
                 false => self.probe_unchanged(key),
             };
             if let Err(miss) = at.found {
-                let now = at.now;
+                if !std::mem::replace(&mut is_told, true) {
+                    // Before the rivals learn of an item that is created.
+                    self.tell_miss(key, how, miss, at.now);
+                }
                 match self.create_on_miss(at, how) {
                     Missed::Again => continue,
                     Missed::Nothing => {
-                        self.note_miss(key, how, miss, now);
+                        self.count_miss(miss);
                         return Fetched::Miss(miss);
                     }
                     Missed::Created(hit) => {
-                        self.note_miss(key, how, miss, now);
+                        self.count_miss(miss);
                         (lookup.head)(&hit, lookup.out);
                         return delivered(hit, how);
                     }

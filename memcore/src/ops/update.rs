@@ -34,6 +34,7 @@ impl Engine {
             match touched {
                 Ok(()) => {
                     self.mark_used(item.loc, at.now);
+                    self.note_write(at.position, item.size(), Some(item.expiry));
                     return Ok(Some(item.meta(at.now)));
                 }
                 Err(error) => {
@@ -159,7 +160,11 @@ impl Engine {
     pub(crate) fn remove(&self, key: &Key<'_>, how: &Remove) -> Result<Removed, StoreError> {
         loop {
             let mut at = self.probe(key);
-            let Ok(found) = at.found else { return Ok(Removed::NotFound) };
+            let Ok(found) = at.found else {
+                // A rival may have it.
+                self.note_end(at.position);
+                return Ok(Removed::NotFound);
+            };
             let item = &found.item;
             if how.expected.is_some_and(|expected| expected != item.version) {
                 return Ok(Removed::VersionMismatch);
@@ -182,7 +187,11 @@ impl Engine {
     /// Removes an item; the value that it had.
     pub(crate) fn take(&self, key: &Key<'_>) -> Option<Vec<u8>> {
         let mut at = self.probe(key);
-        let Ok(found) = at.found else { return None };
+        let Ok(found) = at.found else {
+            // A rival may have it.
+            self.note_end(at.position);
+            return None;
+        };
         let mut value = Vec::with_capacity(found.item.value_len);
         self.space.append_value(&found.item, &mut value);
         self.delete(&mut at, &found);
@@ -192,9 +201,7 @@ impl Engine {
     fn delete(&self, at: &mut Probe<'_, '_>, found: &Found) {
         self.index.remove(at.position, found.slot, &mut at.lock);
         self.retire(&found.item, Cause::Deleted, at.now);
-        if self.upkeep.rivals.have(at.position) {
-            self.sample_removal(at.position);
-        }
+        self.note_end(at.position);
     }
 
     /// The item that is left when a value is invalidated or cleared.

@@ -156,8 +156,9 @@ impl Engine {
             self.spill(position, &item, now, &lock);
         }
         self.index.remove(position, slot, &mut lock);
-        if cause == Cause::Evicted {
-            self.index.insert_ghost(position, item.state.uses(), &mut lock);
+        match cause {
+            Cause::Evicted => self.index.insert_ghost(position, item.state.uses(), &mut lock),
+            _ => self.note_end(position),
         }
         if inside {
             self.retire_in_victim(&item, cause, now);

@@ -183,6 +183,11 @@ impl Loops {
         }
     }
 
+    /// Whether a loop was given up of which something is left.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.lost)
+    }
+
     /// Whether there is or was a loop of which something is kept.
     pub(crate) fn is_on(&self) -> bool {
         self.current.is_some()

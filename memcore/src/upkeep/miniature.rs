@@ -165,28 +165,17 @@ impl Miniature {
         }
     }
 
-    /// Removes the keys from this one on: they are not in the sample any more.
-    pub(crate) fn remove_from(&mut self, bound: u32) {
-        self.is_crowded = false;
-        for id in 0..self.unused {
-            let &Entry { key, .. } = self.entry(id);
-            let is_used = RIVALS.into_iter().any(|rival| self.entry(id).is_of(rival));
-            if is_used && key >= bound {
-                self.remove(key);
-            }
-        }
-    }
-
     /// Removes everything.
     pub(crate) fn clear(&mut self) {
         self.chains.fill(NONE);
+        self.is_crowded = false;
         (self.free, self.unused) = (NONE, 0);
         self.queues = [EMPTY; RIVALS.len()];
     }
 
-    /// Whether the sample is too large: keys were left out.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.is_crowded
+    /// Whether the sample is too large: keys were left out since this was asked last.
+    pub(crate) fn take_crowded(&mut self) -> bool {
+        std::mem::take(&mut self.is_crowded)
     }
 
     /// The bytes that each rival may have from now on.
@@ -407,7 +396,7 @@ mod tests {
                 lists.trim();
             }
         }
-        assert!(!mini.is_crowded() && hits.iter().all(|&hits| hits > 5_000), "{hits:?}");
+        assert!(!mini.take_crowded() && hits.iter().all(|&hits| hits > 5_000), "{hits:?}");
         mini.clear();
         assert!((0..200).all(|key| mini.get(key * 977, 0).is_none()));
     }
@@ -422,20 +411,20 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_too_small_says_so_and_has_room_for_fewer_keys() {
+    fn one_that_is_too_small_says_so_and_has_room_with_a_smaller_budget() {
         let mut mini = Miniature::new(64);
-        mini.set_budget(u64::MAX);
+        mini.set_budget(800);
         (0..80).for_each(|key| mini.set(key, ITEM));
-        assert!(!mini.is_crowded());
+        assert!(!mini.take_crowded());
+        mini.set_budget(2_000);
         mini.set(80, ITEM);
-        assert!(mini.is_crowded() && mini.get(80, 0).is_none());
-        mini.remove_from(60);
-        assert!(!mini.is_crowded());
-        assert!((0..80).all(|key| mini.get(key, 0).is_some() == (key < 60)));
+        assert!(mini.get(80, 0).is_none());
+        assert!(mini.take_crowded() && !mini.take_crowded());
+        mini.set_budget(600);
+        (80..100).for_each(|key| mini.set(key, ITEM));
+        assert!(!mini.take_crowded() && mini.get(99, 0).is_some());
         let mut none = Miniature::new(0);
         none.set(1, ITEM);
-        assert!(none.get(1, 0).is_none() && none.is_crowded());
-        (100..120).for_each(|key| mini.set(key, ITEM));
-        assert!(!mini.is_crowded() && mini.get(119, 0).is_some());
+        assert!(none.get(1, 0).is_none() && none.take_crowded());
     }
 }

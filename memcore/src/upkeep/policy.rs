@@ -274,6 +274,11 @@ impl Policy {
         }
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn manner(&self) -> Manner {
+        self.duel.manner()
+    }
+
     /// The segment to empty next, if there is one.
     pub(crate) fn choose(&mut self, view: &impl View, means: Means) -> Option<Choice> {
         let sealed = view.sealed();
@@ -295,7 +300,7 @@ impl Policy {
             found = found.or_else(|| self.least_worthy(view, sealed, age_min));
         }
         let (mut worth, mut choice) = found?;
-        let is_rival = self.duel.manner() != Manner::Score && !self.loops.is_over();
+        let is_rival = self.duel.manner() != Manner::Score && !self.loops.is_given_up();
         if is_rival && worth.is_some() {
             // It says nothing about what others have to be worth by their score.
             return self.oldest(view, sealed);
@@ -326,7 +331,11 @@ impl Policy {
     ) -> Survivors {
         let mut survivors = Survivors {
             all: choice.compacts,
-            manner: self.duel.manner(),
+            // Where all of it was used, the score has to say what goes.
+            manner: match self.duel.manner() {
+                Manner::Lru if self.rounds >= ROUNDS_MAX => Manner::Score,
+                manner => manner,
+            },
             setting: Setting::new(choice.log.level, choice.age),
             factors: std::array::from_fn(|level| self.levels.factor(level)),
             threshold: self.threshold,
@@ -345,7 +354,7 @@ impl Policy {
             // Nothing survives.
             survivors.threshold = f32::INFINITY;
             survivors.rises = false;
-        } else if !coarse {
+        } else if !coarse && survivors.manner == Manner::Score {
             let mut bytes = [0; RANKS];
             view.visit(choice.id, |item| {
                 let score = survivors.score(&self.weights, &item);
@@ -936,6 +945,12 @@ mod tests {
         let decided = decisions(&mut beaten_by(Manner::Fifo), 2, &items);
         assert!(decided.iter().all(|decision| *decision == Decision::Evict));
         let mut full = beaten_by(Manner::Lru);
+        full.threshold = 0.001;
+        (0..ROUNDS_MAX).for_each(|_| full.note(Outcome::Poor));
+        let hot = [item(1, true, 256); 100];
+        let decided = decisions(&mut full, 2, &hot);
+        let kept = decided.iter().filter(|decision| **decision != Decision::Evict).count();
+        assert_eq!(kept, 90, "a tenth goes where all was used");
         (0..ROUNDS_LAST).for_each(|_| full.note(Outcome::Poor));
         let decided = decisions(&mut full, 2, &items);
         assert!(decided.iter().all(|decision| *decision == Decision::Evict), "it is all hot");

@@ -1,5 +1,5 @@
-//! The rivals: LRU and FIFO, simulated with a sample of the keys. Of these keys each rival may have
-//! as many bytes as they have here, so it shows what it would do in the place of this cache.
+//! The rivals: LRU and FIFO, simulated with a sample of the keys. Each rival may have as many bytes
+//! as so many items have here in the mean, so it shows what it would do in the place of this cache.
 //!
 //! Keys whose positions are below a bound are in the sample. There is none at first.
 
@@ -28,6 +28,12 @@ pub(crate) struct Rivals {
     keys: u32,
     /// Apart from the bound, which all read. `None` in a cache that has no rivals.
     trial: Option<Box<Mutex<Trial>>>,
+}
+
+/// The key of a position in a miniature. In a large cache, all that are in the sample are small and
+/// the shards are many, so they share no bits; in a small one, no two keys are likely to be alike.
+pub(crate) fn key_of(position: Position) -> u32 {
+    position.at ^ position.shard.reverse_bits()
 }
 
 /// How the rivals do.
@@ -89,11 +95,12 @@ impl Rivals {
         self.trial.as_ref()?.try_lock()
     }
 
-    /// Gives the sample another end. A larger sample is a new one.
+    /// Gives the sample another end. A larger sample is a new one; of a smaller one, keys that are
+    /// not in it any more go as they would be evicted.
     pub(crate) fn set_bound(&self, bound: u32, trial: &mut Trial) {
         match self.bound.swap(bound, Ordering::Relaxed) {
-            old if bound > old => trial.miniature = Miniature::new(self.keys as usize),
-            old if bound < old => trial.miniature.remove_from(bound),
+            0 if bound > 0 => trial.miniature = Miniature::new(self.keys as usize),
+            old if bound > old => trial.miniature.clear(),
             _ => {}
         }
     }
@@ -115,10 +122,8 @@ impl Trial {
     pub(crate) fn hit(&mut self, key: u32, item: Outline, now: u32) {
         let had = self.miniature.get(key, now).map_or([false; 2], |(_, had)| had);
         self.count(true, had, item);
-        if had.contains(&false) {
-            // Who has not found it has stored it now.
-            self.miniature.set(key, item);
-        }
+        // Who has not found it has stored it now, and its expiry may be another one.
+        self.miniature.set(key, item);
     }
 
     /// A key was asked for and not found; `ended` says that there is no item any more, whoever has
@@ -150,9 +155,9 @@ impl Trial {
         }
     }
 
-    /// Whether the sample is too large.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.miniature.is_crowded()
+    /// Whether the sample has turned out to be too large.
+    pub(crate) fn take_crowded(&mut self) -> bool {
+        self.miniature.take_crowded()
     }
 
     /// The bytes that each rival may have from now on.
@@ -180,7 +185,7 @@ impl Trial {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::upkeep::duel::Manner;
@@ -210,6 +215,15 @@ mod tests {
         };
         assert_eq!(lead(SIZE_WEIGHT), 0.0, "a hit each");
         assert!(lead(0.0) > 0.5, "one is far larger");
+    }
+
+    #[test]
+    fn keys_of_a_large_cache_are_told_apart() {
+        let (mut keys, shards, bound) = (std::collections::HashSet::new(), 4_096, 64);
+        for shard in 0..shards {
+            keys.extend((0..bound).map(|at| key_of(Position { shard, at })));
+        }
+        assert_eq!(keys.len(), (shards * bound) as usize);
     }
 
     #[test]

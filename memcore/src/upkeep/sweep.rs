@@ -139,6 +139,7 @@ impl Engine {
         let item = self.space.read_any(loc);
         let Some(miss) = self.hidden(&item, now) else { return };
         self.index.remove(position, slot, &mut lock);
+        self.note_end(position);
         let cause = Cause::of_hidden(miss);
         if cause == Cause::Expired {
             self.counters.add(item.class(), Event::ExpiredSwept, 1);

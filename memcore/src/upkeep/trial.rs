@@ -4,15 +4,16 @@
 //! The sample is small, and there is none before the cache is half full.
 
 use crate::counters::Event;
-use crate::engine::{Engine, Found};
+use crate::engine::Engine;
 use crate::index::Position;
 use crate::upkeep::miniature::Outline;
+use crate::upkeep::rivals::key_of;
 use crate::upkeep::state::Reclaim;
 use crate::{Key, Miss, Moment};
 
 /// At most one key in eight is in the sample.
 const BOUND_MOST: u32 = u32::MAX / 8;
-/// A sample is too small where it has one in so many of its keys.
+/// A sample is too small where fewer than one in so many of the keys that it may have are there.
 const SPARSE: u32 = 4;
 /// How often a turnover the rivals are looked at.
 const STEPS: u32 = 32;
@@ -26,11 +27,16 @@ impl Engine {
     #[inline(never)]
     pub(crate) fn sample_hit(&self, key: &Key<'_>, now: u32) {
         let Some(mut trial) = self.upkeep.rivals.try_trial() else { return };
-        let Ok(Some(Found { item, .. })) = self.look(key, &self.approach(key)) else { return };
+        let Ok(Some(found)) = self.look(key, &self.approach(key)) else { return };
+        let position = self.position(key);
+        // The sample may have become smaller meanwhile.
+        if !self.upkeep.rivals.have(position) || !self.is_current(&found) {
+            return;
+        }
         trial.keep_epoch(self.hot.epoch());
-        let expiry = item.expiry().map_or(0, Moment::as_secs);
-        let item = Outline { bytes: item.size() as u32, expiry };
-        trial.hit(self.position(key).at, item, now);
+        let expiry = found.item.expiry().map_or(0, Moment::as_secs);
+        let item = Outline { bytes: found.item.size() as u32, expiry };
+        trial.hit(key_of(position), item, now);
     }
 
     /// A key of the sample was asked for and not found.
@@ -39,7 +45,7 @@ impl Engine {
     pub(crate) fn sample_miss(&self, position: Position, miss: Miss, now: u32) {
         let Some(mut trial) = self.upkeep.rivals.try_trial() else { return };
         trial.keep_epoch(self.hot.epoch());
-        trial.miss(position.at, miss != Miss::Absent, now);
+        trial.miss(key_of(position), miss != Miss::Absent, now);
     }
 
     /// An item of a key of the sample was stored.
@@ -48,10 +54,9 @@ impl Engine {
     pub(crate) fn sample_write(&self, position: Position, bytes: usize, expiry: Option<u32>) {
         let Some(mut trial) = self.upkeep.rivals.trial() else { return };
         trial.keep_epoch(self.hot.epoch());
-        // The sample may have become smaller meanwhile.
         if self.upkeep.rivals.have(position) {
             let item = Outline { bytes: bytes as u32, expiry: expiry.unwrap_or(0) };
-            trial.write(position.at, item);
+            trial.write(key_of(position), item);
         }
     }
 
@@ -60,7 +65,7 @@ impl Engine {
     #[inline(never)]
     pub(crate) fn sample_removal(&self, position: Position) {
         if let Some(mut trial) = self.upkeep.rivals.trial() {
-            trial.remove(position.at);
+            trial.remove(key_of(position));
         }
     }
 
@@ -90,24 +95,27 @@ impl Engine {
         // Gauges are sums of what others change meanwhile.
         let gauge = |event| (sum(event) as i64).max(0) as f64;
         let items = (gauge(Event::ItemsSmall) + gauge(Event::ItemsMain)).max(1.0);
-        let mut bound = rivals.bound();
-        if bound < BOUND_MOST && self.index.sampled() < rivals.keys() / SPARSE {
+        let old = rivals.bound();
+        let (mut bound, mut sampled) = (old, self.index.sampled());
+        if bound < BOUND_MOST && sampled < rivals.keys() / SPARSE {
             let segments = self.space.table().count_in(self.space.pool.limit());
             if bound == 0 && self.space.pool.available() > segments / 2 {
                 return 0;
             }
             let share = f64::from(rivals.keys()) / items;
             bound = (share * f64::from(u32::MAX)).min(f64::from(BOUND_MOST)) as u32;
-            self.index.sample_below(bound);
+            sampled = self.index.sample_below(bound);
         }
         // The shards are locked before the trial is, here as elsewhere.
-        let mut is_crowded = rivals.trial().is_some_and(|trial| trial.is_crowded());
-        while is_crowded || self.index.sampled() > rivals.keys() {
-            is_crowded = false;
+        let is_crowded = rivals.trial().is_some_and(|mut trial| trial.take_crowded());
+        if is_crowded && bound <= old {
             bound = bound / 4 * 3;
-            self.index.sample_below(bound);
+            sampled = self.index.sample_below(bound);
         }
-        let sampled = self.index.sampled();
+        while sampled > rivals.keys() {
+            bound = bound / 4 * 3;
+            sampled = self.index.sample_below(bound);
+        }
         if let Some(mut trial) = rivals.trial() {
             rivals.set_bound(bound, &mut trial);
             let share = f64::from(sampled) / items * USABLE;
@@ -120,8 +128,9 @@ impl Engine {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::upkeep::duel::Manner;
     use crate::upkeep::miniature::Each;
-    use crate::{Attrs, Cache, Expiry, ManualClock};
+    use crate::{Attrs, Cache, Expiry, Fetch, Fetched, ManualClock};
 
     const LIMIT: usize = 4 << 20;
 
@@ -148,7 +157,7 @@ mod tests {
         for key in keys {
             let position = engine.index.position(engine.hot.hash(&key.to_le_bytes()));
             if engine.upkeep.rivals.have(position) {
-                let had = trial.peek(position.at, engine.hot.clock_now());
+                let had = trial.peek(key_of(position), engine.hot.clock_now());
                 sums.iter_mut().zip(had).for_each(|(sum, had)| *sum += u32::from(had));
             }
         }
@@ -210,5 +219,37 @@ mod tests {
         cache.flush();
         fill(&cache, 20_000..20_100, 300, Attrs::new());
         assert_eq!(had(&cache, 0..20_000), [0; 2], "flushed");
+    }
+
+    #[test]
+    fn a_key_that_is_created_on_a_miss_is_missed_by_all() {
+        let (cache, _) = cache();
+        fill(&cache, 0..20_000, 300, Attrs::new());
+        let how = Fetch::new().lease(true).create(Expiry::Never);
+        let mut out = Vec::new();
+        for key in 30_000..60_000_u32 {
+            let fetched = cache.fetch(key.to_le_bytes(), &how, &mut out, |_, _| {});
+            assert!(matches!(fetched, Fetched::Copied(hit) if hit.created), "{fetched:?}");
+        }
+        let results = cache.engine().upkeep.rivals.trial().unwrap().take_results();
+        assert_eq!(results.lead(Manner::Lru, Manner::Score), 0.0);
+        assert_eq!(cache.engine().upkeep.reclaim.lock().policy.manner(), Manner::Score);
+    }
+
+    #[test]
+    fn a_rival_loses_what_is_deleted_though_it_is_not_here() {
+        let (cache, _) = cache();
+        fill(&cache, 0..15_000, 300, Attrs::new());
+        let engine = cache.engine();
+        let keys = 50_000..60_000_u32;
+        for key in keys.clone() {
+            let position = engine.index.position(engine.hot.hash(&key.to_le_bytes()));
+            if engine.upkeep.rivals.have(position) {
+                engine.sample_write(position, 1, None);
+            }
+        }
+        assert!(had(&cache, keys.clone()).into_iter().all(|had| had > 100));
+        keys.clone().for_each(|key| _ = cache.delete(key.to_le_bytes()));
+        assert_eq!(had(&cache, keys), [0; 2]);
     }
 }
