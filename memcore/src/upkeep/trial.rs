@@ -252,4 +252,25 @@ mod tests {
         keys.clone().for_each(|key| _ = cache.delete(key.to_le_bytes()));
         assert_eq!(had(&cache, keys), [0; 2]);
     }
+
+    #[test]
+    fn a_touch_changes_when_the_rivals_lose_an_item() {
+        let (cache, clock) = cache();
+        let at = |secs| Expiry::At(Moment::from_secs(secs));
+        fill(&cache, 0..12_000, 300, Attrs::new().expiry(at(2_000)));
+        let before = had(&cache, 6_000..12_000);
+        assert!(before.into_iter().all(|had| had > 50), "{before:?}");
+        (6_000..9_000_u32).for_each(|key| _ = cache.touch(key.to_le_bytes(), at(3_000)));
+        (9_000..12_000_u32).for_each(|key| {
+            let how = Fetch::new().touch(at(3_000));
+            cache.fetch(key.to_le_bytes(), &how, &mut Vec::new(), |_, _| {});
+        });
+        clock.set(Moment::from_secs(2_001));
+        for (had, before) in had(&cache, 6_000..12_000).into_iter().zip(before) {
+            // Lookups that need the lock, of a few keys, are not told to them.
+            assert!(had * 100 > before * 95, "{had} of {before}");
+        }
+        clock.set(Moment::from_secs(3_001));
+        assert_eq!(had(&cache, 6_000..12_000), [0; 2]);
+    }
 }
