@@ -205,6 +205,11 @@ impl Counters {
         })
     }
 
+    /// How often something has happened since the beginning.
+    pub(crate) fn total_of_life(&self, event: Event) -> u64 {
+        self.sum_of_life(event).into_iter().fold(0, u64::wrapping_add)
+    }
+
     /// The worth of all hits so far, by level and age.
     pub(crate) fn hits(&self) -> [u64; HIT_CELLS] {
         std::array::from_fn(|cell| self.worth(cell))

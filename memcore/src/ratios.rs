@@ -47,10 +47,7 @@ struct Sample {
 
 impl Sample {
     fn of(cache: &Cache) -> Self {
-        let sum = |event| {
-            let by_class = cache.engine().counters.sum_of_life(event);
-            by_class.into_iter().fold(0, u64::wrapping_add)
-        };
+        let sum = |event| cache.engine().counters.total_of_life(event);
         let hits = sum(Event::HitsSmall).wrapping_add(sum(Event::HitsMain));
         Self { at: cache.now(), hits, misses: sum(Event::Misses) }
     }

@@ -109,22 +109,36 @@ fn a_hot_set_written_together_outlives_a_flood() {
     }
 }
 
-#[test]
-fn what_is_asked_for_lately_is_there() {
-    let (cache, capacity) = cache();
-    let (window, mut random, mut next) = (capacity / 2, Random(5), 0);
-    let (mut hits, mut again) = (0, 0);
-    for i in 0..capacity * 12 {
-        if next > window && i % 2 == 0 {
-            let hit = ask(&cache, next - 1 - random.below(window));
-            if i > capacity * 5 {
+/// Asks for new keys from `first` on, and every second time for one of the last `window` of them,
+/// so often. Hits of those and how many they are, after `from` requests.
+fn ask_for_recent(
+    cache: &Cache,
+    first: u32,
+    window: u32,
+    requests: u32,
+    from: u32,
+    random: &mut Random,
+) -> (u32, u32) {
+    let (mut next, mut hits, mut again) = (first, 0, 0);
+    for i in 0..requests {
+        if next - first > window && i % 2 == 0 {
+            let hit = ask(cache, next - 1 - random.below(window));
+            if i > from {
                 (hits, again) = (hits + u32::from(hit), again + 1);
             }
         } else {
-            ask(&cache, next);
+            ask(cache, next);
             next += 1;
         }
     }
+    (hits, again)
+}
+
+#[test]
+fn what_is_asked_for_lately_is_there() {
+    let (cache, capacity) = cache();
+    let (requests, from) = (capacity * 12, capacity * 5);
+    let (hits, again) = ask_for_recent(&cache, 0, capacity / 2, requests, from, &mut Random(5));
     assert_share(hits, again, 0.95);
 }
 
@@ -134,19 +148,8 @@ fn what_is_asked_for_lately_is_there_after_others_were_used_often() {
     let (cache, capacity) = cache();
     let (old, mut random) = (capacity * 9 / 10, Random(7));
     (0..old * 12).for_each(|_| _ = ask(&cache, random.below(old)));
-    let (window, mut next) = (capacity * 6 / 10, old);
-    let (mut hits, mut again) = (0, 0);
-    for i in 0..capacity * 8 {
-        if next - old > window && i % 2 == 0 {
-            let hit = ask(&cache, next - 1 - random.below(window));
-            if i > capacity * 6 {
-                (hits, again) = (hits + u32::from(hit), again + 1);
-            }
-        } else {
-            ask(&cache, next);
-            next += 1;
-        }
-    }
+    let (requests, from) = (capacity * 8, capacity * 6);
+    let (hits, again) = ask_for_recent(&cache, old, capacity * 6 / 10, requests, from, &mut random);
     assert_share(hits, again, 0.95);
 }
 
@@ -184,21 +187,11 @@ fn go_round(cache: &Cache, capacity: u32) -> u32 {
 #[test]
 fn after_a_loop_what_is_asked_for_lately_is_there_soon() {
     let (cache, capacity) = cache();
-    let mut next = go_round(&cache, capacity);
-    let (window, mut random, first) = (capacity * 9 / 10, Random(5), next);
-    let (mut hits, mut again) = (0, 0);
-    for i in 0..capacity * 4 {
-        if next - first > window && i % 2 == 0 {
-            let hit = ask(&cache, next - 1 - random.below(window));
-            // Nearly all of what was asked for a cache ago has come since the loop.
-            if i > capacity * 2 {
-                (hits, again) = (hits + u32::from(hit), again + 1);
-            }
-        } else {
-            ask(&cache, next);
-            next += 1;
-        }
-    }
+    let first = go_round(&cache, capacity);
+    // Nearly all of what was asked for a cache ago has come since the loop.
+    let (requests, from) = (capacity * 4, capacity * 2);
+    let (hits, again) =
+        ask_for_recent(&cache, first, capacity * 9 / 10, requests, from, &mut Random(5));
     assert_share(hits, again, 0.85);
 }
 

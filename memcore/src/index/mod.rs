@@ -470,8 +470,7 @@ impl Index {
         if !self.place(home, position.at, loc) {
             self.stash(home, position, loc, lock)?;
         }
-        lock.items += 1;
-        lock.sampled += u32::from(position.at < lock.bound);
+        lock.count_in(position.at);
         Ok(())
     }
 
@@ -527,9 +526,7 @@ impl Index {
 
     /// Removes a slot of this key. The shard is locked.
     pub(crate) fn remove(&self, position: Position, slot: SlotRef, lock: &mut Guard<'_>) {
-        debug_assert!(lock.items > 0, "more items are removed than there are");
-        lock.items -= 1;
-        lock.sampled -= u32::from(position.at < lock.bound);
+        lock.count_out(position.at);
         if let Some(place) = slot.at.checked_sub(STASH) {
             lock.stash.remove(place);
             return self.unmark_stashed(position, lock);
@@ -730,6 +727,21 @@ pub(crate) enum Certainty {
 }
 
 impl ShardState {
+    /// Counts an item that comes, at this position.
+    #[inline(always)]
+    fn count_in(&mut self, at: u32) {
+        self.items += 1;
+        self.sampled += u32::from(at < self.bound);
+    }
+
+    /// Counts one that goes.
+    #[inline(always)]
+    fn count_out(&mut self, at: u32) {
+        debug_assert!(self.items > 0, "more items are removed than there are");
+        self.items -= 1;
+        self.sampled -= u32::from(at < self.bound);
+    }
+
     /// The places in the stash that hold this very position.
     fn stashed(&self, position: Position, words: Words) -> impl Iterator<Item = SlotRef> {
         let places = self.stash.of(position.at);

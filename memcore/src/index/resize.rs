@@ -235,8 +235,7 @@ impl Index {
         let placed =
             self.place(home, position.at, loc) || self.stash(home, position, loc, lock).is_ok();
         if !placed {
-            lock.items -= 1;
-            lock.sampled -= u32::from(position.at < lock.bound);
+            lock.count_out(position.at);
             lost(position, loc);
         }
     }

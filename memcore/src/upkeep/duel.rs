@@ -6,7 +6,6 @@
 //! "Adaptive Insertion Policies for High Performance Caching" (ISCA 2007), who call it a duel.
 
 use crate::space::pool::Sealed;
-use crate::upkeep::miniature::Rival;
 
 /// A rival is better if it has this share of its hits more, this many times the standard deviation
 /// of that, and this many hits.
@@ -44,15 +43,6 @@ pub(crate) enum Manner {
 }
 
 const MANNERS: usize = 3;
-
-impl From<Rival> for Manner {
-    fn from(rival: Rival) -> Self {
-        match rival {
-            Rival::Lru => Self::Lru,
-            Rival::Fifo => Self::Fifo,
-        }
-    }
-}
 
 /// Which manners had the items that were asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,7 +94,7 @@ impl Results {
         lead > LEAST && lead > BETTER * self.hits[of] && lead > DEVIATIONS * variance.sqrt()
     }
 
-    /// The manner that is better than the present one, if one is. LRU has the benefit of the doubt.
+    /// The rival that is better than the score, if one is. LRU has the benefit of the doubt.
     fn better(&self) -> Option<Manner> {
         let is_better = |rival| self.is_ahead(rival, Manner::Score);
         match (is_better(Manner::Lru), is_better(Manner::Fifo)) {

@@ -11,6 +11,8 @@
 //! From S3-FIFO (Yang et al., SOSP 2023) come queues instead of lists, lazy promotion and ghosts;
 //! where scores come from is told in `score`.
 
+use std::cmp::Reverse;
+
 use crate::space::pool::Sealed;
 use crate::space::segments::{
     CLASS_MAX, CLASSES, HitCell, LEVELS, LOGS, LogId, SegmentId, level_of,
@@ -487,12 +489,7 @@ impl Policy {
     ) -> Option<(Option<f32>, Choice)> {
         let mut least: Option<(f32, Choice)> = None;
         let mut walks = WALKS;
-        for (index, &head) in view.heads().iter().enumerate() {
-            let log = LogId::from_index(index);
-            if head == 0 {
-                continue;
-            }
-            let Some(Oldest { id, born, flushed }) = view.oldest(log, head) else { continue };
+        for (log, Oldest { id, born, flushed }) in oldest_of_logs(view) {
             let age = turnovers(sealed, born);
             let useless = self.loops.is_useless(sealed, born);
             let choice = Choice { id, log, age, compacts: false, useless };
@@ -513,20 +510,10 @@ impl Policy {
 
     /// The oldest segment of all logs.
     fn oldest(&self, view: &impl View, sealed: Sealed) -> Option<Choice> {
-        let mut oldest: Option<(u32, Choice)> = None;
-        for (index, &head) in view.heads().iter().enumerate() {
-            let log = LogId::from_index(index);
-            if head == 0 {
-                continue;
-            }
-            let Some(Oldest { id, born, .. }) = view.oldest(log, head) else { continue };
-            let since = sealed.opened.wrapping_sub(born);
-            if oldest.is_none_or(|(most, _)| since > most) {
-                let age = turnovers(sealed, born);
-                oldest = Some((since, Choice { id, log, age, compacts: false, useless: false }));
-            }
-        }
-        oldest.map(|(_, choice)| choice)
+        let since = |born| sealed.opened.wrapping_sub(born);
+        let (log, Oldest { id, born, .. }) =
+            oldest_of_logs(view).min_by_key(|(_, oldest)| Reverse(since(oldest.born)))?;
+        Some(Choice { id, log, age: turnovers(sealed, born), compacts: false, useless: false })
     }
 
     /// The worth of a segment of a class. Bytes that are never hit are worth as much as those of
@@ -768,6 +755,15 @@ impl Survivors {
         let up = u32::from(uses % 2 == 0) & self.random as u32;
         uses.saturating_sub(1) / 2 + (up & u32::from(uses > 0))
     }
+}
+
+/// The oldest segment of each log that can be emptied.
+fn oldest_of_logs(view: &impl View) -> impl Iterator<Item = (LogId, Oldest)> {
+    let heads = view.heads().into_iter().enumerate().filter(|(_, head)| *head != 0);
+    heads.filter_map(|(index, head)| {
+        let log = LogId::from_index(index);
+        Some((log, view.oldest(log, head)?))
+    })
 }
 
 /// The age of a segment: 1 when as many were opened after it was sealed as there are.

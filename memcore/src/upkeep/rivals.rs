@@ -120,7 +120,7 @@ impl Trial {
 
     /// A key was asked for and found.
     pub(crate) fn hit(&mut self, key: u32, item: Outline, now: u32) {
-        let had = self.miniature.get(key, now).map_or([false; 2], |(_, had)| had);
+        let had = self.had(key, now);
         self.count(true, had, item);
         // Who has not found it has stored it now, and its expiry may be another one.
         self.miniature.set(key, item);
@@ -170,8 +170,8 @@ impl Trial {
         std::mem::take(&mut self.results)
     }
 
-    #[cfg(all(test, not(loom)))]
-    pub(super) fn peek(&mut self, key: u32, now: u32) -> Each<bool> {
+    /// Whether each rival has the item of a key that is asked for.
+    pub(super) fn had(&mut self, key: u32, now: u32) -> Each<bool> {
         self.miniature.get(key, now).map_or([false; 2], |(_, had)| had)
     }
 

@@ -91,9 +91,8 @@ impl Engine {
     /// share of the memory; how many items it has.
     fn adapt_sample(&self) -> u32 {
         let rivals = &self.upkeep.rivals;
-        let sum = |event| self.counters.sum_of_life(event).into_iter().fold(0, u64::wrapping_add);
         // Gauges are sums of what others change meanwhile.
-        let gauge = |event| (sum(event) as i64).max(0) as f64;
+        let gauge = |event| (self.counters.total_of_life(event) as i64).max(0) as f64;
         let items = (gauge(Event::ItemsSmall) + gauge(Event::ItemsMain)).max(1.0);
         let old = rivals.bound();
         let (mut bound, mut sampled) = (old, self.index.sampled());
@@ -107,12 +106,10 @@ impl Engine {
             sampled = self.index.sample_below(bound);
         }
         // The shards are locked before the trial is, here as elsewhere.
-        let is_crowded = rivals.trial().is_some_and(|mut trial| trial.take_crowded());
-        if is_crowded && bound <= old {
-            bound = bound / 4 * 3;
-            sampled = self.index.sample_below(bound);
-        }
-        while sampled > rivals.keys() {
+        let was_crowded = rivals.trial().is_some_and(|mut trial| trial.take_crowded());
+        let mut is_too_large = was_crowded && bound <= old;
+        while is_too_large || sampled > rivals.keys() {
+            is_too_large = false;
             bound = bound / 4 * 3;
             sampled = self.index.sample_below(bound);
         }
@@ -157,7 +154,7 @@ mod tests {
         for key in keys {
             let position = engine.index.position(engine.hot.hash(&key.to_le_bytes()));
             if engine.upkeep.rivals.have(position) {
-                let had = trial.peek(key_of(position), engine.hot.clock_now());
+                let had = trial.had(key_of(position), engine.hot.clock_now());
                 sums.iter_mut().zip(had).for_each(|(sum, had)| *sum += u32::from(had));
             }
         }
